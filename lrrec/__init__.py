@@ -1,0 +1,48 @@
+"""Low-rank recommenders behind one interface.
+
+>>> import lrrec
+>>> train = lrrec.Interactions.from_pairs([7, 7, 9], ["a", "b", "a"])
+>>> model = lrrec.IALS(n_factors=2, random_state=0).fit(train)
+>>> model.recommend([9], k=1).items.tolist()
+[['b']]
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0.dev0"
+
+# Public name -> module that defines it. Nothing is imported until it is used, so `import lrrec` costs
+# milliseconds. A name that is its module's last part is the module itself.
+_HOME = {
+    "IALS": "lrrec.models.ials",
+    "Evaluation": "lrrec.evaluation.protocol",
+    "FactorModel": "lrrec.base",
+    "IdMap": "lrrec.data.ids",
+    "Interactions": "lrrec.data.interactions",
+    "Popularity": "lrrec.models.popularity",
+    "Recommendations": "lrrec.lists",
+    "Recommender": "lrrec.base",
+    "Split": "lrrec.splits",
+    "datasets": "lrrec.datasets",
+    "errors": "lrrec.errors",
+    "evaluate": "lrrec.evaluation.protocol",
+    "linalg": "lrrec.linalg",
+    "load": "lrrec.persist",
+    "metrics": "lrrec.metrics",
+    "splits": "lrrec.splits",
+}
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lrrec' has no attribute {name!r}")
+    module = importlib.import_module(_HOME[name])
+    value = module if _HOME[name] == f"lrrec.{name}" else getattr(module, name)
+    globals()[name] = value  # the next access is a plain lookup
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

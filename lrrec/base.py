@@ -1,0 +1,425 @@
+"""Recommender and FactorModel: what every model is, written once."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import NotFittedError
+
+from lrrec import files
+from lrrec.data.ids import IdMap, as_ids
+from lrrec.data.interactions import Interactions, as_interactions
+from lrrec.errors import DataError, FileFormatError, ParameterError, UnknownIdError
+from lrrec.linalg.blocks import even_blocks
+from lrrec.linalg.ranking import BLOCK_CELLS, Candidates, Columns, nearest, rank
+from lrrec.lists import Neighbors, Recommendations, masked_ids
+from lrrec.metrics import find_hits, ndcg
+from lrrec.splits import given
+from lrrec.validate import check_columns, check_int, check_matrix, check_option, check_threads, first_three
+
+UNKNOWN = ("raise", "popular")
+
+
+class Recommender(BaseEstimator):
+    """A model that ranks items for users.
+
+    A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(users, columns)`.
+    What stands for a user there is what he did, a row of the matrix, unless the model says otherwise in `_encode`
+    (new users) and `_known` (training users).
+
+    Attributes
+    ----------
+    users_, items_ : IdMap
+        The ids of the training matrix's rows and columns.
+    seen_ : csr_array, shape (n_users, n_items)
+        The training matrix.
+    item_counts_ : ndarray of int64, shape (n_items,)
+        How many users interacted with each item.
+    """
+
+    _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
+
+    @abstractmethod
+    def _fit(self, matrix: sp.csr_array) -> None:
+        """Learn from a canonical matrix, after checking the parameters."""
+
+    @abstractmethod
+    def _scores(self, encoded: Any, columns: Columns) -> np.ndarray:
+        """Scores of the items at columns for a block of encoded users, float32 (B, len(columns)), freshly made."""
+
+    def _encode(self, matrix: sp.csr_array) -> Any:
+        """What scoring needs of new users, a row each, from their histories (B, I)."""
+        return matrix
+
+    def _known(self, rows: np.ndarray) -> Any:
+        """What scoring needs of training users."""
+        return self.seen_[rows]
+
+    def fit(self, X: Any, y: None = None) -> Self:
+        """Learn from interactions, forgetting any earlier fit.
+
+        Parameters
+        ----------
+        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
+            Values are weights >= 0; ids of a raw matrix are its indices.
+        y : None
+            Ignored; scikit-learn's pipelines pass it.
+
+        Returns
+        -------
+        self
+        """
+        data = self._read(X)
+        self._fit(data.matrix)
+        return self._remember(data)
+
+    def _read(self, X: Any) -> Interactions:
+        """The interactions of X, at least one."""
+        data = as_interactions(X)
+        if not len(data):
+            raise DataError("X must have at least one interaction, got none")
+        return data
+
+    def _remember(self, data: Interactions) -> Self:
+        """Keep what every fitted model knows of its training data."""
+        self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
+        self.item_counts_ = np.bincount(data.matrix.indices, minlength=data.n_items)
+        self.n_features_in_ = data.n_items
+        return self
+
+    def recommend(
+        self, users: Any, k: int = 10, *, exclude_seen: bool = True, items: Any = None, unknown: str = "raise",
+        n_threads: int | None = None,
+    ) -> Recommendations:  # fmt: skip
+        """Return the k best items of each known user, best first.
+
+        Parameters
+        ----------
+        users : sequence of ids, shape (n,)
+            Output order is input order; repetitions are answered as often.
+        k : int, default 10
+            Length of the lists. Places that cannot be filled are masked.
+        exclude_seen : bool, default True
+            Leave out what the user has in the training data.
+        items : sequence of ids, shape (m,), or array of ids, shape (n, m), optional
+            Candidates: the only items that may be recommended, the same for all users or a list for each. Of
+            equal scores the smaller item index comes first; with a list for each user, the earlier in the list.
+        unknown : {"raise", "popular"}, default "raise"
+            What to do with users who are not in the training data or have no interaction there: refuse, or
+            recommend the items that most users interacted with.
+        n_threads : int, optional
+            All cores when None; the result is the same.
+
+        Returns
+        -------
+        Recommendations
+
+        Raises
+        ------
+        UnknownIdError
+            If a user (unless unknown="popular") or a candidate item is unknown.
+
+        Notes
+        -----
+        O(n_items n_factors) a user for factor models. Memory is bounded by a block of scores a thread (16 MB),
+        whatever the number of users.
+        """
+        self._check_fitted()
+        asked = as_ids(users, "users")
+        rows = self.users_.find(asked)
+        cold = rows < 0
+        cold[~cold] = np.diff(self.seen_.indptr)[rows[~cold]] == 0
+        if cold.any() and check_option(unknown, "unknown", UNKNOWN) == "raise":
+            raise UnknownIdError(
+                f"unknown users: {first_three(asked[cold])} have no interaction in the training data "
+                f"({len(self.users_)} users have); pass unknown='popular' to recommend what is popular"
+            )
+        rows = np.where(rows < 0, 0, rows)
+
+        seen_rows = np.where(cold, -1, rows) if exclude_seen else None
+        return self._recommend(
+            asked, k, lambda block: self._known(rows[block]), self.seen_, seen_rows, items, cold, n_threads
+        )
+
+    def recommend_from(
+        self, histories: Any, k: int = 10, *, users: Any = None, exclude_seen: bool = True, items: Any = None,
+        unknown: str = "raise", n_threads: int | None = None,
+    ) -> Recommendations:  # fmt: skip
+        """Return the k best items of users given by what they did; nothing is learned or kept.
+
+        Parameters
+        ----------
+        histories : Interactions, or sparse matrix or array of shape (n, n_items)
+            Items are matched by id, and those the model does not know are left out; the columns of a raw matrix
+            are the model's items by position.
+        k, exclude_seen, items, n_threads
+            As for `recommend`; seen is what is in the history.
+        users : sequence of ids, optional
+            Which users of the histories to answer for, in this order. By default every row of a raw matrix, and
+            every user with an interaction of Interactions.
+        unknown : {"raise", "popular"}, default "raise"
+            What to do with users in whose history there is no item that the model knows.
+        """
+        self._check_fitted()
+        matrix, ids = self._histories(histories)
+        if users is not None:
+            rows = ids.indices(users)
+        elif isinstance(histories, Interactions):
+            rows = np.flatnonzero(np.diff(histories.matrix.indptr))
+        else:
+            rows = np.arange(len(ids))
+        asked = ids.ids[rows]
+        cold = np.diff(matrix.indptr)[rows] == 0
+        if cold.any() and check_option(unknown, "unknown", UNKNOWN) == "raise":
+            raise UnknownIdError(
+                "users must have an item in their history that the model knows, got none for "
+                f"{first_three(asked[cold])}; pass unknown='popular' to recommend what is popular"
+            )
+
+        encoded = self._encode(matrix[rows])
+        seen_rows = rows if exclude_seen else None
+        return self._recommend(asked, k, lambda block: encoded[block], matrix, seen_rows, items, cold, n_threads)
+
+    def predict(self, users: Any, items: Any) -> np.ndarray:
+        """Return the score of each pair of a known user and a known item, float32 (n,).
+
+        Parameters
+        ----------
+        users, items : sequence of ids, shape (n,)
+        """
+        self._check_fitted()
+        rows, columns = self.users_.indices(users), self.items_.indices(items)
+        if len(rows) != len(columns):
+            raise DataError(f"users and items must be equally long, got {len(rows)} and {len(columns)}")
+        return self._predict(rows, columns)
+
+    def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Scores of pairs of indices, through blocks of all scores."""
+        out = np.empty(len(rows), dtype=np.float32)
+        distinct, which = np.unique(rows, return_inverse=True)
+        order = np.argsort(which, kind="stable")
+        for start, stop in even_blocks(len(distinct), max(1, BLOCK_CELLS // len(self.items_))):
+            scores = self._scores(self._known(distinct[start:stop]), slice(None))
+            pairs = order[np.searchsorted(which[order], start) : np.searchsorted(which[order], stop)]
+            out[pairs] = scores[which[pairs] - start, columns[pairs]]
+        return out
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Return the mean nDCG@10 of ranking the rest of each row of X after folding its first part in.
+
+        The first part is 80 % of a row's interactions, the earliest where X has times and otherwise always the
+        same random ones. Rows with fewer than two interactions are left out. For reports use `evaluate`.
+
+        Parameters
+        ----------
+        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
+        y : None
+            Ignored.
+        """
+        self._check_fitted()
+        matrix, _ = self._histories(X)
+        counts = np.diff(matrix.indptr)
+        if not (counts >= 2).any():
+            raise DataError("X must have a row with two items that the model knows, got none")
+        timed = isinstance(X, Interactions) and matrix is X.matrix
+        rows = Interactions(matrix, IdMap.range(len(counts)), self.items_, X.times if timed else None)
+        rows = rows.take(np.repeat(counts >= 2, counts))
+        key = np.random.default_rng(0).random(len(rows)) if rows.times is None else rows.times
+        first = given(rows, 0.8, key)
+        history, asked = rows.take(first), rows.take(~first)
+        lists = self.recommend_from(history, 10)
+        relevant = asked.matrix[lists.users]
+        return float(ndcg(find_hits(lists.indices, relevant), np.diff(relevant.indptr)).mean())
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the fitted model to path, replacing it whole or not at all; `lrrec.load` reads it.
+
+        The file is in the safetensors format and holds no code. It contains the training matrix, which
+        `recommend` needs to leave out what a user has seen.
+        """
+        self._check_fitted()
+        arrays = {name: getattr(self, name) for name in self._learned}
+        arrays |= files.pack_ids("users_", self.users_) | files.pack_ids("items_", self.items_)
+        arrays |= files.pack_csr("seen_", self.seen_)
+        files.write(path, type(self).__name__, self.get_params(), arrays)
+
+    @classmethod
+    def _from_file(cls, path: str | PathLike, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+        """A fitted model from what a file holds, checked."""
+        try:
+            model = cls(**params)
+        except TypeError as error:
+            raise FileFormatError(f"{path} must have the parameters of {cls.__name__}: {error}") from None
+        model.users_ = files.unpack_ids(path, "users_", arrays)
+        model.items_ = files.unpack_ids(path, "items_", arrays)
+        model.seen_ = files.unpack_csr(path, "seen_", arrays)
+        if model.seen_.shape != (len(model.users_), len(model.items_)):
+            raise FileFormatError(f"{path}: seen_ must be users x items, got {model.seen_.shape}")
+        files.check_names(path, arrays, cls._learned)
+        for name, array in arrays.items():
+            setattr(model, name, array)
+        model.item_counts_ = np.bincount(model.seen_.indices, minlength=len(model.items_))
+        model._check_loaded(path)
+        return model
+
+    def _check_loaded(self, path: str | PathLike) -> None:
+        """Refuse learned arrays that do not fit each other."""
+
+    def _recommend(
+        self, users: np.ndarray, k: int, encoded: Callable[[slice], Any], seen: sp.csr_array,
+        seen_rows: np.ndarray | None, items: Any, cold: np.ndarray, n_threads: int | None,
+    ) -> Recommendations:  # fmt: skip
+        """Blocks of users to lists. seen_rows (n,): the row of `seen` to leave out for each user, -1 for none."""
+
+        def score(block: slice, columns: Columns) -> np.ndarray:
+            scores = self._scores(encoded(block), columns)
+            if cold[block].any():
+                scores[cold[block]] = self.item_counts_[columns]
+            return scores
+
+        k, n_threads = check_int(k, "k", low=1), check_threads(n_threads)
+        candidates = self._candidates(items, len(users))
+        indices, values = rank(
+            score, len(users), len(self.items_), k,
+            candidates=candidates, seen=seen, seen_rows=seen_rows, n_threads=n_threads,
+        )  # fmt: skip
+        scores = np.ma.MaskedArray(values, mask=indices < 0)
+        return Recommendations(scores=scores, users=users, items=masked_ids(self.items_, indices), indices=indices)
+
+    def _candidates(self, items: Any, n_users: int) -> Candidates:
+        """Candidate ids, for all users or a list for each, as indices."""
+        if items is None:
+            return Candidates()
+        nested = isinstance(items, list | tuple) and len(items) > 0 and isinstance(items[0], list | tuple | np.ndarray)
+        lists = np.asarray(items, dtype=object) if nested else items
+        if not (isinstance(lists, np.ndarray) and lists.ndim == 2):
+            shared = np.unique(self.items_.indices(lists))
+            if not len(shared):
+                raise ParameterError("items must name at least one candidate, got none")
+            return Candidates(shared=shared)
+        if len(lists) != n_users:
+            raise DataError(f"items must have one list for each of the {n_users} users, got {len(lists)}")
+        own = self.items_.indices(lists.reshape(-1)).reshape(lists.shape)
+        order = np.argsort(own, axis=1, kind="stable")
+        ranked = np.take_along_axis(own, order, axis=1)
+        repeated = np.zeros_like(own, dtype=bool)
+        np.put_along_axis(repeated, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
+        return Candidates(own=np.where(repeated, -1, own))
+
+    def _histories(self, X: Any) -> tuple[sp.csr_array, IdMap]:
+        """Histories as a matrix over the model's items, and the ids of its rows."""
+        if not isinstance(X, Interactions):
+            matrix = check_matrix(X)
+            check_columns(matrix, len(self.items_), type(self).__name__)
+            return matrix, IdMap.range(matrix.shape[0])
+        if X.items is self.items_ or X.items == self.items_:
+            return X.matrix, X.users
+        places = self.items_.find(X.items.ids)
+        columns = places[X.matrix.indices]
+        kept = columns >= 0
+        coordinates = (X.rows()[kept], columns[kept])
+        matrix = sp.csr_array((X.matrix.data[kept], coordinates), shape=(X.n_users, len(self.items_)))
+        matrix.sort_indices()
+        return matrix, X.users
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "seen_"):
+            raise NotFittedError(f"{type(self).__name__} must be fitted before this: call fit(interactions) first")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "seen_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = True
+        tags.target_tags.required = False
+        return tags
+
+
+class FactorModel(TransformerMixin, Recommender):
+    """A model that scores by the inner product of a user's and an item's factors.
+
+    Attributes
+    ----------
+    user_factors_ : ndarray of float32, shape (n_users, n_factors)
+    item_factors_ : ndarray of float32, shape (n_items, n_factors)
+
+    Notes
+    -----
+    Law of every factor model: `transform(train)` equals `user_factors_`.
+    """
+
+    _learned = ("user_factors_", "item_factors_")
+
+    def _scores(self, encoded: np.ndarray, columns: Columns) -> np.ndarray:
+        return encoded @ self.item_factors_[columns].T
+
+    def _known(self, rows: np.ndarray) -> np.ndarray:
+        return self.user_factors_[rows]
+
+    @abstractmethod
+    def _encode(self, matrix: sp.csr_array) -> np.ndarray:
+        """Fold-in: user factors (B, D) of histories (B, I), item factors fixed."""
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the factors of users given by what they did (fold-in), float32 (n, n_factors).
+
+        Parameters
+        ----------
+        X : Interactions, or sparse matrix or array of shape (n, n_items)
+            As for `recommend_from`; a row for every user of X. Rows without a known item are 0.
+        """
+        self._check_fitted()
+        return self._encode(self._histories(X)[0])
+
+    def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        out = np.empty(len(rows), dtype=np.float32)
+        for start, stop in even_blocks(len(rows), 2**16):
+            part = slice(start, stop)
+            out[part] = np.einsum("nd,nd->n", self.user_factors_[rows[part]], self.item_factors_[columns[part]])
+        return out
+
+    def similar_items(self, items: Any, k: int = 10) -> Neighbors:
+        """Return the k items whose factors point most in the direction of each item's, by cosine.
+
+        Parameters
+        ----------
+        items : sequence of ids, shape (n,)
+        k : int, default 10
+            The item itself is not among them.
+        """
+        self._check_fitted()
+        return _neighbors(items, k, self.items_, self.item_factors_)
+
+    def similar_users(self, users: Any, k: int = 10) -> Neighbors:
+        """Return the k users nearest to each user by the cosine of their factors. See `similar_items`."""
+        self._check_fitted()
+        return _neighbors(users, k, self.users_, self.user_factors_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _check_loaded(self, path: str | PathLike) -> None:
+        for name, ids in (("user_factors_", self.users_), ("item_factors_", self.items_)):
+            factors = getattr(self, name)
+            if factors.ndim != 2 or len(factors) != len(ids) or factors.dtype != np.float32:
+                raise FileFormatError(
+                    f"{path}: {name} must be float32 with {len(ids)} rows, got {factors.dtype} {factors.shape}"
+                )
+            if factors.shape[1] != self.item_factors_.shape[1]:
+                raise FileFormatError(f"{path}: user_factors_ and item_factors_ must have the same number of columns")
+
+
+def _neighbors(ids: Any, k: int, known: IdMap, factors: np.ndarray) -> Neighbors:
+    """The nearest rows of factors to those of the given ids."""
+    rows = known.indices(ids)
+    indices, values = nearest(rows, check_int(k, "k", low=1), factors, check_threads(None))
+    scores = np.ma.MaskedArray(values, mask=indices < 0)
+    return Neighbors(scores=scores, ids=known.ids[rows], neighbors=masked_ids(known, indices))

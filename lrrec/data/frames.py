@@ -1,0 +1,94 @@
+"""Columns of pandas, polars and Arrow frames in, frames out."""
+
+import importlib
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from lrrec.data.ids import as_ids
+from lrrec.errors import DataError, ParameterError
+from lrrec.validate import check_option
+
+BACKENDS = ("pandas", "polars", "pyarrow")
+
+
+def eager(frame: Any) -> Any:
+    """Return frame as a narwhals frame; a lazy one is collected."""
+    try:
+        wrapped = nw.from_native(frame)
+    except TypeError:
+        raise DataError(f"df must be a pandas, polars or Arrow frame, got {type(frame).__name__}") from None
+    return wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
+
+
+def column(frame: Any, name: str, role: str) -> Any:
+    """Return one column of a narwhals frame, without missing values."""
+    if not isinstance(name, str):
+        raise ParameterError(f"{role} must be the name of a column, got {name!r}")
+    if name not in frame.columns:
+        raise DataError(
+            f"{role} must name a column, got {name!r} (the columns are {', '.join(map(str, frame.columns))})"
+        )
+    series = frame[name]
+    missing = series.null_count()
+    if missing:
+        first = int(np.flatnonzero(series.is_null().to_numpy())[0])
+        raise DataError(f"column {name!r} ({role}) must not be missing, got {missing} missing (first at row {first})")
+    return series
+
+
+def codes(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted distinct ids of a column and each row's place in them, int32 (n,)."""
+    native = series.to_native()
+    if isinstance(native, pd.Series) and isinstance(native.dtype, pd.CategoricalDtype):
+        native = native.astype(native.cat.categories.dtype)
+    values = native if isinstance(native, pd.Series) and native.dtype.kind not in "iu" else series.to_numpy()
+    places, distinct = pd.factorize(values)
+    places = places.astype(np.int32)
+    ids = as_ids(np.asarray(distinct), name)
+    order = np.argsort(ids, kind="stable")
+    if (order == np.arange(len(order))).all():
+        return ids, places
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return ids[order], rank[places]
+
+
+def numbers(series: Any, name: str) -> np.ndarray:
+    """Return a column of numbers as an array."""
+    if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
+        raise DataError(f"column {name!r} must hold numbers, got {series.dtype} values like {series[0]!r}")
+    values = series.to_numpy()
+    return values.astype(np.float64) if values.dtype == object else values
+
+
+def times(series: Any, name: str) -> np.ndarray:
+    """Return a column of times as an array: integers, floats or datetime64."""
+    if series.dtype.is_temporal() and getattr(series.dtype, "time_zone", None):
+        series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    values = series.to_numpy()
+    if values.dtype.kind not in "iufM":
+        raise DataError(
+            f"column {name!r} must hold times (numbers or datetimes), got {series.dtype} values like {series[0]!r}"
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DataError(f"column {name!r} must hold finite times, got NaN or infinity")
+    return values
+
+
+def make(columns: dict[str, np.ndarray], backend: str) -> Any:
+    """Return a frame with these columns, of the library asked for."""
+    check_option(backend, "backend", BACKENDS)
+    if backend == "pandas":
+        return pd.DataFrame(columns)
+    try:
+        library = importlib.import_module(backend)
+    except ImportError:
+        raise ParameterError(f"backend must be an installed library, got {backend!r}: pip install {backend}") from None
+    if backend == "polars":
+        return library.DataFrame(
+            {name: values.tolist() if values.dtype == object else values for name, values in columns.items()}
+        )
+    return library.table(columns)

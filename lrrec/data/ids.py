@@ -1,0 +1,161 @@
+"""IdMap: the caller's ids to our indices and back."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lrrec.errors import DataError, UnknownIdError
+from lrrec.validate import first_three
+
+
+class IdMap:
+    """A frozen, ordered set of ids: index i belongs to ids[i].
+
+    An id is the caller's: integers or strings, one kind a map. An index is ours: 0 .. len - 1.
+
+    Parameters
+    ----------
+    ids : array-like of int or str, shape (n,)
+        Distinct ids, in index order.
+
+    Raises
+    ------
+    DataError
+        If an id occurs twice, is missing, or is neither an integer nor a string.
+
+    Notes
+    -----
+    Looking up n ids costs O(n); the hash table is built at the first look-up.
+
+    Examples
+    --------
+    >>> from lrrec import IdMap
+    >>> users = IdMap(["ann", "bob"])
+    >>> users.indices(["bob", "ann"]).tolist()
+    [1, 0]
+    >>> users.ids[[1]].tolist()
+    ['bob']
+    """
+
+    __slots__ = ("_index", "ids")
+
+    def __init__(self, ids: Any) -> None:
+        self.ids = as_ids(ids, "ids")
+        self.ids.flags.writeable = False
+        self._index = pd.Index(self.ids)
+        if not self._index.is_unique:
+            repeated = self._index[self._index.duplicated()].unique()
+            raise DataError(f"ids must be distinct, got {first_three(repeated)} more than once")
+
+    @classmethod
+    def range(cls, n: int) -> "IdMap":
+        """The map whose ids are the indices 0 .. n - 1."""
+        return cls(np.arange(n, dtype=np.int64))
+
+    def indices(self, ids: Any) -> np.ndarray:
+        """Return the index of each id, int64 (n,).
+
+        Raises
+        ------
+        UnknownIdError
+            If an id is not in the map.
+        """
+        asked = as_ids(ids, "ids")
+        found = self.find(asked)
+        if (found < 0).any():
+            unknown = asked[found < 0]
+            hint = ""
+            if self.ids.dtype != asked.dtype and len(self):
+                kinds = {True: "strings", False: "integers"}
+                hint = (
+                    f"; the map's ids are {kinds[self.ids.dtype == object]}, these are {kinds[asked.dtype == object]}"
+                )
+            raise UnknownIdError(f"unknown ids: {first_three(unknown)} (the map holds {len(self)}{hint})")
+        return found
+
+    def find(self, ids: Any) -> np.ndarray:
+        """Return the index of each id, int64 (n,), and -1 where the map does not hold it."""
+        asked = as_ids(ids, "ids")
+        if asked.dtype != self.ids.dtype:
+            return np.full(len(asked), -1, dtype=np.int64)
+        return self._index.get_indexer(asked).astype(np.int64, copy=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.ids.tolist())
+
+    def __contains__(self, one: Any) -> bool:
+        try:
+            return bool(self.find([one])[0] >= 0)
+        except DataError:
+            return False
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, IdMap):
+            return NotImplemented
+        return self is other or (self.ids.dtype == other.ids.dtype and np.array_equal(self.ids, other.ids))
+
+    def __hash__(self) -> int:
+        return hash((len(self), *self.ids[:3].tolist()))
+
+    def __repr__(self) -> str:
+        return f"IdMap({len(self)} ids: {first_three(self.ids)})" if len(self) else "IdMap(no ids)"
+
+    def __reduce__(self) -> tuple:
+        return (IdMap, (np.array(self.ids),))
+
+
+def as_ids(values: Any, name: str) -> np.ndarray:
+    """Return ids as an int64 array or an object array of str, (n,); refuse everything else."""
+    array = values if isinstance(values, np.ndarray) else _array(values, name)
+    if array.ndim != 1:
+        raise DataError(f"{name} must be a one-dimensional sequence of ids, got {array.ndim} dimension(s)")
+    kind = array.dtype.kind
+    if kind == "i" or (kind == "u" and (array.size == 0 or array.max() <= np.iinfo(np.int64).max)):
+        return array.astype(np.int64)
+    if kind in "UT":
+        return array.astype(object)
+    if kind == "O" and array.size:
+        return _objects(array, name)
+    if array.size == 0:
+        return np.empty(0, dtype=np.int64)
+    what = "missing values (NaN)" if kind == "f" and np.isnan(array).any() else f"values of type {array.dtype}"
+    raise DataError(
+        f"{name} must be integers or strings, got {what}; convert the column, e.g. .astype(int) or .astype(str)"
+    )
+
+
+def _objects(array: np.ndarray, name: str) -> np.ndarray:
+    """Ids in an object array: all strings, or all integers."""
+    kind = pd.api.types.infer_dtype(array, skipna=False)
+    if kind == "string":
+        return array.astype(object)
+    if kind == "integer":
+        try:
+            return array.astype(np.int64)
+        except OverflowError:
+            raise DataError(f"{name} must fit 64 bits where they are integers, got {max(array, key=abs)}") from None
+    missing = np.flatnonzero(pd.isna(array))
+    if len(missing):
+        raise DataError(f"{name} must not be missing, got {len(missing)} missing (first at row {missing[0]})")
+    raise DataError(
+        f"{name} must be all integers or all strings, got {kind.replace('-', ' ')} values like {first_three(array)}"
+    )
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    """A sequence of ids as an array, without numpy turning mixed ids into strings."""
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise DataError(f"{name} must be a sequence of ids, got the single value {values!r}; write [{values!r}]")
+    if isinstance(values, IdMap):
+        return values.ids
+    if hasattr(values, "to_numpy"):
+        return values.to_numpy()
+    values = list(values)
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array

@@ -1,0 +1,37 @@
+"""Every error and warning of lrrec. Each derives from LrrecError and from the matching builtin."""
+
+
+class LrrecError(Exception):
+    """Base of all errors raised by lrrec on purpose."""
+
+
+class ParameterError(LrrecError, ValueError):
+    """A parameter has a value that cannot work."""
+
+
+class ParameterTypeError(LrrecError, TypeError):
+    """A parameter has a type that cannot work."""
+
+
+class DataError(LrrecError, ValueError):
+    """The data handed in cannot be used as they are."""
+
+
+class UnknownIdError(LrrecError, KeyError):
+    """An id is not known to the map or model that was asked."""
+
+    def __str__(self) -> str:
+        """The message itself; KeyError would show its repr."""
+        return str(self.args[0]) if self.args else ""
+
+
+class FileFormatError(LrrecError, ValueError):
+    """A file is not what it should be: truncated, of another kind, or inconsistent in itself."""
+
+
+class FetchError(LrrecError, OSError):
+    """A data set could not be had from any of its sources."""
+
+
+class DataWarning(UserWarning):
+    """The data are usable, but something about them changes the result, and the caller can act on it."""

@@ -1,0 +1,120 @@
+"""What models answer with: ranked lists of items for users, ranked neighbours of items or users."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lrrec.data import frames
+from lrrec.data.ids import IdMap
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Lists:
+    """One ranked list of at most K entries a row, best first; places that could not be filled are masked."""
+
+    scores: np.ma.MaskedArray
+
+    _columns = ("query", "found")
+
+    def _queries(self) -> np.ndarray:
+        raise NotImplementedError
+
+    def _found(self) -> np.ma.MaskedArray:
+        raise NotImplementedError
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """Return a frame with a row an entry: the query, the entry, its rank (from 1) and its score.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        """
+        filled = ~np.ma.getmaskarray(self.scores)
+        rows, places = np.nonzero(filled)
+        query, found = self._columns
+        columns = {
+            query: self._queries()[rows],
+            found: self._found().data[filled],
+            "rank": places + 1,
+            "score": self.scores.data[filled],
+        }
+        return frames.make(columns, backend)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[tuple[Any, list[tuple[Any, float]]]]:
+        """Yield (query id, [(id, score), ...]) for every row, unfilled places left out."""
+        found, masked = self._found(), np.ma.getmaskarray(self.scores)
+        for row, one in enumerate(self._queries().tolist()):
+            filled = ~masked[row]
+            yield one, list(zip(found.data[row, filled].tolist(), self.scores.data[row, filled].tolist(), strict=True))
+
+    def __repr__(self) -> str:
+        query, found = self._columns
+        return f"{type(self).__name__}({len(self)} {query}s x {self.scores.shape[1]} {found}s)"
+
+    def _repr_html_(self) -> str:
+        return self.to_frame()._repr_html_()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Recommendations(_Lists):
+    """The K best items of each user, best first.
+
+    Attributes
+    ----------
+    users : ndarray, shape (n,)
+        The ids asked for, in the order asked.
+    items : masked array of ids, shape (n, K)
+        Masked where fewer than K items were left.
+    scores : masked array of float32, shape (n, K)
+    indices : ndarray of int32, shape (n, K)
+        The model's indices of the items; -1 where masked.
+    """
+
+    users: np.ndarray
+    items: np.ma.MaskedArray
+    indices: np.ndarray
+
+    _columns = ("user", "item")
+
+    def _queries(self) -> np.ndarray:
+        return self.users
+
+    def _found(self) -> np.ma.MaskedArray:
+        return self.items
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Neighbors(_Lists):
+    """The K nearest neighbours of each item or user, nearest first.
+
+    Attributes
+    ----------
+    ids : ndarray, shape (n,)
+        The ids asked for, in the order asked.
+    neighbors : masked array of ids, shape (n, K)
+    scores : masked array of float32, shape (n, K)
+        Cosine similarities.
+    """
+
+    ids: np.ndarray
+    neighbors: np.ma.MaskedArray
+
+    _columns = ("id", "neighbor")
+
+    def _queries(self) -> np.ndarray:
+        return self.ids
+
+    def _found(self) -> np.ma.MaskedArray:
+        return self.neighbors
+
+
+def masked_ids(ids: IdMap, indices: np.ndarray) -> np.ma.MaskedArray:
+    """The ids at indices, masked where the index is -1."""
+    if not len(ids):
+        return np.ma.masked_all(indices.shape, dtype=ids.ids.dtype)
+    return np.ma.MaskedArray(ids.ids[indices], mask=indices < 0)

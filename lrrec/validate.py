@@ -1,0 +1,175 @@
+"""Checks of arguments: each returns the value in the form that is used, or says what it must be."""
+
+import numbers
+import os
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
+
+
+def check_int(value: Any, name: str, low: int | None = None, high: int | None = None) -> int:
+    """Return value as an int within low..high (both included)."""
+    bounds = _bounds(low, high)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise ParameterTypeError(f"{name} must be an integer{bounds}, got {value!r}")
+    number = int(value)
+    if (low is not None and number < low) or (high is not None and number > high):
+        raise ParameterError(f"{name} must be an integer{bounds}, got {value!r}")
+    return number
+
+
+def check_real(
+    value: Any, name: str, low: float | None = None, high: float | None = None, *, open_low: bool = False
+) -> float:
+    """Return value as a finite float within low..high; with `open_low`, low itself is out."""
+    bounds = _bounds(low, high, open_low)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise ParameterTypeError(f"{name} must be a number{bounds}, got {value!r}")
+    number = float(value)
+    too_low = low is not None and (number < low or (open_low and number == low))
+    if not np.isfinite(number) or too_low or (high is not None and number > high):
+        raise ParameterError(f"{name} must be a finite number{bounds}, got {value!r}")
+    return number
+
+
+def check_option(value: Any, name: str, options: tuple[str, ...]) -> str:
+    """Return value if it is one of the options."""
+    if not isinstance(value, str) or value not in options:
+        shown = ", ".join(map(repr, options))
+        raise ParameterError(f"{name} must be one of {shown}, got {value!r}")
+    return value
+
+
+def check_rng(random_state: Any, name: str = "random_state") -> np.random.Generator:
+    """Return a numpy Generator: from None (fresh), a seed, a Generator, or a legacy RandomState."""
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return np.random.default_rng(random_state)
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31 - 1))
+    return np.random.default_rng(check_int(random_state, name, low=0))
+
+
+def check_threads(n_threads: int | None) -> int:
+    """Return the number of threads: all cores this process may use when None."""
+    if n_threads is None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return check_int(n_threads, "n_threads", low=1)
+
+
+def check_columns(matrix: sp.csr_array, n_columns: int, model: str) -> None:
+    """Refuse a matrix whose columns are not the model's items."""
+    if matrix.shape[1] != n_columns:
+        raise DataError(
+            f"X has {matrix.shape[1]} features, but {model} is expecting {n_columns} features as input: "
+            "the columns of a raw matrix must be the items of the training matrix, in its order"
+        )
+
+
+def check_matrix(X: Any, name: str = "X") -> sp.csr_array:
+    """Return X as a canonical csr float32 matrix: sorted, no duplicates, no explicit zeros.
+
+    X itself is never changed; where nothing had to be, its buffers may be shared.
+    Values must be finite numbers >= 0.
+    """
+    if sp.issparse(X):
+        if X.ndim != 2:
+            raise DataError(f"{name} must be a two-dimensional user-by-item matrix, got {X.ndim} dimension(s)")
+        if np.iscomplexobj(X):
+            raise DataError(f"{name} must hold real numbers. Complex data not supported")
+        matrix = sp.csr_array(X)
+        if X.dtype == object or not (np.issubdtype(X.dtype, np.number) or X.dtype == bool):
+            raise DataError(f"{name} must hold numbers, got dtype {X.dtype}")
+    else:
+        matrix = sp.csr_array(_dense(X, name))
+    n_rows, n_columns = matrix.shape
+    for count, what, unit in ((n_rows, "user", "sample"), (n_columns, "item", "feature")):
+        if count == 0:
+            raise DataError(
+                f"{name} must have at least one {what}, got 0 {unit}(s) (shape={matrix.shape}) while a minimum of 1 is "
+                "required."
+            )
+    if n_columns > np.iinfo(np.int32).max or n_rows > np.iinfo(np.int32).max:
+        raise DataError(f"{name} must have fewer than 2**31 users and items, got shape {matrix.shape}")
+    check_values(matrix.data, f"values of {name}")
+    if not matrix.has_canonical_format:  # also sorts
+        matrix = matrix.astype(np.float64) if matrix.dtype != np.float64 else matrix.copy()
+        matrix.sum_duplicates()
+    values = to_float32(matrix.data, f"values of {name}")
+    if np.all(values):
+        return sp.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+    matrix = sp.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape, copy=True)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def check_values(values: np.ndarray, name: str) -> None:
+    """Refuse values that are not finite or negative."""
+    if not len(values) or values.dtype == bool:
+        return
+    smallest = values.min()  # NaN and infinities show in the extremes: no temporary of the size of the data
+    if not (np.isfinite(smallest) and np.isfinite(values.max())):
+        bad = np.flatnonzero(~np.isfinite(values))
+        raise DataError(
+            f"{name} must be finite, got {values[bad[0]]} at position {bad[0]}{_others(len(bad))} (NaN or infinity)"
+        )
+    if smallest < 0:
+        bad = np.flatnonzero(values < 0)
+        raise DataError(
+            f"{name} must be >= 0, got {values[bad[0]]} at position {bad[0]}{_others(len(bad))}. "
+            "Negative values in data cannot weigh an interaction: shift the scale, or keep only the rows that count as positive"
+        )
+
+
+def to_float32(values: np.ndarray, name: str) -> np.ndarray:
+    """Return values as float32, refusing what does not fit."""
+    if len(values) and values.dtype != bool and values.max() > np.finfo(np.float32).max:
+        raise DataError(f"{name} must fit a float32 (at most 3.4e38), got {values.max()}")
+    return values.astype(np.float32, copy=False)
+
+
+def first_three(values: Any) -> str:
+    """The first three of several offenders and how many more there are."""
+    values = list(values)
+    shown = ", ".join(repr(v.item() if isinstance(v, np.generic) else v) for v in values[:3])
+    return shown + (f" and {len(values) - 3} more" if len(values) > 3 else "")
+
+
+def _dense(X: Any, name: str) -> np.ndarray:
+    """A two-dimensional array of numbers."""
+    try:
+        array = np.asarray(X)
+        if array.dtype == object:
+            array = array.astype(np.float64)
+    except TypeError as error:
+        raise ParameterTypeError(
+            f"{name} must be Interactions, a sparse matrix or an array of numbers: {error}"
+        ) from None
+    except ValueError as error:
+        raise DataError(f"{name} must be Interactions, a sparse matrix or an array of numbers: {error}") from None
+    if array.ndim != 2:
+        raise DataError(
+            f"{name} must be Interactions or a two-dimensional user-by-item matrix, got {array.ndim} dimension(s). "
+            "Reshape your data: one row a user, one column an item"
+        )
+    if np.iscomplexobj(array):
+        raise DataError(f"{name} must hold real numbers. Complex data not supported")
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
+        raise DataError(f"{name} must hold numbers, got dtype {array.dtype}")
+    return array
+
+
+def _bounds(low: float | None, high: float | None, open_low: bool = False) -> str:
+    sign = ">" if open_low else ">="
+    if low is not None and high is not None:
+        return f" {sign} {low} and <= {high}"
+    if low is not None:
+        return f" {sign} {low}"
+    return f" <= {high}" if high is not None else ""
+
+
+def _others(count: int) -> str:
+    return f" (and {count - 1} more)" if count > 1 else ""
