@@ -17,7 +17,7 @@ __version__ = "0.1.0.dev0"
 _HOME = {
     "IALS": "lrrec.models.ials",
     "Evaluation": "lrrec.evaluation.protocol",
-    "FactorModel": "lrrec.base",
+    "FactorModel": "lrrec.factor_model",
     "IdMap": "lrrec.data.ids",
     "Interactions": "lrrec.data.interactions",
     "Popularity": "lrrec.models.popularity",

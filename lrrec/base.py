@@ -1,4 +1,4 @@
-"""Recommender and FactorModel: what every model is, written once."""
+"""Recommender: what every model does, written once."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from lrrec import files
@@ -15,8 +15,8 @@ from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, FileFormatError, ParameterError, UnknownIdError
 from lrrec.linalg.blocks import even_blocks
-from lrrec.linalg.ranking import BLOCK_CELLS, Candidates, Columns, nearest, rank
-from lrrec.lists import Neighbors, Recommendations, masked_ids
+from lrrec.linalg.ranking import BLOCK_CELLS, Candidates, Columns, rank
+from lrrec.lists import Recommendations, masked_ids
 from lrrec.metrics import find_hits, ndcg
 from lrrec.splits import given
 from lrrec.validate import check_columns, check_int, check_matrix, check_option, check_threads, first_three
@@ -339,87 +339,3 @@ class Recommender(BaseEstimator):
         tags.input_tags.positive_only = True
         tags.target_tags.required = False
         return tags
-
-
-class FactorModel(TransformerMixin, Recommender):
-    """A model that scores by the inner product of a user's and an item's factors.
-
-    Attributes
-    ----------
-    user_factors_ : ndarray of float32, shape (n_users, n_factors)
-    item_factors_ : ndarray of float32, shape (n_items, n_factors)
-
-    Notes
-    -----
-    Law of every factor model: `transform(train)` equals `user_factors_`.
-    """
-
-    _learned = ("user_factors_", "item_factors_")
-
-    def _scores(self, encoded: np.ndarray, columns: Columns) -> np.ndarray:
-        return encoded @ self.item_factors_[columns].T
-
-    def _known(self, rows: np.ndarray) -> np.ndarray:
-        return self.user_factors_[rows]
-
-    @abstractmethod
-    def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        """Fold-in: user factors (B, D) of histories (B, I), item factors fixed."""
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the factors of users given by what they did (fold-in), float32 (n, n_factors).
-
-        Parameters
-        ----------
-        X : Interactions, or sparse matrix or array of shape (n, n_items)
-            As for `recommend_from`; a row for every user of X. Rows without a known item are 0.
-        """
-        self._check_fitted()
-        return self._encode(self._histories(X)[0])
-
-    def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        out = np.empty(len(rows), dtype=np.float32)
-        for start, stop in even_blocks(len(rows), 2**16):
-            part = slice(start, stop)
-            out[part] = np.einsum("nd,nd->n", self.user_factors_[rows[part]], self.item_factors_[columns[part]])
-        return out
-
-    def similar_items(self, items: Any, k: int = 10) -> Neighbors:
-        """Return the k items whose factors point most in the direction of each item's, by cosine.
-
-        Parameters
-        ----------
-        items : sequence of ids, shape (n,)
-        k : int, default 10
-            The item itself is not among them.
-        """
-        self._check_fitted()
-        return _neighbors(items, k, self.items_, self.item_factors_)
-
-    def similar_users(self, users: Any, k: int = 10) -> Neighbors:
-        """Return the k users nearest to each user by the cosine of their factors. See `similar_items`."""
-        self._check_fitted()
-        return _neighbors(users, k, self.users_, self.user_factors_)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
-    def _check_loaded(self, path: str | PathLike) -> None:
-        for name, ids in (("user_factors_", self.users_), ("item_factors_", self.items_)):
-            factors = getattr(self, name)
-            if factors.ndim != 2 or len(factors) != len(ids) or factors.dtype != np.float32:
-                raise FileFormatError(
-                    f"{path}: {name} must be float32 with {len(ids)} rows, got {factors.dtype} {factors.shape}"
-                )
-            if factors.shape[1] != self.item_factors_.shape[1]:
-                raise FileFormatError(f"{path}: user_factors_ and item_factors_ must have the same number of columns")
-
-
-def _neighbors(ids: Any, k: int, known: IdMap, factors: np.ndarray) -> Neighbors:
-    """The nearest rows of factors to those of the given ids."""
-    rows = known.indices(ids)
-    indices, values = nearest(rows, check_int(k, "k", low=1), factors, check_threads(None))
-    scores = np.ma.MaskedArray(values, mask=indices < 0)
-    return Neighbors(scores=scores, ids=known.ids[rows], neighbors=masked_ids(known, indices))

@@ -53,8 +53,7 @@ def average_precision(hits: np.ndarray, n_relevant: np.ndarray) -> np.ndarray:
     (Rival: divided by |relevant|, so that a perfect short list does not reach 1.)
     """
     at_rank = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
-    total: np.ndarray = (at_rank * hits).sum(axis=1)
-    return total / np.minimum(n_relevant, hits.shape[1])
+    return (at_rank * hits).sum(axis=1) / np.minimum(n_relevant, hits.shape[1])
 
 
 def reciprocal_rank(hits: np.ndarray, n_relevant: np.ndarray) -> np.ndarray:
@@ -64,7 +63,7 @@ def reciprocal_rank(hits: np.ndarray, n_relevant: np.ndarray) -> np.ndarray:
 
 def hit_rate(hits: np.ndarray, n_relevant: np.ndarray) -> np.ndarray:
     """1 if there is a hit, else 0."""
-    return hits.any(axis=1).astype(np.float64)
+    return np.where(hits.any(axis=1), 1.0, 0.0)
 
 
 METRICS: dict[str, Metric] = {

@@ -120,7 +120,7 @@ def check_values(values: np.ndarray, name: str) -> None:
         bad = np.flatnonzero(values < 0)
         raise DataError(
             f"{name} must be >= 0, got {values[bad[0]]} at position {bad[0]}{_others(len(bad))}. "
-            "Negative values in data cannot weigh an interaction: shift the scale, or keep only the rows that count as positive"
+            "Negative values in data cannot weigh an interaction: shift the scale, or keep only what counts as positive"
         )
 
 

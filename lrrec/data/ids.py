@@ -65,21 +65,24 @@ class IdMap:
         asked = as_ids(ids, "ids")
         found = self.find(asked)
         if (found < 0).any():
-            unknown = asked[found < 0]
-            hint = ""
-            if self.ids.dtype != asked.dtype and len(self):
-                kinds = {True: "strings", False: "integers"}
-                hint = (
-                    f"; the map's ids are {kinds[self.ids.dtype == object]}, these are {kinds[asked.dtype == object]}"
-                )
-            raise UnknownIdError(f"unknown ids: {first_three(unknown)} (the map holds {len(self)}{hint})")
+            unknown = first_three(asked[found < 0])
+            raise UnknownIdError(f"unknown ids: {unknown} (the map holds {len(self)} ids)")
         return found
 
     def find(self, ids: Any) -> np.ndarray:
-        """Return the index of each id, int64 (n,), and -1 where the map does not hold it."""
+        """Return the index of each id, int64 (n,), and -1 where the map does not hold it.
+
+        Raises
+        ------
+        UnknownIdError
+            If strings are asked of a map of integers, or the other way round: then none could be found.
+        """
         asked = as_ids(ids, "ids")
-        if asked.dtype != self.ids.dtype:
-            return np.full(len(asked), -1, dtype=np.int64)
+        if asked.dtype != self.ids.dtype and len(asked) and len(self):
+            kinds = ("strings", "integers") if asked.dtype == object else ("integers", "strings")
+            raise UnknownIdError(
+                f"ids must be {kinds[1]}, as those of the map are, got {kinds[0]}: {first_three(asked)}"
+            )
         return self._index.get_indexer(asked).astype(np.int64, copy=False)
 
     def __len__(self) -> int:
@@ -91,7 +94,7 @@ class IdMap:
     def __contains__(self, one: Any) -> bool:
         try:
             return bool(self.find([one])[0] >= 0)
-        except DataError:
+        except (DataError, UnknownIdError):
             return False
 
     def __eq__(self, other: object) -> bool:
@@ -124,9 +127,7 @@ def as_ids(values: Any, name: str) -> np.ndarray:
     if array.size == 0:
         return np.empty(0, dtype=np.int64)
     what = "missing values (NaN)" if kind == "f" and np.isnan(array).any() else f"values of type {array.dtype}"
-    raise DataError(
-        f"{name} must be integers or strings, got {what}; convert the column, e.g. .astype(int) or .astype(str)"
-    )
+    raise DataError(f"{name} must be integers or strings, got {what}; convert them, e.g. .astype(int) or .astype(str)")
 
 
 def _objects(array: np.ndarray, name: str) -> np.ndarray:
@@ -142,9 +143,8 @@ def _objects(array: np.ndarray, name: str) -> np.ndarray:
     missing = np.flatnonzero(pd.isna(array))
     if len(missing):
         raise DataError(f"{name} must not be missing, got {len(missing)} missing (first at row {missing[0]})")
-    raise DataError(
-        f"{name} must be all integers or all strings, got {kind.replace('-', ' ')} values like {first_three(array)}"
-    )
+    what = f"{kind.replace('-', ' ')} values like {first_three(array)}"
+    raise DataError(f"{name} must be integers or strings, all of one kind, got {what}")
 
 
 def _array(values: Any, name: str) -> np.ndarray:

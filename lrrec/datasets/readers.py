@@ -67,7 +67,7 @@ def _made_up(folder: Path) -> Tables:
 
 
 def _adjacency(folder: Path) -> Tables:
-    """One user a line, "user item item ...", in train.txt and test.txt; valid.txt, if there is one, is part of train."""
+    """One user a line, "user item item ...", in train.txt and test.txt; a valid.txt holds a part of train."""
 
     def read(file: str) -> pd.DataFrame:
         parts = []

@@ -222,13 +222,13 @@ def mask_rows(scores, indptr, indices, rows):
             scores[b, indices[s]] = -np.inf
 
 
-@njit(nogil=True, cache=True, fastmath={"nnan", "nsz"}, inline="always")
-def stripe_max(scores, b, begin, end):
-    """The largest of scores[b, begin:end]."""
-    largest = scores[b, begin]
-    for i in range(begin + 1, end):
-        largest = max(largest, scores[b, i])
-    return largest
+@njit(nogil=True, cache=True, inline="always")
+def count_above(scores, b, begin, end, threshold):
+    """How many of scores[b, begin:end] are above threshold; NaN never is."""
+    n = np.int32(0)
+    for i in range(begin, end):
+        n += np.int32(scores[b, i] > threshold)
+    return n
 
 
 @njit(nogil=True, cache=True)
@@ -236,7 +236,7 @@ def top_k_rows(scores, k, out_indices, out_scores):
     """Write the k largest of each row, best first; equal scores by column. -inf is never taken: index -1, score nan.
 
     scores (B, I), out_indices int32 and out_scores (B, K). A heap with the worst on top is only looked at where
-    the largest of a stripe of columns beats it.
+    something in a stripe of columns beats it.
     """
     n_columns = scores.shape[1]
     heap = np.empty(k, scores.dtype)
@@ -246,7 +246,7 @@ def top_k_rows(scores, k, out_indices, out_scores):
         threshold = scores.dtype.type(-np.inf)
         for begin in range(0, n_columns, STRIPE):
             end = min(begin + STRIPE, n_columns)
-            if not stripe_max(scores, b, begin, end) > threshold:
+            if count_above(scores, b, begin, end, threshold) == 0:
                 continue
             for i in range(begin, end):
                 value = scores[b, i]

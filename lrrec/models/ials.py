@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from tqdm.auto import tqdm
 
-from lrrec.base import FactorModel
 from lrrec.errors import ParameterTypeError
+from lrrec.factor_model import FactorModel
 from lrrec.linalg.als import SOLVERS, implicit_loss, solve_rows
 from lrrec.validate import check_int, check_option, check_real, check_rng, check_threads
 

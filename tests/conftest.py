@@ -1,0 +1,67 @@
+"""Fixtures: the made-up data for everybody, the real data where they are."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import lrrec
+
+REAL = Path(os.environ.get("LRREC_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "realdata" in item.keywords and not REAL.is_dir():
+            item.add_marker(pytest.mark.skip(reason="needs LRREC_DATA or ../shared/data"))
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of the real data sets."""
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def made_up():
+    return lrrec.datasets.load("made-up")
+
+
+@pytest.fixture(scope="session")
+def likes(made_up):
+    """The made-up likes: about 400 users by 300 items, with times."""
+    return made_up.interactions(min_rating=4)
+
+
+@pytest.fixture(scope="session")
+def split(likes):
+    return lrrec.splits.by_user(likes, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A small random weight matrix with an empty row, an empty column and a full row."""
+    rng = np.random.default_rng(3)
+    dense = np.where(rng.random((30, 20)) < 0.3, rng.integers(1, 5, (30, 20)), 0).astype(np.float32)
+    dense[4], dense[:, 7], dense[9] = 0, 0, 2
+    dense[9, 7] = 0
+    return sp.csr_array(dense)
+
+
+@pytest.fixture
+def no_network(monkeypatch, tmp_path):
+    """An empty cache, no data of the user's, and nothing that can be downloaded."""
+    monkeypatch.setenv("LRREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("LRREC_DATA", raising=False)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setattr("pooch.HTTPDownloader.__call__", _refuse)
+    return tmp_path
+
+
+def _refuse(*args, **kwargs):
+    import requests
+
+    raise requests.ConnectionError("no network in tests")

@@ -1,0 +1,138 @@
+"""The row solvers: equal to the dense truth, stationary points of the written objective."""
+
+import numpy as np
+import oracles
+import pytest
+import scipy.sparse as sp
+
+import lrrec
+from lrrec.errors import DataError, ParameterError
+from lrrec.linalg import implicit_loss, solve_rows
+
+OBJECTIVES = [
+    {"unobserved_weight": 0.3, "reg": 0.05, "reg_exponent": 0.5},
+    {"unobserved_weight": 1.0, "reg": 0.01, "reg_exponent": 1.0},
+    {"unobserved_weight": 0.01, "reg": 0.5, "reg_exponent": 0.0},
+]
+
+
+@pytest.fixture(params=[1, 3, 17, 40])
+def factors(request, small):
+    return np.random.default_rng(request.param).normal(size=(small.shape[1], request.param)).astype(np.float32)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_cholesky_is_the_dense_truth(small, factors, objective):
+    want = oracles.solve_rows(small, factors, **objective)
+    np.testing.assert_allclose(solve_rows(small, factors, **objective), want, rtol=1e-3, atol=1e-4)
+    precise = solve_rows(small, factors.astype(np.float64), **objective)
+    np.testing.assert_allclose(precise, want, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_cg_converges_to_the_dense_truth(small, factors, objective):
+    want = oracles.solve_rows(small, factors, **objective)
+    got = solve_rows(small, factors.astype(np.float64), solver="cg", n_steps=80, **objective)
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_exact_rows_are_stationary(small, factors, objective):
+    Y, a = factors.astype(np.float64), objective["unobserved_weight"]
+    X, C = solve_rows(small, Y, **objective), small.toarray().astype(np.float64)
+    S, n = X @ Y.T, (C > 0).sum(1)
+    lam = objective["reg"] * (n + a * C.shape[1]) ** objective["reg_exponent"]
+    gradient = (C * (S - 1)) @ Y + a * S @ Y + lam[:, None] * X
+    np.testing.assert_allclose(gradient[n > 0], 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_loss_is_the_written_one(small, factors, objective):
+    X = np.random.default_rng(0).normal(size=(small.shape[0], factors.shape[1])).astype(np.float32)
+    want = oracles.implicit_loss(small, X, factors, **objective)
+    assert implicit_loss(small, X, factors, **objective) == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize("solver", ["cg", "cholesky"])
+def test_rows_without_data_are_zero(small, factors, solver):
+    start = np.ones((small.shape[0], factors.shape[1]), np.float32)
+    X = solve_rows(small, factors, solver=solver, start=start, **OBJECTIVES[0])
+    assert not X[4].any()
+
+
+@pytest.mark.parametrize("solver", ["cg", "cholesky"])
+def test_threads_change_no_bit(solver, likes):
+    V = np.random.default_rng(0).normal(size=(likes.n_items, 24)).astype(np.float32)
+    one, three = (solve_rows(likes.matrix, V, solver=solver, n_threads=n, **OBJECTIVES[0]) for n in (1, 3))
+    np.testing.assert_array_equal(one, three)
+
+
+def test_a_row_depends_on_itself_alone(likes):
+    V = np.random.default_rng(0).normal(size=(likes.n_items, 24)).astype(np.float32)
+    together = solve_rows(likes.matrix, V, **OBJECTIVES[0])
+    alone = solve_rows(likes.matrix[[17]], V, **OBJECTIVES[0])
+    np.testing.assert_array_equal(together[[17]], alone)
+
+
+@pytest.mark.parametrize("solver", ["cg", "cholesky"])
+def test_hopeless_factors_give_finite_rows(small, solver):
+    Y = np.zeros((small.shape[1], 6), np.float32)
+    Y[:, 0] = 1e-20  # below what a float32 square can hold
+    for reg in (0.0, 1e-30):
+        X = solve_rows(small, Y, solver=solver, unobserved_weight=0.1, reg=reg)
+        assert np.isfinite(X).all()
+
+
+def test_shapes_are_checked(small):
+    with pytest.raises(DataError, match="Y must have a row for each of the 20 columns of C, got 3"):
+        solve_rows(small, np.ones((3, 2), np.float32), unobserved_weight=1, reg=1)
+    with pytest.raises(ParameterError, match="solver must be one of 'cg', 'cholesky', got 'lu'"):
+        solve_rows(small, np.ones((20, 2), np.float32), unobserved_weight=1, reg=1, solver="lu")
+
+
+def test_exact_sweeps_never_raise_the_loss(likes):
+    losses = []
+    model = lrrec.IALS(n_factors=12, n_iter=8, solver="cholesky", random_state=0)
+    model.fit(likes, callback=lambda sweep, loss, seconds: losses.append((sweep, loss, seconds)))
+    assert [sweep for sweep, _, _ in losses] == list(range(1, 9))
+    assert (np.diff([loss for _, loss, _ in losses]) < 1e-3).all()
+    assert (np.diff([seconds for _, _, seconds in losses]) > 0).all()
+
+
+def test_cg_reaches_the_exact_solvers_loss(likes):
+    last = {}
+    for solver in ("cg", "cholesky"):
+        model = lrrec.IALS(n_factors=12, solver=solver, n_iter=20, random_state=0)
+        model.fit(likes, callback=lambda sweep, loss, seconds, name=solver: last.__setitem__(name, loss))
+    assert last["cg"] == pytest.approx(last["cholesky"], rel=0.01)
+
+
+def test_planted_tastes_are_found():
+    rng = np.random.default_rng(1)
+    group_of_user, group_of_item = rng.integers(0, 3, 120), rng.integers(0, 3, 90)
+    likes = (group_of_user[:, None] == group_of_item) & (rng.random((120, 90)) < 0.5)
+    model = lrrec.IALS(n_factors=3, reg=0.01, random_state=0).fit(sp.csr_array(likes.astype(np.float32)))
+    lists = model.recommend(np.arange(120), 5)
+    assert (group_of_item[lists.indices] == group_of_user[:, None]).mean() > 0.99
+
+
+def test_bad_parameters(likes):
+    for name, bad in (
+        ("n_factors", 0), ("n_factors", 2.5), ("reg", 0), ("reg", np.nan), ("reg", "small"), ("unobserved_weight", -1),
+        ("unobserved_weight", 0), ("reg_exponent", -0.5), ("n_iter", 0), ("solver", "lu"), ("init_scale", 0),
+        ("random_state", "x"), ("n_threads", 0),
+    ):  # fmt: skip
+        with pytest.raises((ValueError, TypeError), match=f"{name} must be"):
+            lrrec.IALS(**{name: bad}).fit(likes)
+
+
+def test_a_failed_fit_keeps_the_earlier_one(likes):
+    model = lrrec.IALS(n_factors=4, n_iter=2, random_state=0).fit(likes)
+    before = model.recommend(likes.users.ids[:5]).indices
+
+    def stop(sweep, loss, seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(likes.matrix[:, :50], callback=stop)
+    assert (model.recommend(likes.users.ids[:5]).indices == before).all()

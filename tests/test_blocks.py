@@ -1,0 +1,55 @@
+"""Blocks: they cover all rows once, share the work evenly, and stop at an error."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrrec.linalg.blocks import balanced_blocks, even_blocks, run_blocks
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=60), st.integers(1, 20))
+def test_blocks_cover_every_row_once(counts, n_blocks):
+    blocks = balanced_blocks(np.concatenate(([0], np.cumsum(counts))), n_blocks)
+    assert [row for start, stop in blocks for row in range(start, stop)] == list(range(len(counts)))
+    assert all(start < stop for start, stop in blocks)
+
+
+def test_blocks_have_equal_work():
+    counts = np.random.default_rng(0).integers(0, 100, 10_000)
+    indptr = np.concatenate(([0], np.cumsum(counts)))
+    work = [indptr[stop] - indptr[start] for start, stop in balanced_blocks(indptr, 8)]
+    assert max(work) < 1.1 * min(work)
+
+
+def test_even_blocks():
+    assert even_blocks(7, 3) == [(0, 3), (3, 6), (6, 7)]
+    assert even_blocks(0, 3) == []
+
+
+@pytest.mark.parametrize("n_threads", [1, 4])
+def test_all_work_is_done(n_threads):
+    done, rows = [], np.zeros(100)
+
+    def work(start, stop):
+        rows[start:stop] += 1
+
+    run_blocks(work, even_blocks(100, 7), n_threads, done.append)
+    assert (rows == 1).all()
+    assert sum(done) == 100
+
+
+def test_an_error_stops_the_rest():
+    begun, lock = [], threading.Lock()
+
+    def work(start, stop):
+        with lock:
+            begun.append(start)
+        if start == 3:
+            raise ArithmeticError("here")
+
+    with pytest.raises(ArithmeticError, match="here"):
+        run_blocks(work, even_blocks(10_000, 1), 2)
+    assert len(begun) < 100

@@ -1,0 +1,202 @@
+"""Interactions: every way in, every refusal."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import interactions
+
+from lrrec import IdMap, Interactions
+from lrrec.errors import DataError, DataWarning, ParameterError
+
+FRAME = pd.DataFrame({
+    "user": [7, 3, 7, 7, 3], "item": ["x", "y", "y", "x", "x"],
+    "value": [1.0, 2.0, 3.0, 4.0, 5.0], "time": [5, 1, 2, 3, 4],
+})  # fmt: skip
+
+
+def dense(data):
+    return data.matrix.toarray().tolist()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda f: f, pl.from_pandas, lambda f: pl.from_pandas(f).lazy(), pa.Table.from_pandas]
+)
+@pytest.mark.parametrize("as_text", [False, True])
+def test_frames_of_every_library(make, as_text):
+    frame = FRAME.assign(user=FRAME.user.astype(str)) if as_text else FRAME
+    data = Interactions.from_frame(make(frame), value="value", time="time")
+    assert list(data.users) == (["3", "7"] if as_text else [3, 7])
+    assert list(data.items) == ["x", "y"]
+    assert dense(data) == [[5, 2], [5, 3]]
+    assert data.times.tolist() == [4, 1, 5, 2]
+
+
+@pytest.mark.parametrize(
+    "dtype", ["category", "string", "object", "string[pyarrow]", "int8", "uint32", "Int64", "int64[pyarrow]"]
+)
+def test_columns_of_every_type(dtype):
+    ids = pd.Series(["3", "1", "3"]) if dtype[0] in "cso" else pd.Series([3, 1, 3])
+    data = Interactions.from_frame(pd.DataFrame({"user": ids.astype(dtype), "item": [1, 2, 3]}))
+    assert list(data.users) == (["1", "3"] if dtype[0] in "cso" else [1, 3])
+    assert dense(data) == [[0, 1, 0], [1, 0, 1]]
+
+
+def test_duplicates():
+    read = lambda how, **more: Interactions.from_frame(FRAME, value="value", duplicates=how, **more)  # noqa: E731
+    assert dense(read("sum")) == [[5, 2], [5, 3]]
+    assert dense(read("last")) == [[5, 2], [4, 3]]
+    assert dense(read("last", time="time")) == [[5, 2], [1, 3]]
+    assert dense(Interactions.from_frame(FRAME)) == [[1, 1], [2, 1]]
+    with pytest.raises(DataError, match=r"1 pairs more than once: \(7, 'x'\)"):
+        read("error")
+    with pytest.raises(ParameterError, match="duplicates must be one of 'sum', 'last', 'error', got 'first'"):
+        read("first")
+
+
+def test_times_follow_their_interactions():
+    stamps = pd.to_datetime(["2020-01-05", "2020-01-01", "2020-01-02", "2020-01-03", "2020-01-04"])
+    data = Interactions.from_frame(FRAME.assign(time=stamps.tz_localize("UTC")), time="time")
+    assert data.times.dtype.kind == "M"
+    assert data.times.astype("M8[D]").astype(str).tolist() == ["2020-01-04", "2020-01-01", "2020-01-05", "2020-01-02"]
+
+
+@given(interactions(), st.randoms(use_true_random=False))
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_rows_does_not_matter(data, random):
+    frame = data.to_frame()
+    order = list(range(len(frame)))
+    random.shuffle(order)
+    again = Interactions.from_frame(frame.iloc[order], value="value", time="time")
+    assert again.users == data.users
+    np.testing.assert_array_equal(again.matrix.toarray(), data.matrix.toarray())
+    np.testing.assert_array_equal(again.times, data.times)
+
+
+@given(interactions())
+@settings(max_examples=30, deadline=None)
+def test_the_matrix_is_canonical(data):
+    assert data.matrix.has_canonical_format
+    assert data.matrix.dtype == np.float32
+    assert (data.matrix.data > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"value": [1, 2, np.nan, 4, 5]}, "must (not be missing|be finite)"),
+        ({"value": [1, 2, np.inf, 4, 5]}, "must be finite, got inf at position 2"),
+        ({"value": [1, 2, -3, 4, -5]}, r"must be >= 0, got -3 at position 2 \(and 1 more\)"),
+        ({"value": ["1", "2", "3", "4", "5"]}, "column 'value' must hold numbers"),
+        ({"value": [1e39, 2, 3, 4, 5]}, "fit a float32"),
+        ({"user": [7, None, 7, 7, 3]}, r"'user' \(user\) must not be missing, got 1 missing \(first at row 1\)"),
+        ({"user": [7.5, 1, 7, 7, 3]}, "column 'user' must be integers or strings"),
+        ({"user": [7, "a", 7, 7, 3]}, "all of one kind"),
+        ({"item": [True] * 5}, "integers or strings"),
+        ({"time": ["noon"] * 5}, "column 'time' must hold times"),
+        ({"time": [1, 2, np.inf, 4, 5]}, "finite times"),
+    ],
+)
+def test_bad_columns(change, words):
+    with pytest.raises(DataError, match=words):
+        Interactions.from_frame(FRAME.assign(**change), value="value", time="time")
+
+
+def test_bad_frames():
+    with pytest.raises(DataError, match=r"value must name a column, got 'stars' \(the columns are user, item"):
+        Interactions.from_frame(FRAME, value="stars")
+    with pytest.raises(DataError, match="at least one row"):
+        Interactions.from_frame(FRAME[:0])
+    with pytest.raises(DataError, match="pandas, polars or Arrow"):
+        Interactions.from_frame({"user": [1]})
+    with pytest.raises(ParameterError, match="name of a column"):
+        Interactions.from_frame(FRAME, user=0)
+
+
+def test_zeros_are_left_out_with_a_warning():
+    with pytest.warns(DataWarning, match="1 of 4 interactions have value 0"):
+        data = Interactions.from_pairs([1, 1, 2, 2], [1, 2, 1, 2], [0, 2, 3, 4], [9, 8, 7, 6])
+    assert dense(data) == [[0, 2], [3, 4]]
+    assert data.times.tolist() == [8, 7, 6]
+
+
+def test_pairs():
+    assert dense(Interactions.from_pairs([7, 7, 9], ["a", "b", "a"])) == [[1, 1], [1, 0]]
+    with pytest.raises(DataError, match="equally long, got 2 users, 1 items"):
+        Interactions.from_pairs([1, 2], [1])
+    with pytest.raises(DataError, match="users must be a sequence"):
+        Interactions.from_pairs("ab", [1, 2])
+
+
+def test_matrices():
+    coo = sp.coo_matrix(([1.0, 2.0, 3.0, 0.0], ([1, 1, 0, 0], [0, 0, 2, 1])), shape=(2, 3))
+    data = Interactions.from_matrix(coo, users=["a", "b"])
+    assert dense(data) == [[0, 0, 3], [3, 0, 0]]
+    assert data.matrix.nnz == 2
+    assert list(data.users) == ["a", "b"]
+    assert list(data.items) == [0, 1, 2]
+    assert dense(Interactions.from_matrix([[0, 1], [2, 0]])) == [[0, 1], [2, 0]]
+    with pytest.raises(DataError, match="one id for each of the 3 items of X, got 2"):
+        Interactions.from_matrix(coo, items=[1, 2])
+    unsorted = sp.csr_array((np.ones(2, np.float32), np.array([2, 0]), np.array([0, 2, 2])), shape=(2, 3))
+    Interactions.from_matrix(unsorted)
+    assert unsorted.indices.tolist() == [2, 0], "the caller's matrix was changed"
+
+
+def test_csv(tmp_path):
+    path = tmp_path / "table.csv"
+    FRAME.assign(note="x").to_csv(path, index=False)
+    assert dense(Interactions.from_csv(path, value="value")) == [[5, 2], [5, 3]]
+    with pytest.raises(DataError, match="must have the columns 'user', 'film', got user, item, value, time, note"):
+        Interactions.from_csv(path, item="film")
+    with pytest.raises(DataError, match="does not exist"):
+        Interactions.from_csv(tmp_path / "none.csv")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(DataError, match="header line"):
+        Interactions.from_csv(tmp_path / "empty.csv")
+    (tmp_path / "binary.csv").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(DataError, match="header line"):
+        Interactions.from_csv(tmp_path / "binary.csv")
+
+
+def test_more_cells_than_32_bits_count():
+    n = 70_000
+    users = np.concatenate((np.arange(n), [n - 1]))
+    items = np.concatenate((np.arange(n), [0]))
+    data = Interactions.from_pairs(users[::-1], items[::-1], np.arange(1, n + 2))
+    assert data.n_users * data.n_items > 2**31
+    assert len(data) == n + 1
+    assert data.matrix[[n - 1]].toarray()[0, [0, n - 1]].tolist() == [1, 2]
+
+
+def test_implicit_keeps_the_maps():
+    data = Interactions.from_frame(FRAME, value="value")
+    likes = data.implicit(5)
+    assert likes.users is data.users
+    assert likes.items is data.items
+    assert dense(likes) == [[1, 0], [1, 0]]
+    assert dense(data) == [[5, 2], [5, 3]]
+    assert dense(data.implicit()) == [[1, 1], [1, 1]]
+    with pytest.raises(ParameterError, match="min_value"):
+        data.implicit(np.nan)
+
+
+def test_parts_must_fit():
+    with pytest.raises(DataError, match="users x items"):
+        Interactions(sp.csr_array((2, 2)), IdMap.range(3), IdMap.range(2))
+    with pytest.raises(DataError, match="mask"):
+        Interactions.from_frame(FRAME).take(np.ones(2, bool))
+
+
+def test_frames_out():
+    data = Interactions.from_frame(FRAME, value="value", time="time")
+    for backend, library in (("pandas", pd.DataFrame), ("polars", pl.DataFrame), ("pyarrow", pa.Table)):
+        frame = data.to_frame(backend)
+        assert isinstance(frame, library)
+        assert dense(Interactions.from_frame(frame, value="value")) == dense(data)
+    with pytest.raises(ParameterError, match="backend"):
+        data.to_frame("spark")

@@ -1,0 +1,79 @@
+"""scikit-learn's own checks, on every model; each that cannot apply is named with its reason."""
+
+import warnings
+
+import pytest
+from sklearn.exceptions import SkipTestWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer
+from sklearn.utils.estimator_checks import check_estimator
+
+from lrrec import IALS, Popularity
+
+PAIRS = "calls predict(X); a recommender's predict takes pairs of ids"
+CANNOT_APPLY = dict.fromkeys(
+    (
+        "check_estimators_unfitted",
+        "check_n_features_in_after_fitting",
+        "check_estimators_dtypes",
+        "check_dtype_object",
+        "check_estimators_nan_inf",
+        "check_estimator_sparse_array",
+        "check_estimator_sparse_matrix",
+        "check_estimators_pickle",
+        "check_f_contiguous_array_estimator",
+        "check_methods_sample_order_invariance",
+        "check_methods_subset_invariance",
+        "check_dict_unchanged",
+        "check_fit_idempotent",
+        "check_fit2d_predict1d",
+    ),
+    PAIRS,
+)
+
+
+class _NoPredict:
+    """A model as scikit-learn's checks can judge it: without the method whose meaning differs."""
+
+    @property
+    def predict(self):
+        raise AttributeError("hidden")
+
+
+class PopularityWithoutPredict(_NoPredict, Popularity):
+    pass
+
+
+class IALSWithoutPredict(_NoPredict, IALS):
+    pass
+
+
+def run(model, expected):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkipTestWarning)
+        results = check_estimator(model, expected_failed_checks=expected, on_fail=None, on_skip=None)
+    return {r["check_name"]: (r["status"], r["exception"]) for r in results if r["status"] in ("failed", "xfail")}
+
+
+@pytest.mark.parametrize("model", [Popularity(), IALS(n_factors=2, n_iter=2)], ids=lambda m: type(m).__name__)
+def test_whole_model(model):
+    outcome = run(model, CANNOT_APPLY)
+    assert {name: why for name, (status, why) in outcome.items() if status == "failed"} == {}
+    assert set(outcome) == set(CANNOT_APPLY)  # nothing is excused that passes
+
+
+@pytest.mark.parametrize(
+    "model",
+    [PopularityWithoutPredict(), IALSWithoutPredict(n_factors=2, n_iter=2, random_state=0)],
+    ids=["Popularity", "IALS"],
+)
+def test_all_but_predict(model):
+    assert run(model, {}) == {}
+
+
+def test_grid_search_and_pipeline(likes):
+    search = GridSearchCV(IALS(n_factors=4, n_iter=2, random_state=0), {"reg": [0.003, 1e6]}, cv=2)
+    assert search.fit(likes.matrix).best_params_ == {"reg": 0.003}
+    factors = make_pipeline(Binarizer(), IALS(n_factors=4, n_iter=2, random_state=0)).fit_transform(likes.matrix)
+    assert factors.shape == (likes.n_users, 4)
