@@ -95,7 +95,8 @@ def demo(
         "80 % of their likes are given, the rest must be found among all movies."
     )
     popularity = lrrec.Popularity().fit(split.train)
-    ials = lrrec.IALS(n_factors=32, unobserved_weight=0.2, reg=0.01, random_state=0).fit(split.train, progress=True)
+    # chosen on validation users cut from the training users of ml-100k, among 32 settings
+    ials = lrrec.IALS(n_factors=64, unobserved_weight=0.4, reg=0.01, random_state=0).fit(split.train, progress=True)
     results = {"Popularity": lrrec.evaluate(popularity, split), "IALS": lrrec.evaluate(ials, split)}
     console.print(_metrics_table(results))
 

@@ -52,7 +52,7 @@ def test_duplicates():
     assert dense(read("last")) == [[5, 2], [4, 3]]
     assert dense(read("last", time="time")) == [[5, 2], [1, 3]]
     assert dense(Interactions.from_frame(FRAME)) == [[1, 1], [2, 1]]
-    with pytest.raises(DataError, match=r"1 pairs more than once: \(7, 'x'\)"):
+    with pytest.raises(DataError, match=r"1 pairs more: \(7, 'x'\)"):
         read("error")
     with pytest.raises(ParameterError, match="duplicates must be one of 'sum', 'last', 'error', got 'first'"):
         read("first")

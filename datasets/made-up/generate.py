@@ -33,7 +33,7 @@ def main() -> None:
     rng = np.random.default_rng(SEED)
     folder = Path(__file__).parent
     items, appeal, fame = make_items(rng)
-    change = rng.normal(size=(N_ITEMS, N_SHIFT)) @ np.linalg.qr(rng.normal(size=(N_FACTORS, N_SHIFT)))[0].T
+    change = 1.5 * rng.normal(size=(N_ITEMS, N_SHIFT)) @ np.linalg.qr(rng.normal(size=(N_FACTORS, N_SHIFT)))[0].T
     n_users = N_SOURCE + N_TARGET
     favourites = rng.dirichlet(np.full(N_FACTORS, 0.3), n_users) * N_FACTORS
     tastes = 0.6 * rng.normal(size=(n_users, N_FACTORS)) + 0.5 * favourites

@@ -44,16 +44,27 @@ def codes(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     native = series.to_native()
     if isinstance(native, pd.Series) and isinstance(native.dtype, pd.CategoricalDtype):
         native = native.astype(native.cat.categories.dtype)
-    values = native if isinstance(native, pd.Series) and native.dtype.kind not in "iu" else series.to_numpy()
-    places, distinct = pd.factorize(values)
-    places = places.astype(np.int32)
+    column: Any = native if isinstance(native, pd.Series) else series.to_numpy()
+    if series.dtype.is_integer():
+        column = as_ids(series.to_numpy(), name)
+        low, high = int(column.min()), int(column.max())
+        if high - low < 4 * len(column):
+            return _close_codes(column, low, high)
+    places, distinct = pd.factorize(column)
     ids = as_ids(np.asarray(distinct), name)
     order = np.argsort(ids, kind="stable")
-    if (order == np.arange(len(order))).all():
-        return ids, places
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     return ids[order], rank[places]
+
+
+def _close_codes(values: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+    """`codes` of integers that lie close together: a table instead of a hash."""
+    offsets = values - low
+    occurs = np.zeros(high - low + 1, dtype=bool)
+    occurs[offsets] = True
+    rank = np.cumsum(occurs, dtype=np.int32) - 1
+    return np.flatnonzero(occurs) + low, rank[offsets]
 
 
 def numbers(series: Any, name: str) -> np.ndarray:

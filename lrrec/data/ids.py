@@ -42,7 +42,7 @@ class IdMap:
     __slots__ = ("_index", "ids")
 
     def __init__(self, ids: Any) -> None:
-        self.ids = as_ids(ids, "ids")
+        self.ids = as_ids(ids, "ids").copy()
         self.ids.flags.writeable = False
         self._index = pd.Index(self.ids)
         if not self._index.is_unique:
@@ -119,7 +119,7 @@ def as_ids(values: Any, name: str) -> np.ndarray:
         raise DataError(f"{name} must be a one-dimensional sequence of ids, got {array.ndim} dimension(s)")
     kind = array.dtype.kind
     if kind == "i" or (kind == "u" and (array.size == 0 or array.max() <= np.iinfo(np.int64).max)):
-        return array.astype(np.int64)
+        return array.astype(np.int64, copy=False)
     if kind in "UT":
         return array.astype(object)
     if kind == "O" and array.size:

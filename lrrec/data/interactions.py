@@ -92,12 +92,13 @@ class Interactions:
         frame = frames.eager(df)
         if not len(frame):
             raise DataError("df must have at least one row, got none")
-        users, rows = frames.codes(frames.column(frame, user, "user"), f"column {user!r}")
-        items, columns = frames.codes(frames.column(frame, item, "item"), f"column {item!r}")
         values = None if value is None else frames.numbers(frames.column(frame, value, "value"), value)
         times = None if time is None else frames.times(frames.column(frame, time, "time"), time)
         label = "values" if value is None else f"column {value!r}"
-        return _assemble(rows, columns, values, times, IdMap(users), IdMap(items), duplicates, label)
+        if values is not None:
+            check_values(values, label)
+        users, items, cells = _cells(frames.column(frame, user, "user"), frames.column(frame, item, "item"))
+        return _assemble(users, items, cells, values, times, duplicates, label)
 
     @classmethod
     def from_pairs(
@@ -196,7 +197,12 @@ class Interactions:
         return np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.matrix.indptr))
 
     def to_frame(self, backend: str = "pandas") -> Any:
-        """Return a frame with columns user, item, value and, if known, time."""
+        """Return a frame with columns user, item, value and, if known, time.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        """
         columns = {
             "user": self.users.ids[self.rows()],
             "item": self.items.ids[self.matrix.indices],
@@ -222,40 +228,44 @@ def as_interactions(X: Any) -> Interactions:
     return X if isinstance(X, Interactions) else Interactions.from_matrix(X)
 
 
+def _cells(user: Any, item: Any) -> tuple[IdMap, IdMap, sp.csc_array]:
+    """Two columns of ids as maps, and a matrix (n_items, n_users) whose data are the rows read, by user and item.
+
+    Two counting sorts, O(n): converting to csr groups by item, converting to csc then by user; both keep the order
+    of equal ones. Marked as canonical, duplicates are left as they are.
+    """
+    users, of_user = frames.codes(user, f"column {user.name!r}")
+    items, of_item = frames.codes(item, f"column {item.name!r}")
+    rows_read = np.arange(len(of_user), dtype=np.int32 if len(of_user) < 2**31 else np.int64)
+    cells = sp.coo_array((rows_read, (of_item, of_user)), shape=(len(items), len(users)))
+    cells.has_canonical_format = True
+    return IdMap(users), IdMap(items), cells.tocsr().tocsc()
+
+
 def _assemble(
-    rows: np.ndarray, columns: np.ndarray, values: np.ndarray | None, times: np.ndarray | None,
-    users: IdMap, items: IdMap, duplicates: str, label: str,
+    users: IdMap, items: IdMap, cells: sp.csc_array, values: np.ndarray | None, times: np.ndarray | None,
+    duplicates: str, label: str,
 ) -> Interactions:  # fmt: skip
-    """Coordinates in any order to a canonical matrix; `times` follow."""
-    if values is not None:
-        check_values(values, label)
-    cells = rows.astype(np.int64)
-    cells *= len(items)
-    cells += columns
-    del rows, columns
-    if (cells[1:] <= cells[:-1]).any():
-        order = np.argsort(cells, kind="stable")
-        cells = cells[order]
-        values = None if values is None else values[order]
+    """What was read, in the order of `cells`, with one entry a user and item."""
+    order, columns, indptr = cells.data, cells.indices, cells.indptr
+    first = np.ones(len(order), dtype=bool)  # of a run of equal user and item
+    first[1:] = columns[1:] != columns[:-1]
+    first[indptr[:-1][np.diff(indptr) > 0]] = True
+    if first.all():
+        data = np.ones(len(order), dtype=np.float32) if values is None else to_float32(values, label)[order]
         times = None if times is None else times[order]
-        del order
-    starts = np.flatnonzero(np.concatenate(([True], cells[1:] != cells[:-1])))
-    if len(starts) < len(cells):
+    else:
+        starts = np.flatnonzero(first)
         if duplicates == "error":
-            again = np.unique(cells[1:][cells[1:] == cells[:-1]])
-            pairs = [
-                (u.item() if hasattr(u, "item") else u, i.item() if hasattr(i, "item") else i)
-                for u, i in zip(users.ids[again[:4] // len(items)], items.ids[again[:4] % len(items)], strict=True)
-            ]
-            raise DataError(
-                f"each user and item must occur once, got {len(again)} pairs more than once: {first_three(pairs)}"
-            )
-        cells, values, times = _merge(cells, starts, values, times, duplicates)
-    data = np.ones(len(cells), dtype=np.float32) if values is None else to_float32(values, label)
-    indices = (cells % len(items)).astype(np.int32)
-    cells //= len(items)
-    indptr = np.concatenate(([0], np.cumsum(np.bincount(cells, minlength=len(users)))))
-    matrix = sp.csr_array((data, indices, indptr), shape=(len(users), len(items)))
+            again = np.unique(starts[np.searchsorted(starts, np.flatnonzero(~first)) - 1])
+            whose = np.searchsorted(indptr, again, side="right") - 1
+            pairs = zip(users.ids[whose].tolist(), items.ids[columns[again]].tolist(), strict=True)
+            raise DataError(f"each user and item must occur once, got {len(again)} pairs more: {first_three(pairs)}")
+        merged, times = _merge(order, starts, values, times, duplicates)
+        data = to_float32(merged, label)
+        indptr = np.concatenate(([0], np.cumsum(first)))[indptr].astype(indptr.dtype)
+        columns = columns[starts]
+    matrix = sp.csr_array((data, columns, indptr), shape=(len(users), len(items)))
     interactions = Interactions(matrix, users, items, times)
     if data.all():
         return interactions
@@ -269,21 +279,25 @@ def _assemble(
 
 
 def _merge(
-    cells: np.ndarray, starts: np.ndarray, values: np.ndarray | None, times: np.ndarray | None, duplicates: str
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """One entry a cell from sorted cells; of equal ones the order is that of the input."""
+    order: np.ndarray, starts: np.ndarray, values: np.ndarray | None, times: np.ndarray | None, duplicates: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """One value and time a run. order (n,): rows read, by run; starts (m,): where runs begin."""
+    lengths = np.diff(starts, append=len(order))
     if duplicates == "sum":
-        ones = np.ones(len(cells), dtype=np.float64) if values is None else values.astype(np.float64, copy=False)
-        latest = None if times is None else np.maximum.reduceat(times, starts)
-        return cells[starts], np.add.reduceat(ones, starts), latest
-    kept = np.append(starts[1:], len(cells)) - 1  # the last of each run
+        latest = None if times is None else np.maximum.reduceat(times[order], starts)
+        if values is None:
+            return lengths, latest
+        return np.add.reduceat(values[order], starts, dtype=np.float64), latest
+    kept = starts + lengths - 1  # the last one read
     if times is not None:
-        latest = np.maximum.reduceat(times, starts)
-        run = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(cells))))
-        candidates = np.flatnonzero(times == latest[run])
-        kept = np.zeros(len(starts), dtype=np.int64)
-        kept[run[candidates]] = candidates  # of equal times the last written stays
-    return cells[starts], None if values is None else values[kept], None if times is None else times[kept]
+        several = np.flatnonzero(lengths > 1)
+        run = np.repeat(several, lengths[several])
+        within = np.arange(len(run)) - np.repeat(np.cumsum(lengths[several]) - lengths[several], lengths[several])
+        places = starts[run] + within
+        by_time = np.lexsort((times[order[places]], run))  # stable: of equal times the last one read comes last
+        kept[run[by_time]] = places[by_time]  # the last written stays
+    rows = order[kept]
+    return np.ones(len(rows)) if values is None else values[rows], None if times is None else times[rows]
 
 
 def _column(values: Any, name: str) -> Any:

@@ -69,7 +69,12 @@ class Evaluation:
         return {name: (float(a), float(b)) for name, a, b in zip(self.values, low, high, strict=True)}
 
     def summary(self, backend: str = "pandas") -> Any:
-        """Return a frame with a row a metric: metric, mean, low, high (a 95 % bootstrap interval)."""
+        """Return a frame with a row a metric: metric, mean, low, high (a 95 % bootstrap interval).
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        """
         means, intervals = self.mean(), self.interval()
         columns = {
             "metric": np.array(list(means), dtype=object),
@@ -80,7 +85,12 @@ class Evaluation:
         return frames.make(columns, backend)
 
     def to_frame(self, backend: str = "pandas") -> Any:
-        """Return a frame with a row a user: user and every metric."""
+        """Return a frame with a row a user: user and every metric.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        """
         return frames.make({"user": self.users, **self.values}, backend)
 
     def __repr__(self) -> str:

@@ -33,7 +33,7 @@ class IALS(FactorModel):
     unobserved_weight : float, default 0.1
         Weight a > 0 of all cells, the unobserved among them. Typical: 0.01 (large sparse catalogues) to 1. It
         matters most, together with `reg`: tune both.
-    reg : float, default 0.003
+    reg : float, default 0.005
         Regularization, > 0. Typical: 0.0005 to 0.05.
     reg_exponent : float, default 1.0
         nu: 1 scales a row's regularization by its frequency, 0 treats all rows alike.
@@ -82,7 +82,7 @@ class IALS(FactorModel):
         n_factors: int = 64,
         *,
         unobserved_weight: float = 0.1,
-        reg: float = 0.003,
+        reg: float = 0.005,
         reg_exponent: float = 1.0,
         n_iter: int = 16,
         solver: str = "cg",

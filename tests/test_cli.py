@@ -1,0 +1,159 @@
+"""The command line, as a user meets it: in a process of its own where it matters, else by main()."""
+
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+import lrrec
+from lrrec import cli
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command line and return (exit code, standard output, standard error)."""
+
+    def run(*words):
+        monkeypatch.setenv("COLUMNS", "140")
+        monkeypatch.setattr(sys, "argv", ["lrrec", *map(str, words)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def table(tmp_path, made_up):
+    path = tmp_path / "table.csv"
+    made_up.ratings.to_csv(path, index=False)
+    return path
+
+
+def test_help_answers_at_once():
+    command = [sys.executable, "-m", "lrrec", "--help"]
+    subprocess.run(command, capture_output=True, check=True)
+    begun = time.perf_counter()
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert time.perf_counter() - begun < 2  # 0.2 s on an idle machine: it loads neither numpy nor pandas
+    for name in ("demo", "data", "fit", "evaluate", "recommend"):
+        assert name in shown
+    code = "import sys, lrrec.cli; print(sorted({'numpy', 'pandas', 'sklearn', 'numba'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("fit",), ("evaluate",), ("recommend",), ("demo",), ("data", "list"), ("data", "get"), ("data", "info")]
+)
+def test_every_command_has_an_example(run, words):
+    code, out, _ = run(*words, "--help")
+    assert code == 0
+    assert f"Example:  {'LRREC_DATA=~/data ' if words[-1] == 'info' else ''}lrrec {' '.join(words)}" in out
+
+
+def test_fit_and_recommend(run, table, tmp_path, made_up):
+    model = tmp_path / "model"
+    code, out, _ = run("fit", table, "--value-column", "rating", "--min-rating", 4, "-p", "n_factors=4", "-o", model)
+    assert code == 0
+    assert "IALS(n_factors=4)" in out
+    code, out, _ = run("recommend", model, "--user", 5, "--user", 3, "-k", 4)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "user,item,rank,score"
+    assert [line.split(",")[0] for line in lines[1:]] == ["5"] * 4 + ["3"] * 4
+    code, out, _ = run("recommend", model, "-o", tmp_path / "all.csv")
+    everybody = pd.read_csv(tmp_path / "all.csv")
+    assert set(everybody.user) == set(made_up.ratings.user[made_up.ratings.rating >= 4])
+    fitted = lrrec.load(model)
+    assert everybody["item"][:10].tolist() == fitted.recommend(everybody.user[:1]).items[0].tolist()
+
+
+def test_fit_of_a_data_set_by_name(run, tmp_path):
+    code, out, _ = run("fit", "made-up", "--min-rating", 4, "--model", "popularity", "-o", tmp_path / "m")
+    assert code == 0
+    assert "Popularity() fitted on Interactions(420 users, 319 items" in out
+
+
+@pytest.mark.parametrize("split", ["by-user", "leave-last", "by-time", "random"])
+def test_evaluate(run, split, tmp_path):
+    out_file = tmp_path / "values.csv"
+    code, out, _ = run("evaluate", "made-up", "--min-rating", 4, "--split", split, "-m", "popularity",
+                       "--metric", "ndcg@5", "--metric", "hit@3", "-o", out_file)  # fmt: skip
+    assert code == 0
+    assert "ndcg@5" in out
+    assert "candidates: all 319 items" in out
+    assert list(pd.read_csv(out_file).columns) == ["user", "ndcg@5", "hit@3"]
+
+
+def test_demo_on_made_up_data_when_there_is_no_network(run, no_network):
+    code, out, err = run("demo")
+    assert code == 0
+    assert "MADE-UP data" in err
+    assert "IALS recommends" in out
+    assert "ndcg@10" in out
+    assert out.count("The ") >= 10
+
+
+def test_data_list_and_info(run, no_network):
+    code, out, _ = run("data", "list")
+    assert code == 0
+    assert all(name in out for name in lrrec.datasets.names())
+    code, out, _ = run("data", "info", "ml-1m")
+    assert "6,040 users, 3,706 items, 1,000,209 ratings\nas published; not fetched yet" in out
+    code, out, _ = run("data", "get", "made-up")
+    assert out.strip().endswith("made-up")
+
+
+@pytest.mark.realdata
+def test_data_info_counts(run, real_data):
+    _, out, _ = run("data", "info", "ml-1m", "--data-home", real_data)
+    assert "6,040 users, 3,706 items, 1,000,209 ratings\ncounted in" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("fit", "none.csv", "-o", "m"), "Error: DATA must be an existing CSV file or one of gowalla"),
+        (("fit", "made-up", "-o", "m", "-m", "magic"), "--model must be one of 'ials', 'popularity', got 'magic'"),
+        (("fit", "made-up", "-o", "m", "-p", "rank=3"), "--param must be NAME=VALUE with NAME one of"),
+        (("fit", "made-up", "-o", "m", "-p", "n_factors=0"), "n_factors must be an integer >= 1, got 0"),
+        (("fit", "made-up", "-o", "no/where/m"), "path must be in a folder that exists"),
+        (("recommend", "none"), "does not exist"),
+        (("evaluate", "made-up", "--split", "fair"), "--split must be one of"),
+        (("evaluate", "made-up", "--metric", "auc"), "NAME@K"),
+        (("evaluate", "made-up", "--split", "published"), "must be split by one of lrrec.splits"),
+        (("data", "info", "ml-2m"), "name must be one of"),
+    ],
+)
+def test_errors_are_one_line(run, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*words)
+    assert code != 0
+    assert message in err
+    assert "Traceback" not in err
+    assert len([line for line in err.splitlines() if line and "IALS:" not in line]) == 1
+
+
+def test_unknown_users_of_a_model(run, table, tmp_path):
+    run("fit", table, "-m", "popularity", "-o", tmp_path / "m")
+    for user in ("ann", "-7"):
+        code, _, err = run("recommend", tmp_path / "m", f"--user={user}")
+        assert code == 1
+        assert "unknown" in err
+    assert run("recommend", tmp_path / "m", "--user=-7", "--popular")[0] == 0
+
+
+def test_debug_shows_the_traceback(run):
+    with pytest.raises(lrrec.errors.LrrecError):
+        run("fit", "none.csv", "-o", "m", "--debug")
+
+
+def test_usage_errors(run):
+    code, _, err = run("fit")
+    assert code == 2
+    assert "Missing argument" in err

@@ -1,0 +1,167 @@
+"""evaluate: the protocol, the numbers, the published figures."""
+
+import numpy as np
+import oracles
+import pytest
+import scipy.sparse as sp
+
+import lrrec
+from lrrec import Interactions, Split
+from lrrec.errors import DataError, DataWarning, ParameterError
+
+
+@pytest.fixture(scope="module")
+def fitted(split):
+    return lrrec.IALS(n_factors=8, n_iter=5, random_state=0).fit(split.train)
+
+
+def test_values_are_the_textbook_ones(fitted, split):
+    names = ("ndcg@10", "recall@5", "precision@20", "map@10", "mrr@10", "hit@1", "capped-recall@20")
+    result = lrrec.evaluate(fitted, split, names)
+    lists = fitted.recommend_from(split.history, 20, users=result.users)
+    for row, user in enumerate(result.users):
+        relevant = set(split.items.ids[split.test.matrix[split.users.indices([user])].indices])
+        ranked = lists.items[row].compressed().tolist()
+        for name in names:
+            metric, k = name.split("@")
+            assert result.values[name][row] == pytest.approx(oracles.metrics(ranked, relevant, int(k))[metric])
+
+
+def test_only_users_with_a_test_interaction_count(fitted, split):
+    result = lrrec.evaluate(fitted, split)
+    np.testing.assert_array_equal(result.users, split.users.ids[split.test_rows])
+    assert all(len(values) == len(split.test_rows) for values in result.values.values())
+
+
+def test_an_oracle_scores_one_and_anything_with_recommend_can_take_part(split):
+    class Oracle:
+        def recommend_from(self, history, users, k, exclude_seen):
+            rows = split.users.indices(users)
+            lists = np.ma.masked_all((len(rows), k), dtype=np.int64)
+            for place, row in enumerate(rows):
+                items = split.items.ids[split.test.matrix[[row]].indices][:k]
+                lists[place, : len(items)] = items
+            return lists
+
+    means = lrrec.evaluate(Oracle(), split, ["ndcg@10", "mrr@10", "hit@10", "capped-recall@10"]).mean()
+    assert means == pytest.approx(dict.fromkeys(means, 1))
+
+
+def test_models_beat_popularity(fitted, split):
+    popularity = lrrec.evaluate(lrrec.Popularity().fit(split.train), split).mean()
+    assert lrrec.evaluate(fitted, split).mean()["ndcg@10"] > 1.2 * popularity["ndcg@10"]
+
+
+def test_training_users_are_ranked_without_what_they_have_seen(likes):
+    split = lrrec.splits.leave_last(likes)
+    model = lrrec.Popularity().fit(split.train)
+    excluded, included = (
+        lrrec.evaluate(model, split, ["mrr@10"], exclude_seen=seen).mean()["mrr@10"] for seen in (True, False)
+    )
+    assert excluded > included
+
+
+def test_interval_covers_the_mean(fitted, split):
+    result = lrrec.evaluate(fitted, split)
+    for name, (low, high) in result.interval().items():
+        assert low < result.mean()[name] < high
+        error = result.values[name].std() / np.sqrt(len(result.users))
+        assert high - low == pytest.approx(2 * 1.96 * error, rel=0.2)
+    assert result.interval() == result.interval()
+    wide, narrow = result.interval(0.99)["ndcg@10"], result.interval(0.5)["ndcg@10"]
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+def test_cold_test_users_are_served_and_counted():
+    data = Interactions.from_pairs([1, 1, 2, 2, 3], [1, 2, 1, 3, 1], times=[1, 2, 1, 5, 6])
+    split = lrrec.splits.by_time(data, at=5)
+    result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["mrr@2"])
+    assert result.values["mrr@2"].tolist() == [0.5, 1]
+    assert "1 of them without history" in result.protocol["users"]
+
+
+def test_given_candidates_and_ties(likes):
+    split = lrrec.splits.leave_last(likes)
+    rng = np.random.default_rng(0)
+    relevant = split.items.ids[split.test.matrix.indices]
+    others = np.stack([rng.choice(split.items.ids[split.items.ids != one], 20, replace=False) for one in relevant])
+    sampled = Split(split.train, split.train, split.test, np.column_stack((relevant, others)), "sampled")
+    model = lrrec.Popularity().fit(split.train)
+    result = lrrec.evaluate(model, sampled, ["hit@5"])
+    counts = model.item_counts_[split.items.indices(sampled.candidates.ravel())].reshape(sampled.candidates.shape)
+    seen = split.train.matrix[split.test_rows].toarray()
+    counts[np.take_along_axis(seen, split.items.indices(sampled.candidates.ravel()).reshape(counts.shape), 1) > 0] = -1
+    np.testing.assert_array_equal(result.values["hit@5"], (counts[:, 1:] > counts[:, :1]).sum(1) < 5)
+    assert "21 given items" in result.protocol["candidates"]
+
+    class Constant(lrrec.Popularity):
+        def _scores(self, encoded, columns):
+            return np.zeros_like(super()._scores(encoded, columns))
+
+    with pytest.warns(DataWarning, match="flatter the model"):
+        lrrec.evaluate(Constant().fit(split.train), sampled, ["hit@5"])
+
+
+def test_frames_and_repr(fitted, split):
+    result = lrrec.evaluate(fitted, split, ["ndcg@10", "hit@3"])
+    assert list(result.to_frame().columns) == ["user", "ndcg@10", "hit@3"]
+    assert list(result.summary("polars").columns) == ["metric", "mean", "low", "high"]
+    assert f"ndcg@10        {result.mean()['ndcg@10']:.4f}" in repr(result)
+    assert "<table" in result._repr_html_()
+
+
+def test_bad_arguments(fitted, split):
+    with pytest.raises(ParameterError, match="NAME@K"):
+        lrrec.evaluate(fitted, split, ["ndcg"])
+    with pytest.raises(ParameterError, match="at least one metric"):
+        lrrec.evaluate(fitted, split, [])
+    with pytest.raises(DataError, match="split must be a Split"):
+        lrrec.evaluate(fitted, split.test)
+    nothing = split.test.take(np.zeros(len(split.test), bool))
+    with pytest.raises(DataError, match="at least one test interaction"):
+        lrrec.evaluate(fitted, Split(split.train, split.train, nothing))
+    with pytest.raises(DataError, match="candidates must have a row"):
+        Split(split.train, split.history, split.test, np.ones((1, 3)))
+
+    class Wrong:
+        def recommend_from(self, history, users, k, exclude_seen):
+            return np.zeros((3, k), int)
+
+    with pytest.raises(DataError, match="recommend must return"):
+        lrrec.evaluate(Wrong(), split)
+
+
+@pytest.mark.realdata
+def test_published_popularity_on_the_neural_cf_protocol(real_data):
+    split = lrrec.datasets.load("ncf-ml-1m", real_data).split()
+    assert split.candidates.shape == (6040, 100)
+    means = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@10", "ndcg@10"]).mean()
+    assert {name: round(mean, 4) for name, mean in means.items()} == {"hit@10": 0.4538, "ndcg@10": 0.2545}
+
+
+@pytest.mark.realdata
+def test_published_popularity_on_gowalla(real_data):
+    split = lrrec.datasets.load("gowalla", real_data).split()
+    means = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["recall@20", "ndcg@20"]).mean()
+    assert {name: round(mean, 4) for name, mean in means.items()} == {"recall@20": 0.0416, "ndcg@20": 0.0317}
+
+
+@pytest.mark.realdata
+def test_ials_beats_popularity_on_new_users_of_movielens(real_data):
+    split = lrrec.splits.by_user(lrrec.datasets.load("ml-100k", real_data).interactions(min_rating=4), random_state=0)
+    model = lrrec.IALS(n_factors=32, random_state=0).fit(split.train)
+    popularity = lrrec.evaluate(lrrec.Popularity().fit(split.train), split).mean()["ndcg@10"]
+    assert lrrec.evaluate(model, split).mean()["ndcg@10"] > 1.6 * popularity
+    np.testing.assert_allclose(model.transform(split.train), model.user_factors_, rtol=1e-4)
+
+
+def test_matrix_of_a_peer_is_accepted(split):
+    """A fitted model of another library needs nothing but ids in and ids out."""
+
+    class Peer:
+        def recommend(self, users, k, exclude_seen):
+            return [[10**6 + place for place in range(k)] for _ in users]
+
+    known = Split(split.train, split.train, split.train)
+    assert lrrec.evaluate(Peer(), known, ["hit@3"]).mean() == {"hit@3": 0}
+    assert isinstance(known.train.matrix, sp.csr_array)

@@ -1,0 +1,120 @@
+"""Saved models: whole or not at all, and hostile files are refused."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import lrrec
+from lrrec import files
+from lrrec.errors import DataError, FileFormatError
+
+
+@pytest.fixture
+def saved(likes, tmp_path):
+    path = tmp_path / "model.lrrec"
+    lrrec.IALS(n_factors=4, n_iter=2, random_state=0).fit(likes).save(path)
+    return path
+
+
+def rewrite(path, change=None, header=None):
+    kind, params, arrays = files.read(path)
+    if change:
+        change(arrays)
+    meta = {"format": files.FORMAT, "kind": kind, "params": json.dumps(params)} | (header or {})
+    save_file(arrays, path, metadata=meta)
+
+
+def test_every_truncation_is_refused(saved):
+    whole = saved.read_bytes()
+    for size in [0, 1, 7, 8, 9, 100, 500, len(whole) // 2, len(whole) - 1]:
+        saved.write_bytes(whole[:size])
+        with pytest.raises(FileFormatError, match=r"model\.lrrec"):
+            lrrec.load(saved)
+
+
+def test_random_bytes_are_refused(saved):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        saved.write_bytes(rng.bytes(300))
+        with pytest.raises(FileFormatError):
+            lrrec.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: a.pop("item_factors_"), r"lacking \['item_factors_'\]"),
+        (lambda a: a.update(surprise=np.ones(2)), r"unexpected \['surprise'\]"),
+        (
+            lambda a: a.update(user_factors_=a["user_factors_"][:-1].copy()),
+            "user_factors_ must be float32 with 420 rows",
+        ),
+        (lambda a: a.update(item_factors_=a["item_factors_"].astype(np.float64)), "item_factors_ must be float32"),
+        (lambda a: a.update(item_factors_=a["item_factors_"][:, :3].copy()), "same number of columns"),
+        (lambda a: a.update({"users_.ints": a["users_.ints"][:-1].copy()}), "seen_ must be users x items"),
+        (lambda a: a.update({"users_.ints": np.zeros_like(a["users_.ints"])}), "users_ must be distinct"),
+        (lambda a: a.pop("users_.ints"), "users_ must be distinct ids"),
+        (lambda a: a.update({"seen_.indices": a["seen_.indices"] + 10**6}), "seen_ must be a csr matrix"),
+        (lambda a: a.update({"seen_.indptr": a["seen_.indptr"][::-1].copy()}), "seen_ must be a csr matrix"),
+        (lambda a: a.pop("seen_.data"), "seen_ must be a csr matrix"),
+    ],
+)
+def test_inconsistent_files_are_refused(saved, change, words):
+    rewrite(saved, change)
+    with pytest.raises(FileFormatError, match=words):
+        lrrec.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"format": "lrrec-99"}, "format 'lrrec-1', got 'lrrec-99'"),
+        ({"kind": "os.system"}, "must hold one of IALS, Popularity, got 'os.system'"),
+        ({"params": "{"}, "parameters in its header"),
+        ({"params": "[]"}, "parameters in its header"),
+        ({"params": '{"nonsense": 1}'}, "parameters of IALS"),
+    ],
+)
+def test_strange_headers_are_refused(saved, header, words):
+    rewrite(saved, header=header)
+    with pytest.raises(FileFormatError, match=words):
+        lrrec.load(saved)
+
+
+def test_missing_files_and_folders(saved, tmp_path, likes):
+    with pytest.raises(FileFormatError, match="does not exist"):
+        lrrec.load(tmp_path / "none")
+    model = lrrec.Popularity().fit(likes)
+    with pytest.raises(FileFormatError, match="folder that exists"):
+        model.save(tmp_path / "none" / "model")
+    with pytest.raises(FileFormatError, match="must be a file, got the folder"):
+        model.save(tmp_path)
+
+
+def test_a_failed_save_leaves_the_old_file(saved, likes, monkeypatch):
+    before = saved.read_bytes()
+
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(files, "save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        lrrec.Popularity().fit(likes).save(saved)
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_parameters_that_cannot_be_saved(likes, tmp_path):
+    model = lrrec.IALS(n_factors=2, n_iter=1, random_state=np.random.default_rng(0)).fit(likes)
+    with pytest.raises(DataError, match="numbers, strings or None"):
+        model.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fortran_order_survives(tmp_path):
+    array = np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3))
+    files.write(tmp_path / "a", "IALS", {"x": np.float32(1)}, {"array": array})
+    np.testing.assert_array_equal(load_file(tmp_path / "a")["array"], array)
+    assert files.read(tmp_path / "a")[1] == {"x": 1.0}
