@@ -7,13 +7,13 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn import exceptions
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
 
 from lrrec import files
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
-from lrrec.errors import DataError, FileFormatError, ParameterError, UnknownIdError
+from lrrec.errors import DataError, FileFormatError, LrrecError, ParameterError, UnknownIdError
 from lrrec.linalg.blocks import even_blocks
 from lrrec.linalg.ranking import BLOCK_CELLS, Candidates, Columns, rank
 from lrrec.lists import Recommendations, masked_ids
@@ -24,12 +24,16 @@ from lrrec.validate import check_columns, check_int, check_matrix, check_option,
 UNKNOWN = ("raise", "popular")
 
 
+class NotFittedError(LrrecError, exceptions.NotFittedError):
+    """A model was asked before it was fitted; here and not in errors.py, which imports nothing."""
+
+
 class Recommender(BaseEstimator):
     """A model that ranks items for users.
 
     A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(users, columns)`.
-    What stands for a user there is what he did, a row of the matrix, unless the model says otherwise in `_encode`
-    (new users) and `_known` (training users).
+    What stands for a user there is a row of the matrix, unless the model says otherwise in `_encode` (new users) and
+    `_known` (training users).
 
     Attributes
     ----------
@@ -129,14 +133,14 @@ class Recommender(BaseEstimator):
         whatever the number of users.
         """
         self._check_fitted()
+        check_option(unknown, "unknown", UNKNOWN)
         asked = as_ids(users, "users")
         rows = self.users_.find(asked)
-        cold = rows < 0
-        cold[~cold] = np.diff(self.seen_.indptr)[rows[~cold]] == 0
-        if cold.any() and check_option(unknown, "unknown", UNKNOWN) == "raise":
+        cold = (rows < 0) | (self.seen_.indptr[rows] == self.seen_.indptr[rows + 1])
+        if unknown == "raise" and cold.any():
             raise UnknownIdError(
-                f"unknown users: {first_three(asked[cold])} have no interaction in the training data "
-                f"({len(self.users_)} users have); pass unknown='popular' to recommend what is popular"
+                f"unknown users: {first_three(asked[cold])} have no interaction in the training data; "
+                "pass unknown='popular' to recommend what is popular"
             )
         rows = np.where(rows < 0, 0, rows)
 
@@ -165,6 +169,7 @@ class Recommender(BaseEstimator):
             What to do with users in whose history there is no item that the model knows.
         """
         self._check_fitted()
+        check_option(unknown, "unknown", UNKNOWN)
         matrix, ids = self._histories(histories)
         if users is not None:
             rows = ids.indices(users)
@@ -173,8 +178,8 @@ class Recommender(BaseEstimator):
         else:
             rows = np.arange(len(ids))
         asked = ids.ids[rows]
-        cold = np.diff(matrix.indptr)[rows] == 0
-        if cold.any() and check_option(unknown, "unknown", UNKNOWN) == "raise":
+        cold = matrix.indptr[rows] == matrix.indptr[rows + 1]
+        if unknown == "raise" and cold.any():
             raise UnknownIdError(
                 "users must have an item in their history that the model knows, got none for "
                 f"{first_three(asked[cold])}; pass unknown='popular' to recommend what is popular"
@@ -328,7 +333,7 @@ class Recommender(BaseEstimator):
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "seen_"):
-            raise NotFittedError(f"{type(self).__name__} must be fitted before this: call fit(interactions) first")
+            raise NotFittedError(f"{type(self).__name__} must be fitted first, got an unfitted model: call fit(data)")
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "seen_")

@@ -272,7 +272,7 @@ def check_bad_arguments(model, data):
         with pytest.raises(error, match="k must be an integer >= 1, got"):
             model.recommend(user, bad)
     with pytest.raises(ParameterError, match="unknown must be one of 'raise', 'popular', got 'skip'"):
-        model.recommend([-1], unknown="skip")
+        model.recommend(user, unknown="skip")
     with pytest.raises(UnknownIdError, match="strings"):
         model.recommend(["ann"])
     with pytest.raises(DataError, match="sequence of ids"):
