@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-all lint typecheck format clean
+.PHONY: demo test test-all install lint typecheck format clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lrrec demo
+
+install: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

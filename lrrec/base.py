@@ -19,9 +19,10 @@ from lrrec.linalg.ranking import BLOCK_CELLS, Candidates, Columns, rank
 from lrrec.lists import Recommendations, masked_ids
 from lrrec.metrics import find_hits, ndcg
 from lrrec.splits import given
-from lrrec.validate import check_columns, check_int, check_matrix, check_option, check_threads, first_three
+from lrrec.validate import check_bool, check_columns, check_int, check_matrix, check_option, check_threads, first_three
 
 UNKNOWN = ("raise", "popular")
+MAX_K = 2**20  # longer lists are a mistake, and would not fit memory
 
 
 class NotFittedError(LrrecError, exceptions.NotFittedError):
@@ -96,15 +97,16 @@ class Recommender(BaseEstimator):
         return self
 
     def recommend(
-        self, users: Any, k: int = 10, *, exclude_seen: bool = True, items: Any = None, unknown: str = "raise",
+        self, users: Any = None, k: int = 10, *, exclude_seen: bool = True, items: Any = None, unknown: str = "raise",
         n_threads: int | None = None,
     ) -> Recommendations:  # fmt: skip
         """Return the k best items of each known user, best first.
 
         Parameters
         ----------
-        users : sequence of ids, shape (n,)
-            Output order is input order; repetitions are answered as often.
+        users : sequence of ids, shape (n,), optional
+            Output order is input order; repetitions are answered as often. Everybody with an interaction in the
+            training data when not given.
         k : int, default 10
             Length of the lists. Places that cannot be filled are masked.
         exclude_seen : bool, default True
@@ -116,7 +118,8 @@ class Recommender(BaseEstimator):
             What to do with users who are not in the training data or have no interaction there: refuse, or
             recommend the items that most users interacted with.
         n_threads : int, optional
-            All cores when None; the result is the same.
+            All cores when None; the result is the same. (Asked for in another batch, a user's scores may differ in
+            their last digits.)
 
         Returns
         -------
@@ -134,6 +137,9 @@ class Recommender(BaseEstimator):
         """
         self._check_fitted()
         check_option(unknown, "unknown", UNKNOWN)
+        check_bool(exclude_seen, "exclude_seen")
+        if users is None:
+            users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
         asked = as_ids(users, "users")
         rows = self.users_.find(asked)
         cold = (rows < 0) | (self.seen_.indptr[rows] == self.seen_.indptr[rows + 1])
@@ -170,6 +176,7 @@ class Recommender(BaseEstimator):
         """
         self._check_fitted()
         check_option(unknown, "unknown", UNKNOWN)
+        check_bool(exclude_seen, "exclude_seen")
         matrix, ids = self._histories(histories)
         if users is not None:
             rows = ids.indices(users)
@@ -267,7 +274,7 @@ class Recommender(BaseEstimator):
         files.check_names(path, arrays, cls._learned)
         for name, array in arrays.items():
             setattr(model, name, array)
-        model.item_counts_ = np.bincount(model.seen_.indices, minlength=len(model.items_))
+        model._remember(Interactions(model.seen_, model.users_, model.items_))
         model._check_loaded(path)
         return model
 
@@ -286,7 +293,7 @@ class Recommender(BaseEstimator):
                 scores[cold[block]] = self.item_counts_[columns]
             return scores
 
-        k, n_threads = check_int(k, "k", low=1), check_threads(n_threads)
+        k, n_threads = check_int(k, "k", low=1, high=MAX_K), check_threads(n_threads)
         candidates = self._candidates(items, len(users))
         indices, values = rank(
             score, len(users), len(self.items_), k,
@@ -306,6 +313,8 @@ class Recommender(BaseEstimator):
             if not len(shared):
                 raise ParameterError("items must name at least one candidate, got none")
             return Candidates(shared=shared)
+        if not lists.shape[1]:
+            raise ParameterError("items must name at least one candidate for each user, got none")
         if len(lists) != n_users:
             raise DataError(f"items must have one list for each of the {n_users} users, got {len(lists)}")
         own = self.items_.indices(lists.reshape(-1)).reshape(lists.shape)

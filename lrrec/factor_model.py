@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import TransformerMixin
 
-from lrrec.base import Recommender
+from lrrec.base import MAX_K, Recommender
 from lrrec.data.ids import IdMap
 from lrrec.errors import FileFormatError
 from lrrec.linalg.blocks import even_blocks
@@ -89,13 +89,15 @@ class FactorModel(TransformerMixin, Recommender):
                 raise FileFormatError(
                     f"{path}: {name} must be float32 with {len(ids)} rows, got {factors.dtype} {factors.shape}"
                 )
-            if factors.shape[1] != self.item_factors_.shape[1]:
-                raise FileFormatError(f"{path}: user_factors_ and item_factors_ must have the same number of columns")
+            if factors.shape[1] != getattr(self, "n_factors", factors.shape[1]):
+                raise FileFormatError(f"{path}: {name} must have n_factors columns, got {factors.shape[1]}")
+            if not np.isfinite(factors).all():
+                raise FileFormatError(f"{path}: {name} must be finite, got NaN or infinity")
 
 
 def _neighbors(ids: Any, k: int, known: IdMap, factors: np.ndarray) -> Neighbors:
     """The nearest rows of factors to those of the given ids."""
     rows = known.indices(ids)
-    indices, values = nearest(rows, check_int(k, "k", low=1), factors, check_threads(None))
+    indices, values = nearest(rows, check_int(k, "k", low=1, high=MAX_K), factors, check_threads(None))
     scores = np.ma.MaskedArray(values, mask=indices < 0)
     return Neighbors(scores=scores, ids=known.ids[rows], neighbors=masked_ids(known, indices))

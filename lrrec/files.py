@@ -26,14 +26,16 @@ def write(path: str | os.PathLike, kind: str, params: dict[str, Any], arrays: di
 
     The one place where arrays are made C-contiguous: safetensors' numpy writer scrambles others.
     """
-    path = Path(path)
+    path = Path(path).resolve()  # a link stays, what it points to is replaced
     if path.is_dir():
         raise FileFormatError(f"path must be a file, got the folder {str(path)!r}")
+    if path.exists() and not path.is_file():
+        raise FileFormatError(f"path must be an ordinary file, got the device or pipe {str(path)!r}")
     header = {"format": FORMAT, "kind": kind, "params": json.dumps(params, default=_plain)}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     try:
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise FileFormatError(f"path must be in a folder that exists, got {str(path)!r}") from None
     os.close(handle)
     try:
@@ -49,7 +51,8 @@ def write(path: str | os.PathLike, kind: str, params: dict[str, Any], arrays: di
 def read(path: str | os.PathLike) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
     """Return the kind, the parameters and the arrays of a file written by `write`."""
     if not Path(path).is_file():
-        raise FileFormatError(f"path must be a file, got {str(path)!r}, which does not exist")
+        what = "a folder" if Path(path).is_dir() else "which does not exist"
+        raise FileFormatError(f"path must be a file, got {str(path)!r}, {what}")
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
@@ -63,7 +66,7 @@ def read(path: str | os.PathLike) -> tuple[str, dict[str, Any], dict[str, np.nda
         if not isinstance(params, dict):
             raise TypeError("not a mapping")
         return header["kind"], params, arrays
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FileFormatError(f"{path} must have a kind and parameters in its header: {error}") from None
 
 
@@ -80,7 +83,7 @@ def pack_ids(name: str, ids: IdMap) -> dict[str, np.ndarray]:
     """An IdMap as arrays: integers as they are, strings as UTF-8 bytes and where each ends."""
     if ids.ids.dtype != object:
         return {f"{name}.ints": ids.ids}
-    encoded = [one.encode("utf-8", "surrogatepass") for one in ids.ids]
+    encoded = [one.encode() for one in ids.ids]
     ends = np.cumsum([len(one) for one in encoded], dtype=np.int64)
     return {f"{name}.bytes": np.frombuffer(b"".join(encoded), dtype=np.uint8), f"{name}.ends": ends}
 
@@ -94,12 +97,14 @@ def unpack_ids(path: str | os.PathLike, name: str, arrays: dict[str, np.ndarray]
                 raise FileFormatError(f"{path}: {name} must be int64 ids, got {ids.dtype} {ids.shape}")
             return IdMap(ids)
         blob, ends = arrays.pop(f"{name}.bytes"), arrays.pop(f"{name}.ends")
+        if blob.dtype != np.uint8 or ends.dtype != np.int64 or blob.ndim != 1 or ends.ndim != 1:
+            raise FileFormatError(f"{path}: {name} must be bytes and int64 ends, got {blob.dtype} and {ends.dtype}")
         starts = np.concatenate(([0], ends[:-1])) if len(ends) else ends
         if (ends < starts).any() or (len(ends) and ends[-1] != len(blob)):
             raise FileFormatError(f"{path}: {name} must have ends in rising order up to {len(blob)}")
         text = blob.tobytes()
         bounds = zip(starts.tolist(), ends.tolist(), strict=True)
-        return IdMap([text[a:b].decode("utf-8", "surrogatepass") for a, b in bounds])
+        return IdMap([text[a:b].decode() for a, b in bounds])
     except (KeyError, UnicodeDecodeError, DataError) as error:
         raise FileFormatError(f"{path}: {name} must be distinct ids: {error}") from None
 
@@ -118,8 +123,12 @@ def unpack_csr(path: str | os.PathLike, name: str, arrays: dict[str, np.ndarray]
     try:
         parts = [arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr", "shape")]
         data, indices, indptr, shape = parts
+        if data.dtype != np.float32 or {part.dtype.kind for part in parts[1:]} != {"i"}:
+            raise ValueError("wrong types")
         matrix = sp.csr_array((data, indices, indptr), shape=tuple(int(n) for n in shape))
         matrix.check_format(full_check=True)
+        if not matrix.has_canonical_format or not (data > 0).all() or not np.isfinite(data).all():
+            raise ValueError("not sorted, or values that are not positive")
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise FileFormatError(f"{path}: {name} must be a csr matrix: {error}") from None
     return matrix

@@ -92,7 +92,9 @@ def find_hits(lists: np.ndarray, relevant: sp.csr_array) -> np.ndarray:
     wanted = rows * n_items + relevant.indices  # rising
     cells = np.arange(len(lists), dtype=np.int64)[:, None] * n_items + lists
     places = np.minimum(np.searchsorted(wanted, cells), max(len(wanted) - 1, 0))
-    return (lists >= 0) & (wanted[places] == cells) if len(wanted) else np.zeros(lists.shape, dtype=bool)
+    if not len(wanted):
+        return np.zeros(lists.shape, dtype=bool)
+    return (lists >= 0) & (lists < n_items) & (wanted[places] == cells)
 
 
 def parse(name: str) -> tuple[Metric, int]:

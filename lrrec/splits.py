@@ -8,10 +8,12 @@
 | `by_user`    | no                     | how new users, known by a history, are served (strong generalization) |
 """
 
+import numbers
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
@@ -46,7 +48,8 @@ class Split:
     description: str = ""
 
     def __post_init__(self) -> None:
-        for part in (self.history, self.test):
+        for part in (self.train, self.history, self.test):
+            _check_data(part)
             if part.users is not self.train.users or part.items is not self.train.items:
                 raise DataError("train, history and test must share the same IdMap objects")
         if self.candidates is not None and len(self.candidates) != len(self.test_rows):
@@ -135,10 +138,9 @@ def by_time(data: Interactions, test_size: float | None = None, *, at: Any = Non
         n_test = _count(0.2 if test_size is None else test_size, len(data), "test_size", "interactions")
         at = np.partition(times, len(times) - n_test)[len(times) - n_test]
     elif times.dtype.kind == "M":
-        try:
-            at = np.datetime64(at)
-        except ValueError:
-            raise ParameterError(f"at must be a date or time, got {at!r}") from None
+        at = _date(at)
+    elif times.dtype.kind in "iu" and isinstance(at, numbers.Integral):
+        at = int(at)  # exactly: nanoseconds do not fit a float
     else:
         at = check_real(at, "at")
     held_out = times >= at
@@ -225,7 +227,9 @@ def _transductive(data: Interactions, held_out: np.ndarray, description: str) ->
 
 def _check_data(data: Interactions) -> None:
     if not isinstance(data, Interactions):
-        raise DataError(f"data must be Interactions, got {type(data).__name__}; see Interactions.from_matrix")
+        raise DataError(
+            f"each part and the data must be Interactions, got {type(data).__name__}; see Interactions.from_matrix"
+        )
 
 
 def _times(data: Interactions, what: str) -> np.ndarray:
@@ -233,6 +237,17 @@ def _times(data: Interactions, what: str) -> np.ndarray:
     if data.times is None:
         raise DataError(f"{what} must be given data with times, got none; name the column, e.g. time='timestamp'")
     return data.times
+
+
+def _date(at: Any) -> np.datetime64:
+    """A date or time in UTC."""
+    try:
+        stamp = pd.Timestamp(at)
+        if not isinstance(at, bool | int | float) and not pd.isna(stamp):
+            return np.datetime64(stamp if stamp.tz is None else stamp.tz_convert("UTC").tz_localize(None))
+    except (ValueError, TypeError):
+        pass
+    raise ParameterError(f"at must be a date or time, e.g. '2024-01-31', got {at!r}")
 
 
 def _count(size: float | int, n: int, name: str, what: str) -> int:

@@ -35,6 +35,13 @@ def check_real(
     return number
 
 
+def check_bool(value: Any, name: str) -> bool:
+    """Return value if it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ParameterTypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def check_option(value: Any, name: str, options: tuple[str, ...]) -> str:
     """Return value if it is one of the options."""
     if not isinstance(value, str) or value not in options:
@@ -76,13 +83,7 @@ def check_matrix(X: Any, name: str = "X") -> sp.csr_array:
     Values must be finite numbers >= 0.
     """
     if sp.issparse(X):
-        if X.ndim != 2:
-            raise DataError(f"{name} must be a two-dimensional user-by-item matrix, got {X.ndim} dimension(s)")
-        if np.iscomplexobj(X):
-            raise DataError(f"{name} must hold real numbers. Complex data not supported")
-        matrix = sp.csr_array(X)
-        if X.dtype == object or not (np.issubdtype(X.dtype, np.number) or X.dtype == bool):
-            raise DataError(f"{name} must hold numbers, got dtype {X.dtype}")
+        matrix = _sparse(X, name)
     else:
         matrix = sp.csr_array(_dense(X, name))
     n_rows, n_columns = matrix.shape
@@ -92,11 +93,9 @@ def check_matrix(X: Any, name: str = "X") -> sp.csr_array:
                 f"{name} must have at least one {what}, got 0 {unit}(s) (shape={matrix.shape}) while a minimum of 1 is "
                 "required."
             )
-    if n_columns > np.iinfo(np.int32).max or n_rows > np.iinfo(np.int32).max:
-        raise DataError(f"{name} must have fewer than 2**31 users and items, got shape {matrix.shape}")
     check_values(matrix.data, f"values of {name}")
     if not matrix.has_canonical_format:  # also sorts
-        matrix = matrix.astype(np.float64) if matrix.dtype != np.float64 else matrix.copy()
+        matrix = matrix.astype(np.float64)
         matrix.sum_duplicates()
     values = to_float32(matrix.data, f"values of {name}")
     if np.all(values):
@@ -126,9 +125,16 @@ def check_values(values: np.ndarray, name: str) -> None:
 
 def to_float32(values: np.ndarray, name: str) -> np.ndarray:
     """Return values as float32, refusing what does not fit."""
-    if len(values) and values.dtype != bool and values.max() > np.finfo(np.float32).max:
+    if values.dtype != np.float64:
+        return values.astype(np.float32, copy=False)
+    if len(values) and values.max() > np.finfo(np.float32).max:
         raise DataError(f"{name} must fit a float32 (at most 3.4e38), got {values.max()}")
-    return values.astype(np.float32, copy=False)
+    with np.errstate(under="ignore"):
+        small = values.astype(np.float32)
+    lost = (small == 0) & (values != 0)
+    if lost.any():
+        raise DataError(f"{name} must fit a float32 (0 or at least 1.4e-45), got {values[lost][0]}")
+    return small
 
 
 def first_three(values: Any) -> str:
@@ -138,28 +144,58 @@ def first_three(values: Any) -> str:
     return shown + (f" and {len(values) - 3} more" if len(values) > 3 else "")
 
 
+def _sparse(X: Any, name: str) -> sp.csr_array:
+    """A sparse matrix of numbers as csr; where duplicates are summed, in double precision."""
+    if X.ndim != 2:
+        raise DataError(f"{name} must be a two-dimensional user-by-item matrix, got {X.ndim} dimension(s)")
+    _check_dtype(X.dtype, name)
+    if X.format not in ("csr", "csc"):
+        X = X.astype(np.float64)
+    elif X.dtype == np.float16:
+        X = X.astype(np.float32)
+    try:
+        X = X if X.format == "csc" else X.tocsr()
+        X.check_format(full_check=True)
+        return sp.csr_array(X)
+    except (ValueError, RuntimeError) as error:
+        raise DataError(f"{name} must be a consistent sparse matrix: {error}") from None
+
+
+def _check_dtype(dtype: np.dtype, name: str) -> None:
+    """Refuse what is not real numbers."""
+    if np.issubdtype(dtype, np.complexfloating):
+        raise DataError(f"{name} must hold real numbers. Complex data not supported")
+    if dtype.kind not in "biuf":
+        raise DataError(f"{name} must hold numbers, got dtype {dtype}")
+
+
 def _dense(X: Any, name: str) -> np.ndarray:
     """A two-dimensional array of numbers."""
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise DataError(f"{name} must not have masked values, got {int(np.ma.getmaskarray(X).sum())} masked")
+    if {"user", "item"} <= set(getattr(X, "columns", ())):
+        raise DataError(
+            f"{name} must be a user-by-item matrix or Interactions, got a table: use Interactions.from_frame"
+        )
     try:
         array = np.asarray(X)
         if array.dtype == object:
             array = array.astype(np.float64)
     except TypeError as error:
         raise ParameterTypeError(
-            f"{name} must be Interactions, a sparse matrix or an array of numbers: {error}"
+            f"{name} must be Interactions (see Interactions.from_frame), a sparse matrix or a numeric array: {error}"
         ) from None
     except ValueError as error:
-        raise DataError(f"{name} must be Interactions, a sparse matrix or an array of numbers: {error}") from None
+        raise DataError(
+            f"{name} must be Interactions (see Interactions.from_frame), a sparse matrix or a numeric array: {error}"
+        ) from None
     if array.ndim != 2:
         raise DataError(
             f"{name} must be Interactions or a two-dimensional user-by-item matrix, got {array.ndim} dimension(s). "
             "Reshape your data: one row a user, one column an item"
         )
-    if np.iscomplexobj(array):
-        raise DataError(f"{name} must hold real numbers. Complex data not supported")
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
-        raise DataError(f"{name} must hold numbers, got dtype {array.dtype}")
-    return array
+    _check_dtype(array.dtype, name)
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _bounds(low: float | None, high: float | None, open_low: bool = False) -> str:

@@ -182,6 +182,13 @@ def check_users_without_data_are_unknown(model, data):
 
 
 @every_model
+def check_everybody_by_default(model, data):
+    model.fit(data.take(data.rows() != 0))
+    lists = model.recommend()
+    np.testing.assert_array_equal(lists.users, data.users.ids[1:])
+
+
+@every_model
 def check_new_users_are_like_known_ones(model, data):
     model.fit(data)
     known, new = model.recommend(data.users.ids), model.recommend_from(data)
@@ -269,7 +276,7 @@ def check_bad_arguments(model, data):
         (True, ParameterTypeError),
         (None, ParameterTypeError),
     ):
-        with pytest.raises(error, match="k must be an integer >= 1, got"):
+        with pytest.raises(error, match=r"k must be an integer >= 1 and <= \d+, got"):
             model.recommend(user, bad)
     with pytest.raises(ParameterError, match="unknown must be one of 'raise', 'popular', got 'skip'"):
         model.recommend(user, unknown="skip")

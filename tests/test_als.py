@@ -126,6 +126,12 @@ def test_bad_parameters(likes):
             lrrec.IALS(**{name: bad}).fit(likes)
 
 
+def test_overflow_is_an_error(likes):
+    for name, bad in (("reg", 1e300), ("reg_exponent", 100), ("init_scale", 1e30)):
+        with pytest.raises(ValueError, match="finite"):
+            lrrec.IALS(n_factors=4, n_iter=2, **{name: bad}).fit(likes)
+
+
 def test_a_failed_fit_keeps_the_earlier_one(likes):
     model = lrrec.IALS(n_factors=4, n_iter=2, random_state=0).fit(likes)
     before = model.recommend(likes.users.ids[:5]).indices

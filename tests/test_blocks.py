@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
-from lrrec.linalg.blocks import balanced_blocks, even_blocks, run_blocks
+from lrrec.linalg.blocks import balanced_blocks, even_blocks, one_threaded_blas, run_blocks
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=60), st.integers(1, 20))
@@ -53,3 +54,31 @@ def test_an_error_stops_the_rest():
     with pytest.raises(ArithmeticError, match="here"):
         run_blocks(work, even_blocks(10_000, 1), 2)
     assert len(begun) < 100
+
+
+@pytest.mark.parametrize("first_to_leave", ["outer", "inner"])
+def test_the_blas_limit_is_restored_whoever_leaves_first(first_to_leave):
+    blas = lambda: [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]  # noqa: E731
+    before, inside, may_leave = blas(), threading.Event(), threading.Event()
+
+    def other():
+        with one_threaded_blas:
+            inside.set()
+            may_leave.wait()
+
+    thread = threading.Thread(target=other)
+    if first_to_leave == "outer":
+        thread.start()
+        inside.wait()
+        with one_threaded_blas:
+            assert set(blas()) <= {1}
+            may_leave.set()
+            thread.join()
+    else:
+        with one_threaded_blas:
+            thread.start()
+            inside.wait()
+            assert set(blas()) <= {1}
+        may_leave.set()
+        thread.join()
+    assert blas() == before

@@ -60,7 +60,7 @@ def test_fit_and_recommend(run, table, tmp_path, made_up):
     model = tmp_path / "model"
     code, out, _ = run("fit", table, "--value-column", "rating", "--min-rating", 4, "-p", "n_factors=4", "-o", model)
     assert code == 0
-    assert "IALS(n_factors=4)" in out
+    assert "IALS(n_factors=4, random_state=0)" in out
     code, out, _ = run("recommend", model, "--user", 5, "--user", 3, "-k", 4)
     assert code == 0
     lines = out.splitlines()
@@ -122,12 +122,16 @@ def test_data_info_counts(run, real_data):
         (("fit", "made-up", "-o", "m", "-m", "magic"), "--model must be one of 'ials', 'popularity', got 'magic'"),
         (("fit", "made-up", "-o", "m", "-p", "rank=3"), "--param must be NAME=VALUE with NAME one of"),
         (("fit", "made-up", "-o", "m", "-p", "n_factors=0"), "n_factors must be an integer >= 1, got 0"),
-        (("fit", "made-up", "-o", "no/where/m"), "path must be in a folder that exists"),
+        (("fit", "made-up", "-o", "no/where/m"), "--out must be a file in a folder that exists"),
         (("recommend", "none"), "does not exist"),
         (("evaluate", "made-up", "--split", "fair"), "--split must be one of"),
         (("evaluate", "made-up", "--metric", "auc"), "NAME@K"),
         (("evaluate", "made-up", "--split", "published"), "must be split by one of lrrec.splits"),
         (("data", "info", "ml-2m"), "name must be one of"),
+        (
+            ("fit", "made-up", "-o", "m", "-m", "popularity", "-p", "x=1"),
+            "--param must be left out: popularity has none",
+        ),
     ],
 )
 def test_errors_are_one_line(run, tmp_path, monkeypatch, words, message):
@@ -141,16 +145,49 @@ def test_errors_are_one_line(run, tmp_path, monkeypatch, words, message):
 
 def test_unknown_users_of_a_model(run, table, tmp_path):
     run("fit", table, "-m", "popularity", "-o", tmp_path / "m")
-    for user in ("ann", "-7"):
+    for user, words in (("ann", "--user must be an integer"), ("-7", "unknown users: -7")):
         code, _, err = run("recommend", tmp_path / "m", f"--user={user}")
         assert code == 1
-        assert "unknown" in err
+        assert words in err
     assert run("recommend", tmp_path / "m", "--user=-7", "--popular")[0] == 0
 
 
 def test_debug_shows_the_traceback(run):
     with pytest.raises(lrrec.errors.LrrecError):
         run("fit", "none.csv", "-o", "m", "--debug")
+
+
+def test_help_names_what_there_is(run):
+    _, out, _ = run("fit", "--help")
+    words = out.replace("│", " ").split()
+    for name in lrrec.IALS().get_params():
+        assert name == "random_state" or any(word.strip(",.") == name for word in words)
+    _, out, _ = run("evaluate", "--help")
+    words = [word.strip(",.;") for word in out.replace("│", " ").split()]
+    assert "NAME@K" in words
+    assert set(lrrec.metrics.METRICS) <= set(words)
+
+
+def test_files_with_their_own_ways(run, tmp_path):
+    path = tmp_path / "table.tsv"
+    rows = [("007", "a", 5, "2024-01-31"), ("7", "b", 4, "2024-02-01T10:00:00Z"), ("042", "a", 3, "2024-02-02"),
+            ("007", "c", 1, "2024-03-01"), ("7", "a", 2, "2024-03-02")]  # fmt: skip
+    path.write_text("user\titem\tstars\twhen\n" + "".join("\t".join(map(str, row)) + "\n" for row in rows))
+    columns = ("--sep", "\t", "--value-column", "stars", "--time-column", "when")
+    code, _, err = run("fit", path, *columns, "-m", "popularity", "-o", tmp_path / "m")
+    assert code == 0, err
+    assert list(lrrec.load(tmp_path / "m").users_) == ["007", "042", "7"]
+    code, out, err = run("evaluate", path, *columns, "-m", "popularity", "--split", "by_time", "--test-size", 0.4)
+    assert code == 0, err
+    assert "at=2024-03-01" in out
+    code, _, err = run("fit", path, "--sep", "\t", "--min-rating", 3, "-o", tmp_path / "m")
+    assert "--min-rating must come with --value-column" in err
+    code, _, err = run("evaluate", path, "--split", "published")
+    assert "--split must not be published for a file" in err
+
+
+def test_version(run):
+    assert run("--version")[1].strip() == lrrec.__version__
 
 
 def test_usage_errors(run):

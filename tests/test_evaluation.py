@@ -102,6 +102,46 @@ def test_given_candidates_and_ties(likes):
         lrrec.evaluate(Constant().fit(split.train), sampled, ["hit@5"])
 
 
+def test_what_a_model_must_not_do_is_noticed(fitted, likes, split):
+    with pytest.warns(DataWarning, match=r"learned from \d+ of \d+ test interactions"):
+        lrrec.evaluate(lrrec.Popularity().fit(likes), split)
+
+    class Answer:
+        def __init__(self, lists):
+            self.lists = lists
+
+        def recommend_from(self, history, users, k, exclude_seen):
+            return self.lists
+
+    n = len(split.test_rows)
+    first = split.items.ids[split.history.matrix[split.test_rows].indices[0]]
+    with pytest.warns(DataWarning, match="seen items are among the recommended"):
+        lrrec.evaluate(Answer([[first]] * n), split)
+    with pytest.warns(DataWarning, match=f"{n} recommended items are not among the split's, e.g. 999999"):
+        lrrec.evaluate(Answer([[999_999]] * n), split)
+    unseen = [
+        next(iter(set(split.items.ids) - set(split.items.ids[row.indices])))
+        for row in split.history.matrix[split.test_rows]
+    ]
+    with pytest.raises(DataError, match="must not hold an item twice"):
+        lrrec.evaluate(Answer([[one, one] for one in unseen]), split)
+    lists = [[one, None] if place % 2 else [one] for place, one in enumerate(unseen)]
+    lrrec.evaluate(Answer(lists), split)
+    with pytest.raises(DataError, match="must have a method recommend_from for this split, got object"):
+        lrrec.evaluate(object(), split)
+
+
+def test_history_sizes(fitted, split):
+    result = lrrec.evaluate(fitted, split, ["ndcg@10"])
+    np.testing.assert_array_equal(result.history_sizes, np.diff(split.history.matrix.indptr)[split.test_rows])
+
+
+def test_one_user_has_no_interval(split):
+    one = split.test.take(split.test.rows() == split.test_rows[0])
+    result = lrrec.evaluate(lrrec.Popularity().fit(split.train), Split(split.train, split.history, one), ["ndcg@10"])
+    assert np.isnan(result.interval()["ndcg@10"]).all()
+
+
 def test_frames_and_repr(fitted, split):
     result = lrrec.evaluate(fitted, split, ["ndcg@10", "hit@3"])
     assert list(result.to_frame().columns) == ["user", "ndcg@10", "hit@3"]
@@ -127,7 +167,7 @@ def test_bad_arguments(fitted, split):
         def recommend_from(self, history, users, k, exclude_seen):
             return np.zeros((3, k), int)
 
-    with pytest.raises(DataError, match="recommend must return"):
+    with pytest.raises(DataError, match="must return a list of items for each"):
         lrrec.evaluate(Wrong(), split)
 
 
@@ -163,5 +203,6 @@ def test_matrix_of_a_peer_is_accepted(split):
             return [[10**6 + place for place in range(k)] for _ in users]
 
     known = Split(split.train, split.train, split.train)
-    assert lrrec.evaluate(Peer(), known, ["hit@3"]).mean() == {"hit@3": 0}
+    with pytest.warns(DataWarning, match="not among"):
+        assert lrrec.evaluate(Peer(), known, ["hit@3"]).mean() == {"hit@3": 0}
     assert isinstance(known.train.matrix, sp.csr_array)

@@ -1,6 +1,7 @@
 """Saved models: whole or not at all, and hostile files are refused."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -52,13 +53,19 @@ def test_random_bytes_are_refused(saved):
             "user_factors_ must be float32 with 420 rows",
         ),
         (lambda a: a.update(item_factors_=a["item_factors_"].astype(np.float64)), "item_factors_ must be float32"),
-        (lambda a: a.update(item_factors_=a["item_factors_"][:, :3].copy()), "same number of columns"),
+        (
+            lambda a: a.update(item_factors_=a["item_factors_"][:, :3].copy()),
+            "item_factors_ must have n_factors columns, got 3",
+        ),
         (lambda a: a.update({"users_.ints": a["users_.ints"][:-1].copy()}), "seen_ must be users x items"),
         (lambda a: a.update({"users_.ints": np.zeros_like(a["users_.ints"])}), "users_ must be distinct"),
         (lambda a: a.pop("users_.ints"), "users_ must be distinct ids"),
         (lambda a: a.update({"seen_.indices": a["seen_.indices"] + 10**6}), "seen_ must be a csr matrix"),
         (lambda a: a.update({"seen_.indptr": a["seen_.indptr"][::-1].copy()}), "seen_ must be a csr matrix"),
         (lambda a: a.pop("seen_.data"), "seen_ must be a csr matrix"),
+        (lambda a: a.update({"seen_.data": -a["seen_.data"]}), "seen_ must be a csr matrix"),
+        (lambda a: a.update({"seen_.indices": a["seen_.indices"] + 0.4}), "seen_ must be a csr matrix"),
+        (lambda a: a["item_factors_"].fill(np.nan), "item_factors_ must be finite"),
     ],
 )
 def test_inconsistent_files_are_refused(saved, change, words):
@@ -111,6 +118,17 @@ def test_parameters_that_cannot_be_saved(likes, tmp_path):
     with pytest.raises(DataError, match="numbers, strings or None"):
         model.save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_links_stay_and_devices_are_refused(saved, likes, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(saved)
+    lrrec.Popularity().fit(likes).save(link)
+    assert link.is_symlink()
+    assert type(lrrec.load(saved)) is lrrec.Popularity
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileFormatError, match="device or pipe"):
+        lrrec.Popularity().fit(likes).save(tmp_path / "pipe")
 
 
 def test_fortran_order_survives(tmp_path):

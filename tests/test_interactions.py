@@ -107,7 +107,7 @@ def test_bad_columns(change, words):
 
 
 def test_bad_frames():
-    with pytest.raises(DataError, match=r"value must name a column, got 'stars' \(the columns are user, item"):
+    with pytest.raises(DataError, match="value must name one of the columns user, item, value, time, got 'stars'"):
         Interactions.from_frame(FRAME, value="stars")
     with pytest.raises(DataError, match="at least one row"):
         Interactions.from_frame(FRAME[:0])
@@ -200,3 +200,99 @@ def test_frames_out():
         assert dense(Interactions.from_frame(frame, value="value")) == dense(data)
     with pytest.raises(ParameterError, match="backend"):
         data.to_frame("spark")
+
+
+def test_series_are_paired_by_position():
+    users = pd.Series([1, 2], index=[1, 0])
+    data = Interactions.from_pairs(users, pd.Series([7, 8]))
+    assert data.to_frame()[["user", "item"]].to_numpy().tolist() == [[1, 7], [2, 8]]
+
+
+@pytest.mark.parametrize("ids", [[1, True], [True, 1], [1, 1.0], [1.0, 1], [[1], [2]], ["a", "\ud800"]])
+def test_ids_of_different_kinds_are_never_merged(ids):
+    with pytest.raises(DataError):
+        Interactions.from_pairs(ids, [1, 2])
+
+
+def test_inconsistent_sparse_matrices_are_refused():
+    for part, bad in (("indices", 10**6), ("indices", -1), ("indptr", 999)):
+        matrix = sp.csr_array(np.eye(5))
+        getattr(matrix, part)[2] = bad
+        with pytest.raises(DataError, match="consistent sparse matrix"):
+            Interactions.from_matrix(matrix)
+
+
+def test_duplicates_of_small_types_do_not_wrap():
+    for values in ([200, 100], [255, 255, 255]):
+        n = len(values)
+        matrix = sp.coo_array((np.array(values, np.uint8), ([0] * n, [0] * n)), shape=(1, 1))
+        assert dense(Interactions.from_matrix(matrix)) == [[sum(values)]]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.ma.array([[1, 2]], mask=[[1, 0]]),
+        pd.DataFrame({"user": [1, 2], "item": [10, 20]}),
+        np.array([[1e-50, 1]]),
+        np.array([["2020-01-01"]], "M8[D]"),
+        sp.csr_array(np.eye(2, dtype=complex)),
+    ],
+)
+def test_matrices_that_are_not_what_they_seem(X):
+    with pytest.raises(DataError):
+        Interactions.from_matrix(X)
+
+
+def test_half_precision():
+    assert dense(Interactions.from_matrix(np.eye(2, dtype=np.float16))) == [[1, 0], [0, 1]]
+
+
+def test_frames_that_their_own_library_refuses():
+    twice = pd.DataFrame([[1, 2, 3]], columns=["user", "item", "item"])
+    with pytest.raises(DataError, match="distinct column names"):
+        Interactions.from_frame(twice)
+    with pytest.raises(DataError, match="must be csr_array"):
+        Interactions(np.eye(2), IdMap.range(2), IdMap.range(2))
+
+
+def test_csv_ids_are_read_as_they_are_written(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("user,item\n007,NA\n7,null\n07,x\n")
+    data = Interactions.from_csv(path)
+    assert list(data.users) == ["007", "07", "7"]
+    assert list(data.items) == ["NA", "null", "x"]
+    path.write_text("user,item\n-7,1\n10,2\n")
+    assert list(Interactions.from_csv(path).users) == [-7, 10]
+    path.write_text("user,item,item\n1,2,3\n")
+    with pytest.raises(DataError, match="distinct column names"):
+        Interactions.from_csv(path)
+    path.write_text("user,item\n1,\n")
+    with pytest.raises(DataError, match="missing"):
+        Interactions.from_csv(path)
+    (tmp_path / "t.csv.gz").write_bytes(b"not gzip")
+    with pytest.raises(DataError, match="must be a CSV file"):
+        Interactions.from_csv(tmp_path / "t.csv.gz")
+
+
+def slow_merge(rows, duplicates):
+    """A dictionary's view of duplicates."""
+    merged = {}
+    for user, item, value, when in rows:
+        old = merged.get((user, item))
+        if old is None:
+            merged[user, item] = (value, when)
+        elif duplicates == "sum":
+            merged[user, item] = (old[0] + value, max(old[1], when))
+        elif when >= old[1]:
+            merged[user, item] = (value, when)
+    return merged
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 9), st.integers(0, 4)), min_size=1))
+@settings(max_examples=60, deadline=None)
+def test_duplicates_are_merged_as_a_dictionary_would(rows):
+    for duplicates in ("sum", "last"):
+        data = Interactions.from_pairs(*zip(*rows, strict=True), duplicates=duplicates)
+        got = {(u, i): (v, t) for u, i, v, t in data.to_frame().itertuples(index=False)}
+        assert got == slow_merge(rows, duplicates)

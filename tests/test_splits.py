@@ -127,8 +127,8 @@ def test_dates():
         (lambda d: splits.leave_last(d, 0), ParameterError, "n must be"),
         (lambda d: splits.leave_last(d, 10**6), DataError, "more than n"),
         (lambda d: splits.by_time(d, 0.2, at=5), ParameterError, "got both"),
-        (lambda d: splits.by_time(d, at=-1), DataError, "after the first time"),
-        (lambda d: splits.by_time(d, at="x"), TypeError, "at must be a number"),
+        (lambda d: splits.by_time(d, at="1990-01-01"), DataError, "after the first time"),
+        (lambda d: splits.by_time(d, at="x"), ParameterError, "at must be a date"),
         (lambda d: splits.by_user(d, history=1.5), ParameterError, "history must be"),
         (lambda d: splits.by_user(d, order="date"), ParameterError, "order must be"),
         (lambda d: splits.by_time(Interactions.from_matrix(d.matrix)), DataError, "times, got none"),
@@ -138,3 +138,9 @@ def test_dates():
 def test_bad_arguments(likes, make, error, words):
     with pytest.raises(error, match=words):
         make(likes)
+
+
+def test_nanoseconds_are_compared_exactly():
+    begun = 1_700_000_000_000_000_000
+    data = Interactions.from_pairs([1, 1, 1, 2], [1, 2, 3, 1], times=[begun, begun + 50, begun + 100, begun - 10**9])
+    assert sorted(splits.by_time(data, at=begun + 50).train.times) == [begun - 10**9, begun]

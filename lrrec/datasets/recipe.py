@@ -43,10 +43,10 @@ class Recipe:
     reader: str
     statistics: dict[str, int]
     columns: dict[str, list[str]]
-    files: dict[str, str]
-    archive: dict[str, Any] = field(default_factory=dict)
-    urls: dict[str, str] = field(default_factory=dict)
-    wheel: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(repr=False)
+    archive: dict[str, Any] = field(default_factory=dict, repr=False)
+    urls: dict[str, str] = field(default_factory=dict, repr=False)
+    wheel: dict[str, Any] = field(default_factory=dict, repr=False)
     needs: str | None = None
 
     @property

@@ -12,7 +12,7 @@ where n_u and n_i count observed entries. With the other side fixed, each row is
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.errors import DataError
+from lrrec.errors import DataError, ParameterError
 from lrrec.linalg import kernels
 from lrrec.linalg.blocks import balanced_blocks, run_blocks
 from lrrec.validate import check_option, check_threads
@@ -25,15 +25,22 @@ def row_penalties(
 ) -> np.ndarray:
     """Return reg (n_u + a I)^nu for every row u of C, (n_rows,)."""
     counts = np.diff(C.indptr)
-    return (reg * (counts + unobserved_weight * C.shape[1]) ** reg_exponent).astype(dtype)
+    with np.errstate(over="ignore"):
+        penalties = (reg * (counts + unobserved_weight * C.shape[1]) ** reg_exponent).astype(dtype)
+    if not np.isfinite(penalties).all():
+        raise ParameterError(f"reg must keep the penalty finite, got reg {reg:g} and reg_exponent {reg_exponent:g}")
+    return penalties
 
 
 def gram(Y: np.ndarray) -> np.ndarray:
     """Return Y^T Y in double precision, (D, D), by sums over fixed slices: the same for any number of threads."""
     total = np.zeros((Y.shape[1], Y.shape[1]))
-    for start in range(0, len(Y), 4096):
-        part = Y[start : start + 4096]
-        total += part.T @ part
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(Y), 4096):
+            part = Y[start : start + 4096]
+            total += part.T @ part
+    if not np.isfinite(total).all():
+        raise DataError("values and parameters must keep the factors finite, got overflow: scale them down")
     return total
 
 

@@ -1,11 +1,36 @@
 """Run a function over blocks of rows on a pool of threads, BLAS held to one thread inside."""
 
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+
+
+class _OneThreadedBLAS:
+    """Hold BLAS to one thread while inside.
+
+    The setting belongs to the process. Of callers on several threads the first one in sets it, and restores it when
+    it leaves; the others touch nothing, so that nobody restores what another has set.
+    """
+
+    def __init__(self) -> None:
+        self._held, self._mine = threading.Lock(), threading.local()
+
+    def __enter__(self) -> None:
+        if self._held.acquire(blocking=False):
+            self._mine.limit = threadpool_limits(1, user_api="blas").__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        limit = self._mine.__dict__.pop("limit", None)
+        if limit is not None:
+            limit.__exit__(None, None, None)
+            self._held.release()
+
+
+one_threaded_blas = _OneThreadedBLAS()
 
 
 def even_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
@@ -37,7 +62,7 @@ def run_blocks(
     called in the calling thread as blocks end. No more than a few blocks are under way or queued at a time.
     """
     waiting = iter(blocks)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+    with one_threaded_blas, ThreadPoolExecutor(n_threads) as pool:
         running: dict[Any, int] = {}
         try:
             for start, stop in waiting:

@@ -113,7 +113,7 @@ class IALS(FactorModel):
             Called as callback(sweep, loss, seconds) after every sweep, from 1, with the objective's value and the
             seconds spent in sweeps. The loss is only computed for it.
         progress : bool, default False
-            Show a progress bar.
+            Show a progress bar, where there is a terminal to show it on.
 
         Returns
         -------
@@ -139,7 +139,7 @@ class IALS(FactorModel):
         V[np.diff(transposed.indptr) == 0] = 0
         U = np.zeros((matrix.shape[0], n_factors), dtype=np.float32)
         spent = 0.0
-        for sweep in tqdm(range(1, n_iter + 1), desc="IALS", unit="sweep", disable=not progress):
+        for sweep in tqdm(range(1, n_iter + 1), desc="IALS", unit="sweep", disable=None if progress else True):
             begun = time.perf_counter()
             U = solve_rows(matrix, V, solver=self.solver, start=U, **objective)
             V = solve_rows(transposed, U, solver=self.solver, start=V, **objective)

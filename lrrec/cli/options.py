@@ -1,0 +1,49 @@
+"""The options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DataHome = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with data sets, searched before LRREC_DATA, the cache and the network.", show_default=False
+    ),
+]
+Data = Annotated[
+    str, typer.Argument(help="Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV file.")
+]
+UserColumn = Annotated[str, typer.Option("--user-column", help="CSV: column of user ids.")]
+ItemColumn = Annotated[str, typer.Option("--item-column", help="CSV: column of item ids.")]
+ValueColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--value-column",
+        help="CSV: column of ratings, counts or weights; every row counts 1 without it.",
+        show_default=False,
+    ),
+]
+TimeColumn = Annotated[
+    str | None, typer.Option("--time-column", help="CSV: column of times, for splits by time.", show_default=False)
+]
+MinRating = Annotated[
+    float | None,
+    typer.Option(
+        help="Count values of at least this as positive, with weight 1; without it the values are weights.",
+        show_default=False,
+    ),
+]
+Model = Annotated[str, typer.Option("--model", "-m", help="ials or popularity.")]
+Param = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param",
+        "-p",
+        help="A parameter of the model as NAME=VALUE; may be repeated. ials: n_factors, unobserved_weight, reg, "
+        "reg_exponent, n_iter, solver, init_scale, n_threads.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of whatever is random.")]
+Separator = Annotated[str, typer.Option("--sep", help="CSV: what separates columns.")]
