@@ -39,6 +39,6 @@ def test_every_model_and_data_set_is_named():
         assert row in text
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "typecheck", "test-all"])
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "typecheck", "test-slow", "install"])
 def test_every_make_target_exists(target):
     assert f"\n{target}: " in (README.parent / "Makefile").read_text()

@@ -47,9 +47,10 @@ def demo(
     given, wanted = (part.items.ids[part.matrix[[row]].indices] for part in (split.history, split.test))
     titles = dict(zip(dataset.items["item"], dataset.items["title"], strict=True))
     recommended = ials.recommend_from(split.history, k, users=[user]).items[0].compressed()
-    table = Table(title=f"User {user}, whom the model has never seen", title_justify="left")
-    table.add_column(f"liked (some of the {len(given)} the model is told of)", no_wrap=True)
-    table.add_column(f"IALS recommends (the user likes {len(wanted)} more)", no_wrap=True)
+    title = f"User {user}, new to the model: {len(given)} likes given, {len(wanted)} to be found"
+    table = Table(title=title, title_justify="left")
+    table.add_column("given, among others", no_wrap=True)
+    table.add_column("IALS recommends (✓ found)", no_wrap=True)
     for place in range(k):
         liked = titles[given[place]] if place < len(given) else ""
         found = recommended[place] if place < len(recommended) else None
