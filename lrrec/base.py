@@ -242,9 +242,13 @@ class Recommender(BaseEstimator):
         rows = rows.take(np.repeat(counts >= 2, counts))
         key = np.random.default_rng(0).random(len(rows)) if rows.times is None else rows.times
         first = given(rows, 0.8, key)
-        history, asked = rows.take(first), rows.take(~first)
-        lists = self.recommend_from(history, 10)
-        relevant = asked.matrix[lists.users]
+        return self._ndcg(rows.take(first), rows.take(~first))
+
+    def _ndcg(self, history: Interactions, asked: Interactions, k: int = 10) -> float:
+        """Mean nDCG@k over the users of `asked` who have a history; the two share their id maps."""
+        served = (np.diff(history.matrix.indptr) > 0) & (np.diff(asked.matrix.indptr) > 0)
+        lists = self.recommend_from(history, k, users=history.users.ids[served])
+        relevant = asked.matrix[served]
         return float(ndcg(find_hits(lists.indices, relevant), np.diff(relevant.indptr)).mean())
 
     def save(self, path: str | PathLike) -> None:

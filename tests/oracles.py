@@ -3,29 +3,33 @@
 import numpy as np
 
 
-def solve_rows(C, Y, *, unobserved_weight, reg, reg_exponent):
+def penalties(C, objective):
+    """The factor of |x_u|^2 of every row."""
+    unobserved = objective.unobserved_weight * C.shape[1] if objective.reg_unobserved else 0
+    return objective.reg * ((C > 0).sum(1) + unobserved) ** objective.reg_exponent
+
+
+def solve_rows(C, Y, objective):
     """Every row's ridge problem, densely in double precision."""
     C, Y = C.toarray().astype(np.float64), Y.astype(np.float64)
-    X = np.zeros((len(C), Y.shape[1]))
+    X, lam = np.zeros((len(C), Y.shape[1])), penalties(C, objective)
     for u, c in enumerate(C):
-        if not c.any():
-            continue
-        lam = reg * ((c > 0).sum() + unobserved_weight * len(Y)) ** reg_exponent
-        A = unobserved_weight * Y.T @ Y + (Y.T * c) @ Y + lam * np.eye(Y.shape[1])
-        X[u] = np.linalg.solve(A, Y.T @ c)
+        if c.any():
+            A = objective.unobserved_weight * Y.T @ Y + (Y.T * c) @ Y + lam[u] * np.eye(Y.shape[1])
+            X[u] = np.linalg.solve(A, Y.T @ (c + objective.offset * (c > 0)))
     return X
 
 
-def implicit_loss(C, X, Y, *, unobserved_weight, reg, reg_exponent):
-    """The objective, cell by cell."""
+def implicit_loss(C, X, Y, objective):
+    """The objective, cell by cell; as Hu et al. write it where the offset is 1."""
     C = C.toarray().astype(np.float64)
     S = X.astype(np.float64) @ Y.astype(np.float64).T
-    observed = (C * (S - 1) ** 2).sum() + unobserved_weight * (S**2).sum()
-    of_users = ((C > 0).sum(1) + unobserved_weight * C.shape[1]) ** reg_exponent
-    of_items = ((C > 0).sum(0) + unobserved_weight * C.shape[0]) ** reg_exponent
-    return observed + reg * (
-        of_users @ (X.astype(np.float64) ** 2).sum(1) + of_items @ (Y.astype(np.float64) ** 2).sum(1)
-    )
+    if objective.offset:
+        fit = ((C + 1) * (S - (C > 0)) ** 2).sum()
+    else:
+        fit = (C * (S - 1) ** 2).sum() + objective.unobserved_weight * (S**2).sum()
+    of_users, of_items = (penalties(c, objective) @ (f.astype(np.float64) ** 2).sum(1) for c, f in ((C, X), (C.T, Y)))
+    return fit + of_users + of_items
 
 
 def top_k(scores, k):

@@ -40,8 +40,8 @@ Param = Annotated[
     typer.Option(
         "--param",
         "-p",
-        help="A parameter of the model as NAME=VALUE; may be repeated. ials: n_factors, unobserved_weight, reg, "
-        "reg_exponent, n_iter, solver, init_scale, n_threads.",
+        help="A parameter of the model as NAME=VALUE; may be repeated. ials: n_factors, objective, "
+        "unobserved_weight, alpha, confidence, reg, reg_exponent, n_iter, solver, n_steps, init_scale, n_threads.",
         show_default=False,
     ),
 ]

@@ -1,6 +1,19 @@
 """Arrays in, arrays out: no ids, no classes, no files, no global state."""
 
-from lrrec.linalg.als import implicit_loss, solve_rows
+from lrrec.linalg.als import Objective, implicit_loss, solve_rows
+from lrrec.linalg.svd import SVD, best_low_rank, compact_svd, compress, pinv, randomized_svd, truncated_svd
 from lrrec.linalg.topk import top_k
 
-__all__ = ["implicit_loss", "solve_rows", "top_k"]
+__all__ = [
+    "SVD",
+    "Objective",
+    "best_low_rank",
+    "compact_svd",
+    "compress",
+    "implicit_loss",
+    "pinv",
+    "randomized_svd",
+    "solve_rows",
+    "top_k",
+    "truncated_svd",
+]

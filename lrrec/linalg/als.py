@@ -1,13 +1,21 @@
-"""Row solvers of alternating least squares on implicit feedback, and the objective they lower.
+"""Row solvers of alternating least squares on implicit feedback, and the objectives they lower.
 
-The objective (Hu, Koren & Volinsky 2008, in the form of Rendle et al. 2021, arXiv:2110.14037), with
-a = unobserved_weight and nu = reg_exponent:
+With a = unobserved_weight, nu = reg_exponent, n_u and n_i the numbers of observed entries, w the weights:
 
-    sum_{(u,i) observed} w_ui (x_u . y_i - 1)^2  +  a sum_{u,i} (x_u . y_i)^2
-    + reg [ sum_u (n_u + a I)^nu |x_u|^2  +  sum_i (n_i + a U)^nu |y_i|^2 ]
+    "rendle"  sum_{(u,i) observed} w_ui (x_u . y_i - 1)^2  +  a sum_{u,i} (x_u . y_i)^2
+              + reg [ sum_u (n_u + a I)^nu |x_u|^2  +  sum_i (n_i + a U)^nu |y_i|^2 ]
 
-where n_u and n_i count observed entries. With the other side fixed, each row is a ridge problem of its own.
+    "hu"      sum_{u,i} c_ui (x_u . y_i - p_ui)^2  +  reg [ sum_u n_u^nu |x_u|^2  +  sum_i n_i^nu |y_i|^2 ]
+
+p is 1 where observed and 0 elsewhere; c is 1 elsewhere. Up to the penalty, "hu" is "rendle" with a = 1, weights
+c - 1 and an `offset` of 1 in the pull towards 1: c (s - 1)^2 - s^2 = (c - 1) s^2 - 2 c s + c. With one side fixed,
+each row is a ridge problem of its own.
+
+References: Hu, Koren & Volinsky (2008), "Collaborative filtering for implicit feedback datasets", eq. 3; Rendle et
+al. (2021), arXiv:2110.14037, eq. 4.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,16 +28,38 @@ from lrrec.validate import check_option, check_threads
 SOLVERS = ("cg", "cholesky")
 
 
-def row_penalties(
-    C: sp.csr_array, *, unobserved_weight: float, reg: float, reg_exponent: float, dtype: type = np.float32
-) -> np.ndarray:
-    """Return reg (n_u + a I)^nu for every row u of C, (n_rows,)."""
-    counts = np.diff(C.indptr)
-    with np.errstate(over="ignore"):
-        penalties = (reg * (counts + unobserved_weight * C.shape[1]) ** reg_exponent).astype(dtype)
-    if not np.isfinite(penalties).all():
-        raise ParameterError(f"reg must keep the penalty finite, got reg {reg:g} and reg_exponent {reg_exponent:g}")
-    return penalties
+@dataclass(frozen=True)
+class Objective:
+    """The numbers of an objective.
+
+    Attributes
+    ----------
+    unobserved_weight : float
+        a, the weight of every cell.
+    reg, reg_exponent : float
+        Scale of the penalty, and the power nu of a row's frequency in it.
+    offset : float
+        0 for "rendle"; 1 for "hu", whose weights are c - 1.
+    reg_unobserved : bool
+        Whether the frequency counts unobserved cells with weight a ("rendle") or not ("hu").
+    """
+
+    unobserved_weight: float = 0.1
+    reg: float = 0.01
+    reg_exponent: float = 1.0
+    offset: float = 0.0
+    reg_unobserved: bool = True
+
+    def penalties(self, C: sp.csr_array, dtype: type = np.float32) -> np.ndarray:
+        """Return the factor of |x_u|^2 for every row u of C, (n_rows,)."""
+        unobserved = self.unobserved_weight * C.shape[1] if self.reg_unobserved else 0.0
+        with np.errstate(over="ignore"):
+            lam = (self.reg * (np.diff(C.indptr) + unobserved) ** self.reg_exponent).astype(dtype)
+        if not np.isfinite(lam).all():
+            raise ParameterError(
+                f"reg must keep the penalty finite, got reg {self.reg:g} and reg_exponent {self.reg_exponent:g}"
+            )
+        return lam
 
 
 def gram(Y: np.ndarray) -> np.ndarray:
@@ -47,10 +77,8 @@ def gram(Y: np.ndarray) -> np.ndarray:
 def solve_rows(
     C: sp.csr_array,
     Y: np.ndarray,
+    objective: Objective,
     *,
-    unobserved_weight: float,
-    reg: float,
-    reg_exponent: float = 1.0,
     solver: str = "cholesky",
     start: np.ndarray | None = None,
     n_steps: int = 2,
@@ -58,19 +86,15 @@ def solve_rows(
 ) -> np.ndarray:
     """Solve every row's ridge problem against fixed factors.
 
-    Row u minimises  sum_i w_ui (x_u . y_i - 1)^2 + a sum_i (x_u . y_i)^2 + reg (n_u + a I)^nu |x_u|^2,
-    the first sum over its observed columns i.
-
     Parameters
     ----------
     C : csr_array, shape (n_rows, n_columns)
-        Weights w >= 0 of the observed entries.
+        Weights w of the observed entries (c - 1 for "hu").
     Y : ndarray of float32 or float64, shape (n_columns, n_factors)
         The fixed factors; results have its dtype.
-    unobserved_weight, reg, reg_exponent : float
-        a, reg and nu above.
+    objective : Objective
     solver : {"cholesky", "cg"}, default "cholesky"
-        Exact, or `n_steps` of conjugate gradients from `start`, preconditioned in the eigenbasis of Y^T Y.
+        Exact, or `n_steps` of preconditioned conjugate gradients from `start`.
     start : ndarray, shape (n_rows, n_factors), optional
         Where "cg" begins; zeros when not given.
     n_steps : int, default 2
@@ -85,71 +109,86 @@ def solve_rows(
 
     Notes
     -----
-    Cholesky costs O(N D^2 + n_rows D^3) for N entries and D factors, a CG step O(N D). In the eigenbasis
-    Y^T Y = E diag(l) E^T the shared part of every row's matrix is diagonal, so a step does not cost D^2, and the
-    diagonal a l + lam_u + sum_i w y_i^2 is close to the whole matrix: a good preconditioner.
+    Both work in the eigenbasis of Y^T Y = E diag(l) E^T, where the shared part a Y^T Y of every row's matrix is
+    diagonal. There a CG step costs O(N D) for N entries and D factors and not D^2 a row, and the diagonal
+    a l + lam_u + sum_i w y_i^2 is a good preconditioner. Exactly, a row with n entries costs O(n^2 D + n^3) where n < D
+    (dual system), and O(n D^2 + D^3) otherwise.
 
     References
     ----------
-    Hu, Koren & Volinsky (2008), "Collaborative filtering for implicit feedback datasets", eq. 4;
     Takacs, Pilaszy & Tikk (2011), "Applications of the conjugate gradient method for implicit feedback
-    collaborative filtering"; Rendle et al. (2021), arXiv:2110.14037, eq. 4.
+    collaborative filtering".
     """
-    check_option(solver, "solver", SOLVERS)
-    n_threads = check_threads(n_threads)
     if C.shape[1] != len(Y):
         raise DataError(f"Y must have a row for each of the {C.shape[1]} columns of C, got {len(Y)}")
-    lam = row_penalties(C, unobserved_weight=unobserved_weight, reg=reg, reg_exponent=reg_exponent, dtype=Y.dtype.type)
-    indptr, weights = C.indptr.astype(np.int64, copy=False), C.data.astype(Y.dtype, copy=False)
-    blocks = balanced_blocks(indptr, n_blocks=max(1, min(len(lam) // 64, 64)))
-    if solver == "cholesky":
-        shared = (unobserved_weight * gram(Y)).astype(Y.dtype)
-        X = np.empty((C.shape[0], Y.shape[1]), dtype=Y.dtype)
-        Y = np.ascontiguousarray(Y)
-
-        def work(first: int, last: int) -> None:
-            kernels.exact_rows(first, last, indptr, C.indices, weights, Y, shared, lam, X)
-
-        run_blocks(work, blocks, n_threads)
-        return X
-    eigenvalues, E = np.linalg.eigh(gram(Y))
-    E = E.astype(Y.dtype)
-    shared = (unobserved_weight * np.maximum(eigenvalues, 0)).astype(Y.dtype)
-    X = np.zeros((C.shape[0], Y.shape[1]), dtype=Y.dtype) if start is None else start @ E
-    Y = Y @ E
-
-    def step(first: int, last: int) -> None:
-        kernels.cg_rows(first, last, indptr, C.indices, weights, Y, shared, lam, n_steps, X)
-
-    run_blocks(step, blocks, n_threads)
+    X = np.zeros((C.shape[0], Y.shape[1]), dtype=Y.dtype) if start is None else start
+    X, _, E = half_sweep(C, X, Y, objective, solver=solver, n_steps=n_steps, n_threads=n_threads)
     return X @ E.T
 
 
-def implicit_loss(
-    C: sp.csr_array, X: np.ndarray, Y: np.ndarray, *, unobserved_weight: float, reg: float, reg_exponent: float = 1.0
-) -> float:
-    """Return the value of the objective on top of this module, in double precision.
+def half_sweep(
+    C: sp.csr_array,
+    X: np.ndarray,
+    Y: np.ndarray,
+    objective: Objective,
+    *,
+    solver: str = "cg",
+    n_steps: int = 2,
+    n_threads: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Solve the rows X against Y as `solve_rows` does; return X, Y and E, where X and Y are rotated by E.
+
+    E (D, D) is the eigenbasis of Y^T Y. Rotating both sides changes no inner product, so a fit can stay in the
+    rotated basis and save the way back.
+    """
+    check_option(solver, "solver", SOLVERS)
+    dtype = Y.dtype.type
+    lam, offset = objective.penalties(C, dtype), dtype(objective.offset)
+    indptr, weights = C.indptr.astype(np.int64, copy=False), C.data.astype(dtype, copy=False)
+    eigenvalues, E = np.linalg.eigh(gram(Y))
+    E = E.astype(dtype)
+    shared = (objective.unobserved_weight * np.maximum(eigenvalues, 0)).astype(dtype)
+    X, Y = X @ E, Y @ E
+
+    def work(first: int, last: int) -> None:
+        if solver == "cholesky":
+            kernels.exact_rows(first, last, indptr, C.indices, weights, Y, shared, lam, offset, X)
+        else:
+            kernels.cg_rows(first, last, indptr, C.indices, weights, Y, shared, lam, offset, n_steps, X)
+
+    run_blocks(work, balanced_blocks(indptr, max(1, min(len(lam) // 64, 128))), check_threads(n_threads))
+    return X, Y, E
+
+
+def implicit_loss(C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective) -> float:
+    """Return the value of an objective, in double precision.
 
     Parameters
     ----------
     C : csr_array, shape (n_users, n_items)
-        Weights of the observed entries.
+        Weights of the observed entries (c - 1 for "hu").
     X, Y : ndarray, shapes (n_users, n_factors), (n_items, n_factors)
         User and item factors.
-    unobserved_weight, reg, reg_exponent : float
-        a, reg and nu of the objective.
+    objective : Objective
 
     Notes
     -----
     The sum over all pairs is the inner product of the two Gram matrices; O((N + U D + I D) D) time.
     """
     indptr = C.indptr.astype(np.int64, copy=False)
-    observed = kernels.observed_loss(0, C.shape[0], indptr, C.indices, C.data, X, Y)
-    everywhere = unobserved_weight * float(np.sum(gram(X) * gram(Y)))
+    parts = np.zeros(65)
+    blocks = balanced_blocks(indptr, 64)
+    numbers = {block: number for number, block in enumerate(blocks)}
+
+    def work(first: int, last: int) -> None:
+        parts[numbers[first, last]] = kernels.observed_loss(
+            first, last, indptr, C.indices, C.data, X, Y, objective.offset
+        )
+
+    run_blocks(work, blocks, check_threads(None))
+    everywhere = objective.unobserved_weight * float(np.sum(gram(X) * gram(Y)))
     penalty = 0.0
     for counts, factors in ((C, X), (C.T.tocsr(), Y)):
-        lam = row_penalties(
-            counts, unobserved_weight=unobserved_weight, reg=reg, reg_exponent=reg_exponent, dtype=np.float64
-        )
-        penalty += float(lam @ np.einsum("ij,ij->i", factors, factors, dtype=np.float64))
-    return float(observed) + everywhere + penalty
+        squares = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
+        penalty += float(objective.penalties(counts, np.float64) @ squares)
+    return float(parts.sum()) + everywhere + penalty

@@ -1,0 +1,22 @@
+"""The compiled inner loops: the only package that imports numba.
+
+Each kernel works through a block of rows of a csr matrix, releases the interpreter lock, and gives every row a
+result that depends on nothing but the row: results are bit-identical for any number of threads.
+
+U, I: users, items; D: factors; N: nonzeros of a row; K: length of a list; B: rows of a block.
+"""
+
+from lrrec.linalg.kernels.als import cg_rows, exact_rows, observed_loss, solve_cholesky
+from lrrec.linalg.kernels.products import gram_times, times_rows
+from lrrec.linalg.kernels.topk import mask_rows, top_k_rows
+
+__all__ = [
+    "cg_rows",
+    "exact_rows",
+    "gram_times",
+    "mask_rows",
+    "observed_loss",
+    "solve_cholesky",
+    "times_rows",
+    "top_k_rows",
+]

@@ -1,0 +1,101 @@
+"""Masking, and the k best of every row of a block of scores."""
+
+import numpy as np
+from numba import njit
+
+STRIPE = 64  # scores looked at together
+
+
+@njit(nogil=True, cache=True)
+def mask_rows(scores, indptr, indices, rows):
+    """Set scores[b, i] to -inf for every nonzero i of the csr row rows[b]; no row where rows[b] is negative."""
+    for b in range(scores.shape[0]):
+        if rows[b] < 0:
+            continue
+        for s in range(indptr[rows[b]], indptr[rows[b] + 1]):
+            scores[b, indices[s]] = -np.inf
+
+
+@njit(nogil=True, cache=True, inline="always")
+def count_above(scores, b, begin, end, threshold):
+    """How many of scores[b, begin:end] are above threshold; NaN never is."""
+    n = np.int32(0)
+    for i in range(begin, end):
+        n += np.int32(scores[b, i] > threshold)
+    return n
+
+
+@njit(nogil=True, cache=True)
+def top_k_rows(scores, k, out_indices, out_scores):
+    """Write the k largest of each row, best first; equal scores by column. -inf is never taken: index -1, score nan.
+
+    scores (B, I), out_indices int32 and out_scores (B, K). A heap with the worst on top is only looked at where
+    something in a stripe of columns beats it.
+    """
+    n_columns = scores.shape[1]
+    heap = np.empty(k, scores.dtype)
+    at = np.empty(k, np.int32)
+    for b in range(scores.shape[0]):
+        size = 0
+        threshold = scores.dtype.type(-np.inf)
+        for begin in range(0, n_columns, STRIPE):
+            end = min(begin + STRIPE, n_columns)
+            if count_above(scores, b, begin, end, threshold) == 0:
+                continue
+            for i in range(begin, end):
+                value = scores[b, i]
+                if not value > threshold:
+                    continue
+                if size < k:
+                    heap[size], at[size] = value, i
+                    size += 1
+                    _rise(heap, at, size - 1)
+                    if size < k:
+                        continue
+                else:
+                    heap[0], at[0] = value, i
+                    _sink(heap, at, size)
+                threshold = heap[0]
+        for place in range(size, k):
+            out_indices[b, place] = -1
+            out_scores[b, place] = np.nan
+        while size > 0:
+            size -= 1
+            out_indices[b, size], out_scores[b, size] = at[0], heap[0]
+            heap[0], at[0] = heap[size], at[size]
+            _sink(heap, at, size)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _worse(heap, at, a, b):
+    """Whether entry a ranks behind entry b: a smaller score, or the same score and a larger column."""
+    return heap[a] < heap[b] or (heap[a] == heap[b] and at[a] > at[b])
+
+
+@njit(nogil=True, cache=True)
+def _rise(heap, at, i):
+    """Move the last entry up to its place."""
+    while i > 0:
+        parent = (i - 1) // 2
+        if not _worse(heap, at, i, parent):
+            return
+        heap[i], heap[parent] = heap[parent], heap[i]
+        at[i], at[parent] = at[parent], at[i]
+        i = parent
+
+
+@njit(nogil=True, cache=True)
+def _sink(heap, at, size):
+    """Move the top entry down to its place."""
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= size:
+            return
+        if child + 1 < size and _worse(heap, at, child + 1, child):
+            child += 1
+        if not _worse(heap, at, child, i):
+            return
+        heap[i], heap[child] = heap[child], heap[i]
+        at[i], at[child] = at[child], at[i]
+        i = child
