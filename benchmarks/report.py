@@ -10,9 +10,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PACKAGES = ("numpy", "scipy", "pandas", "numba", "scikit-learn")
+PACKAGES = ("numpy", "scipy", "pandas", "numba", "scikit-learn", "implicit", "irspack")
 
 
 def store(name: str, rows: list[dict[str, Any]]) -> None:
@@ -26,10 +28,29 @@ def store(name: str, rows: list[dict[str, Any]]) -> None:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "packages": {package: _version(package) for package in PACKAGES},
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+
+
+def ratio_row(what: str, peer: str, pairs: list[tuple[float, float]], bar: float, note: str = "") -> dict[str, Any]:
+    """A row from (peer's, our) seconds of every round: medians, the median ratio with its spread, and a verdict."""
+    ratios = sorted(theirs / ours for theirs, ours in pairs)
+    middle = float(np.median(ratios))
+    theirs, mine = (float(np.median(side)) for side in zip(*pairs, strict=True))
+    row = {
+        "what": what,
+        "peer": peer,
+        "peer, s": f"{theirs:.3g}",
+        "lrrec, s": f"{mine:.3g}",
+        "times faster (spread)": f"{middle:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+        "at least": f"{bar:g}",
+        "verdict": "met" if middle >= bar else "missed",
+        "note": note,
+    }
+    print(" | ".join(map(str, row.values())), flush=True)
+    return row
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -54,6 +75,14 @@ def refresh_readme() -> None:
     """Put the stored results into the README."""
     readme = ROOT / "README.md"
     readme.write_text(rendered(readme.read_text()))
+
+
+def _version(package: str) -> str | None:
+    """A package's version, None where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

@@ -15,15 +15,20 @@ __version__ = "0.1.0.dev0"
 # Public name -> module that defines it. Nothing is imported until it is used, so `import lrrec` costs
 # milliseconds. A name that is its module's last part is the module itself.
 _HOME = {
+    "ALS": "lrrec.models.als",
+    "EASE": "lrrec.models.ease",
     "IALS": "lrrec.models.ials",
     "Evaluation": "lrrec.evaluation.protocol",
     "FactorModel": "lrrec.factor_model",
     "IdMap": "lrrec.data.ids",
     "Interactions": "lrrec.data.interactions",
+    "ItemKNN": "lrrec.models.itemknn",
+    "NMF": "lrrec.models.nmf",
     "Popularity": "lrrec.models.popularity",
     "Recommendations": "lrrec.lists",
     "Recommender": "lrrec.base",
     "Split": "lrrec.splits",
+    "TruncatedSVD": "lrrec.models.svd",
     "datasets": "lrrec.datasets",
     "errors": "lrrec.errors",
     "evaluate": "lrrec.evaluation.protocol",

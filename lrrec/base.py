@@ -196,6 +196,34 @@ class Recommender(BaseEstimator):
         seen_rows = rows if exclude_seen else None
         return self._recommend(asked, k, lambda block: encoded[block], matrix, seen_rows, items, cold, n_threads)
 
+    def recommend_all(
+        self, path: str | PathLike, k: int = 10, *, exclude_seen: bool = True, n_threads: int | None = None
+    ) -> int:
+        """Write the k best items of everybody with an interaction to a Parquet file, and return how many users that is.
+
+        The columns are user, item, rank (from 1) and score; places that cannot be filled are left out. Needs pyarrow.
+
+        Parameters
+        ----------
+        path : path
+            Replaced whole or not at all.
+        k : int, default 10
+        exclude_seen : bool, default True
+        n_threads : int, optional
+            As for `recommend`.
+
+        Notes
+        -----
+        Users are served and written by the ten thousand: memory does not grow with their number.
+        """
+        self._check_fitted()
+        users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
+        with files.parquet(path) as write:
+            for start in range(0, len(users), 10_000):
+                some = users[start : start + 10_000]
+                write(self.recommend(some, k, exclude_seen=exclude_seen, n_threads=n_threads).to_frame("pyarrow"))
+        return len(users)
+
     def predict(self, users: Any, items: Any) -> np.ndarray:
         """Return the score of each pair of a known user and a known item, float32 (n,).
 
@@ -284,6 +312,15 @@ class Recommender(BaseEstimator):
 
     def _check_loaded(self, path: str | PathLike) -> None:
         """Refuse learned arrays that do not fit each other."""
+
+    def _check_array(self, path: str | PathLike, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> None:
+        """Refuse a learned array of another shape or type, or one that is not finite."""
+        array = getattr(self, name)
+        if array.dtype != dtype or array.shape != shape:
+            want = f"{np.dtype(dtype)} {shape}"
+            raise FileFormatError(f"{path}: {name} must be {want}, got {array.dtype} {array.shape}")
+        if not np.isfinite(array).all():
+            raise FileFormatError(f"{path}: {name} must be finite, got NaN or infinity")
 
     def _recommend(
         self, users: np.ndarray, k: int, encoded: Callable[[slice], Any], seen: sp.csr_array,

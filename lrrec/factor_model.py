@@ -2,17 +2,18 @@
 
 from abc import abstractmethod
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import TransformerMixin
+from sklearn.base import TransformerMixin, clone
 
 from lrrec.base import MAX_K, Recommender
 from lrrec.data.ids import IdMap
-from lrrec.errors import FileFormatError
+from lrrec.data.interactions import Interactions
 from lrrec.linalg.blocks import even_blocks
 from lrrec.linalg.ranking import Columns, nearest
+from lrrec.linalg.svd import compress
 from lrrec.lists import Neighbors, masked_ids
 from lrrec.validate import check_int, check_threads
 
@@ -82,17 +83,38 @@ class FactorModel(TransformerMixin, Recommender):
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
+    def compress(self, n_factors: int) -> Self:
+        """Return a model of fewer factors whose scores are nearest to this one's.
+
+        U V^T of the new model is the best approximation of rank n_factors of this one's (Eckart-Young), in the sum of
+        squares over all users and items. New users are folded in to the new item factors as ever; a training user's
+        row is that of the approximation, and not that of a fold-in.
+
+        Parameters
+        ----------
+        n_factors : int
+            At most the number of columns of this model's factors.
+
+        Notes
+        -----
+        O((n_users + n_items) D^2) time; the scores are never formed.
+        """
+        self._check_fitted()
+        found = compress(self.user_factors_, self.item_factors_, n_factors)
+        model = clone(self).set_params(n_factors=n_factors)
+        root = np.sqrt(found.s)
+        model.user_factors_ = (found.U * root).astype(np.float32)
+        model.item_factors_ = (found.Vt.T * root).astype(np.float32)
+        return model._remember(Interactions(self.seen_, self.users_, self.items_))
+
+    @property
+    def _n_columns(self) -> int:
+        """The number of columns of the factors, biases included."""
+        return self.n_factors
+
     def _check_loaded(self, path: str | PathLike) -> None:
-        for name, ids in (("user_factors_", self.users_), ("item_factors_", self.items_)):
-            factors = getattr(self, name)
-            if factors.ndim != 2 or len(factors) != len(ids) or factors.dtype != np.float32:
-                raise FileFormatError(
-                    f"{path}: {name} must be float32 with {len(ids)} rows, got {factors.dtype} {factors.shape}"
-                )
-            if factors.shape[1] != getattr(self, "n_factors", factors.shape[1]):
-                raise FileFormatError(f"{path}: {name} must have n_factors columns, got {factors.shape[1]}")
-            if not np.isfinite(factors).all():
-                raise FileFormatError(f"{path}: {name} must be finite, got NaN or infinity")
+        self._check_array(path, "user_factors_", (len(self.users_), self._n_columns))
+        self._check_array(path, "item_factors_", (len(self.items_), self._n_columns))
 
 
 def _neighbors(ids: Any, k: int, known: IdMap, factors: np.ndarray) -> Neighbors:

@@ -6,7 +6,8 @@ A safetensors file holds arrays and strings and cannot run code. What is in it i
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from lrrec.data.ids import IdMap
-from lrrec.errors import DataError, FileFormatError
+from lrrec.errors import DataError, FileFormatError, ParameterError
 
 FORMAT = "lrrec-1"
 
@@ -26,20 +27,45 @@ def write(path: str | os.PathLike, kind: str, params: dict[str, Any], arrays: di
 
     The one place where arrays are made C-contiguous: safetensors' numpy writer scrambles others.
     """
+    header = {"format": FORMAT, "kind": kind, "params": json.dumps(params, default=_plain)}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with _aside(path) as partial:
+        save_file(contiguous, partial, metadata=header)
+
+
+@contextmanager
+def parquet(path: str | os.PathLike) -> Iterator[Callable[[Any], None]]:
+    """Give a function that appends an Arrow table to a Parquet file, which appears whole or not at all."""
+    try:
+        from pyarrow.parquet import ParquetWriter
+    except ImportError:
+        raise ParameterError("writing Parquet must have pyarrow, got none: pip install pyarrow") from None
+    with _aside(path) as partial, ExitStack() as open_files:
+        writers: list[Any] = []
+
+        def write(table: Any) -> None:
+            if not writers:
+                writers.append(open_files.enter_context(ParquetWriter(partial, table.schema)))
+            writers[0].write_table(table)
+
+        yield write
+
+
+@contextmanager
+def _aside(path: str | os.PathLike) -> Iterator[str]:
+    """Give the name of a file beside path, which takes its place if all goes well and else disappears."""
     path = Path(path).resolve()  # a link stays, what it points to is replaced
     if path.is_dir():
         raise FileFormatError(f"path must be a file, got the folder {str(path)!r}")
     if path.exists() and not path.is_file():
         raise FileFormatError(f"path must be an ordinary file, got the device or pipe {str(path)!r}")
-    header = {"format": FORMAT, "kind": kind, "params": json.dumps(params, default=_plain)}
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     try:
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     except (FileNotFoundError, NotADirectoryError):
         raise FileFormatError(f"path must be in a folder that exists, got {str(path)!r}") from None
     os.close(handle)
     try:
-        save_file(contiguous, partial, metadata=header)
+        yield partial
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(partial, 0o666 & ~umask)  # mkstemp's files are private

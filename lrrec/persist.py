@@ -8,7 +8,15 @@ from lrrec.base import Recommender
 from lrrec.errors import FileFormatError
 
 # What a file may name, and where it is defined.
-_MODELS = {"IALS": "lrrec.models.ials", "Popularity": "lrrec.models.popularity"}
+_MODELS = {
+    "ALS": "lrrec.models.als",
+    "EASE": "lrrec.models.ease",
+    "IALS": "lrrec.models.ials",
+    "ItemKNN": "lrrec.models.itemknn",
+    "NMF": "lrrec.models.nmf",
+    "Popularity": "lrrec.models.popularity",
+    "TruncatedSVD": "lrrec.models.svd",
+}
 
 
 def load(path: str | PathLike) -> Recommender:

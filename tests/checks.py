@@ -327,7 +327,7 @@ def check_training_users_fold_in_to_their_rows(model, data):
 def check_factor_shapes(model, data):
     model.fit(data)
     for factors, n in ((model.user_factors_, data.n_users), (model.item_factors_, data.n_items)):
-        assert factors.shape == (n, model.n_factors)
+        assert factors.shape == (n, model._n_columns)
         assert factors.dtype == np.float32
         assert np.isfinite(factors).all()
 
@@ -338,6 +338,20 @@ def check_scores_are_inner_products(model, data):
     lists = model.recommend(data.users.ids[:8], 3)
     products = model.user_factors_[:8] @ model.item_factors_.T
     np.testing.assert_allclose(lists.scores, np.take_along_axis(products, lists.indices, axis=1), rtol=1e-4, atol=1e-6)
+
+
+@factor_models
+def check_compress_is_the_nearest(model, data):
+    model.fit(data)
+    scores = model.user_factors_.astype(np.float64) @ model.item_factors_.T
+    small = model.compress(2)
+    U, s, Vt = np.linalg.svd(scores, full_matrices=False)
+    np.testing.assert_allclose(
+        small.user_factors_ @ small.item_factors_.T, (U[:, :2] * s[:2]) @ Vt[:2], atol=1e-4 * s[0]
+    )
+    assert small.item_factors_.shape[1] == 2
+    whole = model.compress(model._n_columns)
+    np.testing.assert_allclose(whole.user_factors_ @ whole.item_factors_.T, scores, atol=1e-4 * s[0])
 
 
 @factor_models

@@ -6,12 +6,18 @@ import pytest
 from checks import all_checks
 from sklearn.base import clone
 
-from lrrec import IALS, Popularity
+from lrrec import ALS, EASE, IALS, NMF, ItemKNN, Popularity, TruncatedSVD
 
 ALL_MODELS = [
     Popularity(),
     IALS(n_factors=8, n_iter=3, random_state=0),
-    IALS(n_factors=5, n_iter=2, solver="cholesky", random_state=1),
+    IALS(n_factors=5, n_iter=2, solver="cholesky", objective="hu", alpha=10, random_state=1),
+    TruncatedSVD(n_factors=6),
+    TruncatedSVD(n_factors=4, solver="exact", user_power=0.5, item_power=0.4, score_power=0.3),
+    NMF(n_factors=5, n_iter=5, random_state=0),
+    EASE(reg=50),
+    ItemKNN(n_neighbors=40),
+    ALS(n_factors=3, n_iter=3, random_state=0),
 ]
 
 
@@ -19,6 +25,7 @@ ALL_MODELS = [
     pytest.param(model, check, id=f"{type(model).__name__}{i}-{check.__name__}")
     for i, model in enumerate(ALL_MODELS) for check in all_checks(model)
 ])  # fmt: skip
-def test_model(model, check, likes, tmp_path):
+def test_model(model, check, likes, made_up, tmp_path):
     extra = {"tmp_path": tmp_path} if "tmp_path" in inspect.signature(check).parameters else {}
-    check(clone(model), likes, **extra)
+    data = made_up.interactions() if isinstance(model, ALS) else likes
+    check(clone(model), data, **extra)

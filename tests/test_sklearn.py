@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 from sklearn.utils.estimator_checks import check_estimator
 
-from lrrec import IALS, Popularity
+from lrrec import ALS, EASE, IALS, NMF, ItemKNN, Popularity, TruncatedSVD
 
 PAIRS = "calls predict(X); a recommender's predict takes pairs of ids"
 CANNOT_APPLY = dict.fromkeys(
@@ -41,11 +41,31 @@ class _NoPredict:
         raise AttributeError("hidden")
 
 
-class PopularityWithoutPredict(_NoPredict, Popularity):
+class ALSWithoutPredict(_NoPredict, ALS):
+    pass
+
+
+class EASEWithoutPredict(_NoPredict, EASE):
     pass
 
 
 class IALSWithoutPredict(_NoPredict, IALS):
+    pass
+
+
+class ItemKNNWithoutPredict(_NoPredict, ItemKNN):
+    pass
+
+
+class NMFWithoutPredict(_NoPredict, NMF):
+    pass
+
+
+class PopularityWithoutPredict(_NoPredict, Popularity):
+    pass
+
+
+class TruncatedSVDWithoutPredict(_NoPredict, TruncatedSVD):
     pass
 
 
@@ -56,18 +76,36 @@ def run(model, expected):
     return {r["check_name"]: (r["status"], r["exception"]) for r in results if r["status"] in ("failed", "xfail")}
 
 
-@pytest.mark.parametrize("model", [Popularity(), IALS(n_factors=2, n_iter=2)], ids=lambda m: type(m).__name__)
+MODELS = [
+    ALS(n_factors=2, n_iter=2),
+    EASE(reg=1),
+    IALS(n_factors=2, n_iter=2),
+    ItemKNN(),
+    NMF(n_factors=2, n_iter=2),
+    Popularity(),
+    TruncatedSVD(n_factors=1),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
 def test_whole_model(model):
     outcome = run(model, CANNOT_APPLY)
     assert {name: why for name, (status, why) in outcome.items() if status == "failed"} == {}
     assert set(outcome) == set(CANNOT_APPLY)  # nothing is excused that passes
 
 
-@pytest.mark.parametrize(
-    "model",
-    [PopularityWithoutPredict(), IALSWithoutPredict(n_factors=2, n_iter=2, random_state=0)],
-    ids=["Popularity", "IALS"],
-)
+WITHOUT_PREDICT = [
+    ALSWithoutPredict(n_factors=2, n_iter=2, random_state=0),
+    EASEWithoutPredict(reg=1),
+    IALSWithoutPredict(n_factors=2, n_iter=2, random_state=0),
+    ItemKNNWithoutPredict(),
+    NMFWithoutPredict(n_factors=2, n_iter=2, random_state=0),
+    PopularityWithoutPredict(),
+    TruncatedSVDWithoutPredict(n_factors=1),
+]
+
+
+@pytest.mark.parametrize("model", WITHOUT_PREDICT, ids=lambda m: type(m).__name__)
 def test_all_but_predict(model):
     assert run(model, {}) == {}
 

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from lrrec.data.interactions import Interactions
     from lrrec.splits import Split
 
-_MODELS = {"ials": "IALS", "popularity": "Popularity"}
+_MODELS = {
+    "ials": "IALS",
+    "popularity": "Popularity",
+    "svd": "TruncatedSVD",
+    "nmf": "NMF",
+    "ease": "EASE",
+    "itemknn": "ItemKNN",
+    "als": "ALS",
+}
 _SPLITS = ("by-user", "leave-last", "by-time", "random", "published")
 
 

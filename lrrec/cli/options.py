@@ -34,13 +34,16 @@ MinRating = Annotated[
         show_default=False,
     ),
 ]
-Model = Annotated[str, typer.Option("--model", "-m", help="ials or popularity.")]
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="ials, popularity, svd, nmf, ease, itemknn, or als (ratings).")
+]
 Param = Annotated[
     list[str] | None,
     typer.Option(
         "--param",
         "-p",
-        help="A parameter of the model as NAME=VALUE; may be repeated. ials: n_factors, objective, "
+        help="A parameter of the model as NAME=VALUE; may be repeated; see the models' "
+        "docstrings. ials: n_factors, objective, "
         "unobserved_weight, alpha, confidence, reg, reg_exponent, n_iter, solver, n_steps, init_scale, n_threads.",
         show_default=False,
     ),

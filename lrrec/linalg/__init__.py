@@ -1,6 +1,7 @@
 """Arrays in, arrays out: no ids, no classes, no files, no global state."""
 
 from lrrec.linalg.als import Objective, implicit_loss, solve_rows
+from lrrec.linalg.rank import bi_cross_validation, energy, gavish_donoho, one_standard_error, parallel_analysis
 from lrrec.linalg.svd import SVD, best_low_rank, compact_svd, compress, pinv, randomized_svd, truncated_svd
 from lrrec.linalg.topk import top_k
 
@@ -8,9 +9,14 @@ __all__ = [
     "SVD",
     "Objective",
     "best_low_rank",
+    "bi_cross_validation",
     "compact_svd",
     "compress",
+    "energy",
+    "gavish_donoho",
     "implicit_loss",
+    "one_standard_error",
+    "parallel_analysis",
     "pinv",
     "randomized_svd",
     "solve_rows",

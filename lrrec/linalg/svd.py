@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg import kernels
 from lrrec.linalg.blocks import balanced_blocks, run_blocks
+from lrrec.linalg.products import times
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 N_CHUNKS = 16  # partial sums of A^T A X: a fixed number, so that threads do not change the result
@@ -254,19 +255,9 @@ class _Gram:
         run_blocks(work, self.chunks, self.n_threads)
         return parts.sum(axis=0)
 
-    def times(self, X: np.ndarray) -> np.ndarray:
-        """A X."""
-        X, out = np.ascontiguousarray(X), np.empty((self.A.shape[0], X.shape[1]), dtype=self.dtype)
-
-        def work(start: int, stop: int) -> None:
-            kernels.times_rows(start, stop, self.A.indptr, self.A.indices, self.data, X, out)
-
-        run_blocks(work, self.chunks, self.n_threads)
-        return out
-
     def triplets(self, Q: np.ndarray, k: int) -> SVD:
         """The k best singular triplets within the span of the orthonormal columns of Q."""
-        AQ = self.times(Q)
+        AQ = times(self.A, Q, n_threads=self.n_threads)
         _, W = np.linalg.eigh((AQ.T @ AQ).astype(np.float64))
         W = W[:, ::-1][:, :k].astype(self.dtype)
         U, V = AQ @ W, Q @ W

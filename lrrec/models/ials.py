@@ -146,7 +146,7 @@ class IALS(FactorModel):
             Ignored; scikit-learn's pipelines pass it.
         callback : callable, optional
             Called as callback(sweep, loss, seconds) after every sweep, from 1, with the objective's value and the
-            seconds spent in sweeps. The loss is only computed for it. If it returns True, the fit ends there.
+            seconds of fitting so far, callbacks and validation not counted. The loss is only computed for it. If it returns True, the fit ends there.
         progress : bool, default False
             Show a progress bar, where there is a terminal to show it on.
         validation : Split, optional
@@ -171,6 +171,7 @@ class IALS(FactorModel):
         if validation is not None and validation.items != data.items:
             raise DataError("validation must be a Split of the same items as X")
 
+        begun = time.perf_counter()
         weights = self._weights(data.matrix)
         transposed = weights.T.tocsr()
         V = rng.standard_normal((data.n_items, n_factors), dtype=np.float32)
@@ -180,7 +181,6 @@ class IALS(FactorModel):
         complete, best, best_sweep, spent = None, -1.0, 0, 0.0
         try:
             for sweep in tqdm(range(1, n_iter + 1), desc="IALS", unit="sweep", disable=None if progress else True):
-                begun = time.perf_counter()
                 U, V, _ = half_sweep(weights, U, V, objective, **options)
                 V, U, _ = half_sweep(transposed, V, U, objective, **options)
                 spent += time.perf_counter() - begun
@@ -194,6 +194,7 @@ class IALS(FactorModel):
                     break
                 if validation is not None and sweep - best_sweep >= patience:
                     break
+                begun = time.perf_counter()
         except KeyboardInterrupt:
             if complete is not None:
                 self._keep(complete, weights, data)

@@ -7,6 +7,7 @@ U, I: users, items; D: factors; N: nonzeros of a row; K: length of a list; B: ro
 """
 
 from lrrec.linalg.kernels.als import cg_rows, exact_rows, observed_loss, solve_cholesky
+from lrrec.linalg.kernels.explicit import nonnegative_rows, rating_rows
 from lrrec.linalg.kernels.products import gram_times, times_rows
 from lrrec.linalg.kernels.topk import mask_rows, top_k_rows
 
@@ -15,7 +16,9 @@ __all__ = [
     "exact_rows",
     "gram_times",
     "mask_rows",
+    "nonnegative_rows",
     "observed_loss",
+    "rating_rows",
     "solve_cholesky",
     "times_rows",
     "top_k_rows",

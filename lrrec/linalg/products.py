@@ -1,0 +1,25 @@
+"""Products of sparse and dense matrices on all threads."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.linalg import kernels
+from lrrec.linalg.blocks import balanced_blocks, run_blocks
+from lrrec.validate import check_threads
+
+
+def times(A: sp.csr_array, X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
+    """Return A X, dense (n_rows, n) of X's type, for a csr matrix A and dense X (n_columns, n)."""
+    X = np.ascontiguousarray(X)
+    out = np.empty((A.shape[0], X.shape[1]), dtype=X.dtype)
+    data = A.data.astype(X.dtype, copy=False)
+
+    def work(start: int, stop: int) -> None:
+        kernels.times_rows(start, stop, A.indptr, A.indices, data, X, out)
+
+    blocks = balanced_blocks(A.indptr, max(1, min(A.shape[0] // 64, 64)))
+    if len(blocks) == 1:
+        work(*blocks[0])
+    else:
+        run_blocks(work, blocks, check_threads(n_threads))
+    return out

@@ -1,0 +1,147 @@
+"""What each linear model promises: stationarity, zero diagonals, oracles."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import lrrec
+from lrrec import ALS, EASE, NMF, ItemKNN, TruncatedSVD
+from lrrec.errors import FileFormatError
+from lrrec.linalg.ratings import rating_loss, rating_rows
+
+
+@pytest.fixture(scope="module")
+def ratings(made_up):
+    return made_up.interactions()
+
+
+def test_rating_rows_are_stationary(ratings):
+    rng = np.random.default_rng(0)
+    R, Y, bias = ratings.matrix, rng.normal(size=(ratings.n_items, 4)), rng.normal(size=ratings.n_items)
+    X = rating_rows(R, Y, bias, reg=0.3, reg_exponent=0.5)
+    dense, seen = R.toarray(), R.toarray() > 0
+    miss = np.where(seen, dense - bias - X[:, :4] @ Y.T - X[:, 4:], 0)
+    lam = 0.3 * np.sqrt(seen.sum(1))[:, None]
+    np.testing.assert_allclose(miss @ Y - lam * X[:, :4], 0, atol=1e-8)
+    np.testing.assert_allclose(miss.sum(1)[:, None] - lam * X[:, 4:], 0, atol=1e-8)
+
+
+def test_als_lowers_its_objective(ratings):
+    mean = ratings.matrix.data.mean()
+    R = sp.csr_array((ratings.matrix.data - mean, ratings.matrix.indices, ratings.matrix.indptr), ratings.matrix.shape)
+    losses = []
+    for n_iter in range(1, 6):
+        model = ALS(n_factors=3, n_iter=n_iter, random_state=0).fit(ratings)
+        U, V = model.user_factors_[:, [0, 1, 2, 3]], model.item_factors_[:, [0, 1, 2, 4]].copy()
+        V[:, 3] -= mean
+        losses.append(rating_loss(R, U, V, reg=model.reg, reg_exponent=1))
+    assert (np.diff(losses) < 1e-2).all()
+
+
+def test_als_predicts_ratings(ratings):
+    split = lrrec.splits.random(ratings, 0.2, random_state=0)
+    model = ALS(n_factors=6, random_state=0).fit(split.train)
+    test = split.test.to_frame()
+    test = test[np.isin(test["item"], split.items.ids[model.item_counts_ > 0])]
+    error = np.sqrt(np.mean((model.predict(test.user, test["item"]) - test.value) ** 2))
+    assert error < 0.93 * test.value.std()  # most of the rest is planted noise
+    clipped = ALS(n_factors=6, random_state=0, clip=True).fit(split.train).predict(test.user, test["item"])
+    assert clipped.min() >= 1
+    assert clipped.max() <= 5
+
+
+def test_ease_is_the_constrained_ridge(likes):
+    model = EASE(reg=20).fit(likes)
+    X, B = likes.matrix.toarray().astype(np.float64), model.item_weights_.astype(np.float64)
+    assert not np.diag(B).any()
+    gradient = X.T @ (X @ B - X) + 20 * B
+    np.fill_diagonal(gradient, 0)  # the diagonal is held by the constraint
+    np.testing.assert_allclose(gradient, 0, atol=2e-3 * np.abs(X.T @ X).max())
+
+
+def test_itemknn_is_the_written_sum(likes):
+    model = ItemKNN(n_neighbors=7, shrink=5).fit(likes)
+    X = likes.matrix.toarray().astype(np.float64)
+    norms = np.linalg.norm(X, axis=0)
+    S = (X.T @ X) / (np.outer(norms, norms) + 5)
+    np.fill_diagonal(S, 0)
+    for row in S:
+        row[row < np.sort(row)[-7]] = 0
+    want = X @ S.T
+    got = model._scores(likes.matrix, slice(None))
+    assert np.isclose(got, want, rtol=1e-4, atol=1e-5).mean() > 0.98  # ties at the 7th neighbour may go either way
+
+
+def test_nmf_meets_the_conditions_of_a_minimum(likes):
+    model = NMF(n_factors=4, reg=0.5, n_iter=200, n_sweeps=20, random_state=0).fit(likes)
+    X, U, V = likes.matrix.toarray().astype(np.float64), model.user_factors_.astype(np.float64), model.item_factors_
+    assert (U >= 0).all()
+    assert (V >= 0).all()
+    gradient = (U @ V.T - X) @ V + 0.5 * U
+    np.testing.assert_allclose(gradient[U > 0], 0, atol=1e-3)
+    assert (gradient[U == 0] > -1e-3).all()
+
+
+def test_svd_scores_are_the_projection(likes):
+    exact = TruncatedSVD(n_factors=10, solver="exact", tol=1e-8).fit(likes)
+    X = likes.matrix.toarray().astype(np.float64)
+    _, _, Vt = np.linalg.svd(X, full_matrices=False)
+    want = X @ Vt[:10].T @ Vt[:10]
+    np.testing.assert_allclose(exact.user_factors_ @ exact.item_factors_.T, want, atol=1e-4)
+    assert (exact.item_factors_[np.abs(exact.item_factors_).argmax(axis=0), np.arange(10)] > 0).all()
+    randomized = TruncatedSVD(n_factors=10, n_iter=8).fit(likes)
+    np.testing.assert_allclose(randomized.user_factors_ @ randomized.item_factors_.T, want, atol=2e-2)
+
+
+def test_svd_powers(likes):
+    model = TruncatedSVD(n_factors=5, solver="exact", tol=1e-8, user_power=0.5, item_power=0.4, score_power=0.3).fit(
+        likes
+    )
+    X = likes.matrix.toarray().astype(np.float64)
+    users, items = X.astype(bool).sum(1), np.maximum(X.astype(bool).sum(0), 1)
+    Z = X / np.maximum(users, 1)[:, None] ** 0.5 / items**0.4
+    _, _, Vt = np.linalg.svd(Z, full_matrices=False)
+    np.testing.assert_allclose(
+        model.user_factors_ @ model.item_factors_.T, Z @ Vt[:5].T @ Vt[:5] * items**0.3, atol=1e-4
+    )
+
+
+def test_more_factors_than_there_are(likes):
+    model = TruncatedSVD(n_factors=400).fit(likes)
+    assert model.item_factors_.shape == (likes.n_items, 400)
+    assert np.isfinite(model.user_factors_).all()
+
+
+@pytest.mark.parametrize("model", [EASE(reg=50), ItemKNN(), TruncatedSVD(16), NMF(8, random_state=0)], ids=repr)
+def test_every_model_beats_popularity(model, split):
+    popular = lrrec.evaluate(lrrec.Popularity().fit(split.train), split).mean()["ndcg@10"]
+    assert lrrec.evaluate(model.fit(split.train), split).mean()["ndcg@10"] > 1.05 * popular
+
+
+@pytest.mark.parametrize(("model", "name"), [(EASE(), "reg"), (ItemKNN(), "shrink"), (ALS(), "reg"), (NMF(), "reg"),
+                                             (TruncatedSVD(), "user_power"), (TruncatedSVD(), "n_factors")])  # fmt: skip
+def test_bad_parameters(model, name, likes):
+    for bad in (-1, "x", None, np.nan):
+        with pytest.raises((ValueError, TypeError), match=f"{name} must be"):
+            model.set_params(**{name: bad}).fit(likes)
+
+
+def test_learned_arrays_are_checked(likes, tmp_path):
+    from lrrec import files
+
+    EASE(reg=50).fit(likes).save(tmp_path / "m")
+    kind, params, arrays = files.read(tmp_path / "m")
+    files.write(tmp_path / "m", kind, params, arrays | {"item_weights_": arrays["item_weights_"][:5]})
+    with pytest.raises(FileFormatError, match=r"item_weights_ must be float32 \(319, 319\)"):
+        lrrec.load(tmp_path / "m")
+
+
+def test_recommend_all_writes_what_recommend_says(likes, tmp_path):
+    model = TruncatedSVD(8).fit(likes)
+    assert model.recommend_all(tmp_path / "all.parquet", 4) == len(model.recommend().users)
+    stored = pd.read_parquet(tmp_path / "all.parquet")
+    pd.testing.assert_frame_equal(stored, model.recommend(k=4).to_frame(), check_exact=False, rtol=1e-5)
+    assert [path.name for path in tmp_path.iterdir()] == ["all.parquet"]
+    with pytest.raises(FileFormatError, match="folder that exists"):
+        model.recommend_all(tmp_path / "none" / "all.parquet")
