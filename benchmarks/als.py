@@ -99,10 +99,8 @@ def against_irspack(n_factors: int, bar: float = 2.5) -> dict[str, Any]:
         begun = time.perf_counter()
         model.learn()
         seconds = time.perf_counter() - begun
-        user, item = (
-            np.ascontiguousarray(f, dtype=np.float32)
-            for f in (model.trainer.core_trainer.user, model.trainer.core_trainer.item)
-        )
+        trained = model.trainer.core_trainer
+        user, item = (np.ascontiguousarray(f, dtype=np.float32) for f in (trained.user, trained.item))
         return seconds, implicit_loss(matrix, user, item, objective)
 
     ours = lrrec.IALS(n_factors, unobserved_weight=a, reg=reg, n_iter=60, n_threads=THREADS)
@@ -147,7 +145,7 @@ def exact_sweep(n_factors: int, bar: float = 2.0) -> dict[str, Any]:
     return ratio_row(f"one exact sweep (Cholesky): large, D = {n_factors}", "implicit, exact", pairs, bar)
 
 
-class _Reached(Exception):
+class _ReachedError(Exception):
     """The goal is reached: what comes after is not measured."""
 
 
@@ -158,10 +156,10 @@ def until(model: Any, matrix: sp.csr_array, goal: float) -> tuple[float, int]:
     def watch(sweep: int, loss: float, seconds: float) -> None:
         if loss <= goal:
             reached.append((seconds, sweep))
-            raise _Reached
+            raise _ReachedError
 
     try:
         model.fit(matrix, callback=watch)
-    except _Reached:
+    except _ReachedError:
         return reached[0]
     return np.inf, model.n_iter

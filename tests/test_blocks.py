@@ -32,14 +32,13 @@ def test_even_blocks():
 
 @pytest.mark.parametrize("n_threads", [1, 4])
 def test_all_work_is_done(n_threads):
-    done, rows = [], np.zeros(100)
+    rows = np.zeros(100)
 
     def work(start, stop):
         rows[start:stop] += 1
 
-    run_blocks(work, even_blocks(100, 7), n_threads, done.append)
+    run_blocks(work, even_blocks(100, 7), n_threads)
     assert (rows == 1).all()
-    assert sum(done) == 100
 
 
 def test_an_error_stops_the_rest():
@@ -81,4 +80,14 @@ def test_the_blas_limit_is_restored_whoever_leaves_first(first_to_leave):
             assert set(blas()) <= {1}
         may_leave.set()
         thread.join()
+    assert blas() == before
+
+
+def test_the_blas_limit_holds_until_the_outer_one_leaves():
+    blas = lambda: {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}  # noqa: E731
+    before = blas()
+    with one_threaded_blas:
+        with one_threaded_blas:
+            pass
+        assert blas() <= {1}
     assert blas() == before

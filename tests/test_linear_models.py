@@ -102,9 +102,8 @@ def test_svd_powers(likes):
     users, items = X.astype(bool).sum(1), np.maximum(X.astype(bool).sum(0), 1)
     Z = X / np.maximum(users, 1)[:, None] ** 0.5 / items**0.4
     _, _, Vt = np.linalg.svd(Z, full_matrices=False)
-    np.testing.assert_allclose(
-        model.user_factors_ @ model.item_factors_.T, Z @ Vt[:5].T @ Vt[:5] * items**0.3, atol=1e-4
-    )
+    want = Z @ Vt[:5].T @ Vt[:5] * items**0.3
+    np.testing.assert_allclose(model.user_factors_ @ model.item_factors_.T, want, atol=1e-4)
 
 
 def test_more_factors_than_there_are(likes):
@@ -119,8 +118,10 @@ def test_every_model_beats_popularity(model, split):
     assert lrrec.evaluate(model.fit(split.train), split).mean()["ndcg@10"] > 1.05 * popular
 
 
-@pytest.mark.parametrize(("model", "name"), [(EASE(), "reg"), (ItemKNN(), "shrink"), (ALS(), "reg"), (NMF(), "reg"),
-                                             (TruncatedSVD(), "user_power"), (TruncatedSVD(), "n_factors")])  # fmt: skip
+@pytest.mark.parametrize(("model", "name"), [
+    (EASE(), "reg"), (ItemKNN(), "shrink"), (ALS(), "reg"), (NMF(), "reg"),
+    (TruncatedSVD(), "user_power"), (TruncatedSVD(), "n_factors"),
+])  # fmt: skip
 def test_bad_parameters(model, name, likes):
     for bad in (-1, "x", None, np.nan):
         with pytest.raises((ValueError, TypeError), match=f"{name} must be"):

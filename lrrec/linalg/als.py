@@ -22,7 +22,8 @@ import scipy.sparse as sp
 
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg import kernels
-from lrrec.linalg.blocks import balanced_blocks, run_blocks
+from lrrec.linalg.blocks import balanced_blocks, one_threaded_blas, run_blocks
+from lrrec.linalg.dense import gram, rotate
 from lrrec.validate import check_option, check_threads
 
 SOLVERS = ("cg", "cholesky")
@@ -60,18 +61,6 @@ class Objective:
                 f"reg must keep the penalty finite, got reg {self.reg:g} and reg_exponent {self.reg_exponent:g}"
             )
         return lam
-
-
-def gram(Y: np.ndarray) -> np.ndarray:
-    """Return Y^T Y in double precision, (D, D), by sums over fixed slices: the same for any number of threads."""
-    total = np.zeros((Y.shape[1], Y.shape[1]))
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(Y), 4096):
-            part = Y[start : start + 4096]
-            total += part.T @ part
-    if not np.isfinite(total).all():
-        raise DataError("values and parameters must keep the factors finite, got overflow: scale them down")
-    return total
 
 
 def solve_rows(
@@ -121,9 +110,11 @@ def solve_rows(
     """
     if C.shape[1] != len(Y):
         raise DataError(f"Y must have a row for each of the {C.shape[1]} columns of C, got {len(Y)}")
-    X = np.zeros((C.shape[0], Y.shape[1]), dtype=Y.dtype) if start is None else start
-    X, _, E = half_sweep(C, X, Y, objective, solver=solver, n_steps=n_steps, n_threads=n_threads)
-    return X @ E.T
+    X = np.zeros((C.shape[0], Y.shape[1]), dtype=Y.dtype) if start is None else np.array(start, order="C")
+    Y = np.array(Y, order="C")
+    E = half_sweep(C, X, Y, objective, solver=solver, n_steps=n_steps, n_threads=n_threads)
+    rotate(X, np.ascontiguousarray(E.T), check_threads(n_threads))
+    return X
 
 
 def half_sweep(
@@ -135,20 +126,22 @@ def half_sweep(
     solver: str = "cg",
     n_steps: int = 2,
     n_threads: int | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Solve the rows X against Y as `solve_rows` does; return X, Y and E, where X and Y are rotated by E.
+) -> np.ndarray:
+    """Solve the rows X against Y as `solve_rows` does, in place; X and Y are left rotated by E, which is returned.
 
     E (D, D) is the eigenbasis of Y^T Y. Rotating both sides changes no inner product, so a fit can stay in the
     rotated basis and save the way back.
     """
     check_option(solver, "solver", SOLVERS)
-    dtype = Y.dtype.type
+    dtype, n_threads = Y.dtype.type, check_threads(n_threads)
     lam, offset = objective.penalties(C, dtype), dtype(objective.offset)
     indptr, weights = C.indptr.astype(np.int64, copy=False), C.data.astype(dtype, copy=False)
-    eigenvalues, E = np.linalg.eigh(gram(Y))
+    with one_threaded_blas:
+        eigenvalues, E = np.linalg.eigh(gram(Y, n_threads))
     E = E.astype(dtype)
     shared = (objective.unobserved_weight * np.maximum(eigenvalues, 0)).astype(dtype)
-    X, Y = X @ E, Y @ E
+    for factors in (X, Y):
+        rotate(factors, E, n_threads)
 
     def work(first: int, last: int) -> None:
         if solver == "cholesky":
@@ -156,8 +149,8 @@ def half_sweep(
         else:
             kernels.cg_rows(first, last, indptr, C.indices, weights, Y, shared, lam, offset, n_steps, X)
 
-    run_blocks(work, balanced_blocks(indptr, max(1, min(len(lam) // 64, 128))), check_threads(n_threads))
-    return X, Y, E
+    run_blocks(work, balanced_blocks(indptr, max(1, min(len(lam) // 64, 128))), n_threads)
+    return E
 
 
 def implicit_loss(C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective) -> float:
@@ -186,9 +179,9 @@ def implicit_loss(C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Obje
         )
 
     run_blocks(work, blocks, check_threads(None))
-    everywhere = objective.unobserved_weight * float(np.sum(gram(X) * gram(Y)))
+    everywhere = objective.unobserved_weight * float((gram(X) * gram(Y)).sum())
     penalty = 0.0
     for counts, factors in ((C, X), (C.T.tocsr(), Y)):
         squares = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
-        penalty += float(objective.penalties(counts, np.float64) @ squares)
+        penalty += float((objective.penalties(counts, np.float64) * squares).sum())
     return float(parts.sum()) + everywhere + penalty

@@ -1,12 +1,13 @@
-"""Run a function over blocks of rows on a pool of threads, BLAS held to one thread inside."""
+"""Run a function over blocks of rows on several threads, BLAS held to one thread inside."""
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+import scipy.linalg  # noqa: F401  loads the BLAS that the kernels call, before it is looked for
+from threadpoolctl import ThreadpoolController
 
 
 class _OneThreadedBLAS:
@@ -20,17 +21,24 @@ class _OneThreadedBLAS:
         self._held, self._mine = threading.Lock(), threading.local()
 
     def __enter__(self) -> None:
-        if self._held.acquire(blocking=False):
-            self._mine.limit = threadpool_limits(1, user_api="blas").__enter__()
+        limits = self._mine.__dict__.setdefault("limits", [])  # what this thread set, one entry a nested `with`
+        first = self._held.acquire(blocking=False)
+        limits.append(_controller().limit(limits=1, user_api="blas").__enter__() if first else None)
 
     def __exit__(self, *error: object) -> None:
-        limit = self._mine.__dict__.pop("limit", None)
+        limit = self._mine.limits.pop()
         if limit is not None:
             limit.__exit__(None, None, None)
             self._held.release()
 
 
 one_threaded_blas = _OneThreadedBLAS()
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """Looking for BLAS libraries takes a millisecond: once."""
+    return ThreadpoolController()
 
 
 def even_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
@@ -50,36 +58,35 @@ def balanced_blocks(indptr: np.ndarray, n_blocks: int, row_cost: float = 8) -> l
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
-def run_blocks(
-    work: Callable[[int, int], Any],
-    blocks: Iterable[tuple[int, int]],
-    n_threads: int,
-    done: Callable[[int], None] | None = None,
-) -> None:
-    """Call work(start, stop) for every block, on n_threads threads.
+def run_blocks(work: Callable[[int, int], Any], blocks: Iterable[tuple[int, int]], n_threads: int) -> None:
+    """Call work(start, stop) for every block, on n_threads threads, the calling one among them.
 
-    An error in a block, or Ctrl-C, stops before the next blocks begin and is raised here. `done(n_rows)` is
-    called in the calling thread as blocks end. No more than a few blocks are under way or queued at a time.
+    Threads take the next block when they are done with one. An error in a block, or Ctrl-C, stops before the next
+    blocks begin and is raised here. (No executor: handing over futures costs more than a small block.)
     """
-    waiting = iter(blocks)
-    with one_threaded_blas, ThreadPoolExecutor(n_threads) as pool:
-        running: dict[Any, int] = {}
+    waiting, lock, errors = iter(blocks), threading.Lock(), list[BaseException]()
+
+    def drain() -> None:
         try:
-            for start, stop in waiting:
-                running[pool.submit(work, start, stop)] = stop - start
-                if len(running) >= 2 * n_threads:
-                    _collect(running, done)
-            while running:
-                _collect(running, done)
-        finally:
-            for future in running:
-                future.cancel()
+            while not errors:
+                with lock:
+                    block = next(waiting, None)
+                if block is None:
+                    return
+                work(*block)
+        except BaseException as error:  # Ctrl-C too: raised below, when the other threads are done
+            errors.append(error)
 
-
-def _collect(running: dict[Any, int], done: Callable[[int], None] | None) -> None:
-    """Wait until at least one block has ended; raise its error."""
-    for future in wait(running, return_when=FIRST_COMPLETED).done:
-        n_rows = running.pop(future)
-        future.result()
-        if done is not None:
-            done(n_rows)
+    with one_threaded_blas:
+        threads = [threading.Thread(target=drain, daemon=True) for _ in range(n_threads - 1)]
+        for thread in threads:
+            thread.start()
+        drain()
+        for thread in threads:
+            while thread.is_alive():
+                try:
+                    thread.join()
+                except KeyboardInterrupt as error:
+                    errors.append(error)
+    if errors:
+        raise errors[0]

@@ -146,7 +146,8 @@ class IALS(FactorModel):
             Ignored; scikit-learn's pipelines pass it.
         callback : callable, optional
             Called as callback(sweep, loss, seconds) after every sweep, from 1, with the objective's value and the
-            seconds of fitting so far, callbacks and validation not counted. The loss is only computed for it. If it returns True, the fit ends there.
+            seconds of fitting so far, callbacks not counted. The loss is only computed for it. If it returns True,
+            the fit ends there.
         progress : bool, default False
             Show a progress bar, where there is a terminal to show it on.
         validation : Split, optional
@@ -178,18 +179,17 @@ class IALS(FactorModel):
         V *= init_scale / np.sqrt(n_factors)
         V[np.diff(transposed.indptr) == 0] = 0
         U = np.zeros((data.n_users, n_factors), dtype=np.float32)
-        complete, best, best_sweep, spent = None, -1.0, 0, 0.0
+        kept, complete = np.empty_like(V), None
+        best, best_sweep, spent = -1.0, 0, 0.0
         try:
             for sweep in tqdm(range(1, n_iter + 1), desc="IALS", unit="sweep", disable=None if progress else True):
-                U, V, _ = half_sweep(weights, U, V, objective, **options)
-                V, U, _ = half_sweep(transposed, V, U, objective, **options)
+                half_sweep(weights, U, V, objective, **options)
+                half_sweep(transposed, V, U, objective, **options)
+                found = 0.0 if validation is None else self._validate(V, data, validation)
+                if validation is None or found > best:
+                    np.copyto(kept, V)
+                    complete, best, best_sweep = kept, found, sweep
                 spent += time.perf_counter() - begun
-                if validation is None:
-                    complete = V
-                else:
-                    found = self._validate(V, data, validation)
-                    if found > best:
-                        complete, best, best_sweep = V, found, sweep
                 if callback is not None and callback(sweep, implicit_loss(weights, U, V, objective), spent) is True:
                     break
                 if validation is not None and sweep - best_sweep >= patience:

@@ -8,8 +8,8 @@ from tqdm.auto import tqdm
 
 from lrrec.factor_model import FactorModel
 from lrrec.linalg import kernels
-from lrrec.linalg.als import gram
 from lrrec.linalg.blocks import even_blocks, run_blocks
+from lrrec.linalg.dense import gram
 from lrrec.linalg.products import times
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
@@ -109,7 +109,7 @@ class NMF(FactorModel):
         """Rows of non-negative factors against Y."""
         reg = np.float32(check_real(self.reg, "reg", low=0, open_low=True))
         n_threads = check_threads(self.n_threads)
-        B, G, X = times(matrix, Y, n_threads=n_threads), gram(Y).astype(np.float32), start.copy()
+        B, G, X = times(matrix, Y, n_threads=n_threads), gram(Y, n_threads).astype(np.float32), start.copy()
 
         def work(first: int, last: int) -> None:
             kernels.nonnegative_rows(first, last, B, G, reg, n_sweeps, np.float32(1e-6), X)
