@@ -9,7 +9,7 @@ import importlib
 
 from benchmarks import report
 
-NAMES = ("interactions",)
+NAMES = ("interactions", "als", "topk", "svd", "memory")
 
 
 def main() -> None:

@@ -132,7 +132,7 @@ class Recommender(BaseEstimator):
 
         Notes
         -----
-        O(n_items n_factors) a user for factor models. Memory is bounded by a block of scores a thread (16 MB),
+        O(n_items n_factors) a user for factor models. Memory is bounded by a block of scores a thread (32 MB),
         whatever the number of users.
         """
         self._check_fitted()

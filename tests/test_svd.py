@@ -54,6 +54,13 @@ def test_planted_values_are_found():
     np.testing.assert_allclose(more.Vt @ more.Vt.T, np.eye(9), atol=1e-8)
 
 
+def test_long_columns_lose_no_digits():
+    """Sums over many rows must not be taken in single precision one after the other."""
+    A = sp.random_array((60_000, 30), density=0.3, rng=np.random.default_rng(0), format="csr", dtype=np.float32)
+    want = np.linalg.svd(A.toarray().astype(np.float64), compute_uv=False)[:8]
+    np.testing.assert_allclose(truncated_svd(A, 8).s, want, rtol=2e-6)
+
+
 def test_restarts_reach_the_same_values():
     """A slowly decaying spectrum needs more steps than the basis holds."""
     A = sp.random_array((1500, 1200), density=0.02, rng=np.random.default_rng(1), format="csr")

@@ -10,8 +10,8 @@ from lrrec.linalg import kernels
 from lrrec.linalg.blocks import even_blocks, run_blocks
 
 Columns = slice | np.ndarray
-BLOCK_CELLS = 2**22  # scores of a block: 16 MB of float32 a thread
-BLOCK_ROWS = 256
+BLOCK_CELLS = 2**23  # scores of a block: 32 MB of float32 a thread
+BLOCK_ROWS = 512
 
 
 @dataclass(frozen=True)

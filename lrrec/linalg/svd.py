@@ -98,7 +98,7 @@ def truncated_svd(
         W -= Q[:, :size] @ (Q[:, :size].T @ W)
         width = min(W.shape[1], room - size)
         if size >= k:
-            residuals = np.linalg.norm(W @ vectors[begin:size, :k].astype(dtype), axis=0)
+            residuals = _norms(W @ vectors[begin:size, :k].astype(dtype))
             worst = float((residuals / np.maximum(values[:k], np.finfo(dtype).eps * values[0] * 10)).max())
             if worst <= tol or size == n:
                 return gram.triplets(Q[:, :size] @ vectors[:, :k].astype(dtype), k)
@@ -147,7 +147,8 @@ def randomized_svd(
     A, k, rng = _checked(A, k, random_state)
     n_iter = check_int(n_iter, "n_iter", low=1)
     gram = _Gram(A, np.float32, check_threads(n_threads))
-    block = min(gram.n, k + check_int(oversampling, "oversampling", low=0))
+    block = k + check_int(oversampling, "oversampling", low=0)
+    block = min(gram.n, -(-block // 16) * 16)  # whole SIMD registers
     room = min(gram.n, block * n_iter)
     Q = np.empty((gram.n, room), dtype=np.float32, order="F")
     X, size = rng.standard_normal((gram.n, block), dtype=np.float32), 0
@@ -258,10 +259,14 @@ class _Gram:
     def triplets(self, Q: np.ndarray, k: int) -> SVD:
         """The k best singular triplets within the span of the orthonormal columns of Q."""
         AQ = times(self.A, Q, n_threads=self.n_threads)
-        _, W = np.linalg.eigh((AQ.T @ AQ).astype(np.float64))
+        products = np.zeros((Q.shape[1], Q.shape[1]))  # in double precision: small values are squares too
+        for start in range(0, len(AQ), 4096):
+            rows = AQ[start : start + 4096].astype(np.float64)
+            products += rows.T @ rows
+        _, W = np.linalg.eigh(products)
         W = W[:, ::-1][:, :k].astype(self.dtype)
         U, V = AQ @ W, Q @ W
-        s = np.linalg.norm(U, axis=0)
+        s = _norms(U)
         order = np.argsort(-s, kind="stable")
         U, s, V = U[:, order], s[order], V[:, order]
         dead = s <= np.finfo(self.dtype).eps * s[0] * 10
@@ -274,6 +279,11 @@ class _Gram:
         return _signed(V, s, U.T) if self.wide else _signed(U, s, V.T)
 
 
+def _norms(X: np.ndarray) -> np.ndarray:
+    """Norms of columns, summed in double precision."""
+    return np.sqrt(np.einsum("nb,nb->b", X, X, dtype=np.float64)).astype(X.dtype)
+
+
 def _orthonormal(W: np.ndarray, Q: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """An orthonormal basis of the columns of W after projecting out those of Q; directions lost are made anew.
 
@@ -281,12 +291,12 @@ def _orthonormal(W: np.ndarray, Q: np.ndarray, rng: np.random.Generator) -> np.n
     """
     for _ in range(2):
         W = W - Q @ (Q.T @ W)
-        norms = np.linalg.norm(W, axis=0)
+        norms = _norms(W)
         lost = norms <= np.finfo(W.dtype).tiny * 1e6
         if lost.any():
             W[:, lost] = rng.standard_normal((len(W), int(lost.sum()))).astype(W.dtype)
             W[:, lost] -= Q @ (Q.T @ W[:, lost])
-            norms[lost] = np.linalg.norm(W[:, lost], axis=0)
+            norms[lost] = _norms(W[:, lost])
         W = W / norms
         try:
             R = np.linalg.cholesky((W.T @ W).astype(np.float64)).T

@@ -3,20 +3,43 @@
 import numpy as np
 from numba import njit
 
+from lrrec.linalg.kernels.prefetch import prefetch
+
 REORDER = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN and infinity keep their meaning
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER, inline="always")
+def add_row(begin, end, indices, data, X, t):
+    """Add sum_s w_s X[i_s] over the entries begin..end to t, four vectors at a time."""
+    n = X.shape[1]
+    fours = (end - begin) // 4
+    for group in range(fours):
+        s = begin + 4 * group
+        if s + 11 < end:
+            for ahead in range(8, 12):
+                for z in range(0, n, 16):
+                    prefetch(X, indices[s + ahead], z)  # type: ignore[call-arg]
+        i0, i1, i2, i3 = indices[s], indices[s + 1], indices[s + 2], indices[s + 3]
+        w0, w1, w2, w3 = data[s], data[s + 1], data[s + 2], data[s + 3]
+        for f in range(n):
+            t[f] += w0 * X[i0, f] + w1 * X[i1, f] + w2 * X[i2, f] + w3 * X[i3, f]
+    for s in range(begin + 4 * fours, end):
+        i0, w0 = indices[s], data[s]
+        for f in range(n):
+            t[f] += w0 * X[i0, f]
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER)
 def times_rows(start, stop, indptr, indices, data, X, out):
     """Write A X for the rows start..stop of the csr matrix A. X (I, B), out (U, B)."""
     n = X.shape[1]
+    t = np.empty(n, X.dtype)
     for u in range(start, stop):
         for f in range(n):
-            out[u, f] = 0
-        for s in range(indptr[u], indptr[u + 1]):
-            j, w = indices[s], data[s]
-            for f in range(n):
-                out[u, f] += w * X[j, f]
+            t[f] = 0
+        add_row(indptr[u], indptr[u + 1], indices, data, X, t)
+        for f in range(n):
+            out[u, f] = t[f]
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER)
@@ -27,11 +50,11 @@ def gram_times(start, stop, indptr, indices, data, X, out):
     for u in range(start, stop):
         for f in range(n):
             t[f] = 0
+        add_row(indptr[u], indptr[u + 1], indices, data, X, t)
         for s in range(indptr[u], indptr[u + 1]):
-            j, w = indices[s], data[s]
-            for f in range(n):
-                t[f] += w * X[j, f]
-        for s in range(indptr[u], indptr[u + 1]):
+            if s + 8 < indptr[u + 1]:
+                for z in range(0, n, 16):
+                    prefetch(out, indices[s + 8], z)  # type: ignore[call-arg]
             j, w = indices[s], data[s]
             for f in range(n):
                 out[j, f] += w * t[f]

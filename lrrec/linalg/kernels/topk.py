@@ -17,11 +17,14 @@ def mask_rows(scores, indptr, indices, rows):
 
 
 @njit(nogil=True, cache=True, inline="always")
-def count_above(scores, b, begin, end, threshold):
-    """How many of scores[b, begin:end] are above threshold; NaN never is."""
+def count_above(scores, b, begin, threshold):
+    """How many of the STRIPE scores from scores[b, begin] on are above threshold; NaN never is.
+
+    The length is a constant so that the loop becomes a few SIMD instructions.
+    """
     n = np.int32(0)
-    for i in range(begin, end):
-        n += np.int32(scores[b, i] > threshold)
+    for i in range(STRIPE):
+        n += np.int32(scores[b, begin + i] > threshold)
     return n
 
 
@@ -38,9 +41,10 @@ def top_k_rows(scores, k, out_indices, out_scores):
     for b in range(scores.shape[0]):
         size = 0
         threshold = scores.dtype.type(-np.inf)
-        for begin in range(0, n_columns, STRIPE):
+        for stripe in range((n_columns + STRIPE - 1) // STRIPE):
+            begin = stripe * STRIPE
             end = min(begin + STRIPE, n_columns)
-            if count_above(scores, b, begin, end, threshold) == 0:
+            if end - begin == STRIPE and count_above(scores, b, begin, threshold) == 0:
                 continue
             for i in range(begin, end):
                 value = scores[b, i]
