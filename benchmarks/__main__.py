@@ -21,9 +21,11 @@ def main() -> None:
     if unknown or not (options.names or options.readme):
         parser.error(f"NAME must be one of {', '.join(NAMES)}, got {', '.join(sorted(unknown)) or 'none'}")
     for name in options.names:
-        rows = importlib.import_module(f"benchmarks.{name}").run()
+        rows = []
+        for row in importlib.import_module(f"benchmarks.{name}").run():
+            rows.append(row)
+            report.store(name, rows)  # at once: what was measured is kept when a later row fails
         print(report.table(rows))
-        report.store(name, rows)
     report.refresh_readme()
 
 

@@ -6,6 +6,7 @@ which the peers do not do, comes after the objective is reached and is told apar
 """
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,12 @@ BARS = {
 ALPHA, REG = 20.0, 0.01
 
 
-def run() -> list[dict[str, Any]]:
-    rows = []
+def run() -> Iterator[dict[str, Any]]:
+    yield exact_sweep(128)
+    yield against_irspack(64)
     for name in ("ml-1m", "gowalla", "large"):
         for n_factors, bar in BARS[name].items():
-            rows.append(against_implicit(name, n_factors, bar))
-    rows += [against_irspack(64), against_irspack(128), exact_sweep(128)]
-    return rows
+            yield against_implicit(name, n_factors, bar)
 
 
 def against_implicit(name: str, n_factors: int, bar: float) -> dict[str, Any]:
