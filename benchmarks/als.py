@@ -136,8 +136,8 @@ def exact_sweep(n_factors: int, bar: float = 2.0) -> dict[str, Any]:
             return time.perf_counter() - begun
 
     ours = lrrec.IALS(
-        n_factors, objective="hu", alpha=ALPHA, confidence="alpha r", reg=REG, reg_exponent=0, solver="cholesky", n_iter=1,
-        random_state=0, n_threads=THREADS,
+        n_factors, objective="hu", alpha=ALPHA, confidence="alpha r", reg=REG, reg_exponent=0,
+        solver="cholesky", n_iter=1, random_state=0, n_threads=THREADS,
     )  # fmt: skip
     pairs = []
     for _ in range(ROUNDS):

@@ -1,6 +1,7 @@
 """The matrices that the benchmarks run on: one made up on the spot, two real ones where they are."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,7 +11,7 @@ import lrrec
 
 @cache
 def large(n_users: int = 137_000, n_items: int = 20_000, mean: float = 68.0, n_factors: int = 24) -> sp.csr_array:
-    """A long-tailed implicit matrix of about 9.3 million interactions, with low-rank tastes; values 1 to 5.
+    """A long-tailed implicit matrix of 8.3 million interactions, with low-rank tastes; values 1 to 5.
 
     Activity is log-normal, popularity a power law; an item is drawn by its popularity out of a group of items that
     the user's tastes prefer.
@@ -47,8 +48,6 @@ def real(name: str) -> sp.csr_array:
 
 def data_home() -> str | None:
     """The folder of real data beside the project, if it is there."""
-    from pathlib import Path
-
     beside = Path(__file__).parents[2] / "shared" / "data"
     return str(beside) if beside.is_dir() else None
 

@@ -275,6 +275,8 @@ class Recommender(BaseEstimator):
     def _ndcg(self, history: Interactions, asked: Interactions, k: int = 10) -> float:
         """Mean nDCG@k over the users of `asked` who have a history; the two share their id maps."""
         served = (np.diff(history.matrix.indptr) > 0) & (np.diff(asked.matrix.indptr) > 0)
+        if not served.any():
+            raise DataError("history and test must share a user with an interaction in both, got none")
         lists = self.recommend_from(history, k, users=history.users.ids[served])
         relevant = asked.matrix[served]
         return float(ndcg(find_hits(lists.indices, relevant), np.diff(relevant.indptr)).mean())

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg import kernels
 from lrrec.linalg.blocks import balanced_blocks, run_blocks
+from lrrec.linalg.dense import gram as dense_gram
 from lrrec.linalg.products import times
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
@@ -259,11 +260,7 @@ class _Gram:
     def triplets(self, Q: np.ndarray, k: int) -> SVD:
         """The k best singular triplets within the span of the orthonormal columns of Q."""
         AQ = times(self.A, Q, n_threads=self.n_threads)
-        products = np.zeros((Q.shape[1], Q.shape[1]))  # in double precision: small values are squares too
-        for start in range(0, len(AQ), 4096):
-            rows = AQ[start : start + 4096].astype(np.float64)
-            products += rows.T @ rows
-        _, W = np.linalg.eigh(products)
+        _, W = np.linalg.eigh(dense_gram(AQ, self.n_threads))
         W = W[:, ::-1][:, :k].astype(self.dtype)
         U, V = AQ @ W, Q @ W
         s = _norms(U)
