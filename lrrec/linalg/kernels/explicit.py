@@ -3,9 +3,7 @@
 import numpy as np
 from numba import njit
 
-from lrrec.linalg.kernels.als import solve_cholesky
-
-REORDER = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN and infinity keep their meaning
+from lrrec.linalg.kernels.als import REORDER, longest_row, solve_cholesky
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER)
@@ -16,10 +14,7 @@ def rating_rows(start, stop, indptr, indices, data, Y, bias, lam, X):
     X (U, D) out. A row without entries becomes 0.
     """
     n_factors = Y.shape[1]
-    longest = 1
-    for u in range(start, stop):
-        longest = max(longest, indptr[u + 1] - indptr[u])
-    q = np.empty((longest, n_factors), Y.dtype)
+    q = np.empty((longest_row(start, stop, indptr), n_factors), Y.dtype)
     A = np.empty((n_factors, n_factors), Y.dtype)
     b = np.empty(n_factors, Y.dtype)
     for u in range(start, stop):

@@ -3,9 +3,8 @@
 import numpy as np
 from numba import njit
 
+from lrrec.linalg.kernels.als import REORDER
 from lrrec.linalg.kernels.prefetch import prefetch
-
-REORDER = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN and infinity keep their meaning
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER, inline="always")
