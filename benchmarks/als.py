@@ -31,6 +31,8 @@ ALPHA, REG = 20.0, 0.01
 def run() -> Iterator[dict[str, Any]]:
     yield exact_sweep(128)
     yield against_irspack(64)
+    yield against_irspack(128)
+    yield from against_cmfrec(64)
     for name in ("ml-1m", "gowalla", "large"):
         for n_factors, bar in BARS[name].items():
             yield against_implicit(name, n_factors, bar)
@@ -111,6 +113,39 @@ def against_irspack(n_factors: int, bar: float = 2.5) -> dict[str, Any]:
         seconds, goal = peer(fastest)
         pairs.append((seconds, until(ours.set_params(random_state=seed), matrix, goal)[0]))
     return ratio_row(f"seconds to irspack's loss ({fastest} x 15): large, D = {n_factors}", "irspack", pairs, bar)
+
+
+def against_cmfrec(n_factors: int, bar: float = 1.0) -> Iterator[dict[str, Any]]:
+    """A row where cmfrec is installed; it has to be built from source."""
+    try:
+        from cmfrec import CMF_implicit
+    except ImportError:
+        print("cmfrec is not installed: its row is left out")
+        return
+    matrix = matrices.large()
+    pairs_of = sp.coo_matrix(matrix)
+    objective = Objective(1.0, REG, 0.0, offset=1.0, reg_unobserved=False)
+    weights = matrix.copy()
+    weights.data = ALPHA * matrix.data
+
+    def peer(seed: int) -> tuple[float, float]:
+        model = CMF_implicit(
+            n_factors, lambda_=REG, alpha=ALPHA, use_cg=True, niter=15, finalize_chol=False, use_float=True,
+            precompute_for_predictions=False, nthreads=THREADS, random_state=seed, verbose=False,
+        )  # fmt: skip
+        begun = time.perf_counter()
+        model.fit(pairs_of)
+        seconds = time.perf_counter() - begun
+        user, item = (np.ascontiguousarray(f, dtype=np.float32) for f in (model.A_, model.B_))
+        return seconds, implicit_loss(weights, user, item, objective)
+
+    ours = lrrec.IALS(n_factors, objective="hu", alpha=ALPHA, reg=REG, reg_exponent=0, n_iter=60, n_threads=THREADS)
+    until(ours.set_params(random_state=0), matrix, np.inf)
+    pairs = []
+    for seed in range(ROUNDS):
+        seconds, goal = peer(seed)
+        pairs.append((seconds, until(ours.set_params(random_state=seed), matrix, goal)[0]))
+    yield ratio_row(f"seconds to cmfrec's loss (CG x 15): large, D = {n_factors}", "cmfrec", pairs, bar)
 
 
 def exact_sweep(n_factors: int, bar: float = 2.0) -> dict[str, Any]:

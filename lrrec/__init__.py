@@ -25,6 +25,7 @@ _HOME = {
     "ItemKNN": "lrrec.models.itemknn",
     "NMF": "lrrec.models.nmf",
     "Popularity": "lrrec.models.popularity",
+    "RP3Beta": "lrrec.models.rp3beta",
     "Recommendations": "lrrec.lists",
     "Recommender": "lrrec.base",
     "Split": "lrrec.splits",

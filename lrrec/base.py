@@ -11,11 +11,12 @@ from sklearn import exceptions
 from sklearn.base import BaseEstimator
 
 from lrrec import files
+from lrrec.candidates import from_ids
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
-from lrrec.errors import DataError, FileFormatError, LrrecError, ParameterError, UnknownIdError
+from lrrec.errors import DataError, FileFormatError, LrrecError, UnknownIdError
 from lrrec.linalg.blocks import even_blocks
-from lrrec.linalg.ranking import BLOCK_CELLS, Candidates, Columns, rank
+from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
 from lrrec.lists import Recommendations, masked_ids
 from lrrec.metrics import find_hits, ndcg
 from lrrec.splits import given
@@ -47,6 +48,7 @@ class Recommender(BaseEstimator):
     """
 
     _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
+    _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
 
     @abstractmethod
     def _fit(self, matrix: sp.csr_array) -> None:
@@ -290,7 +292,8 @@ class Recommender(BaseEstimator):
         self._check_fitted()
         arrays = {name: getattr(self, name) for name in self._learned}
         arrays |= files.pack_ids("users_", self.users_) | files.pack_ids("items_", self.items_)
-        arrays |= files.pack_csr("seen_", self.seen_)
+        for name in ("seen_", *self._learned_csr):
+            arrays |= files.pack_csr(name, getattr(self, name))
         files.write(path, type(self).__name__, self.get_params(), arrays)
 
     @classmethod
@@ -302,7 +305,8 @@ class Recommender(BaseEstimator):
             raise FileFormatError(f"{path} must have the parameters of {cls.__name__}: {error}") from None
         model.users_ = files.unpack_ids(path, "users_", arrays)
         model.items_ = files.unpack_ids(path, "items_", arrays)
-        model.seen_ = files.unpack_csr(path, "seen_", arrays)
+        for name in ("seen_", *cls._learned_csr):
+            setattr(model, name, files.unpack_csr(path, name, arrays))
         if model.seen_.shape != (len(model.users_), len(model.items_)):
             raise FileFormatError(f"{path}: seen_ must be users x items, got {model.seen_.shape}")
         files.check_names(path, arrays, cls._learned)
@@ -337,35 +341,13 @@ class Recommender(BaseEstimator):
             return scores
 
         k, n_threads = check_int(k, "k", low=1, high=MAX_K), check_threads(n_threads)
-        candidates = self._candidates(items, len(users))
+        candidates = from_ids(items, self.items_, len(users))
         indices, values = rank(
             score, len(users), len(self.items_), k,
             candidates=candidates, seen=seen, seen_rows=seen_rows, n_threads=n_threads,
         )  # fmt: skip
         scores = np.ma.MaskedArray(values, mask=indices < 0)
         return Recommendations(scores=scores, users=users, items=masked_ids(self.items_, indices), indices=indices)
-
-    def _candidates(self, items: Any, n_users: int) -> Candidates:
-        """Candidate ids, for all users or a list for each, as indices."""
-        if items is None:
-            return Candidates()
-        nested = isinstance(items, list | tuple) and len(items) > 0 and isinstance(items[0], list | tuple | np.ndarray)
-        lists = np.asarray(items, dtype=object) if nested else items
-        if not (isinstance(lists, np.ndarray) and lists.ndim == 2):
-            shared = np.unique(self.items_.indices(lists))
-            if not len(shared):
-                raise ParameterError("items must name at least one candidate, got none")
-            return Candidates(shared=shared)
-        if not lists.shape[1]:
-            raise ParameterError("items must name at least one candidate for each user, got none")
-        if len(lists) != n_users:
-            raise DataError(f"items must have one list for each of the {n_users} users, got {len(lists)}")
-        own = self.items_.indices(lists.reshape(-1)).reshape(lists.shape)
-        order = np.argsort(own, axis=1, kind="stable")
-        ranked = np.take_along_axis(own, order, axis=1)
-        repeated = np.zeros_like(own, dtype=bool)
-        np.put_along_axis(repeated, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
-        return Candidates(own=np.where(repeated, -1, own))
 
     def _histories(self, X: Any) -> tuple[sp.csr_array, IdMap]:
         """Histories as a matrix over the model's items, and the ids of its rows."""

@@ -15,6 +15,7 @@ _MODELS = {
     "ItemKNN": "lrrec.models.itemknn",
     "NMF": "lrrec.models.nmf",
     "Popularity": "lrrec.models.popularity",
+    "RP3Beta": "lrrec.models.rp3beta",
     "TruncatedSVD": "lrrec.models.svd",
 }
 

@@ -6,8 +6,9 @@ import pytest
 import scipy.sparse as sp
 
 import lrrec
-from lrrec import ALS, EASE, NMF, ItemKNN, TruncatedSVD
+from lrrec import ALS, EASE, NMF, ItemKNN, RP3Beta, TruncatedSVD
 from lrrec.errors import FileFormatError
+from lrrec.linalg.products import co_occurrences
 from lrrec.linalg.ratings import rating_loss, rating_rows
 
 
@@ -51,6 +52,13 @@ def test_als_predicts_ratings(ratings):
     assert clipped.max() <= 5
 
 
+def test_co_occurrences_are_the_upper_half_of_the_gram(likes):
+    X = likes.matrix.toarray().astype(np.float64)
+    one, three = (co_occurrences(likes.matrix, n_threads=n) for n in (1, 3))
+    np.testing.assert_allclose(one, np.triu(X.T @ X), rtol=1e-6)
+    np.testing.assert_array_equal(one, three)
+
+
 def test_ease_is_the_constrained_ridge(likes):
     model = EASE(reg=20).fit(likes)
     X, B = likes.matrix.toarray().astype(np.float64), model.item_weights_.astype(np.float64)
@@ -71,6 +79,19 @@ def test_itemknn_is_the_written_sum(likes):
     want = X @ S.T
     got = model._scores(likes.matrix, slice(None))
     assert np.isclose(got, want, rtol=1e-4, atol=1e-5).mean() > 0.98  # ties at the 7th neighbour may go either way
+
+
+def test_rp3beta_is_the_written_walk(likes):
+    X = likes.matrix.toarray().astype(np.float64)
+    users, items = np.maximum((X > 0).sum(axis=1), 1), np.maximum((X > 0).sum(axis=0), 1)
+    S = (X / items**0.6).T @ (X / users[:, None] ** 0.6) / items**0.25
+    np.fill_diagonal(S, 0)
+    every = RP3Beta(0.6, 0.25, n_neighbors=None).fit(likes)
+    np.testing.assert_allclose(every._scores(likes.matrix, slice(None)), X @ S, rtol=1e-4, atol=1e-6)
+    some = RP3Beta(0.6, 0.25, n_neighbors=9).fit(likes).item_weights_
+    assert np.diff(some.indptr).max() == 9
+    sums = -np.sort(-S, axis=1)[:, :9].sum(axis=1)
+    np.testing.assert_allclose(some.sum(axis=1), sums, rtol=1e-4, atol=1e-6)
 
 
 def test_nmf_meets_the_conditions_of_a_minimum(likes):
@@ -112,14 +133,17 @@ def test_more_factors_than_there_are(likes):
     assert np.isfinite(model.user_factors_).all()
 
 
-@pytest.mark.parametrize("model", [EASE(reg=50), ItemKNN(), TruncatedSVD(16), NMF(8, random_state=0)], ids=repr)
+@pytest.mark.parametrize(
+    "model", [EASE(reg=50), ItemKNN(), RP3Beta(), TruncatedSVD(16), NMF(8, random_state=0)], ids=repr
+)
 def test_every_model_beats_popularity(model, split):
     popular = lrrec.evaluate(lrrec.Popularity().fit(split.train), split).mean()["ndcg@10"]
     assert lrrec.evaluate(model.fit(split.train), split).mean()["ndcg@10"] > 1.05 * popular
 
 
 @pytest.mark.parametrize(("model", "name"), [
-    (EASE(), "reg"), (ItemKNN(), "shrink"), (ALS(), "reg"), (NMF(), "reg"),
+    (EASE(), "reg"), (ItemKNN(), "shrink"), (RP3Beta(), "alpha"), (RP3Beta(), "beta"),
+    (ALS(), "reg"), (NMF(), "reg"),
     (TruncatedSVD(), "user_power"), (TruncatedSVD(), "n_factors"),
 ])  # fmt: skip
 def test_bad_parameters(model, name, likes):

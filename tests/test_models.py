@@ -6,7 +6,7 @@ import pytest
 from checks import all_checks
 from sklearn.base import clone
 
-from lrrec import ALS, EASE, IALS, NMF, ItemKNN, Popularity, TruncatedSVD
+from lrrec import ALS, EASE, IALS, NMF, ItemKNN, Popularity, RP3Beta, TruncatedSVD
 
 ALL_MODELS = [
     Popularity(),
@@ -17,6 +17,7 @@ ALL_MODELS = [
     NMF(n_factors=5, n_iter=5, random_state=0),
     EASE(reg=50),
     ItemKNN(n_neighbors=40),
+    RP3Beta(n_neighbors=60),
     ALS(n_factors=3, n_iter=3, random_state=0),
 ]
 

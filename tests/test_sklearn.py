@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 from sklearn.utils.estimator_checks import check_estimator
 
-from lrrec import ALS, EASE, IALS, NMF, ItemKNN, Popularity, TruncatedSVD
+from lrrec import ALS, EASE, IALS, NMF, ItemKNN, Popularity, RP3Beta, TruncatedSVD
 
 PAIRS = "calls predict(X); a recommender's predict takes pairs of ids"
 CANNOT_APPLY = dict.fromkeys(
@@ -53,6 +53,10 @@ class IALSWithoutPredict(_NoPredict, IALS):
     pass
 
 
+class RP3BetaWithoutPredict(_NoPredict, RP3Beta):
+    pass
+
+
 class ItemKNNWithoutPredict(_NoPredict, ItemKNN):
     pass
 
@@ -81,6 +85,7 @@ MODELS = [
     EASE(reg=1),
     IALS(n_factors=2, n_iter=2),
     ItemKNN(),
+    RP3Beta(),
     NMF(n_factors=2, n_iter=2),
     Popularity(),
     TruncatedSVD(n_factors=1),
@@ -99,6 +104,7 @@ WITHOUT_PREDICT = [
     EASEWithoutPredict(reg=1),
     IALSWithoutPredict(n_factors=2, n_iter=2, random_state=0),
     ItemKNNWithoutPredict(),
+    RP3BetaWithoutPredict(),
     NMFWithoutPredict(n_factors=2, n_iter=2, random_state=0),
     PopularityWithoutPredict(),
     TruncatedSVDWithoutPredict(n_factors=1),

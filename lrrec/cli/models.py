@@ -32,6 +32,7 @@ _MODELS = {
     "nmf": "NMF",
     "ease": "EASE",
     "itemknn": "ItemKNN",
+    "rp3beta": "RP3Beta",
     "als": "ALS",
 }
 _SPLITS = ("by-user", "leave-last", "by-time", "random", "published")

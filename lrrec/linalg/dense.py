@@ -14,24 +14,51 @@ SLICE = 4096  # rows multiplied at once
 
 def gram(Y: np.ndarray, n_threads: int = 1) -> np.ndarray:
     """Return Y^T Y in double precision, (D, D), by sums in a fixed order: the same for any number of threads."""
-    n_rows, D = Y.shape
-    size = -(-n_rows // (8 if D <= 512 else 2))
+    total = cross(Y, Y, n_threads)
+    if not np.isfinite(total).all():
+        raise DataError("values and parameters must keep the factors finite, got overflow: scale them down")
+    return total
+
+
+def cross(X: np.ndarray, Y: np.ndarray, n_threads: int = 1) -> np.ndarray:
+    """Return X^T Y in double precision, (C, D), for tall X (n, C) and Y (n, D), as `gram` does."""
+    n_rows = len(X)
+    size = -(-n_rows // (8 if X.shape[1] <= 512 else 2))
     chunks = even_blocks(n_rows, -(-size // SLICE) * SLICE)
-    parts = np.zeros((max(len(chunks), 1), D, D))
+    parts = np.zeros((max(len(chunks), 1), X.shape[1], Y.shape[1]))
     numbers = {chunk: number for number, chunk in enumerate(chunks)}
 
     def work(start: int, stop: int) -> None:
         part = parts[numbers[start, stop]]
         with np.errstate(over="ignore", invalid="ignore"):
             for first in range(start, stop, SLICE):
-                rows = Y[first : min(first + SLICE, stop)]
-                part += rows.T @ rows
+                rows = slice(first, min(first + SLICE, stop))
+                part += X[rows].T @ Y[rows]
 
     run_blocks(work, chunks, n_threads)
-    total = parts.sum(axis=0)
-    if not np.isfinite(total).all():
-        raise DataError("values and parameters must keep the factors finite, got overflow: scale them down")
-    return total
+    return parts.sum(axis=0)
+
+
+def product(X: np.ndarray, E: np.ndarray, n_threads: int = 1) -> np.ndarray:
+    """Return X E of X's type, for tall X (n, C) and E (C, D)."""
+    out = np.empty((len(X), E.shape[1]), dtype=X.dtype)
+    E = E.astype(X.dtype, copy=False)
+
+    def work(start: int, stop: int) -> None:
+        np.matmul(X[start:stop], E, out=out[start:stop])
+
+    run_blocks(work, even_blocks(len(X), SLICE // 4), n_threads)
+    return out
+
+
+def subtract(W: np.ndarray, X: np.ndarray, E: np.ndarray, n_threads: int = 1) -> None:
+    """Take X E from W, in place, for tall X (n, C) and W (n, D)."""
+    E = E.astype(W.dtype, copy=False)
+
+    def work(start: int, stop: int) -> None:
+        W[start:stop] -= X[start:stop] @ E
+
+    run_blocks(work, even_blocks(len(X), SLICE // 4), n_threads)
 
 
 def rotate(X: np.ndarray, E: np.ndarray, n_threads: int = 1) -> None:

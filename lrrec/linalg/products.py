@@ -23,3 +23,20 @@ def times(A: sp.csr_array, X: np.ndarray, *, n_threads: int | None = None) -> np
     else:
         run_blocks(work, blocks, check_threads(n_threads))
     return out
+
+
+def co_occurrences(A: sp.csr_array, *, n_threads: int | None = None) -> np.ndarray:
+    """Return the upper half of A^T A, dense float32 (n_columns, n_columns), 0 below, for a sorted csr matrix A.
+
+    O(sum over rows of n^2) time; a row of the result at a time is summed, which stays in the processor's cache.
+    """
+    by_columns = A.T.tocsr()
+    out = np.zeros((A.shape[1], A.shape[1]), dtype=np.float32)
+
+    def work(start: int, stop: int) -> None:
+        kernels.co_occurrences(
+            start, stop, by_columns.indptr, by_columns.indices, by_columns.data, A.indptr, A.indices, A.data, out
+        )
+
+    run_blocks(work, balanced_blocks(by_columns.indptr, 64), check_threads(n_threads))
+    return out

@@ -13,13 +13,12 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from lrrec.errors import DataError, ParameterError
-from lrrec.linalg import kernels
-from lrrec.linalg.blocks import balanced_blocks, run_blocks
+from lrrec.linalg.blocks import one_threaded_blas
+from lrrec.linalg.dense import cross, product, rotate, subtract
 from lrrec.linalg.dense import gram as dense_gram
+from lrrec.linalg.krylov import Gram, norms, orthonormal
 from lrrec.linalg.products import times
 from lrrec.validate import check_int, check_real, check_rng, check_threads
-
-N_CHUNKS = 16  # partial sums of A^T A X: a fixed number, so that threads do not change the result
 
 
 @dataclass(frozen=True)
@@ -80,36 +79,42 @@ def truncated_svd(
     """
     A, k, rng = _checked(A, k, random_state)
     tol = check_real(tol, "tol", low=0, open_low=True)
+    max_steps = check_int(max_steps, "max_steps", low=1)
     dtype = np.float32 if tol >= 1e-5 else np.float64
-    gram = _Gram(A, dtype, check_threads(n_threads))
-    n = gram.n
+    with one_threaded_blas:
+        return _lanczos(Gram(A, dtype, check_threads(n_threads)), k, tol, max_steps, rng)
+
+
+def _lanczos(gram: Gram, k: int, tol: float, max_steps: int, rng: np.random.Generator) -> SVD:
+    """The body of truncated_svd."""
+    n, dtype, n_threads = gram.n, gram.dtype, gram.n_threads
     block = min(n, max(8, min(48, (k + 1) // 2)))
     room = min(n, 6 * k + 4 * block)
-    Q = np.empty((n, room), dtype=dtype, order="F")
+    Q = np.empty((n, room), dtype=dtype)
     H = np.zeros((room, room))
-    Q[:, :block] = _orthonormal(rng.standard_normal((n, block)).astype(dtype), Q[:, :0], rng)
+    Q[:, :block] = orthonormal(rng.standard_normal((n, block)).astype(dtype), Q[:, :0], rng, n_threads)
     size, begin = block, 0  # columns of Q; where the block to multiply begins
     worst = np.inf
-    for _ in range(check_int(max_steps, "max_steps", low=1)):
+    for _ in range(max_steps):
         W = gram(Q[:, begin:size])
-        H[:size, begin:size] = Q[:, :size].T @ W
-        H[begin:size, :begin] = H[:begin, begin:size].T
-        values, vectors = np.linalg.eigh((H[:size, :size] + H[:size, :size].T) / 2)
-        values, vectors = values[::-1], vectors[:, ::-1]
-        W -= Q[:, :size] @ (Q[:, :size].T @ W)
+        C = cross(Q[:, :size], W, n_threads)
+        H[:size, begin:size] = C
+        H[begin:size, :begin] = C[:begin].T
+        values, vectors = _leading(H[:size, :size], k + block)
+        subtract(W, Q[:, :size], C, n_threads)
         width = min(W.shape[1], room - size)
         if size >= k:
-            residuals = _norms(W @ vectors[begin:size, :k].astype(dtype))
+            residuals = norms(product(W, vectors[begin:size, :k], n_threads))
             worst = float((residuals / np.maximum(values[:k], np.finfo(dtype).eps * values[0] * 10)).max())
             if worst <= tol or size == n:
-                return gram.triplets(Q[:, :size] @ vectors[:, :k].astype(dtype), k)
+                return _triplets(gram, product(Q[:, :size], vectors[:, :k], n_threads))
         if width < W.shape[1] and room < n:  # full: keep the best Ritz vectors, and go on from the residual
             keep = min(size - block, k + block)
-            Q[:, :keep] = Q[:, :size] @ vectors[:, :keep].astype(dtype)
+            Q[:, :keep] = product(Q[:, :size], vectors[:, :keep], n_threads)
             H[:] = 0
             H[np.arange(keep), np.arange(keep)] = values[:keep]
             size, width = keep, W.shape[1]
-        Q[:, size : size + width] = _orthonormal(W[:, :width], Q[:, :size], rng)
+        Q[:, size : size + width] = orthonormal(W[:, :width], Q[:, :size], rng, n_threads)
         begin, size = size, size + width
     raise ParameterError(f"tol must be reachable in max_steps = {max_steps} steps, got to {worst:.1e} of {tol:.1e}")
 
@@ -118,7 +123,7 @@ def randomized_svd(
     A: sp.csr_array,
     k: int,
     *,
-    n_iter: int = 2,
+    n_iter: int = 3,
     oversampling: int = 10,
     random_state: Any = 0,
     n_threads: int | None = None,
@@ -129,9 +134,12 @@ def randomized_svd(
     ----------
     A : csr_array, shape (m, n)
     k : int
-    n_iter : int, default 2
-        Applications of A^T A to a block of k + oversampling vectors; all of them span the space searched.
+    n_iter : int, default 3
+        Applications of A^T A to a block of vectors; all their results span the space searched. 2 is a rough answer,
+        5 a good one.
     oversampling : int, default 10
+        The space has at least k + oversampling dimensions, and a block five eighths of that: a deeper space of narrow
+        blocks finds more than a shallow one of wide blocks.
     random_state : int, Generator or None, default 0
     n_threads : int, optional
 
@@ -147,17 +155,34 @@ def randomized_svd(
     """
     A, k, rng = _checked(A, k, random_state)
     n_iter = check_int(n_iter, "n_iter", low=1)
-    gram = _Gram(A, np.float32, check_threads(n_threads))
-    block = k + check_int(oversampling, "oversampling", low=0)
+    wanted = k + check_int(oversampling, "oversampling", low=0)
+    with one_threaded_blas:
+        return _krylov(Gram(A, np.float32, check_threads(n_threads)), k, wanted, n_iter, rng)
+
+
+def _krylov(gram: Gram, k: int, wanted: int, n_iter: int, rng: np.random.Generator) -> SVD:
+    """The body of randomized_svd: a space of at least `wanted` dimensions, if there are as many."""
+    n_threads = gram.n_threads
+    block = max(-(-wanted // n_iter), -(-5 * wanted // 8))
     block = min(gram.n, -(-block // 16) * 16)  # whole SIMD registers
     room = min(gram.n, block * n_iter)
-    Q = np.empty((gram.n, room), dtype=np.float32, order="F")
-    X, size = rng.standard_normal((gram.n, block), dtype=np.float32), 0
-    while size < room:
-        width = min(block, room - size)
-        Q[:, size : size + width] = _orthonormal(gram(X)[:, :width], Q[:, :size], rng)
-        X, size = Q[:, size : size + width], size + width
-    return gram.triplets(Q, k)
+    Q, H = np.empty((gram.n, room), dtype=np.float32), np.zeros((room, room))
+    W = gram(rng.standard_normal((gram.n, block), dtype=np.float32))
+    before, size = slice(0, 0), 0
+    while True:
+        now = slice(size, min(size + block, room))
+        Q[:, now] = orthonormal(W[:, : now.stop - size], Q[:, :size], rng, n_threads)
+        H[now, before] = cross(Q[:, now], W[:, : before.stop - before.start], n_threads)
+        size = now.stop
+        if size == room:
+            break
+        W = gram(Q[:, now])
+        H[:size, now] = cross(Q[:, :size], W, n_threads)
+        before = now
+    H[now, now] = dense_gram(times(gram.A, Q[:, now], n_threads=n_threads), n_threads)
+    H[before, now] = H[now, before].T
+    _, vectors = _leading(H, k)
+    return _triplets(gram, product(Q, vectors, n_threads))
 
 
 def compact_svd(A: np.ndarray, *, rtol: float | None = None) -> SVD:
@@ -234,75 +259,31 @@ def compress(X: np.ndarray, Y: np.ndarray, k: int) -> SVD:
     return _signed(Qx @ U[:, :k], s[:k], Vt[:k] @ Qy.T)
 
 
-class _Gram:
-    """X -> A^T A X (or A A^T X where A is wide), and from an eigenbasis to singular triplets."""
+def _leading(H: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k largest eigenvalues of a symmetric matrix, falling, and their vectors in columns."""
+    n = len(H)
+    values, vectors = scipy.linalg.eigh((H + H.T) / 2, subset_by_index=[max(0, n - k), n - 1])
+    return values[::-1], vectors[:, ::-1]
 
-    def __init__(self, A: sp.csr_array, dtype: type, n_threads: int) -> None:
-        self.wide = A.shape[1] > A.shape[0]
-        self.A = A.T.tocsr() if self.wide else A
-        self.n = self.A.shape[1]
-        self.dtype, self.n_threads = dtype, n_threads
-        self.data = self.A.data.astype(dtype, copy=False)
-        self.chunks = balanced_blocks(self.A.indptr, min(N_CHUNKS, max(1, self.A.nnz // 50_000)))
 
-    def __call__(self, X: np.ndarray) -> np.ndarray:
-        X = np.ascontiguousarray(X)
-        parts = np.zeros((len(self.chunks), *X.shape), dtype=self.dtype)
-        numbers = {chunk: number for number, chunk in enumerate(self.chunks)}
-
-        def work(start: int, stop: int) -> None:
-            part = parts[numbers[start, stop]]
-            kernels.gram_times(start, stop, self.A.indptr, self.A.indices, self.data, X, part)
-
-        run_blocks(work, self.chunks, self.n_threads)
-        return parts.sum(axis=0)
-
-    def triplets(self, Q: np.ndarray, k: int) -> SVD:
-        """The k best singular triplets within the span of the orthonormal columns of Q."""
-        AQ = times(self.A, Q, n_threads=self.n_threads)
-        _, W = np.linalg.eigh(dense_gram(AQ, self.n_threads))
-        W = W[:, ::-1][:, :k].astype(self.dtype)
-        U, V = AQ @ W, Q @ W
-        s = _norms(U)
+def _triplets(gram: Gram, V: np.ndarray) -> SVD:
+    """The singular triplets within the span of V's orthonormal columns (n, k)."""
+    U = times(gram.A, V, n_threads=gram.n_threads)
+    _, E = _leading(dense_gram(U, gram.n_threads), V.shape[1])
+    E = E.astype(gram.dtype)
+    rotate(U, E, gram.n_threads)
+    rotate(V, E, gram.n_threads)
+    s = norms(U)
+    if (np.diff(s) > 0).any():  # in the last digits
         order = np.argsort(-s, kind="stable")
         U, s, V = U[:, order], s[order], V[:, order]
-        dead = s <= np.finfo(self.dtype).eps * s[0] * 10
-        U /= np.where(dead, 1, s)
-        s[dead] = 0
-        if dead.any():  # any orthonormal completion will do
-            U[:, dead] = _orthonormal(
-                np.zeros((len(U), int(dead.sum())), U.dtype), U[:, ~dead], np.random.default_rng(0)
-            )
-        return _signed(V, s, U.T) if self.wide else _signed(U, s, V.T)
-
-
-def _norms(X: np.ndarray) -> np.ndarray:
-    """Norms of columns, summed in double precision."""
-    return np.sqrt(np.einsum("nb,nb->b", X, X, dtype=np.float64)).astype(X.dtype)
-
-
-def _orthonormal(W: np.ndarray, Q: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An orthonormal basis of the columns of W after projecting out those of Q; directions lost are made anew.
-
-    Cholesky-QR, twice: at full BLAS speed where a Householder QR is not.
-    """
-    for _ in range(2):
-        W = W - Q @ (Q.T @ W)
-        norms = _norms(W)
-        lost = norms <= np.finfo(W.dtype).tiny * 1e6
-        if lost.any():
-            W[:, lost] = rng.standard_normal((len(W), int(lost.sum()))).astype(W.dtype)
-            W[:, lost] -= Q @ (Q.T @ W[:, lost])
-            norms[lost] = _norms(W[:, lost])
-        W = W / norms
-        try:
-            R = np.linalg.cholesky((W.T @ W).astype(np.float64)).T
-            if np.diag(R).min() < 1e-2:
-                raise np.linalg.LinAlgError
-            W = scipy.linalg.solve_triangular(R.astype(W.dtype), W.T, trans=1).T
-        except np.linalg.LinAlgError:
-            W = np.linalg.qr(W)[0]
-    return W
+    dead = s <= np.finfo(gram.dtype).eps * s[0] * 10
+    U /= np.where(dead, 1, s)
+    s[dead] = 0
+    if dead.any():  # any orthonormal completion will do
+        empty = np.zeros((len(U), int(dead.sum())), U.dtype)
+        U[:, dead] = orthonormal(empty, U[:, ~dead], np.random.default_rng(0), gram.n_threads)
+    return _signed(V, s, U.T) if gram.wide else _signed(U, s, V.T)
 
 
 def _signed(U: np.ndarray, s: np.ndarray, Vt: np.ndarray) -> SVD:

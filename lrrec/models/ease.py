@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from lrrec.base import Recommender
 from lrrec.errors import DataError
-from lrrec.linalg.products import times
+from lrrec.linalg.products import co_occurrences, times
 from lrrec.linalg.ranking import Columns
 from lrrec.validate import check_real
 
@@ -53,11 +53,7 @@ class EASE(Recommender):
     def _fit(self, matrix: sp.csr_array) -> None:
         reg = check_real(self.reg, "reg", low=0, open_low=True)
         n_items = matrix.shape[1]
-        gram = np.zeros((n_items, n_items), dtype=np.float32, order="F")
-        products = (matrix.T @ matrix).tocsc()
-        columns = np.repeat(np.arange(n_items), np.diff(products.indptr))
-        gram[products.indices, columns] = products.data
-        del products, columns
+        gram = co_occurrences(matrix).T  # column-major: the lower half is filled
         gram[np.diag_indices(n_items)] += np.float32(reg)
         factor, info = scipy.linalg.lapack.spotrf(gram, lower=1, overwrite_a=1)
         if info != 0:

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.factor_model import FactorModel
+from lrrec.linalg.degrees import power, scaled
 from lrrec.linalg.products import times
 from lrrec.linalg.svd import randomized_svd, truncated_svd
 from lrrec.validate import check_int, check_option, check_real
@@ -99,11 +100,11 @@ class TruncatedSVD(FactorModel):
         V = np.zeros((matrix.shape[1], k), dtype=np.float32)  # columns beyond the matrix's rank stay 0
         V[:, :found] = Vt.T
         user_factors = times(normalized, V, n_threads=self.n_threads)
-        self.item_factors_ = V * _power(counts, score_power)[:, None]
+        self.item_factors_ = V * power(counts, score_power)[:, None]
         self.user_factors_ = user_factors
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        V = self.item_factors_ * _power(self.item_counts_, -check_real(self.score_power, "score_power", low=0))[:, None]
+        V = self.item_factors_ * power(self.item_counts_, -check_real(self.score_power, "score_power", low=0))[:, None]
         return times(self._normalized(matrix, self.item_counts_), V, n_threads=self.n_threads)
 
     def _normalized(self, matrix: sp.csr_array, item_counts: np.ndarray) -> sp.csr_array:
@@ -111,11 +112,4 @@ class TruncatedSVD(FactorModel):
         p, q = check_real(self.user_power, "user_power", low=0), check_real(self.item_power, "item_power", low=0)
         if p == 0 and q == 0:
             return matrix
-        sizes = np.diff(matrix.indptr)
-        data = matrix.data * np.repeat(_power(sizes, -p), sizes) * _power(item_counts, -q)[matrix.indices]
-        return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
-
-
-def _power(counts: np.ndarray, power: float) -> np.ndarray:
-    """counts^power as float32, where a count of 0 is taken for 1."""
-    return (np.maximum(counts, 1).astype(np.float64) ** power).astype(np.float32)
+        return scaled(matrix, power(np.diff(matrix.indptr), -p), power(item_counts, -q))

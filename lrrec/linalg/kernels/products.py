@@ -57,3 +57,18 @@ def gram_times(start, stop, indptr, indices, data, X, out):
             j, w = indices[s], data[s]
             for f in range(n):
                 out[j, f] += w * t[f]
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER)
+def co_occurrences(start, stop, of_items, users, weights, of_users, items, data, out):
+    """Write the rows start..stop of the upper half of X^T X, where X is given by columns and by rows.
+
+    X^T in csr: of_items (I + 1,), users, weights. X in csr, sorted: of_users (U + 1,), items, data. out (I, I).
+    """
+    for i in range(start, stop):
+        for s in range(of_items[i], of_items[i + 1]):
+            u, w = users[s], weights[s]
+            z = of_users[u + 1] - 1
+            while z >= of_users[u] and items[z] >= i:
+                out[i, items[z]] += w * data[z]
+                z -= 1

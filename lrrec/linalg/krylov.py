@@ -1,0 +1,93 @@
+"""What Krylov methods on A^T A are made of: its products with blocks of vectors, and orthonormal bases."""
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+
+from lrrec.linalg import kernels
+from lrrec.linalg.blocks import balanced_blocks, even_blocks, run_blocks
+from lrrec.linalg.dense import cross, rotate, subtract
+from lrrec.linalg.dense import gram as dense_gram
+
+N_CHUNKS = 16  # partial sums of A^T A X: a fixed number, so that threads do not change the result
+
+
+class Gram:
+    """X -> A^T A X in one pass over A; A is transposed first where it is wide.
+
+    Attributes
+    ----------
+    A : csr_array, shape (m, n)
+        m >= n.
+    wide : bool
+        Whether A is the transpose of the matrix given.
+    """
+
+    def __init__(self, A: sp.csr_array, dtype: type, n_threads: int) -> None:
+        self.wide = A.shape[1] > A.shape[0]
+        self.A = A.T.tocsr() if self.wide else A
+        self.n = self.A.shape[1]
+        self.dtype, self.n_threads = dtype, n_threads
+        self._data = self.A.data.astype(dtype, copy=False)
+        self._chunks = balanced_blocks(self.A.indptr, min(N_CHUNKS, max(1, self.A.nnz // 50_000)))
+        self._parts: np.ndarray = np.empty((0, 0, 0))  # kept between calls: fresh memory costs as much as a sum
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        """A^T A X, (n, B), for X (n, B)."""
+        X = np.ascontiguousarray(X)
+        if self._parts.shape != (len(self._chunks), *X.shape):
+            self._parts = np.empty((len(self._chunks), *X.shape), dtype=self.dtype)
+        parts, numbers = self._parts, {chunk: number for number, chunk in enumerate(self._chunks)}
+
+        def multiply(start: int, stop: int) -> None:
+            part = parts[numbers[start, stop]]
+            part[:] = 0
+            kernels.gram_times(start, stop, self.A.indptr, self.A.indices, self._data, X, part)
+
+        out = np.empty_like(X)
+
+        def add(start: int, stop: int) -> None:
+            np.sum(parts[:, start:stop], axis=0, out=out[start:stop])
+
+        run_blocks(multiply, self._chunks, self.n_threads)
+        run_blocks(add, even_blocks(self.n, 1024), self.n_threads)
+        return out
+
+
+def norms(X: np.ndarray) -> np.ndarray:
+    """Norms of columns, summed in double precision."""
+    return np.sqrt(np.einsum("nb,nb->b", X, X, dtype=np.float64)).astype(X.dtype)
+
+
+def orthonormal(W: np.ndarray, Q: np.ndarray, rng: np.random.Generator, n_threads: int) -> np.ndarray:
+    """An orthonormal basis of the columns of W after projecting out those of Q; directions lost are made anew.
+
+    Cholesky-QR, twice: at full BLAS speed where a Householder QR is not.
+    """
+    W = np.array(W, order="C")
+    for _ in range(2):
+        _project_out(W, Q, n_threads)
+        G = dense_gram(W, n_threads)
+        lost = np.diag(G) <= (np.finfo(W.dtype).tiny * 1e6) ** 2
+        lost |= np.diag(G) <= np.finfo(np.float64).tiny
+        if lost.any():
+            anew = rng.standard_normal((len(W), int(lost.sum()))).astype(W.dtype)
+            _project_out(anew, Q, n_threads)
+            W[:, lost] = anew
+            G = dense_gram(W, n_threads)
+        sizes = np.sqrt(np.diag(G))
+        try:
+            R = np.linalg.cholesky(G / np.outer(sizes, sizes)).T
+            if np.diag(R).min() < 1e-2:
+                raise np.linalg.LinAlgError
+            inverse = scipy.linalg.solve_triangular(R, np.eye(len(R))) / sizes[:, None]
+            rotate(W, inverse.astype(W.dtype), n_threads)
+        except np.linalg.LinAlgError:
+            W = np.linalg.qr(W / sizes.astype(W.dtype))[0]
+    return W
+
+
+def _project_out(W: np.ndarray, Q: np.ndarray, n_threads: int) -> None:
+    """W - Q Q^T W, in place."""
+    if Q.shape[1]:
+        subtract(W, Q, cross(Q, W, n_threads), n_threads)
