@@ -5,6 +5,7 @@ of fit counts for both, except our evaluations of the loss between sweeps; the f
 which the peers do not do, comes after the objective is reached and is told apart.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -99,7 +100,8 @@ def against_irspack(n_factors: int, bar: float = 2.5) -> dict[str, Any]:
             n_threads=THREADS,
         )
         begun = time.perf_counter()
-        model.learn()
+        with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):  # its progress bars
+            model.learn()
         seconds = time.perf_counter() - begun
         trained = model.trainer.core_trainer
         user, item = (np.ascontiguousarray(f, dtype=np.float32) for f in (trained.user, trained.item))

@@ -53,6 +53,19 @@ def ratio_row(what: str, peer: str, pairs: list[tuple[float, float]], bar: float
     return row
 
 
+def line(what: str, rival: str, measured: str, bar: str, met: bool) -> dict[str, Any]:
+    """A row of a figure beside a rival's, and a verdict."""
+    row = {
+        "what": what,
+        "against": rival,
+        "measured": measured,
+        "at least": bar,
+        "verdict": "met" if met else "missed",
+    }
+    print(" | ".join(row.values()), flush=True)
+    return row
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows as a Markdown table."""
     names = list(rows[0])

@@ -16,6 +16,7 @@ __version__ = "0.1.0.dev0"
 # milliseconds. A name that is its module's last part is the module itself.
 _HOME = {
     "ALS": "lrrec.models.als",
+    "AdapterBank": "lrrec.adapt.bank",
     "EASE": "lrrec.models.ease",
     "IALS": "lrrec.models.ials",
     "Evaluation": "lrrec.evaluation.protocol",
@@ -23,6 +24,7 @@ _HOME = {
     "IdMap": "lrrec.data.ids",
     "Interactions": "lrrec.data.interactions",
     "ItemKNN": "lrrec.models.itemknn",
+    "LowRankAdapter": "lrrec.adapt.lowrank",
     "NMF": "lrrec.models.nmf",
     "Popularity": "lrrec.models.popularity",
     "RP3Beta": "lrrec.models.rp3beta",
@@ -33,6 +35,7 @@ _HOME = {
     "datasets": "lrrec.datasets",
     "errors": "lrrec.errors",
     "evaluate": "lrrec.evaluation.protocol",
+    "interop": "lrrec.interop",
     "linalg": "lrrec.linalg",
     "load": "lrrec.persist",
     "metrics": "lrrec.metrics",

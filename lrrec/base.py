@@ -66,6 +66,10 @@ class Recommender(BaseEstimator):
         """What scoring needs of training users."""
         return self.seen_[rows]
 
+    def _serves(self, rows: np.ndarray) -> np.ndarray:
+        """Whether the model knows something of each training user."""
+        return self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
+
     def fit(self, X: Any, y: None = None) -> Self:
         """Learn from interactions, forgetting any earlier fit.
 
@@ -144,7 +148,7 @@ class Recommender(BaseEstimator):
             users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
         asked = as_ids(users, "users")
         rows = self.users_.find(asked)
-        cold = (rows < 0) | (self.seen_.indptr[rows] == self.seen_.indptr[rows + 1])
+        cold = (rows < 0) | ~self._serves(rows)
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
                 f"unknown users: {first_three(asked[cold])} have no interaction in the training data; "

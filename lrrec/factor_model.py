@@ -12,6 +12,7 @@ from lrrec.base import MAX_K, Recommender
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.linalg.blocks import even_blocks
+from lrrec.linalg.cells import Cells
 from lrrec.linalg.ranking import Columns, nearest
 from lrrec.linalg.svd import compress
 from lrrec.lists import Neighbors, masked_ids
@@ -39,9 +40,32 @@ class FactorModel(TransformerMixin, Recommender):
     def _known(self, rows: np.ndarray) -> np.ndarray:
         return self.user_factors_[rows]
 
-    @abstractmethod
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        """Fold-in: user factors (B, D) of histories (B, I), item factors fixed."""
+        """User factors (B, D) of histories (B, I): fold-in, unless the model says otherwise."""
+        return self._fold(matrix, self.item_factors_, None)
+
+    @abstractmethod
+    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+        """Fold-in: the user factors (B, D) that minimise the model's objective for histories (B, I), V (I, D) fixed.
+
+        reg takes the place of the model's own regularization.
+        """
+
+    @abstractmethod
+    def _cells(self, matrix: sp.csr_array) -> Cells:
+        """The model's loss on a matrix (B, I), penalties apart."""
+
+    @abstractmethod
+    def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
+        """The factor of |x_u|^2 in the objective for every row of a matrix."""
+
+    def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[Cells, np.ndarray]:
+        """The loss as a function of item factors alone, and the user factors that face what may change of them."""
+        return self._cells(matrix), U
+
+    def _new_item(self) -> np.ndarray:
+        """The factors (D,) of an item of which nothing is known."""
+        return np.zeros(self.item_factors_.shape[1], dtype=np.float32)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the factors of users given by what they did (fold-in), float32 (n, n_factors).

@@ -2,10 +2,15 @@
 
 import importlib
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from lrrec import files
 from lrrec.base import Recommender
-from lrrec.errors import FileFormatError
+from lrrec.errors import FileFormatError, ParameterError
+from lrrec.factor_model import FactorModel
+
+if TYPE_CHECKING:
+    from lrrec.adapt.lowrank import LowRankAdapter
 
 # What a file may name, and where it is defined.
 _MODELS = {
@@ -20,8 +25,14 @@ _MODELS = {
 }
 
 
-def load(path: str | PathLike) -> Recommender:
+def load(path: str | PathLike, *, base: FactorModel | None = None) -> Recommender:
     """Return the model saved at path by its `save`.
+
+    Parameters
+    ----------
+    path : path
+    base : FactorModel, optional
+        The model that an adapter was fitted to; only for the file of a `LowRankAdapter`.
 
     Raises
     ------
@@ -29,6 +40,11 @@ def load(path: str | PathLike) -> Recommender:
         If the file is missing, truncated, of another kind, or inconsistent in itself. Nothing in a file is executed.
     """
     kind, params, arrays = files.read(path)
+    if kind == "LowRankAdapter":
+        adapter: type[LowRankAdapter] = importlib.import_module("lrrec.adapt.lowrank").LowRankAdapter
+        return adapter.from_file(path, base)
+    if base is not None:
+        raise ParameterError(f"base must only be given for an adapter's file, got one for {path}, which holds {kind!r}")
     if kind not in _MODELS:
         raise FileFormatError(f"{path} must hold one of {', '.join(_MODELS)}, got {kind!r}")
     model: type[Recommender] = getattr(importlib.import_module(_MODELS[kind]), kind)

@@ -14,7 +14,7 @@ ROOT = Path(lrrec.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
     {"errors"}, {"validate"}, {"linalg"}, {"metrics"}, {"data"}, {"splits", "lists", "files", "candidates"},
-    {"datasets"}, {"base"}, {"factor_model"}, {"models"}, {"adapt", "evaluation", "interop", "persist"},
+    {"datasets"}, {"base"}, {"factor_model"}, {"models"}, {"adapt", "evaluation", "interop"}, {"persist"},
     {"spark"}, {"cli"}, {"__init__", "__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

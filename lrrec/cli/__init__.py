@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from lrrec.cli import data, demo, models
+from lrrec.cli import adapt, data, demo, models
 
 app = typer.Typer(
     name="lrrec", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
-    help="Low-rank recommenders: fit, evaluate honestly, recommend.\n\nStart with [bold]lrrec demo[/bold].",
+    help="Low-rank recommenders: fit, evaluate honestly, recommend, adapt to new domains."
+    "\n\nStart with [bold]lrrec demo[/bold].",
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 app.add_typer(data.app, name="data")
@@ -21,6 +22,7 @@ app.command(epilog="Example:  lrrec fit ml-100k --min-rating 4 -p n_factors=32 -
 app.command(epilog="Example:  lrrec evaluate ml-100k --min-rating 4 --model popularity --split by-user")(
     models.evaluate
 )
+app.command(epilog="Example:  lrrec adapt --base movies.lrrec --data market.csv --out market.adapter")(adapt.adapt)
 app.command(epilog="Example:  lrrec recommend movies.lrrec --user 42 --user 7 -k 5")(models.recommend)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -1,11 +1,11 @@
 """lrrec demo: from ratings to ranked lists, in one command."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lrrec.cli.options import DataHome
-from lrrec.cli.show import metrics_table
+from lrrec.cli.show import frame_table, metrics_table
 
 
 def demo(
@@ -13,7 +13,7 @@ def demo(
     data_home: DataHome = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many titles to recommend.")] = 10,
 ) -> None:
-    """Fetch MovieLens-100K, fit two models, compare them, and show recommendations.
+    """Fetch MovieLens-100K, fit two models, compare them, show recommendations; then adapt a model to a new market.
 
     Without any network the made-up data set takes its place.
     """
@@ -57,3 +57,34 @@ def demo(
         mark = "[green]✓[/green] " if found in wanted else "  "
         table.add_row(liked, "" if found is None else f"{mark}{titles[found]}")
     console.print(table)
+    show_adapting(console)
+
+
+def show_adapting(console: Any) -> None:
+    """A model of one population, and 25 users of another: before and after."""
+    import numpy as np
+
+    import lrrec
+
+    dataset = lrrec.datasets.load("made-up")
+    likes = dataset.interactions(min_rating=4)
+    of_target = (dataset.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
+    base = lrrec.IALS(n_factors=16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.take(~of_target))
+    target = likes.take(of_target)
+    users = np.unique(target.rows())
+    few = np.isin(target.rows(), users[:25])
+    rest = target.take(~few)
+    first = lrrec.splits.given(rest, 0.5, np.random.default_rng(0).random(len(rest)))
+    split = lrrec.Split(target.take(few), rest.take(first), rest.take(~first))
+    console.print(
+        f"\nA new market, MADE-UP: a model of {len(np.unique(likes.take(~of_target).rows()))} users of one population "
+        f"meets another, with a partly new catalogue. It is adapted to 25 new users, and serves {len(users) - 25} "
+        "others, half of whose likes are given."
+    )
+    adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(split.train, base=base)
+    assert adapter.report_ is not None
+    console.print(frame_table(adapter.report_))
+    console.print(f"Kept: {adapter.kept_}, {adapter.n_parameters:,} numbers ({adapter.verdict_}).", highlight=False)
+    results = {"before": base, "after": adapter}
+    shown = {name: lrrec.evaluate(model, split, ["ndcg@20", "recall@20"]) for name, model in results.items()}
+    console.print(metrics_table(shown))

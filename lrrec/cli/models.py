@@ -53,9 +53,9 @@ def fit(
     data_home: DataHome = None,
 ) -> None:
     """Fit a model on all of the data and save it."""
-    _check_folder(out)
+    check_folder(out)
     estimator = _make(model, param, seed)
-    interactions = _read(data, data_home, min_rating, (user, item, value, time), sep)
+    interactions = read_interactions(data, data_home, min_rating, (user, item, value, time), sep)
     fitted = _fit(estimator, interactions)
     fitted.save(out)
     typer.echo(f"{fitted!r} fitted on {interactions!r}, saved to {out} ({out.stat().st_size:,} bytes)")
@@ -106,7 +106,7 @@ def evaluate(
     for name in metric or ():
         lrrec.metrics.parse(name)
     if out is not None:
-        _check_folder(out)
+        check_folder(out)
     estimator = _make(model, param, seed)
     cut: Split
     if how == "published":
@@ -114,7 +114,7 @@ def evaluate(
             raise lrrec.errors.ParameterError(f"--split must not be published for a file, got DATA {data!r}")
         cut = lrrec.datasets.load(data, data_home).split()
     else:
-        interactions = _read(data, data_home, min_rating, (user, item, value, time), sep)
+        interactions = read_interactions(data, data_home, min_rating, (user, item, value, time), sep)
         if how == "leave-last":
             cut = lrrec.splits.leave_last(interactions)
         elif how == "by-time":
@@ -133,7 +133,12 @@ def evaluate(
 
 
 def recommend(
-    model: Annotated[Path, typer.Argument(help="A model saved by [bold]lrrec fit[/bold].")],
+    model: Annotated[
+        Path, typer.Argument(help="A model saved by [bold]lrrec fit[/bold], or an adapter by [bold]lrrec adapt[/bold].")
+    ],
+    base: Annotated[
+        Path | None, typer.Option("--base", "-b", help="An adapter's base model.", show_default=False)
+    ] = None,
     user: Annotated[
         list[str] | None,
         typer.Option("--user", "-u", help="Id of a user; may be repeated. All users without it.", show_default=False),
@@ -155,8 +160,8 @@ def recommend(
     from lrrec.errors import UnknownIdError
 
     if out is not None:
-        _check_folder(out)
-    fitted = lrrec.load(model)
+        check_folder(out)
+    fitted = lrrec.load(model) if base is None else lrrec.load(model, base=lrrec.load(base))
     users: Any = user or None
     if user and fitted.users_.ids.dtype != object:
         try:
@@ -174,7 +179,7 @@ def recommend(
         typer.echo(f"recommended to {len(lists):,} users, in {out}")
 
 
-def _check_folder(out: Path) -> None:
+def check_folder(out: Path) -> None:
     """Refuse a file that cannot be written, before any work is done."""
     from lrrec.errors import ParameterError
 
@@ -182,7 +187,7 @@ def _check_folder(out: Path) -> None:
         raise ParameterError(f"--out must be a file in a folder that exists, got {str(out)!r}")
 
 
-def _read(
+def read_interactions(
     data: str, data_home: Path | None, min_rating: float | None,
     columns: tuple[str, str, str | None, str | None], sep: str,
 ) -> "Interactions":  # fmt: skip

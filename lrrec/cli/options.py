@@ -35,7 +35,7 @@ MinRating = Annotated[
     ),
 ]
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="ials, popularity, svd, nmf, ease, itemknn, or als (ratings).")
+    str, typer.Option("--model", "-m", help="ials, popularity, svd, nmf, ease, itemknn, rp3beta, or als (ratings).")
 ]
 Param = Annotated[
     list[str] | None,

@@ -64,6 +64,8 @@ def run_blocks(work: Callable[[int, int], Any], blocks: Iterable[tuple[int, int]
     Threads take the next block when they are done with one. An error in a block, or Ctrl-C, stops before the next
     blocks begin and is raised here. (No executor: handing over futures costs more than a small block.)
     """
+    if isinstance(blocks, list) and len(blocks) < n_threads:
+        n_threads = len(blocks)
     waiting, lock, errors = iter(blocks), threading.Lock(), list[BaseException]()
 
     def drain() -> None:

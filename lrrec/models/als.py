@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from lrrec.errors import ParameterError
 from lrrec.factor_model import FactorModel
+from lrrec.linalg.cells import Cells
 from lrrec.linalg.ratings import rating_rows
 from lrrec.validate import check_int, check_real, check_rng
 
@@ -119,18 +120,37 @@ class ALS(FactorModel):
         self.item_factors_ = np.column_stack((V[:, :D], ones, V[:, D] + np.float32(mean)))
         self.user_factors_ = self._encode(matrix)
 
-    def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        V = self.item_factors_
-        X = rating_rows(matrix, V[:, :-2], V[:, -1], **self._options())
+    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+        X = rating_rows(matrix, np.ascontiguousarray(V[:, :-2]), V[:, -1], **self._options(reg))
         return np.column_stack((X, np.ones(len(X), dtype=np.float32)))
+
+    def _cells(self, matrix: sp.csr_array) -> Cells:
+        ones = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+        return Cells(0.0, ones, matrix.data)
+
+    def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
+        options = self._options(reg)
+        return (options["reg"] * np.diff(matrix.indptr) ** options["reg_exponent"]).astype(np.float32)
+
+    def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[Cells, np.ndarray]:
+        """User biases are taken from the ratings: the 1 that they meet in an item's factors stays."""
+        cells, U = self._cells(matrix), U.copy()
+        pulls = cells.pulls - U[cells.rows, -2]
+        U[:, -2] = 0
+        return Cells(0.0, cells.weights, pulls), U
+
+    def _new_item(self) -> np.ndarray:
+        row = super()._new_item()
+        row[-2:] = 1, self.item_factors_[:, -1].mean()
+        return row
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         found = super()._predict(rows, columns)
         return np.clip(found, self.seen_.data.min(), self.seen_.data.max()) if self.clip else found
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, reg: float | None = None) -> dict[str, Any]:
         return {
-            "reg": check_real(self.reg, "reg", low=0, open_low=True),
+            "reg": check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True),
             "reg_exponent": check_real(self.reg_exponent, "reg_exponent", low=0),
             "n_threads": self.n_threads,
         }

@@ -13,6 +13,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
 from lrrec.factor_model import FactorModel
 from lrrec.linalg.als import SOLVERS, Objective, half_sweep, implicit_loss, solve_rows
+from lrrec.linalg.cells import Cells
 from lrrec.splits import Split
 from lrrec.validate import check_int, check_option, check_real, check_rng, check_threads
 
@@ -217,8 +218,15 @@ class IALS(FactorModel):
     def _fit(self, matrix: sp.csr_array) -> None:
         """See `fit`, which is written out for its options."""
 
-    def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        return solve_rows(self._weights(matrix), self.item_factors_, self._objective(), n_threads=self.n_threads)
+    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+        return solve_rows(self._weights(matrix), V, self._objective(reg), n_threads=self.n_threads)
+
+    def _cells(self, matrix: sp.csr_array) -> Cells:
+        weights, objective = self._weights(matrix), self._objective()
+        return Cells(objective.unobserved_weight, weights, weights.data + np.float32(objective.offset))
+
+    def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
+        return self._objective(reg).penalties(matrix)
 
     def _weights(self, matrix: sp.csr_array) -> sp.csr_array:
         """The weights w of the objective: alpha * value, less 1 with "hu" where c = alpha * value."""
@@ -229,14 +237,14 @@ class IALS(FactorModel):
         data = (matrix.data * np.float32(alpha)) - np.float32(less)
         return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
-    def _objective(self) -> Objective:
-        """The numbers of the objective, checked."""
+    def _objective(self, reg: float | None = None) -> Objective:
+        """The numbers of the objective, checked; reg in the place of the model's own."""
         hu = check_option(self.objective, "objective", ("rendle", "hu")) == "hu"
         check_option(self.confidence, "confidence", ("1 + alpha r", "alpha r"))
         unobserved_weight = check_real(self.unobserved_weight, "unobserved_weight", low=0, open_low=True)
         return Objective(
             unobserved_weight=1.0 if hu else unobserved_weight,
-            reg=check_real(self.reg, "reg", low=0, open_low=True),
+            reg=check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True),
             reg_exponent=check_real(self.reg_exponent, "reg_exponent", low=0),
             offset=1.0 if hu else 0.0,
             reg_unobserved=not hu,

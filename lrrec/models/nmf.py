@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 from lrrec.factor_model import FactorModel
 from lrrec.linalg import kernels
 from lrrec.linalg.blocks import even_blocks, run_blocks
+from lrrec.linalg.cells import Cells
 from lrrec.linalg.dense import gram
 from lrrec.linalg.products import times
 from lrrec.validate import check_int, check_real, check_rng, check_threads
@@ -101,18 +102,27 @@ class NMF(FactorModel):
         self.item_factors_ = V
         self.user_factors_ = self._encode(matrix)
 
-    def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        start = np.zeros((matrix.shape[0], self.item_factors_.shape[1]), dtype=np.float32)
-        return self._solve(matrix, self.item_factors_, start, n_sweeps=1000)
+    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+        start = np.zeros((matrix.shape[0], V.shape[1]), dtype=np.float32)
+        return self._solve(matrix, V, start, n_sweeps=1000, reg=reg)
 
-    def _solve(self, matrix: sp.csr_array, Y: np.ndarray, start: np.ndarray, n_sweeps: int) -> np.ndarray:
+    def _cells(self, matrix: sp.csr_array) -> Cells:
+        zeros = sp.csr_array((np.zeros_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+        return Cells(1.0, zeros, matrix.data)
+
+    def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
+        return np.full(matrix.shape[0], self.reg if reg is None else reg, dtype=np.float32)
+
+    def _solve(
+        self, matrix: sp.csr_array, Y: np.ndarray, start: np.ndarray, n_sweeps: int, reg: float | None = None
+    ) -> np.ndarray:
         """Rows of non-negative factors against Y."""
-        reg = np.float32(check_real(self.reg, "reg", low=0, open_low=True))
+        penalty = np.float32(check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True))
         n_threads = check_threads(self.n_threads)
         B, G, X = times(matrix, Y, n_threads=n_threads), gram(Y, n_threads).astype(np.float32), start.copy()
 
         def work(first: int, last: int) -> None:
-            kernels.nonnegative_rows(first, last, B, G, reg, n_sweeps, np.float32(1e-6), X)
+            kernels.nonnegative_rows(first, last, B, G, penalty, n_sweeps, np.float32(1e-6), X)
 
         run_blocks(work, even_blocks(len(X), max(64, len(X) // 64)), n_threads)
         return X

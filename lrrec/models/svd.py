@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.errors import ParameterError
 from lrrec.factor_model import FactorModel
+from lrrec.linalg.cells import Cells, solve
 from lrrec.linalg.degrees import power, scaled
 from lrrec.linalg.products import times
 from lrrec.linalg.svd import randomized_svd, truncated_svd
@@ -106,6 +108,22 @@ class TruncatedSVD(FactorModel):
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         V = self.item_factors_ * power(self.item_counts_, -check_real(self.score_power, "score_power", low=0))[:, None]
         return times(self._normalized(matrix, self.item_counts_), V, n_threads=self.n_threads)
+
+    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+        """Least squares against V: the projection, where V is as fitted and reg 0."""
+        return solve(self._cells(matrix), V, self._penalties(matrix, reg), n_threads=self.n_threads)
+
+    def _cells(self, matrix: sp.csr_array) -> Cells:
+        if self.item_power or self.score_power:
+            raise ParameterError(
+                f"item_power and score_power must be 0 in a base to adapt, got {self.item_power} and {self.score_power}"
+            )
+        data = self._normalized(matrix, np.ones(matrix.shape[1])).data
+        zeros = sp.csr_array((np.zeros_like(data), matrix.indices, matrix.indptr), shape=matrix.shape)
+        return Cells(1.0, zeros, data)
+
+    def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
+        return np.full(matrix.shape[0], reg or 0, dtype=np.float32)
 
     def _normalized(self, matrix: sp.csr_array, item_counts: np.ndarray) -> sp.csr_array:
         """D_u^-p X D_i^-q."""

@@ -1,0 +1,112 @@
+"""Adapting between domains with the same users and other items: Amazon sport and cloth.
+
+A fifth of the users who are in both have no history in the target (another tenth: validation). They are served from
+what they did in the source; every item of the target is ranked. All methods are tuned on the validation users.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+import lrrec
+from benchmarks.report import line
+from benchmarks.transfers import amazon
+from lrrec import IALS, IdMap, Interactions, LowRankAdapter
+from lrrec.interop import from_factors
+
+SEEDS, N_FACTORS = 5, 64
+SETTINGS = [(weight, reg) for weight in (0.01, 0.05, 0.2) for reg in (0.003, 0.01, 0.03)]
+
+
+def run() -> Iterator[dict[str, Any]]:
+    for names in (("sport", "cloth"), ("cloth", "sport")):
+        source, target = (amazon(name) for name in names)
+        found = [measure(source, target, seed) for seed in range(SEEDS)]
+        for rival in ("popularity", "EMCDR", "joined"):
+            mine, other = (np.array([one[method].mean() for one in found]) for method in ("adapter", rival))
+            whole, ratios = mine.mean() / other.mean(), np.sort(mine / other)
+            shown = f"{whole:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}): {mine.mean():.4f}, {other.mean():.4f}"
+            what = f"Amazon {names[0]} to {names[1]}, users without a target history: nDCG@10"
+            yield line(what, rival, shown, "1 x", whole >= 1)
+
+
+def measure(source: Interactions, target: Interactions, seed: int) -> dict[str, np.ndarray]:
+    """nDCG@10 of every test user, by method."""
+    rng = np.random.default_rng(seed)
+    both = np.intersect1d(
+        source.users.ids[np.diff(source.matrix.indptr) > 0], target.users.ids[np.diff(target.matrix.indptr) > 0]
+    )
+    both = rng.permutation(both)
+    fifth, tenth = len(both) // 5, len(both) // 10
+    test, validation = both[:fifth], both[fifth : fifth + tenth]
+    hidden = {"test": test, "validation": validation}
+    of = target.users.ids[target.rows()]
+    train = target.take(~np.isin(of, both[: fifth + tenth]))
+    asked = {name: target.take(np.isin(of, users)) for name, users in hidden.items()}
+
+    def values(model: Any, name: str) -> np.ndarray:
+        """Ranked over the target's items for users whom the model knows."""
+        rows = np.flatnonzero(np.diff(asked[name].matrix.indptr) > 0)
+        lists = model.recommend(
+            target.users.ids[rows], 10, items=target.items.ids, exclude_seen=False, unknown="popular"
+        )
+        places = target.items.find(lists.items.data.ravel()).reshape(lists.items.shape)
+        relevant = asked[name].matrix[rows]
+        return lrrec.metrics.ndcg(lrrec.metrics.find_hits(places, relevant), np.diff(relevant.indptr))
+
+    def best(make: Callable[..., Any], grid: list[Any]) -> np.ndarray:
+        models = (make(*setting) for setting in grid)
+        return values(max(models, key=lambda model: values(model, "validation").mean()), "test")
+
+    out = {"popularity": values(lrrec.Popularity().fit(train), "test")}
+    bases = {setting: ials(*setting).fit(source) for setting in SETTINGS}
+    targets = {setting: ials(*setting).fit(train) for setting in SETTINGS}
+
+    def emcdr(setting: tuple[float, float], ridge: float) -> Any:
+        """Man et al. (2017): a linear map from the source's user factors to the target's, learned on training users."""
+        base, model = bases[setting], targets[setting]
+        shared = np.intersect1d(base.users_.ids, model.users_.ids[np.diff(model.seen_.indptr) > 0])
+        X, Y = base.user_factors_[base.users_.indices(shared)], model.user_factors_[model.users_.indices(shared)]
+        size = ridge * float(np.einsum("ud,ud->", X, X)) / N_FACTORS
+        mapped = np.linalg.solve(X.T @ X + size * np.eye(N_FACTORS), X.T @ Y)
+        return from_factors(
+            base.user_factors_ @ mapped, model.item_factors_, users=base.users_, items=model.items_,
+            seen=placeholder(len(base.users_), len(model.items_)),
+        )  # fmt: skip
+
+    out["EMCDR"] = best(emcdr, [(setting, ridge) for setting in SETTINGS for ridge in (0.001, 0.01, 0.1)])
+    joined = join(source, train)
+    out["joined"] = best(lambda weight, reg: ials(weight, reg).fit(joined), SETTINGS)
+
+    def adapted(setting: tuple[float, float], reg_fold: float, reg_free: float) -> LowRankAdapter:
+        return LowRankAdapter(
+            method="anchored", reg=1.0, reg_free=reg_free, reg_fold=setting[1] * reg_fold, guard=False
+        ).fit(train, base=bases[setting], catalogue=target.items.ids, same_users=True)  # fmt: skip
+
+    grid = [(setting, fold, free) for setting in SETTINGS for fold in (1, 10, 100) for free in (0.1, 1.0, 10.0)]
+    out["adapter"] = best(adapted, grid)
+    return out
+
+
+def ials(weight: float, reg: float) -> IALS:
+    return IALS(N_FACTORS, unobserved_weight=weight, reg=reg, n_iter=12, random_state=0)
+
+
+def placeholder(n_users: int, n_items: int) -> sp.csr_array:
+    """One interaction a user, so that all are known; nothing seen is left out in this protocol."""
+    return sp.csr_array(
+        (np.ones(n_users, np.float32), (np.arange(n_users), np.zeros(n_users, int))), (n_users, n_items)
+    )
+
+
+def join(source: Interactions, target: Interactions) -> Interactions:
+    """Both domains as one matrix, users matched by id."""
+    users = IdMap(np.union1d(source.users.ids, target.users.ids))
+    items = IdMap(np.concatenate((source.items.ids, target.items.ids)))
+    parts = []
+    for data in (source, target):
+        cells = (users.indices(data.users.ids)[data.rows()], data.matrix.indices)
+        parts.append(sp.csr_array((data.matrix.data, cells), shape=(len(users), data.n_items)))
+    return Interactions.from_matrix(sp.csr_array(sp.hstack(parts, format="csr")), users, items)

@@ -1,0 +1,319 @@
+"""AdapterBank: many domains served from one base."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg.blas import sgemm
+from sklearn.base import clone
+
+from lrrec.adapt.lowrank import LowRankAdapter
+from lrrec.adapt.store import fingerprint
+from lrrec.base import MAX_K
+from lrrec.data.ids import IdMap, as_ids
+from lrrec.data.interactions import Interactions
+from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
+from lrrec.factor_model import FactorModel
+from lrrec.linalg.ranking import Columns, rank
+from lrrec.lists import Recommendations
+from lrrec.validate import check_bool, check_int, check_threads, first_three
+
+
+class AdapterBank(Mapping):
+    """Adapters of one base, by domain; one call serves users of many domains, each through its own adapter.
+
+    The base's scores are computed once for a mixed batch, and each adapter's change is added as U B A^T: no merged
+    table is ever made. Adding, replacing and removing are atomic: a call that is under way goes on with the adapters
+    it began with.
+
+    Parameters
+    ----------
+    base : FactorModel
+        Fitted.
+    adapters : mapping of hashable to LowRankAdapter, optional
+        Adapters fitted to that base.
+
+    Attributes
+    ----------
+    base : FactorModel
+
+    Notes
+    -----
+    Memory: the base and the changes. A row costs O(I (D + R)) for a change of rank R, I items and D factors.
+
+    Examples
+    --------
+    >>> from lrrec import AdapterBank, IALS, Interactions, LowRankAdapter
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = Interactions.from_pairs(["dan", "dan", "eve", "eve", "fay", "fay"], ["x", "z", "x", "z", "x", "y"])
+    >>> bank = AdapterBank(base)
+    >>> bank["de"] = LowRankAdapter(rank=2, reg=0.1, reg_fold=0.005, guard=False).fit(target, base=base)
+    >>> bank.recommend(["fay"], "de", k=1).items.tolist()
+    [['z']]
+    """
+
+    def __init__(self, base: FactorModel, adapters: Mapping[Any, LowRankAdapter] | None = None) -> None:
+        if not isinstance(base, FactorModel) or not hasattr(base, "item_factors_"):
+            raise ParameterTypeError(f"base must be a fitted factor model, got {type(base).__name__}")
+        self.base, self._fingerprint = base, fingerprint(base)
+        self._writing = threading.Lock()
+        self._adapters: dict[Any, LowRankAdapter] = {}
+        for domain, adapter in (adapters or {}).items():
+            self[domain] = adapter
+
+    def __setitem__(self, domain: Any, adapter: LowRankAdapter) -> None:
+        """Add or replace a domain's adapter."""
+        if not isinstance(adapter, LowRankAdapter) or not hasattr(adapter, "change_"):
+            raise ParameterTypeError(f"adapter must be a fitted LowRankAdapter, got {adapter!r}")
+        if adapter.base_ is not self.base and fingerprint(adapter.base_) != self._fingerprint:
+            raise DataError(
+                f"adapter must have the bank's base, of fingerprint {self._fingerprint}, got one of fingerprint "
+                f"{fingerprint(adapter.base_)}"
+            )
+        with self._writing:
+            self._adapters = {**self._adapters, domain: adapter}
+
+    def __delitem__(self, domain: Any) -> None:
+        """Remove a domain."""
+        with self._writing:
+            rest = dict(self._adapters)
+            if domain not in rest:
+                raise UnknownIdError(f"domain must be one of the bank's, got {domain!r}")
+            del rest[domain]
+            self._adapters = rest
+
+    def __getitem__(self, domain: Any) -> LowRankAdapter:
+        return self._adapters[domain]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._adapters)
+
+    def __len__(self) -> int:
+        return len(self._adapters)
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers all changes are made of."""
+        return sum(adapter.n_parameters for adapter in self._adapters.values())
+
+    def recommend(
+        self, users: Any, domain: Any, k: int = 10, *, exclude_seen: bool = True, n_threads: int | None = None
+    ) -> Recommendations:
+        """Return the k best items of each user, in the domain of each.
+
+        Parameters
+        ----------
+        users : sequence of ids, shape (n,)
+            Of the domains' target users.
+        domain : hashable, or sequence of them, shape (n,)
+            One for all users, or one for each.
+        k : int, default 10
+        exclude_seen : bool, default True
+        n_threads : int, optional
+            As for `Recommender.recommend`.
+
+        Raises
+        ------
+        UnknownIdError
+            If a domain is not the bank's, or a user is not known in his.
+        """
+        asked = as_ids(users, "users")
+        return self._serve(asked, domain, _Known(asked), k, exclude_seen, n_threads)
+
+    def recommend_from(
+        self, histories: Any, domain: Any, k: int = 10, *, exclude_seen: bool = True, n_threads: int | None = None
+    ) -> Recommendations:
+        """Return the k best items of users given by what they did, in the domain of each.
+
+        Parameters
+        ----------
+        histories : Interactions, or sparse matrix or array of shape (n, n_items)
+            A row a user, in the order of `domain`; the columns of a raw matrix are the base's items. Users of
+            Interactions without any are answered for too, with an empty list.
+        domain : hashable, or sequence of them, shape (n,)
+        k, exclude_seen, n_threads
+            As for `recommend`.
+        """
+        data = histories if isinstance(histories, Interactions) else None
+        if data is None:
+            data = Interactions.from_matrix(histories, items=self.base.items_)
+        return self._serve(data.users.ids, domain, _Given(data), k, exclude_seen, n_threads)
+
+    def _serve(
+        self, asked: np.ndarray, domain: Any, source: "_Known | _Given", k: int, exclude_seen: bool,
+        n_threads: int | None,
+    ) -> Recommendations:  # fmt: skip
+        adapters = self._adapters  # as they are now
+        k, n_threads = check_int(k, "k", low=1, high=MAX_K), check_threads(n_threads)
+        check_bool(exclude_seen, "exclude_seen")
+        groups = _groups(domain, len(asked), adapters)
+        order = np.concatenate([rows for _, rows in groups]) if groups else np.zeros(0, dtype=np.int64)
+        n_base = len(self.base.items_)
+        width = n_base + max((int((~adapter.domain_.known).sum()) for adapter, _ in groups), default=0)
+        views = [_View(adapter, n_base) for adapter, _ in groups]
+        U = np.zeros((len(asked), self.base.item_factors_.shape[1]), dtype=np.float32)
+        parts, bounds = [], [0]
+        for view, (_, rows) in zip(views, groups, strict=True):
+            U[bounds[-1] : bounds[-1] + len(rows)], seen = source.of(view, rows)
+            parts.append(_spread(seen, view.columns, width))
+            bounds.append(bounds[-1] + len(rows))
+        seen = sp.csr_array(sp.vstack(parts, format="csr")) if parts else sp.csr_array((0, width), dtype=np.float32)
+        V0 = self.base.item_factors_
+
+        def score(block: slice, columns: Columns) -> np.ndarray:
+            scores = np.full((block.stop - block.start, width), -np.inf, dtype=np.float32)
+            np.matmul(U[block], V0.T, out=scores[:, :n_base])
+            first = int(np.searchsorted(bounds, block.start, side="right")) - 1
+            for number in range(first, len(views)):
+                begin, end = max(bounds[number], block.start), min(bounds[number + 1], block.stop)
+                if begin >= block.stop:
+                    break
+                views[number].add(scores[begin - block.start : end - block.start], U[begin:end])
+            return scores
+
+        left_out = np.arange(len(asked)) if exclude_seen else None
+        indices, values = rank(score, len(asked), width, k, seen=seen, seen_rows=left_out, n_threads=n_threads)
+        items = np.ma.masked_all(indices.shape, dtype=self.base.items_.ids.dtype)
+        for number, view in enumerate(views):
+            block = slice(bounds[number], bounds[number + 1])
+            items[block] = np.ma.MaskedArray(view.ids(indices[block]), mask=indices[block] < 0)
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        scores = np.ma.MaskedArray(values[back], mask=indices[back] < 0)
+        return Recommendations(scores=scores, users=asked, items=items[back], indices=indices[back])
+
+    def fit_many(
+        self, interactions: Interactions, by: Any, adapter: LowRankAdapter | None = None, *, n_jobs: int | None = None
+    ) -> "AdapterBank":
+        """Fit an adapter for every domain, several at a time, and add them all at once.
+
+        Parameters
+        ----------
+        interactions : Interactions
+        by : sequence, shape (n_users,), or mapping of user id to domain
+            The domain of each user.
+        adapter : LowRankAdapter, optional
+            The configuration; the default one when not given.
+        n_jobs : int, optional
+            How many are fitted at a time: all cores when None. The result is the same.
+
+        Returns
+        -------
+        self
+        """
+        if isinstance(by, Mapping):
+            lacking = [user for user in interactions.users.ids.tolist() if user not in by]
+            if lacking:
+                raise DataError(f"by must name a domain for every user, lacks {first_three(lacking)}")
+            by = [by[user] for user in interactions.users.ids.tolist()]
+        if len(by) != interactions.n_users:
+            raise DataError(f"by must name a domain for each of {interactions.n_users} users, got {len(by)}")
+        members: dict[Any, list[int]] = {}
+        for row, domain in enumerate(by):
+            members.setdefault(domain, []).append(row)
+
+        def fit(rows: Sequence[int]) -> LowRankAdapter:
+            mine = np.isin(interactions.rows(), rows)
+            return clone(adapter or LowRankAdapter()).fit(interactions.take(mine), base=self.base)
+
+        with ThreadPoolExecutor(check_threads(n_jobs)) as pool:
+            fitted = dict(zip(members, pool.map(fit, members.values()), strict=True))
+        with self._writing:
+            self._adapters = {**self._adapters, **fitted}
+        return self
+
+
+class _View:
+    """An adapter seen from the bank's columns: the base's items, then as many more as any domain has new ones."""
+
+    def __init__(self, adapter: LowRankAdapter, n_base: int) -> None:
+        domain, self.adapter = adapter.domain_, adapter
+        self.columns = domain.of_base.copy()  # of the adapter's items
+        self.columns[~domain.known] = n_base + np.arange(int((~domain.known).sum()))
+        self.whole = n_base == int(domain.known.sum())
+        change, scale = adapter.change_, np.float32(adapter.scale)
+        self.A, self.B = np.ascontiguousarray(change.A[domain.known]) * scale, change.B
+        self.rows = np.union1d(change.rows, np.flatnonzero(~domain.known))  # whose factors are not V0 + A B^T
+        self.values = domain.item_factors[self.rows]
+        given = np.searchsorted(self.rows, change.rows)
+        self.values[given] += scale * (change.values - self.values[given])
+
+    def add(self, scores: np.ndarray, U: np.ndarray) -> None:
+        """Turn the base's scores of some rows, followed by -inf, into the adapter's, in place."""
+        n_known = len(self.A)
+        if self.A.shape[1]:
+            Z = U @ self.B
+            if self.whole and scores.shape[1] == n_known:  # one pass: BLAS adds in place
+                sgemm(1.0, self.A.T, Z.T, beta=1.0, c=scores.T, trans_a=1, overwrite_c=1)
+            else:
+                scores[:, self.columns[:n_known]] += Z @ self.A.T
+        if not self.whole:
+            outside = np.ones(scores.shape[1], dtype=bool)
+            outside[self.columns] = False
+            scores[:, outside] = -np.inf
+        if len(self.rows):
+            scores[:, self.columns[self.rows]] = U @ self.values.T
+
+    def ids(self, indices: np.ndarray) -> np.ndarray:
+        """Item ids of the bank's columns; what stands at negative ones is of no meaning."""
+        place = np.zeros(max(int(self.columns.max()) + 1, 1), dtype=np.int64)
+        place[self.columns] = np.arange(len(self.columns))
+        return self.adapter.items_.ids[place[np.maximum(indices, 0)]]
+
+
+class _Known:
+    """Users known to their domain's adapter, by id."""
+
+    def __init__(self, asked: np.ndarray) -> None:
+        self.asked = asked
+
+    def of(self, view: _View, rows: np.ndarray) -> tuple[np.ndarray, sp.csr_array]:
+        """Factors of some of the users, and what they have of the adapter's items."""
+        adapter = view.adapter
+        places = adapter.users_.find(self.asked[rows])
+        unknown = places < 0
+        if len(adapter.users_):
+            unknown |= ~adapter._serves(np.maximum(places, 0))
+        if unknown.any():
+            shown = first_three(self.asked[rows[unknown]])
+            raise UnknownIdError(f"unknown users: {shown} are not known in their domain")
+        return adapter.user_factors_[places], adapter.seen_[places]
+
+
+class _Given:
+    """Users given by what they did."""
+
+    def __init__(self, data: Interactions) -> None:
+        self.data = data
+
+    def of(self, view: _View, rows: np.ndarray) -> tuple[np.ndarray, sp.csr_array]:
+        """See `_Known.of`."""
+        histories = Interactions(self.data.matrix[rows], IdMap(self.data.users.ids[rows]), self.data.items)
+        matrix, _ = view.adapter._histories(histories)
+        return view.adapter._encode(matrix), matrix
+
+
+def _groups(
+    domain: Any, n_users: int, adapters: Mapping[Any, LowRankAdapter]
+) -> list[tuple[LowRankAdapter, np.ndarray]]:
+    """The rows of each domain asked for, with its adapter."""
+    single = isinstance(domain, str) or not isinstance(domain, Sequence | np.ndarray)
+    domains = [domain] * n_users if single else list(domain)
+    if len(domains) != n_users:
+        raise ParameterError(f"domain must be one, or one for each of {n_users} users, got {len(domains)}")
+    rows: dict[Any, list[int]] = {}
+    for row, name in enumerate(domains):
+        rows.setdefault(name, []).append(row)
+    unknown = [name for name in rows if name not in adapters]
+    if unknown:
+        raise UnknownIdError(f"domain must be one of the bank's, got {first_three(unknown)}")
+    return [(adapters[name], np.array(group)) for name, group in rows.items()]
+
+
+def _spread(matrix: sp.csr_array, columns: np.ndarray, width: int) -> sp.csr_array:
+    """The same rows over the bank's columns."""
+    return sp.csr_array((matrix.data, columns[matrix.indices], matrix.indptr), shape=(matrix.shape[0], width))

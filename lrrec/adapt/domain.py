@@ -1,0 +1,150 @@
+"""Domain: a target's interactions in terms of a base model."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.base import NotFittedError
+from lrrec.data.ids import IdMap, as_ids
+from lrrec.data.interactions import Interactions
+from lrrec.errors import DataError, ParameterTypeError
+from lrrec.factor_model import FactorModel
+from lrrec.linalg.cells import solve
+from lrrec.validate import check_columns, check_matrix, first_three
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """What an adapter is fitted to. I items in the catalogue, D columns of the base's factors.
+
+    Attributes
+    ----------
+    base : FactorModel
+    items : IdMap
+        The catalogue: the base's items that belong to it, then those that only the target has.
+    of_base : ndarray of int64, shape (I,)
+        Each item's index in the base, -1 where the base does not know it.
+    item_factors : ndarray of float32, shape (I, D)
+        Before adaptation; what the base takes an unknown item for where it does not know it.
+    data : Interactions
+        The target's, over the catalogue.
+    priors : ndarray of float32, shape (n_users, D), or None
+        Where users of equal ids are the same people, what the base has of them; 0 for those it does not know. The
+        data's users are then the target's, followed by the base's others.
+    """
+
+    base: FactorModel
+    items: IdMap
+    of_base: np.ndarray
+    item_factors: np.ndarray
+    data: Interactions
+    priors: np.ndarray | None = None
+
+    @property
+    def known(self) -> np.ndarray:
+        """Which items the base knows, bool (I,)."""
+        return self.of_base >= 0
+
+    def fold(
+        self, matrix: sp.csr_array, V: np.ndarray, reg: float | None, priors: np.ndarray | None = None
+    ) -> np.ndarray:
+        """User factors for histories (B, I), as the base folds in; around the priors (B, D) where there are any.
+
+        A user without a history stays at the prior.
+        """
+        if priors is None:
+            return self.base._fold(matrix, V, reg)
+        cells, lam = self.base._cells(matrix), self.base._penalties(matrix, reg)
+        lam = np.maximum(lam, np.finfo(np.float32).tiny)
+        apart = solve(cells, V, lam, prior=priors, n_threads=getattr(self.base, "n_threads", None))
+        apart[np.diff(matrix.indptr) == 0] = 0
+        return priors + apart
+
+    def priors_of(self, rows: np.ndarray) -> np.ndarray | None:
+        """The priors of some users."""
+        return None if self.priors is None else self.priors[rows]
+
+
+def make_domain(base: Any, target: Any, catalogue: Any = None, *, same_users: bool = False) -> Domain:
+    """Match a target with a base by id; see `LowRankAdapter.fit` for the arguments."""
+    if not isinstance(base, FactorModel):
+        raise ParameterTypeError(f"base must be a fitted factor model, got {type(base).__name__}")
+    if not hasattr(base, "item_factors_"):
+        raise NotFittedError(f"base must be fitted first, got an unfitted {type(base).__name__}: call fit(data)")
+    data = _target(base, target)
+    if not len(data):
+        raise DataError("target must have at least one interaction, got none")
+    ids = _catalogue(base, data, catalogue)
+    of_base = base.items_.find(ids.ids)
+    factors = np.tile(base._new_item(), (len(ids), 1))
+    factors[of_base >= 0] = base.item_factors_[of_base[of_base >= 0]]
+    data = _over(data, ids)
+    met = of_base[np.unique(data.matrix.indices)] >= 0
+    priors = None
+    if same_users:
+        rows = base.users_.find(data.users.ids)
+        if not (rows >= 0).any():
+            raise DataError(
+                "target must have users whom the base knows, as same_users is True, got none of the same id"
+            )
+        others = np.setdiff1d(np.arange(len(base.users_)), rows)
+        priors = np.where(rows[:, None] >= 0, base.user_factors_[np.maximum(rows, 0)], np.float32(0))
+        priors = np.concatenate((priors, base.user_factors_[others]))
+        users = IdMap(np.concatenate((data.users.ids, base.users_.ids[others])))
+        indptr = np.pad(data.matrix.indptr, (0, len(others)), mode="edge")
+        matrix = sp.csr_array((data.matrix.data, data.matrix.indices, indptr), shape=(len(users), len(ids)))
+        data = Interactions(matrix, users, data.items, data.times)
+    elif not met.any():
+        raise DataError(
+            f"target must share items with the base, got none: the base's are like {first_three(base.items_.ids)}, the "
+            f"target's like {first_three(data.items.ids[::-1])}. If it shares users, pass same_users=True"
+        )
+    return Domain(base, ids, of_base, factors, data, priors)
+
+
+def _target(base: FactorModel, target: Any) -> Interactions:
+    """The target as Interactions; the columns of a raw matrix are the base's items."""
+    if isinstance(target, Interactions):
+        return target
+    matrix = check_matrix(target, "target")
+    check_columns(matrix, len(base.items_), type(base).__name__)
+    return Interactions(matrix, IdMap.range(matrix.shape[0]), base.items_)
+
+
+def _catalogue(base: FactorModel, data: Interactions, catalogue: Any) -> IdMap:
+    """The base's items first, then new ones."""
+    if catalogue is None:
+        if data.items is base.items_ or data.items == base.items_:
+            return base.items_
+        wanted, every = data.items.ids, True
+    else:
+        wanted, every = as_ids(catalogue, "catalogue"), False
+        outside = IdMap(wanted).find(data.items.ids[np.unique(data.matrix.indices)]) < 0
+        if outside.any():
+            shown = first_three(data.items.ids[np.unique(data.matrix.indices)][outside])
+            raise DataError(f"catalogue must hold every item of the target's interactions, lacks {shown}")
+    if wanted.dtype != base.items_.ids.dtype:
+        kinds = ["strings" if ids.dtype == object else "integers" for ids in (base.items_.ids, wanted)]
+        raise DataError(f"item ids of the target must be {kinds[0]} as the base's are, got {kinds[1]}")
+    places = base.items_.find(wanted)
+    known = base.items_.ids if every else base.items_.ids[np.sort(places[places >= 0])]
+    return IdMap(np.concatenate((known, wanted[places < 0])))
+
+
+def _over(data: Interactions, items: IdMap) -> Interactions:
+    """The same interactions over other columns, which hold all items that occur."""
+    if data.items is items:
+        return data
+    columns = np.full(data.n_items, -1, dtype=np.int64)
+    columns[:] = items.find(data.items.ids)
+    matrix = sp.csr_array(
+        (data.matrix.data, columns[data.matrix.indices], data.matrix.indptr), shape=(data.n_users, len(items))
+    )
+    if data.times is None:
+        matrix.sort_indices()
+        return Interactions(matrix, data.users, items)
+    order = np.lexsort((matrix.indices, data.rows()))
+    matrix = sp.csr_array((matrix.data[order], matrix.indices[order], matrix.indptr), shape=matrix.shape)
+    return Interactions(matrix, data.users, items, data.times[order])

@@ -1,0 +1,225 @@
+"""The guard: try the ways to adapt on target users held back, and keep what wins there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.adapt.change import Settings, find_change
+from lrrec.adapt.domain import Domain
+from lrrec.data import frames
+from lrrec.data.interactions import Interactions
+from lrrec.errors import DataError
+from lrrec.linalg.ranking import Columns, rank
+from lrrec.metrics import find_hits, parse
+from lrrec.splits import given
+from lrrec.validate import check_threads
+
+REGS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # in interactions
+FOLD_FACTORS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the base's own regularization
+SCRATCH_FACTORS = (0.3, 1.0, 3.0, 10.0)
+N_FOLDS = 5
+LARGE = 200  # from so many users on, one part of them is held back once
+Z = 2.576  # of a 99 % interval: three methods are compared, each at its best settings
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One round of holding back: fit on the users at `fit`, then serve others from `history` and ask for `test`.
+
+    history, test : csr_array, shapes (n, I), over the catalogue. priors : ndarray, shape (n, D), or None.
+    """
+
+    fit: np.ndarray
+    history: sp.csr_array
+    test: sp.csr_array
+    priors: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Settings and what they reached.
+
+    values : one for every user held back. groups : the part of the users that each belongs to.
+    """
+
+    settings: Settings
+    values: np.ndarray
+    groups: np.ndarray
+    n_parameters: int
+
+    @property
+    def mean(self) -> float:
+        """The mean over the users held back."""
+        return float(self.values.mean())
+
+    def ahead(self, other: "Outcome") -> tuple[float, float]:
+        """Mean of the paired differences to another, and its standard error."""
+        apart = self.values - other.values
+        return float(apart.mean()), float(apart.std(ddof=1) / np.sqrt(len(apart))) if len(apart) > 1 else np.inf
+
+
+def hold_back(domain: Domain, history: float, rng: np.random.Generator) -> list[Trial]:
+    """Cut the target's users into folds; of those held back a share of the interactions is given."""
+    matrix = domain.data.matrix
+    able = np.flatnonzero(np.diff(matrix.indptr) >= 2)
+    if len(able) < 2:
+        raise DataError(
+            f"target must have at least two users with two interactions to compare methods on, got {len(able)}; give "
+            "reg and reg_fold as numbers and guard=False to adapt without a comparison"
+        )
+    rng.shuffle(able)
+    if len(able) >= LARGE:
+        groups = [able[: max(len(able) // 5, 100)]]
+    else:
+        groups = np.array_split(able, min(N_FOLDS, len(able)))
+    first = given(domain.data, history, rng.random(len(domain.data)))
+    histories, tests = domain.data.take(first).matrix, domain.data.take(~first).matrix
+    active = np.flatnonzero(np.diff(matrix.indptr) > 0)
+    return [
+        Trial(np.setdiff1d(active, group), histories[group], tests[group], domain.priors_of(group)) for group in groups
+    ]
+
+
+def on_users(domain: Domain, history: Interactions, test: Interactions) -> list[Trial]:
+    """Fit on all of the target's users, and hold back none: others are given to judge by."""
+    served, priors = np.diff(history.matrix.indptr) > 0, None
+    if domain.priors is not None:
+        places = domain.data.users.find(history.users.ids)
+        priors = np.where(places[:, None] >= 0, domain.priors[np.maximum(places, 0)], np.float32(0))
+        served |= (priors != 0).any(axis=1)
+    rows = np.flatnonzero(served & (np.diff(test.matrix.indptr) > 0))
+    if not len(rows):
+        raise DataError("validation must have a user with a history and a test interaction, got none")
+    parts = []
+    for part in (history, test):
+        columns = domain.items.find(part.items.ids)
+        cells, at = part.matrix[rows].tocoo(), columns
+        inside = at[cells.col] >= 0
+        matrix = sp.csr_array(
+            (cells.data[inside], (cells.row[inside], at[cells.col[inside]])), shape=(len(rows), len(domain.items))
+        )
+        matrix.sort_indices()
+        parts.append(matrix)
+    users = np.flatnonzero(np.diff(domain.data.matrix.indptr) > 0)
+    return [Trial(users, parts[0], parts[1], None if priors is None else priors[rows])]
+
+
+def judge(domain: Domain, trials: Sequence[Trial], settings: Settings, metric: str) -> Outcome:
+    """Fit the settings in every trial, and measure the users held back."""
+    function, k = parse(metric)
+    values, n_parameters = [], 0
+    for trial in trials:
+        change = find_change(domain, trial.fit, settings)
+        n_parameters = change.n_parameters
+        V = change.apply(domain.item_factors)
+        U = domain.fold(trial.history, V, settings.reg_fold, trial.priors)
+
+        def score(block: slice, columns: Columns, U: np.ndarray = U, V: np.ndarray = V) -> np.ndarray:
+            return U[block] @ V[columns].T
+
+        rows, n_threads = np.arange(len(U)), check_threads(None)
+        lists, _ = rank(score, len(U), len(V), k, seen=trial.history, seen_rows=rows, n_threads=n_threads)
+        values.append(function(find_hits(lists, trial.test), np.diff(trial.test.indptr)))
+    if len(trials) > 1:
+        groups = np.repeat(np.arange(len(trials)), [len(part) for part in values])
+    else:
+        groups = np.arange(len(values[0])) % N_FOLDS
+    return Outcome(settings, np.concatenate(values), groups, n_parameters)
+
+
+def tune(domain: Domain, trials: Sequence[Trial], start: Settings, fixed: frozenset[str], metric: str) -> Outcome:
+    """The best settings of a method, found one after the other; those named in `fixed` stay.
+
+    The values are those of choosing, not of the chosen: in each part of the users, of what is best on all others.
+    """
+    tried = [judge(domain, trials, start, metric)]
+
+    def best_of(field: str, grid: Sequence[float]) -> None:
+        best = max(tried, key=lambda outcome: outcome.mean).settings
+        for value in grid:
+            if value != getattr(best, field):
+                tried.append(judge(domain, trials, replace(best, **dict[str, Any]({field: value})), metric))
+
+    own = getattr(domain.base, "reg", None)
+    if start.method == "scratch":
+        if own is not None:
+            best_of("reg", [own * factor for factor in SCRATCH_FACTORS])
+    else:
+        if start.method != "fold-in" and "reg" not in fixed:
+            best_of("reg", REGS)
+        if start.method != "fold-in" and "reg_free" not in fixed and not domain.known.all():
+            best_of("reg_free", REGS)
+        if "reg_fold" not in fixed:
+            best_of("reg_fold", fold_grid(domain))
+    return cross_chosen(tried)
+
+
+def cross_chosen(tried: Sequence[Outcome]) -> Outcome:
+    """The best outcome, its values replaced: each part of the users has those of what is best on the other parts."""
+    best = max(tried, key=lambda outcome: outcome.mean)
+    table, values = np.stack([outcome.values for outcome in tried]), best.values.copy()
+    for group in np.unique(best.groups):
+        here = best.groups == group
+        if not here.all():
+            values[here] = table[table[:, ~here].mean(axis=1).argmax()][here]
+    return replace(best, values=values)
+
+
+def fold_grid(domain: Domain) -> list[float]:
+    """Regularizations of users to try: multiples of the base's own."""
+    own = getattr(domain.base, "reg", None)
+    return [own * factor for factor in FOLD_FACTORS] if own else [0.0, 0.1, 0.3, 1.0, 3.0, 10.0]
+
+
+def choose(outcomes: Sequence[Outcome]) -> tuple[Outcome, str]:
+    """What to keep, and why.
+
+    The first outcome is the safest (fold-in). Another is kept where the 99 % interval of its paired advantage over the
+    safest is above 0; of several such, the one of fewest parameters within a standard error of the best.
+    """
+    safest = outcomes[0]
+    better = []
+    for outcome in outcomes[1:]:
+        gain, error = outcome.ahead(safest)
+        if gain - Z * error > 0:
+            better.append(outcome)
+    if not better:
+        ahead = [outcome.settings.method for outcome in outcomes[1:] if outcome.mean > safest.mean]
+        told = f"{' and '.join(ahead)} came out ahead, but by less than the {len(safest.values)} users can tell"
+        return safest, told if ahead else "nothing did better on the users held back"
+    best = max(better, key=lambda outcome: outcome.mean)
+    near = []
+    for outcome in better:
+        gap, error = best.ahead(outcome)
+        if outcome is best or gap <= error:
+            near.append(outcome)
+    kept = min(near, key=lambda outcome: outcome.n_parameters)
+    return kept, "better than folding in alone, on the users held back" + (
+        "" if kept is best else f"; as good as {best.settings.method} with fewer parameters"
+    )
+
+
+def report(outcomes: list[Outcome], kept: Outcome, metric: str) -> Any:
+    """The table of what was compared."""
+    rows = []
+    for outcome in outcomes:
+        gain, error = outcome.ahead(outcomes[0])
+        spread = 0.0 if outcome is outcomes[0] else Z * error
+        settings = outcome.settings
+        rows.append({
+            "method": settings.method + (f" {settings.rank}" if settings.method == "low-rank" else ""),
+            metric: outcome.mean,
+            "against fold-in": gain,
+            "low": gain - spread,
+            "high": gain + spread,
+            "parameters": outcome.n_parameters,
+            "reg": settings.reg,
+            "reg_fold": np.nan if settings.reg_fold is None else settings.reg_fold,
+            "users": len(outcome.values),
+            "kept": outcome is kept,
+        })  # fmt: skip
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return frames.make(columns, "pandas")

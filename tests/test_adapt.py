@@ -1,0 +1,323 @@
+"""Adapters: what is frozen, what falls, what is found, what is refused."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from checks import assert_same, fingerprint
+
+import lrrec
+from lrrec import ALS, IALS, NMF, Interactions, LowRankAdapter, TruncatedSVD
+from lrrec.adapt.change import Settings, find_change
+from lrrec.adapt.domain import make_domain
+from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
+
+GIVEN = {"reg": 1.0, "reg_fold": 0.02, "reg_free": 1.0, "guard": False}
+BASES = [
+    IALS(n_factors=12, random_state=0),
+    IALS(n_factors=6, objective="hu", alpha=5, random_state=0),
+    TruncatedSVD(n_factors=10, user_power=0.5),
+    NMF(n_factors=6, random_state=0),
+    ALS(n_factors=4, random_state=0),
+]
+
+
+def population(made_up, data, name):
+    """The interactions of one population, with ids of their own."""
+    table = data.to_frame()
+    mine = made_up.users.user[made_up.users.population == name]
+    return Interactions.from_frame(table[table["user"].isin(mine)], value="value")
+
+
+@pytest.fixture(scope="module")
+def source(made_up, likes):
+    return population(made_up, likes, "source")
+
+
+@pytest.fixture(scope="module")
+def target(made_up, likes):
+    """Over all items, some of which the base has never seen."""
+    abroad = made_up.users.set_index("user").population[likes.users.ids].to_numpy() == "target"
+    few = likes.take(abroad[likes.rows()])
+    return Interactions(few.matrix[abroad], lrrec.IdMap(few.users.ids[abroad]), few.items)
+
+
+@pytest.fixture(scope="module")
+def base(source):
+    return IALS(n_factors=16, reg=0.02, unobserved_weight=0.2, random_state=0).fit(source)
+
+
+@pytest.fixture(scope="module")
+def parts(target):
+    """60 users to adapt to; the histories and test interactions of the others."""
+    few = target.rows() < 60
+    rest = target.take(~few)
+    first = lrrec.splits.given(rest, 0.5, np.random.default_rng(0).random(len(rest)))
+    return target.take(few), rest.take(first), rest.take(~first)
+
+
+@pytest.fixture(scope="module")
+def adapter(base, parts):
+    return LowRankAdapter(rank=4, **GIVEN).fit(parts[0], base=base)
+
+
+def quality(model, parts):
+    return lrrec.evaluate(model, lrrec.Split(*parts), ["ndcg@20"]).mean()["ndcg@20"]
+
+
+@pytest.mark.parametrize("method", ["low-rank", "anchored"])
+@pytest.mark.parametrize("model", BASES, ids=repr)
+def test_the_loss_never_rises(model, method, made_up, source, target):
+    if isinstance(model, ALS):
+        data = made_up.interactions()
+        source, target = (population(made_up, data, name) for name in ("source", "target"))
+    base = model.fit(source)
+    domain, values = make_domain(base, target), []
+    reg_fold = None if isinstance(model, TruncatedSVD) else model.reg
+    settings = Settings(method, rank=3, reg=2.0, reg_fold=reg_fold, reg_free=1.0, n_iter=6)
+    find_change(domain, np.arange(40), settings, watch=values.append)
+    assert len(values) == (18 if method == "low-rank" else 12)
+    assert (np.diff(values) <= 1e-5 * np.abs(values[:-1])).all()
+    assert values[-1] < values[0]
+
+
+@pytest.mark.parametrize("model", BASES, ids=repr)
+def test_a_fresh_adapter_is_the_base(model, made_up, source, target, tmp_path):
+    if isinstance(model, ALS):
+        data = made_up.interactions()
+        source, target = (population(made_up, data, name) for name in ("source", "target"))
+    base = model.fit(source)
+    reg = {} if isinstance(model, TruncatedSVD) else {"reg_fold": model.reg}
+    known = target.take(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
+    fresh = LowRankAdapter(method="fold-in", **(GIVEN | {"reg_fold": 0.0} | reg)).fit(
+        known, base=base, catalogue=base.items_.ids
+    )
+    mine, theirs = (one.recommend_from(known, 12) for one in (fresh, base))
+    np.testing.assert_array_equal(mine.indices, theirs.indices)
+    np.testing.assert_allclose(mine.scores, theirs.scores, rtol=1e-4)
+    np.testing.assert_array_equal(fresh.item_factors_, base.item_factors_)
+    changed = LowRankAdapter(rank=2, **GIVEN).fit(known, base=base, catalogue=base.items_.ids)
+    changed.scale = 0
+    np.testing.assert_allclose(changed.recommend_from(known, 12).scores, theirs.scores, rtol=1e-4)
+
+
+def test_the_base_is_not_touched(base, parts):
+    before = fingerprint(base)
+    LowRankAdapter(rank="auto", random_state=0).fit(parts[0], base=base)
+    assert fingerprint(base) == before
+
+
+def test_a_planted_shift_is_found():
+    """Items moved along two directions: the adapter finds the plane, and ranks far better with it."""
+    rng = np.random.default_rng(0)
+    n_users, n_items, D = 400, 500, 12
+    V, users = rng.normal(size=(n_items, D)) / np.sqrt(D), rng.normal(size=(2 * n_users, D))
+    plane = np.linalg.qr(rng.normal(size=(D, 2)))[0]
+    shifted = V + 0.8 * rng.normal(size=(n_items, 2)) @ plane.T
+    chosen = [np.argsort(-(u @ W.T + 0.3 * rng.gumbel(size=n_items)))[:40]
+              for u, W in zip(users, [V] * n_users + [shifted] * n_users, strict=True)]  # fmt: skip
+    X = sp.csr_array((np.ones(40 * len(users), np.float32), (np.repeat(np.arange(len(users)), 40), np.ravel(chosen))))
+    base = IALS(n_factors=D, reg=0.005, random_state=0).fit(X[:n_users])
+    target = Interactions.from_matrix(X[n_users : n_users + 300])
+    rest = Interactions.from_matrix(X[n_users + 300 :])
+    first = lrrec.splits.given(rest, 0.5, rng.random(len(rest)))
+    test = lrrec.Split(rest, rest.take(first), rest.take(~first))
+    adapter = LowRankAdapter(rank=2, random_state=0).fit(target, base=base)
+    assert adapter.kept_ == "low-rank"
+    found, before = (lrrec.evaluate(model, test, ["ndcg@20"]).mean()["ndcg@20"] for model in (adapter, base))
+    assert found > 1.2 * before
+    # where the base has the plane: the map from true to fitted item factors
+    there = np.linalg.lstsq(V, base.item_factors_, rcond=None)[0].T @ plane
+    cosines = np.linalg.svd(np.linalg.qr(there)[0].T @ np.linalg.qr(adapter.change_.B)[0], compute_uv=False)
+    assert cosines.min() > 0.9
+
+
+def test_adapting_helps_where_there_is_a_shift(base, parts):
+    adapter = LowRankAdapter(rank=4, random_state=0).fit(parts[0], base=base)
+    assert adapter.kept_ != "fold-in"
+    assert adapter.report_["kept"].sum() == 1
+    assert list(adapter.report_["method"]) == ["fold-in", "scratch", "anchored", "low-rank 4"]
+    folded = LowRankAdapter(method="fold-in", guard=False, random_state=0).fit(parts[0], base=base)
+    assert quality(adapter, parts) > 1.1 * quality(folded, parts)
+
+
+def test_the_guard_falls_back_on_noise(base, parts):
+    """Users who choose at random: there is nothing to adapt to, and nearly always that is seen."""
+    kept = []
+    for seed in range(6):
+        table = parts[0].to_frame()
+        table["item"] = np.random.default_rng(seed).choice(base.items_.ids, len(table))
+        noise = Interactions.from_frame(table).implicit()
+        kept.append(LowRankAdapter(rank=4, random_state=seed).fit(noise, base=base))
+    unchanged = [adapter for adapter in kept if adapter.kept_ == "fold-in"]
+    assert len(unchanged) >= 4
+    assert {adapter.n_parameters for adapter in unchanged} == {0}
+
+
+def test_too_few_users_to_tell(base, target):
+    adapter = LowRankAdapter(rank=2, random_state=0).fit(target.take(target.rows() < 2), base=base)
+    assert adapter.kept_ in {"fold-in", "low-rank", "anchored", "scratch"}
+    assert "users" in adapter.verdict_
+    with pytest.raises(DataError, match="at least two users with two interactions to compare"):
+        LowRankAdapter(rank=2).fit(target.take(target.rows() < 1), base=base)
+    LowRankAdapter(rank=2, **GIVEN).fit(target.take(target.rows() < 1), base=base)
+
+
+@pytest.mark.parametrize("method", ["low-rank", "anchored", "scratch", "fold-in"])
+def test_merging_changes_nothing(method, base, parts):
+    adapter = LowRankAdapter(rank=3, method=method, **GIVEN).fit(parts[0], base=base)
+    merged = adapter.merge()
+    assert type(merged) is IALS
+    assert_same(merged.recommend_from(parts[1]), adapter.recommend_from(parts[1]))
+    assert_same(merged.recommend(), adapter.recommend())
+    np.testing.assert_allclose(merged.transform(parts[0]), adapter.user_factors_, atol=1e-5)
+
+
+def test_truncate_and_add(base, parts, adapter):
+    assert_same(adapter.truncate(4).recommend_from(parts[1]), adapter.recommend_from(parts[1]))
+    less = adapter.truncate(1)
+    assert less.change_.A.shape[1] == 1
+    assert less.n_parameters < adapter.n_parameters
+    whole, cut = (one.item_factors_ - adapter.domain_.item_factors for one in (adapter, less))
+    known = adapter.domain_.known
+    G = adapter.user_factors_.T @ adapter.user_factors_
+
+    def weigh(change):
+        return np.trace(change[known] @ G @ change[known].T)
+
+    assert weigh(whole - cut) < weigh(whole)
+    both = adapter + less
+    want = adapter.domain_.item_factors + whole + cut
+    np.testing.assert_allclose(both.item_factors_[known], want[known], atol=1e-4)
+    with pytest.raises(ParameterError, match="low-rank"):
+        LowRankAdapter(method="anchored", **GIVEN).fit(parts[0], base=base).truncate(1)
+    with pytest.raises(DataError, match="same base"):
+        adapter + LowRankAdapter(rank=1, **GIVEN).fit(parts[0], base=BASES[0].fit(parts[0]))
+
+
+def test_auto_rank_is_small_for_a_small_shift(base, parts):
+    adapter = LowRankAdapter("auto", method="low-rank", guard=False, random_state=0).fit(parts[0], base=base)
+    assert 1 <= adapter.settings_.rank <= 8
+
+
+def test_unknown_items_get_factors(base, parts, target):
+    new = target.items.ids[base.items_.find(target.items.ids) < 0]
+    adapter = LowRankAdapter(rank=2, **GIVEN).fit(parts[0], base=base)
+    assert len(new) > 10
+    assert len(adapter.items_) == len(base.items_) + len(new)
+    lists = adapter.recommend_from(parts[1], 20)
+    assert np.isin(lists.items.compressed(), new).any()
+    narrow = LowRankAdapter(rank=2, **GIVEN).fit(parts[0], base=base, catalogue=target.items.ids)
+    assert set(narrow.items_.ids) == set(target.items.ids)
+    assert set(narrow.recommend_from(parts[1], 20).items.compressed()) <= set(target.items.ids)
+    with pytest.raises(DataError, match="catalogue must hold every item"):
+        LowRankAdapter(rank=2, **GIVEN).fit(parts[0], base=base, catalogue=target.items.ids[:50])
+
+
+def test_a_raw_matrix_is_over_the_bases_items(base):
+    X = base.seen_[:40]
+    adapter = LowRankAdapter(rank=2, **GIVEN).fit(X, base=base)
+    assert adapter.items_ is base.items_
+    assert adapter.recommend([3], 5).items.shape == (1, 5)
+
+
+def test_the_same_users_with_other_items(likes):
+    """Half of the items are another market's: who did what here says what they want there."""
+    there = likes.items.ids % 2 == 0
+    on = there[likes.matrix.indices]
+    rng = np.random.default_rng(0)
+    hidden = (rng.random(likes.n_users) < 0.25)[likes.rows()]
+    base = IALS(n_factors=12, reg=0.02, random_state=0).fit(likes.take(~on))
+    catalogue = likes.items.ids[there]
+    renamed = Interactions(likes.matrix, likes.users, lrrec.IdMap(likes.items.ids + 1000 * there))
+    train = renamed.take(on & ~hidden)
+    test = lrrec.Split(train, train, renamed.take(on & hidden))
+    adapter = LowRankAdapter(method="anchored", **(GIVEN | {"reg_fold": 0.2})).fit(
+        test.train, base=base, catalogue=catalogue + 1000, same_users=True
+    )
+    popular = lrrec.evaluate(lrrec.Popularity().fit(test.train), test, ["ndcg@20"]).mean()["ndcg@20"]
+    assert lrrec.evaluate(adapter, test, ["ndcg@20"]).mean()["ndcg@20"] > 1.1 * popular
+    with pytest.raises(DataError, match="share items"):
+        LowRankAdapter(**GIVEN).fit(test.train, base=base, catalogue=catalogue + 1000)
+
+
+def test_update_is_a_fit_on_everything(base, target):
+    early = np.random.default_rng(0).random(len(target)) < 0.6
+    options = {"rank": 3, **GIVEN}
+    updated = LowRankAdapter(**options).fit(target.take(early), base=base).update(target.take(~early))
+    whole = LowRankAdapter(**options).fit(target, base=base)
+    places = updated.items_.indices(whole.items_.ids)
+    np.testing.assert_allclose(updated.item_factors_[places], whole.item_factors_, atol=1e-5)
+    assert set(updated.users_.ids) == set(target.users.ids[np.diff(target.matrix.indptr) > 0])
+
+
+@pytest.mark.parametrize("method", ["low-rank", "anchored"])
+def test_files(method, base, parts, adapter, tmp_path):
+    adapter = LowRankAdapter(rank=4, method=method, **GIVEN).fit(parts[0], base=base)
+    adapter.save(tmp_path / "a")
+    again = lrrec.load(tmp_path / "a", base=base)
+    assert_same(again.recommend_from(parts[1]), adapter.recommend_from(parts[1]))
+    assert again.get_params() == adapter.get_params()
+    assert len(again.users_) == 0
+    adapter.save(tmp_path / "b", histories=True)
+    assert_same(lrrec.load(tmp_path / "b", base=base).recommend(), adapter.recommend())
+    adapter.save(tmp_path / "half", float16=True)
+    assert (tmp_path / "half").stat().st_size < (tmp_path / "a").stat().st_size
+    half = lrrec.load(tmp_path / "half", base=base)
+    np.testing.assert_allclose(half.item_factors_, adapter.item_factors_, atol=5e-3)
+
+
+def test_a_file_of_another_base_is_refused(base, source, parts, adapter, tmp_path):
+    adapter.save(tmp_path / "a")
+    other = IALS(n_factors=16, random_state=1).fit(source)
+    with pytest.raises(FileFormatError, match=r"of fingerprint [0-9a-f]{16}, got one of fingerprint [0-9a-f]{16}"):
+        lrrec.load(tmp_path / "a", base=other)
+    with pytest.raises(ParameterTypeError, match="base must be the model"):
+        lrrec.load(tmp_path / "a")
+    base.save(tmp_path / "base")
+    assert_same(lrrec.load(tmp_path / "a", base=lrrec.load(tmp_path / "base")).recommend_from(parts[1]),
+                adapter.recommend_from(parts[1]))  # fmt: skip
+    with pytest.raises(ParameterError, match="base must only be given for an adapter"):
+        lrrec.load(tmp_path / "base", base=base)
+
+
+def test_hostile_files(base, adapter, tmp_path):
+    from lrrec import files
+
+    adapter.save(tmp_path / "a")
+    kind, params, arrays = files.read(tmp_path / "a")
+    for name, broken in (
+        ("A", arrays["A"][:-1]), ("B", arrays["B"][:, :1]), ("rows", arrays["rows"] + 10**6),
+        ("values", arrays["values"] * np.nan), ("of_base", arrays["of_base"] + 10**6),
+        ("item_counts", arrays["item_counts"][:2]),
+    ):  # fmt: skip
+        files.write(tmp_path / "b", kind, params, arrays | {name: broken})
+        with pytest.raises(FileFormatError):
+            lrrec.load(tmp_path / "b", base=base)
+    for broken in ({"settings": {"x": 1}}, {"adapter": {"x": 1}}, {"scale": "much"}):
+        files.write(tmp_path / "b", kind, params | broken, arrays)
+        with pytest.raises(FileFormatError):
+            lrrec.load(tmp_path / "b", base=base)
+
+
+@pytest.mark.parametrize(("options", "told"), [
+    ({"rank": 0}, "rank must be an integer >= 1"), ({"rank": "big"}, "rank must be an integer >= 1 or 'auto'"),
+    ({"reg": -1}, "reg must be"), ({"reg": "x"}, "reg must be"), ({"method": "magic"}, "method must be one of"),
+    ({"n_iter": 0}, "n_iter must be"), ({"metric": "auc"}, "a metric must be"), ({"guard": 1}, "guard must be"),
+])  # fmt: skip
+def test_bad_parameters(options, told, base, parts):
+    with pytest.raises((ValueError, TypeError), match=told):
+        LowRankAdapter(**options).fit(parts[0], base=base)
+
+
+def test_bad_bases_and_targets(base, parts, target):
+    with pytest.raises(ParameterTypeError, match="base must be a fitted factor model"):
+        LowRankAdapter().fit(target, base=lrrec.EASE())
+    with pytest.raises(ValueError, match="must be fitted first"):
+        LowRankAdapter().fit(target, base=IALS())
+    strange = Interactions.from_pairs(["u", "u"], ["p", "q"])
+    with pytest.raises(DataError, match="item ids of the target must be integers"):
+        LowRankAdapter().fit(strange, base=base)
+    with pytest.raises(DataError, match="share items with the base, got none"):
+        LowRankAdapter().fit(Interactions.from_pairs([1, 1], [-5, -6]), base=base)
+    with pytest.raises(ValueError, match="must be fitted first"):
+        LowRankAdapter().merge()

@@ -1,0 +1,97 @@
+"""AdapterBank: a mixed batch is answered as each adapter alone would."""
+
+import numpy as np
+import pytest
+from test_adapt import GIVEN, population
+
+import lrrec
+from lrrec import IALS, AdapterBank, Interactions, LowRankAdapter
+from lrrec.errors import DataError, ParameterError, UnknownIdError
+
+
+@pytest.fixture(scope="module")
+def base(made_up, likes):
+    return IALS(n_factors=12, reg=0.02, random_state=0).fit(population(made_up, likes, "source"))
+
+
+@pytest.fixture(scope="module")
+def target(made_up, likes):
+    return population(made_up, likes, "target")
+
+
+@pytest.fixture(scope="module")
+def bank(base, target):
+    """Domains of thirty users: low-rank with new items, of the base's items alone, full rank, narrow, unchanged."""
+    known = target.take(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
+    rows, few = target.rows(), known.rows()
+    make = {
+        "de": LowRankAdapter(rank=4, **GIVEN).fit(target.take(rows < 30), base=base),
+        "fr": LowRankAdapter(rank=2, **GIVEN).fit(
+            known.take((few >= 30) & (few < 60)), base=base, catalogue=base.items_.ids
+        ),
+        "it": LowRankAdapter(method="anchored", **GIVEN).fit(target.take((rows >= 60) & (rows < 90)), base=base),
+        "es": LowRankAdapter(rank=3, **GIVEN).fit(target.take(rows >= 90), base=base, catalogue=target.items.ids),
+        "uk": LowRankAdapter(method="fold-in", **GIVEN).fit(target.take(rows < 5), base=base),
+    }
+    return AdapterBank(base, make)
+
+
+def test_a_mixed_batch_is_each_adapters_own(bank):
+    rng = np.random.default_rng(0)
+    pairs = [(user, name) for name, adapter in bank.items() for user in adapter.recommend(k=1).users]
+    rng.shuffle(pairs)
+    users, domains = [int(user) for user, _ in pairs], [str(name) for _, name in pairs]
+    lists = bank.recommend(users, domains, 15)
+    for row, (user, name) in enumerate(zip(users, domains, strict=True)):
+        want = bank[name].recommend([user], 15)
+        np.testing.assert_allclose(lists.scores[row], want.scores[0], rtol=1e-3, atol=1e-5)
+        assert (lists.items[row] == want.items[0]).mean() > 0.9  # scores that are equal but for rounding may swap
+    one = bank.recommend(users[:3], domains[:3], 15)
+    np.testing.assert_allclose(one.scores, lists.scores[:3], rtol=1e-4)
+
+
+def test_histories(bank, target):
+    rest = target.take(target.rows() < 8)
+    asked = Interactions(rest.matrix[:8], lrrec.IdMap(rest.users.ids[:8]), rest.items)
+    lists = bank.recommend_from(asked, ["de", "it"] * 4, 10)
+    for row, name in enumerate(["de", "it"] * 4):
+        want = bank[name].recommend_from(asked, 10, users=[asked.users.ids[row]])
+        np.testing.assert_allclose(lists.scores[row], want.scores[0], rtol=1e-3)
+
+
+def test_adding_replacing_removing(bank, base):
+    copy = AdapterBank(base, dict(bank))
+    assert len(copy) == 5
+    copy["de"] = copy["fr"]
+    del copy["it"]
+    assert set(copy) == {"de", "fr", "es", "uk"}
+    assert copy["de"] is bank["fr"]
+    assert copy.n_parameters == sum(adapter.n_parameters for adapter in copy.values())
+    with pytest.raises(UnknownIdError, match="domain must be one of"):
+        del copy["it"]
+
+
+def test_what_is_refused(bank, target):
+    user = bank["de"].recommend(k=1).users[0]
+    with pytest.raises(UnknownIdError, match="domain must be one of the bank's, got 'se'"):
+        bank.recommend([user], "se")
+    with pytest.raises(UnknownIdError, match="not known in their domain"):
+        bank.recommend([user], "es")
+    with pytest.raises(ParameterError, match="one for each of 1 users, got 2"):
+        bank.recommend([user], ["de", "de"])
+    other = IALS(n_factors=12, random_state=5).fit(target)
+    with pytest.raises(DataError, match="must have the bank's base"):
+        bank["se"] = LowRankAdapter(rank=1, **GIVEN).fit(target, base=other)
+
+
+def test_many_are_fitted_at_a_time(base, target):
+    by = {user: ("odd", "even")[user % 2] for user in target.users.ids.tolist()}
+    options = LowRankAdapter(rank=2, **GIVEN)
+    bank = AdapterBank(base).fit_many(target, by, options, n_jobs=2)
+    assert set(bank) == {"odd", "even"}
+    alone = LowRankAdapter(rank=2, **GIVEN).fit(target.take(target.users.ids[target.rows()] % 2 == 1), base=base)
+    np.testing.assert_array_equal(alone.change_.A, bank["even"].change_.A)
+    with pytest.raises(DataError, match="a domain for each"):
+        bank.fit_many(target, ["a"])
+    with pytest.raises(DataError, match="lacks"):
+        bank.fit_many(target, {})

@@ -1,0 +1,75 @@
+"""Quadratic losses cell by cell: rows equal the dense truth, transposing changes nothing, the basis goes downhill."""
+
+import numpy as np
+import pytest
+
+from lrrec.linalg.cells import Cells, solve, solve_basis
+
+
+@pytest.fixture
+def cells(small):
+    rng = np.random.default_rng(0)
+    weights = small.copy()
+    weights.data = weights.data * rng.integers(0, 2, small.nnz).astype(np.float32)  # zeros stay stored
+    return Cells(0.3, weights, rng.normal(size=small.nnz).astype(np.float32))
+
+
+def dense(cells):
+    """w and b as matrices."""
+    W, P = np.zeros(cells.shape), np.zeros(cells.shape)
+    W[cells.rows, cells.weights.indices] = cells.weights.data
+    P[cells.rows, cells.weights.indices] = cells.pulls
+    return W, P
+
+
+def dense_loss(cells, S):
+    W, P = dense(cells)
+    return 0.3 * (S**2).sum() + (W * S**2 - 2 * P * S).sum()
+
+
+def test_the_loss_is_the_written_sum(cells):
+    rng = np.random.default_rng(1)
+    X, Y = rng.normal(size=(30, 4)), rng.normal(size=(20, 4))
+    assert cells.loss(X, Y) == pytest.approx(dense_loss(cells, X @ Y.T))
+    assert cells.T.loss(Y, X) == pytest.approx(dense_loss(cells, X @ Y.T))
+
+
+@pytest.mark.parametrize("D", [1, 3, 30])  # rows longer and shorter than D: both systems
+@pytest.mark.parametrize("with_prior", [False, True])
+@pytest.mark.parametrize("R", [None, 2])
+def test_rows_are_the_dense_truth(cells, D, with_prior, R):
+    rng = np.random.default_rng(2)
+    Y, lam = rng.normal(size=(20, D)), rng.random(30) + 0.1
+    prior = rng.normal(size=(30, D)) if with_prior else None
+    basis = None if R is None else np.linalg.qr(rng.normal(size=(D, min(R, D))))[0]
+    found = solve(cells, Y, lam, prior=prior, basis=basis)
+    W, P = dense(cells)
+    B, p = np.eye(D) if basis is None else basis, np.zeros((30, D)) if prior is None else prior
+    for u in range(30):
+        A = 0.3 * Y.T @ Y + (Y.T * W[u]) @ Y
+        want = np.linalg.solve(B.T @ A @ B + lam[u] * np.eye(B.shape[1]), B.T @ (Y.T @ P[u] - A @ p[u]))
+        np.testing.assert_allclose(found[u], want, atol=1e-8)
+
+
+def test_threads_change_no_bit(cells):
+    Y = np.random.default_rng(3).normal(size=(20, 5)).astype(np.float32)
+    one, three = (solve(cells, Y, np.ones(30), n_threads=n) for n in (1, 3))
+    np.testing.assert_array_equal(one, three)
+
+
+def test_the_basis_reaches_the_minimum(cells):
+    rng = np.random.default_rng(4)
+    X, Y, A, B = (rng.normal(size=shape) for shape in ((30, 5), (20, 5), (20, 2), (5, 2)))
+    lam = rng.random(20) + 0.1
+
+    def value(B):
+        return cells.loss(X, Y + A @ B.T) + float(lam @ ((A @ B.T) ** 2).sum(axis=1))
+
+    values = [value(solve_basis(cells, X, Y, A, B, lam, n_steps)) for n_steps in range(12)]
+    assert values[0] == pytest.approx(value(B))
+    assert (np.diff(values) <= 1e-9).all()
+    found, step = solve_basis(cells, X, Y, A, B, lam, 100), 1e-5
+    for place in np.ndindex(5, 2):
+        away = np.zeros((5, 2))
+        away[place] = step
+        assert abs(value(found + away) - value(found - away)) / (2 * step) < 1e-4
