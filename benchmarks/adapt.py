@@ -26,7 +26,7 @@ SEEDS = 5
 POOL_WEIGHTS = (1, 3, 10, 30, 100, 300)
 RANKS = (2, 4, 8, 16)
 METRICS = ["ndcg@20", "recall@20"]
-N_FACTORS = 64
+N_FACTORS = 32
 
 
 def run() -> Iterator[dict[str, Any]]:

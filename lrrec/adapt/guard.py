@@ -22,7 +22,7 @@ FOLD_FACTORS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the base's own regulariz
 SCRATCH_FACTORS = (0.3, 1.0, 3.0, 10.0)
 N_FOLDS = 5
 LARGE = 200  # from so many users on, one part of them is held back once
-Z = 2.576  # of a 99 % interval: three methods are compared, each at its best settings
+Z = 1.645  # of a 90 % interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +177,7 @@ def fold_grid(domain: Domain) -> list[float]:
 def choose(outcomes: Sequence[Outcome]) -> tuple[Outcome, str]:
     """What to keep, and why.
 
-    The first outcome is the safest (fold-in). Another is kept where the 99 % interval of its paired advantage over the
+    The first outcome is the safest (fold-in). Another is kept where the 90 % interval of its paired advantage over the
     safest is above 0; of several such, the one of fewest parameters within a standard error of the best.
     """
     safest = outcomes[0]
