@@ -140,6 +140,7 @@ def test_adapting_helps_where_there_is_a_shift(base, parts):
     assert quality(adapter, parts) > 1.1 * quality(folded, parts)
 
 
+@pytest.mark.filterwarnings("ignore:.*recommended items are not among:lrrec.errors.DataWarning")
 def test_the_guard_falls_back_on_noise(base, parts):
     """Users who choose at random: there is nothing to adapt to, and whatever is kept does no harm."""
     kept, gains = [], []
