@@ -41,7 +41,7 @@ def test_help_answers_at_once():
     begun = time.perf_counter()
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert time.perf_counter() - begun < 2  # 0.2 s on an idle machine: it loads neither numpy nor pandas
-    for name in ("demo", "data", "fit", "evaluate", "recommend"):
+    for name in ("demo", "data", "fit", "evaluate", "recommend", "adapt"):
         assert name in shown
     code = "import sys, lrrec.cli; print(sorted({'numpy', 'pandas', 'sklearn', 'numba'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -194,3 +194,25 @@ def test_usage_errors(run):
     code, _, err = run("fit")
     assert code == 2
     assert "Missing argument" in err
+
+
+def test_adapting(run, made_up, likes, tmp_path):
+    table = likes.to_frame()
+    abroad = table["user"].isin(made_up.users.user[made_up.users.population == "target"])
+    for name, part in (("source", table[~abroad]), ("market", table[abroad])):
+        part.to_csv(tmp_path / f"{name}.csv", index=False)
+    base, adapter = tmp_path / "base", tmp_path / "market.adapter"
+    assert run("fit", tmp_path / "source.csv", "--out", base, "-p", "n_factors=8")[0] == 0
+    words = ("adapt", "--base", base, "--data", tmp_path / "market.csv", "--out", adapter, "--rank", "2")
+    code, out, _ = run(*words, "--histories")
+    assert code == 0
+    for word in ("fold-in", "scratch", "anchored", "low-rank 2", "Kept: ", "numbers saved to"):
+        assert word in out
+    code, out, _ = run("recommend", adapter, "--base", base, "-k", 3)
+    assert code == 0
+    assert len(out.splitlines()) == 1 + 3 * likes.take(abroad.to_numpy()).to_frame()["user"].nunique()
+    code, _, err = run("recommend", adapter)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "base must be the model" in err
+    code, _, err = run("adapt", "--base", base, "--data", tmp_path / "market.csv", "--out", adapter, "--rank", "x")
+    assert "--rank must be an integer >= 1 or auto, got 'x'" in err

@@ -7,7 +7,7 @@ import typer
 
 from lrrec.cli.models import check_folder, read_interactions
 from lrrec.cli.options import DataHome, ItemColumn, MinRating, Seed, Separator, UserColumn, ValueColumn
-from lrrec.cli.show import frame_table
+from lrrec.cli.show import report_table
 
 
 def adapt(
@@ -51,7 +51,7 @@ def adapt(
     ).fit(target, base=model, same_users=same_users)
     console = Console()
     if adapter.report_ is not None:
-        console.print(frame_table(adapter.report_))
+        console.print(report_table(adapter.report_))
     console.print(f"Kept: {adapter.kept_} ({adapter.verdict_}).", highlight=False)
     adapter.save(out, histories=histories)
     typer.echo(f"{adapter.n_parameters:,} numbers saved to {out} ({out.stat().st_size:,} bytes)")

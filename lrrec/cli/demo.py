@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from lrrec.cli.options import DataHome
-from lrrec.cli.show import frame_table, metrics_table
+from lrrec.cli.show import metrics_table, report_table
 
 
 def demo(
@@ -61,7 +61,7 @@ def demo(
 
 
 def show_adapting(console: Any) -> None:
-    """A model of one population, and 25 users of another: before and after."""
+    """A model of one population, and 60 users of another: before and after."""
     import numpy as np
 
     import lrrec
@@ -72,18 +72,18 @@ def show_adapting(console: Any) -> None:
     base = lrrec.IALS(n_factors=16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.take(~of_target))
     target = likes.take(of_target)
     users = np.unique(target.rows())
-    few = np.isin(target.rows(), users[:25])
+    few = np.isin(target.rows(), users[:60])
     rest = target.take(~few)
     first = lrrec.splits.given(rest, 0.5, np.random.default_rng(0).random(len(rest)))
     split = lrrec.Split(target.take(few), rest.take(first), rest.take(~first))
     console.print(
         f"\nA new market, MADE-UP: a model of {len(np.unique(likes.take(~of_target).rows()))} users of one population "
-        f"meets another, with a partly new catalogue. It is adapted to 25 new users, and serves {len(users) - 25} "
+        f"meets another, with a partly new catalogue. It is adapted to 60 new users, and serves {len(users) - 60} "
         "others, half of whose likes are given."
     )
     adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(split.train, base=base)
     assert adapter.report_ is not None
-    console.print(frame_table(adapter.report_))
+    console.print(report_table(adapter.report_))
     console.print(f"Kept: {adapter.kept_}, {adapter.n_parameters:,} numbers ({adapter.verdict_}).", highlight=False)
     results = {"before": base, "after": adapter}
     shown = {name: lrrec.evaluate(model, split, ["ndcg@20", "recall@20"]) for name, model in results.items()}

@@ -22,13 +22,16 @@ def metrics_table(results: dict[str, "Evaluation"]) -> Any:
     return table
 
 
-def frame_table(frame: Any) -> Any:
-    """A pandas frame as it is, numbers rounded."""
+def report_table(report: Any) -> Any:
+    """What an adapter's guard compared, a row a method."""
     from rich.table import Table
 
+    metric = report.columns[1]
     table = Table()
-    for name in frame.columns:
-        table.add_column(str(name))
-    for row in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+    for name in ("method", metric, "against fold-in", "numbers", "kept"):
+        table.add_column(name)
+    for row in report.to_dict("records"):
+        apart = f"{row['against fold-in']:+.4f}  [{row['low']:+.4f}, {row['high']:+.4f}]"
+        kept = "[green]✓[/green]" if row["kept"] else ""
+        table.add_row(row["method"], f"{row[metric]:.4f}", apart, f"{row['parameters']:,}", kept)
     return table
