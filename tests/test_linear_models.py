@@ -8,6 +8,7 @@ import scipy.sparse as sp
 import lrrec
 from lrrec import ALS, EASE, NMF, ItemKNN, RP3Beta, TruncatedSVD
 from lrrec.errors import FileFormatError
+from lrrec.linalg.inverse import invert
 from lrrec.linalg.products import co_occurrences
 from lrrec.linalg.ratings import rating_loss, rating_rows
 
@@ -57,6 +58,20 @@ def test_co_occurrences_are_the_upper_half_of_the_gram(likes):
     one, three = (co_occurrences(likes.matrix, n_threads=n) for n in (1, 3))
     np.testing.assert_allclose(one, np.triu(X.T @ X), rtol=1e-6)
     np.testing.assert_array_equal(one, three)
+
+
+@pytest.mark.parametrize(("n", "block"), [(1, 4), (37, 5), (300, 64)])
+def test_inverses_are_the_dense_truth(n, block):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n + 5, n))
+    A = X.T @ X + np.eye(n)
+    found, three = np.triu(A), np.triu(A)
+    invert(found, block=block, n_threads=1)
+    invert(three, block=block, n_threads=3)
+    np.testing.assert_allclose(found, np.linalg.inv(A), atol=1e-10)
+    np.testing.assert_array_equal(found, three)
+    with pytest.raises(lrrec.errors.DataError, match="positive definite"):
+        invert(-np.eye(n))
 
 
 def test_ease_is_the_constrained_ridge(likes):

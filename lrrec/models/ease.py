@@ -3,11 +3,10 @@
 from os import PathLike
 
 import numpy as np
-import scipy.linalg.lapack
 import scipy.sparse as sp
 
 from lrrec.base import Recommender
-from lrrec.errors import DataError
+from lrrec.linalg.inverse import invert
 from lrrec.linalg.products import co_occurrences, times
 from lrrec.linalg.ranking import Columns
 from lrrec.validate import check_real
@@ -53,18 +52,9 @@ class EASE(Recommender):
     def _fit(self, matrix: sp.csr_array) -> None:
         reg = check_real(self.reg, "reg", low=0, open_low=True)
         n_items = matrix.shape[1]
-        gram = co_occurrences(matrix).T  # column-major: the lower half is filled
-        gram[np.diag_indices(n_items)] += np.float32(reg)
-        factor, info = scipy.linalg.lapack.spotrf(gram, lower=1, overwrite_a=1)
-        if info != 0:
-            raise DataError(f"reg must make X^T X + reg I positive definite in single precision, got {reg:g}")
-        inverse, _ = scipy.linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
-        inverse = np.ascontiguousarray(inverse.T)  # upper half filled, row-major: mirror it below
-        for start in range(0, n_items, 1024):
-            stop = min(start + 1024, n_items)
-            inverse[stop:, start:stop] = inverse[start:stop, stop:].T
-            square = inverse[start:stop, start:stop]
-            square[:] = np.triu(square) + np.triu(square, 1).T
+        inverse = co_occurrences(matrix)
+        inverse[np.diag_indices(n_items)] += np.float32(reg)
+        invert(inverse)
         inverse /= -np.diag(inverse).copy()
         inverse[np.diag_indices(n_items)] = 0
         self.item_weights_ = inverse
