@@ -103,7 +103,7 @@ class Run:
             out[name]["validation"] = float(adapter.report_["ndcg@20"].to_numpy()[-1])
             return adapter
 
-        popular = over(train, adapt("fold-in", method="fold-in", guard=False).items_)
+        popular = train.over(adapt("fold-in", method="fold-in", guard=False).items_)
         note("popularity", lrrec.Popularity().fit(popular), 0.0, 0)
         adapt("scratch", method="scratch", guard=False)
         adapt("anchored", method="anchored", guard=False)
@@ -154,20 +154,12 @@ class Run:
         )  # fmt: skip
 
 
-def over(data: Interactions, items: lrrec.IdMap) -> Interactions:
-    """The same interactions over another catalogue."""
-    cells = (data.rows(), items.indices(data.items.ids[data.matrix.indices]))
-    return Interactions.from_matrix(
-        sp.csr_array((data.matrix.data, cells), shape=(data.n_users, len(items))), data.users, items
-    )
-
-
 def pooled(source: Interactions, target: Interactions, weight: float, base: IALS) -> IALS:
     """The base's configuration, fitted to the source and the target's rows of a weight."""
     items = lrrec.IdMap(np.union1d(source.items.ids, target.items.ids))
-    theirs = over(target, items).matrix[np.diff(target.matrix.indptr) > 0]
+    theirs = target.over(items).matrix[np.diff(target.matrix.indptr) > 0]
     theirs.data[:] = weight
-    matrix = sp.csr_array(sp.vstack((over(source, items).matrix, theirs), format="csr"))
+    matrix = sp.csr_array(sp.vstack((source.over(items).matrix, theirs), format="csr"))
     users = lrrec.IdMap.range(matrix.shape[0])
     model: IALS = clone(base).fit(Interactions.from_matrix(matrix, users, items))
     return model

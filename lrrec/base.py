@@ -359,15 +359,8 @@ class Recommender(BaseEstimator):
             matrix = check_matrix(X)
             check_columns(matrix, len(self.items_), type(self).__name__)
             return matrix, IdMap.range(matrix.shape[0])
-        if X.items is self.items_ or X.items == self.items_:
-            return X.matrix, X.users
-        places = self.items_.find(X.items.ids)
-        columns = places[X.matrix.indices]
-        kept = columns >= 0
-        coordinates = (X.rows()[kept], columns[kept])
-        matrix = sp.csr_array((X.matrix.data[kept], coordinates), shape=(X.n_users, len(self.items_)))
-        matrix.sort_indices()
-        return matrix, X.users
+        known = X.over(self.items_)
+        return known.matrix, known.users
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "seen_"):

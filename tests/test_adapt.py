@@ -259,6 +259,49 @@ def test_update_is_a_fit_on_everything(base, target):
     assert set(updated.users_.ids) == set(target.users.ids[np.diff(target.matrix.indptr) > 0])
 
 
+def test_an_update_may_be_of_new_items_alone(base, parts, target):
+    new = target.items.ids[base.items_.find(target.items.ids) < 0][:2]
+    adapter = LowRankAdapter(rank=2, **GIVEN).fit(parts[0], base=base)
+    adapter.update(Interactions.from_pairs([99991, 99991], new))
+    assert len(adapter.recommend([99991], 3).items.compressed()) == 3
+
+
+def test_an_adapter_without_its_histories_is_not_updated(adapter, base, parts, tmp_path):
+    """It would forget the target's users in silence."""
+    adapter.save(tmp_path / "a")
+    with pytest.raises(DataError, match="histories=True"):
+        lrrec.load(tmp_path / "a", base=base).update(parts[1])
+
+
+def test_a_file_keeps_who_the_users_are(likes, tmp_path):
+    even = likes.items.ids % 2 == 0
+    on = even[likes.matrix.indices]
+    base = IALS(n_factors=6, random_state=0).fit(likes.take(~on))
+    some = likes.take(on & (likes.rows() < 100))
+    adapter = LowRankAdapter(method="anchored", **GIVEN).fit(
+        some, base=base, catalogue=likes.items.ids, same_users=True
+    )
+    adapter.save(tmp_path / "a", histories=True)
+    again = lrrec.load(tmp_path / "a", base=base)
+    cold = likes.users.ids[150:160]
+    assert_same(again.recommend(cold), adapter.recommend(cold))
+    adapter.save(tmp_path / "b")
+    assert_same(lrrec.load(tmp_path / "b", base=base).recommend(cold), adapter.recommend(cold))
+
+
+def test_a_projection_cannot_carry_a_change(source, parts):
+    base = TruncatedSVD(n_factors=6).fit(source)
+    with pytest.raises(ParameterError, match="no reg to fold in by"):
+        LowRankAdapter(rank=2, **GIVEN).fit(parts[0], base=base).merge()
+
+
+def test_a_sum_is_kept_as_what_it_is(base, parts, adapter, tmp_path):
+    nothing = LowRankAdapter(method="fold-in", **GIVEN).fit(parts[0], base=base)
+    both = nothing + adapter
+    both.save(tmp_path / "a")
+    assert lrrec.load(tmp_path / "a", base=base).kept_ == both.kept_ == "low-rank"
+
+
 @pytest.mark.parametrize("method", ["low-rank", "anchored"])
 def test_files(method, base, parts, adapter, tmp_path):
     adapter = LowRankAdapter(rank=4, method=method, **GIVEN).fit(parts[0], base=base)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.base import NotFittedError
@@ -73,29 +74,22 @@ def make_domain(base: Any, target: Any, catalogue: Any = None, *, same_users: bo
         raise ParameterTypeError(f"base must be a fitted factor model, got {type(base).__name__}")
     if not hasattr(base, "item_factors_"):
         raise NotFittedError(f"base must be fitted first, got an unfitted {type(base).__name__}: call fit(data)")
-    data = _target(base, target)
+    data = as_target(base, target)
     if not len(data):
         raise DataError("target must have at least one interaction, got none")
     ids = _catalogue(base, data, catalogue)
     of_base = base.items_.find(ids.ids)
     factors = np.tile(base._new_item(), (len(ids), 1))
     factors[of_base >= 0] = base.item_factors_[of_base[of_base >= 0]]
-    data = _over(data, ids)
+    data = data.over(ids)
     met = of_base[np.unique(data.matrix.indices)] >= 0
     priors = None
     if same_users:
-        rows = base.users_.find(data.users.ids)
-        if not (rows >= 0).any():
+        if not (base.users_.find(data.users.ids) >= 0).any():
             raise DataError(
                 "target must have users whom the base knows, as same_users is True, got none of the same id"
             )
-        others = np.setdiff1d(np.arange(len(base.users_)), rows)
-        priors = np.where(rows[:, None] >= 0, base.user_factors_[np.maximum(rows, 0)], np.float32(0))
-        priors = np.concatenate((priors, base.user_factors_[others]))
-        users = IdMap(np.concatenate((data.users.ids, base.users_.ids[others])))
-        indptr = np.pad(data.matrix.indptr, (0, len(others)), mode="edge")
-        matrix = sp.csr_array((data.matrix.data, data.matrix.indices, indptr), shape=(len(users), len(ids)))
-        data = Interactions(matrix, users, data.items, data.times)
+        data, priors = with_priors(base, data)
     elif not met.any():
         raise DataError(
             f"target must share items with the base, got none: the base's are like {first_three(base.items_.ids)}, the "
@@ -104,7 +98,26 @@ def make_domain(base: Any, target: Any, catalogue: Any = None, *, same_users: bo
     return Domain(base, ids, of_base, factors, data, priors)
 
 
-def _target(base: FactorModel, target: Any) -> Interactions:
+def with_priors(base: FactorModel, data: Interactions) -> tuple[Interactions, np.ndarray]:
+    """The data with the base's other users after its own, and what the base has of each, (n_users, D)."""
+    rows = base.users_.find(data.users.ids)
+    others = np.setdiff1d(np.arange(len(base.users_)), rows)
+    priors = np.where(rows[:, None] >= 0, base.user_factors_[np.maximum(rows, 0)], np.float32(0))
+    users = IdMap(np.concatenate((data.users.ids, base.users_.ids[others])))
+    indptr = np.pad(data.matrix.indptr, (0, len(others)), mode="edge")
+    matrix = sp.csr_array((data.matrix.data, data.matrix.indices, indptr), shape=(len(users), data.n_items))
+    more = Interactions(matrix, users, data.items, data.times)
+    return more, np.concatenate((priors, base.user_factors_[others]))
+
+
+def joined(data: Interactions, more: Interactions) -> Interactions:
+    """The interactions of both, values of the same cell added."""
+    tables = [part.to_frame() for part in (data, more)]
+    time = "time" if all("time" in table for table in tables) else None
+    return Interactions.from_frame(pd.concat(tables), value="value", time=time)
+
+
+def as_target(base: FactorModel, target: Any) -> Interactions:
     """The target as Interactions; the columns of a raw matrix are the base's items."""
     if isinstance(target, Interactions):
         return target
@@ -131,20 +144,3 @@ def _catalogue(base: FactorModel, data: Interactions, catalogue: Any) -> IdMap:
     places = base.items_.find(wanted)
     known = base.items_.ids if every else base.items_.ids[np.sort(places[places >= 0])]
     return IdMap(np.concatenate((known, wanted[places < 0])))
-
-
-def _over(data: Interactions, items: IdMap) -> Interactions:
-    """The same interactions over other columns, which hold all items that occur."""
-    if data.items is items:
-        return data
-    columns = np.full(data.n_items, -1, dtype=np.int64)
-    columns[:] = items.find(data.items.ids)
-    matrix = sp.csr_array(
-        (data.matrix.data, columns[data.matrix.indices], data.matrix.indptr), shape=(data.n_users, len(items))
-    )
-    if data.times is None:
-        matrix.sort_indices()
-        return Interactions(matrix, data.users, items)
-    order = np.lexsort((matrix.indices, data.rows()))
-    matrix = sp.csr_array((matrix.data[order], matrix.indices[order], matrix.indptr), shape=matrix.shape)
-    return Interactions(matrix, data.users, items, data.times[order])

@@ -93,18 +93,9 @@ def on_users(domain: Domain, history: Interactions, test: Interactions) -> list[
     rows = np.flatnonzero(served & (np.diff(test.matrix.indptr) > 0))
     if not len(rows):
         raise DataError("validation must have a user with a history and a test interaction, got none")
-    parts = []
-    for part in (history, test):
-        columns = domain.items.find(part.items.ids)
-        cells, at = part.matrix[rows].tocoo(), columns
-        inside = at[cells.col] >= 0
-        matrix = sp.csr_array(
-            (cells.data[inside], (cells.row[inside], at[cells.col[inside]])), shape=(len(rows), len(domain.items))
-        )
-        matrix.sort_indices()
-        parts.append(matrix)
+    given_part, asked = (part.over(domain.items).matrix[rows] for part in (history, test))
     users = np.flatnonzero(np.diff(domain.data.matrix.indptr) > 0)
-    return [Trial(users, parts[0], parts[1], None if priors is None else priors[rows])]
+    return [Trial(users, given_part, asked, None if priors is None else priors[rows])]
 
 
 def judge(domain: Domain, trials: Sequence[Trial], settings: Settings, metric: str) -> Outcome:

@@ -9,10 +9,10 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.change import METHODS, Change, Settings, find_change
-from lrrec.adapt.domain import Domain, make_domain
+from lrrec.adapt.domain import Domain, as_target, joined, make_domain
 from lrrec.adapt.guard import Outcome, Trial, choose, hold_back, judge, on_users, report, tune
 from lrrec.adapt.store import Stored, read, write
-from lrrec.data.interactions import Interactions
+from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, FileFormatError, ParameterError
 from lrrec.factor_model import FactorModel
 from lrrec.linalg.blocks import one_threaded_blas
@@ -288,14 +288,9 @@ class LowRankAdapter(FactorModel):
         The same as fitting everything at once with these settings: the solvers are deterministic, and take no longer.
         """
         self._check_fitted()
-        more = make_domain(self.base_, new, same_users=self.domain_.priors is not None).data
-        frame_parts = [part.to_frame() for part in (self.domain_.data, more)]
-        timed = all("time" in part.columns for part in frame_parts)
-        columns = {
-            name: np.concatenate([part[name].to_numpy() for part in frame_parts])
-            for name in ("user", "item", "value", *(("time",) if timed else ()))
-        }
-        data = Interactions.from_pairs(columns["user"], columns["item"], columns["value"], columns.get("time"))
+        if not len(self.domain_.data):
+            raise DataError("the adapter must know its target to be updated: save it with histories=True, or fit again")
+        data = joined(self.domain_.data, as_target(self.base_, new))
         known = self.domain_.items
         catalogue = np.concatenate((known.ids, data.items.ids[known.find(data.items.ids) < 0]))
         domain = make_domain(self.base_, data, catalogue, same_users=self.domain_.priors is not None)
@@ -306,16 +301,15 @@ class LowRankAdapter(FactorModel):
         self._check_fitted()
         if self.kept_ != "low-rank":
             raise ParameterError(f"truncate wants a low-rank change, got {self.kept_!r}")
-        change, other = self.change_.truncate(check_int(rank, "rank", low=0)), self._copy()
-        other.change_ = change
-        other._become(self.domain_)
-        return other
+        return self._with(self.change_.truncate(check_int(rank, "rank", low=0)))
 
     def merge(self) -> FactorModel:
         """Return an ordinary model of the base's class that recommends the same, without the adapter."""
         self._check_fitted()
         model = clone(self.base_)
-        if "reg" in model.get_params() and self._reg_fold() is not None:
+        if "reg" not in model.get_params() and self.kept_ != "fold-in":
+            raise ParameterError(f"merge must have a base with regularization, got {model!r}: no reg to fold in by")
+        if self._reg_fold() is not None and "reg" in model.get_params():
             model.set_params(reg=self._reg_fold())
         model.item_factors_, model.user_factors_ = self.item_factors_, self.user_factors_.copy()
         return model._remember(self.domain_.data)
@@ -334,14 +328,12 @@ class LowRankAdapter(FactorModel):
             raise DataError("adapters must have the same base and catalogue to be added")
         if {self.kept_, other.kept_} - {"low-rank", "fold-in"}:
             raise ParameterError(f"adapters must be low-rank to be added, got {self.kept_!r} and {other.kept_!r}")
-        mine, theirs, both = self.change_, other.change_, self._copy()
+        mine, theirs = self.change_, other.change_
         rows = np.union1d(mine.rows, theirs.rows)
         V0 = self.domain_.item_factors
         values = mine.apply(V0)[rows] + theirs.apply(V0)[rows] - V0[rows]
         A, B = np.hstack((mine.A, theirs.A)), np.hstack((mine.B, theirs.B))
-        both.change_, both.kept_ = Change(A, B, rows, values), "low-rank"
-        both._become(self.domain_)
-        return both
+        return self._with(Change(A, B, rows, values))
 
     def save(self, path: str | PathLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the change to path, replacing it whole or not at all; `lrrec.load(path, base=model)` reads it.
@@ -356,7 +348,9 @@ class LowRankAdapter(FactorModel):
             the file holds no user data: users are served by `recommend_from`.
         """
         self._check_fitted()
-        users = (self.users_, self.seen_) if check_bool(histories, "histories") else None
+        rows = np.flatnonzero(np.diff(self.seen_.indptr) > 0)
+        known = IdMap(self.users_.ids[rows]), self.seen_[rows]
+        users = known if check_bool(histories, "histories") else None
         stored = Stored(
             params={**self.get_params(), "random_state": None}, settings=self.settings_, verdict=self.verdict_,
             scale=self.scale, change=self.change_, domain=self.domain_, item_counts=self.item_counts_, users=users,
@@ -378,11 +372,12 @@ class LowRankAdapter(FactorModel):
         adapter.scale = stored.scale
         return adapter
 
-    def _copy(self) -> "LowRankAdapter":
-        """A clone with the fitted attributes that are not made by `_become`."""
+    def _with(self, change: Change) -> "LowRankAdapter":
+        """An adapter like this one, of another low-rank change."""
         other = clone(self)
-        for name in ("settings_", "kept_", "report_", "verdict_", "change_"):
-            setattr(other, name, getattr(self, name))
+        other.settings_, other.kept_, other.change_ = replace(self.settings_, method="low-rank"), "low-rank", change
+        other.report_, other.verdict_ = self.report_, self.verdict_
+        other._become(self.domain_)
         return other
 
     def _serves(self, rows: np.ndarray) -> np.ndarray:

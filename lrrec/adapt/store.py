@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from lrrec import files
 from lrrec.adapt.change import Change, Settings
-from lrrec.adapt.domain import Domain
+from lrrec.adapt.domain import Domain, with_priors
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, FileFormatError, ParameterTypeError
@@ -62,6 +62,7 @@ def write(path: str | PathLike, stored: Stored, *, float16: bool) -> None:
         "verdict": stored.verdict,
         "scale": stored.scale,
         "fingerprint": fingerprint(domain.base),
+        "same_users": domain.priors is not None,
     }
     files.write(path, KIND, params, arrays)
 
@@ -105,12 +106,15 @@ def read(path: str | PathLike, base: Any) -> Stored:
         if counts.shape != (len(items),) or counts.dtype.kind != "i":
             raise ValueError("item_counts must be a number for each item")
         if users is None:
-            users = IdMap.range(0), sp.csr_array((0, len(items)), dtype=np.float32)
+            users = IdMap(base.users_.ids[:0]), sp.csr_array((0, len(items)), dtype=np.float32)
+        data, priors = Interactions(users[1], users[0], items), None
+        if params["same_users"]:
+            data, priors = with_priors(base, data)
         of_base = np.concatenate((of_known, np.full(len(new), -1)))
         return Stored(
             params=params["adapter"], settings=Settings(**params["settings"]), verdict=str(params["verdict"]),
             scale=float(params["scale"]), change=Change(A, B.astype(np.float32), rows, values.astype(np.float32)),
-            domain=Domain(base, items, of_base, V0, Interactions(users[1], users[0], items)),
+            domain=Domain(base, items, of_base, V0, data, priors),
             item_counts=counts, users=users,
         )  # fmt: skip
     except (KeyError, ValueError, TypeError, IndexError) as error:

@@ -205,6 +205,19 @@ class Interactions:
         matrix = sp.csr_array((self.matrix.data[mask], self.matrix.indices[mask], indptr), shape=self.matrix.shape)
         return Interactions(matrix, self.users, self.items, None if self.times is None else self.times[mask])
 
+    def over(self, items: IdMap) -> "Interactions":
+        """Match the items by id with another catalogue; interactions on items that it lacks are left out."""
+        if items is self.items or items == self.items:
+            return Interactions(self.matrix, self.users, items, self.times)
+        columns = items.find(self.items.ids)[self.matrix.indices]
+        kept = self.take(columns >= 0)
+        columns = columns[columns >= 0]
+        order = np.lexsort((columns, kept.rows()))
+        matrix = sp.csr_array(
+            (kept.matrix.data[order], columns[order], kept.matrix.indptr), shape=(self.n_users, len(items))
+        )
+        return Interactions(matrix, self.users, items, None if kept.times is None else kept.times[order])
+
     def rows(self) -> np.ndarray:
         """The user index of each interaction, int32 (n_interactions,), in the order of `matrix.data`."""
         return np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.matrix.indptr))
