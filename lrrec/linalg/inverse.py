@@ -4,7 +4,10 @@ import numpy as np
 
 from lrrec.errors import DataError
 from lrrec.linalg.blocks import even_blocks, one_threaded_blas, run_blocks
+from lrrec.linalg.dense import product
 from lrrec.validate import check_threads
+
+TILE = 1024  # columns updated at once: the product stays in the cache
 
 
 def invert(A: np.ndarray, *, block: int = 512, n_threads: int | None = None) -> None:
@@ -38,10 +41,12 @@ def invert(A: np.ndarray, *, block: int = 512, n_threads: int | None = None) -> 
                     f"reg must make the matrix positive definite in {A.dtype}, got too little: raise it"
                 ) from None
             pivot = np.linalg.inv(corner)
-            swept = columns @ pivot.astype(A.dtype)
+            swept = product(columns, pivot, n_threads)
 
             def update(start: int, stop: int, columns: np.ndarray = columns, swept: np.ndarray = swept) -> None:
-                A[start:stop, start:] -= swept[start:stop] @ columns[start:].T
+                for first in range(start, n, TILE):
+                    last = min(first + TILE, n)
+                    A[start:stop, first:last] -= swept[start:stop] @ columns[first:last].T
 
             run_blocks(update, even_blocks(n, 256), n_threads)
             A[:begin, begin:end], A[begin:end, end:] = swept[:begin], swept[end:].T
