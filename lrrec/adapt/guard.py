@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.adapt.change import Settings, find_change
+from lrrec.adapt.change import Settings
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.fitting import find_change
 from lrrec.data import frames
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
@@ -20,6 +21,7 @@ from lrrec.validate import check_threads
 REGS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # in interactions
 FOLD_FACTORS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the base's own regularization
 SCRATCH_FACTORS = (0.3, 1.0, 3.0, 10.0)
+RANKS = (1, 2, 4, 8, 16, 32)
 N_FOLDS = 5
 LARGE = 200  # from so many users on, one part of them is held back once
 Z = 1.645  # of a 90 % interval
@@ -96,6 +98,48 @@ def on_users(domain: Domain, history: Interactions, test: Interactions) -> list[
     given_part, asked = (part.over(domain.items).matrix[rows] for part in (history, test))
     users = np.flatnonzero(np.diff(domain.data.matrix.indptr) > 0)
     return [Trial(users, given_part, asked, None if priors is None else priors[rows])]
+
+
+def compare(
+    domain: Domain,
+    trials: Sequence[Trial],
+    start: Settings,
+    fixed: frozenset[str],
+    metric: str,
+    *,
+    guard: bool,
+    cut: bool,
+) -> list[Outcome]:
+    """Tune folding in alone, then with the guard every method, without it the one of `start`; `cut` finds the rank."""
+
+    def tuned(method: str, **known: Any) -> Outcome:
+        return tune(domain, trials, replace(start, method=method, **known), fixed, metric)
+
+    outcomes = [tuned("fold-in")]
+    fold = {"reg_fold": outcomes[0].settings.reg_fold}
+    for method in ("scratch", "anchored", "low-rank") if guard else (start.method,):
+        if method == "scratch":
+            outcomes.append(tuned(method, reg=getattr(domain.base, "reg", 1.0), reg_fold=None))
+        elif method == "anchored":
+            outcomes.append(tuned(method, **fold))
+        elif method == "low-rank":
+            held = next((o.settings for o in outcomes if o.settings.method == "anchored"), start)
+            found = tuned(method, **fold, reg=held.reg, reg_free=held.reg_free)
+            outcomes.append(cut_back(domain, trials, found, metric) if cut else found)
+    return outcomes
+
+
+def cut_back(domain: Domain, trials: Sequence[Trial], widest: Outcome, metric: str) -> Outcome:
+    """The smallest rank within a standard error of the best."""
+    ranks = [rank for rank in RANKS if rank < widest.settings.rank]
+    outcomes = [judge(domain, trials, replace(widest.settings, rank=rank), metric) for rank in ranks]
+    outcomes.append(widest)
+    best = max(outcomes, key=lambda outcome: outcome.mean)
+    for outcome in outcomes:  # rising ranks
+        gap, error = best.ahead(outcome)
+        if outcome is best or gap <= error:
+            return outcome
+    return best
 
 
 def judge(domain: Domain, trials: Sequence[Trial], settings: Settings, metric: str) -> Outcome:

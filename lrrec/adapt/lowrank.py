@@ -8,9 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt.change import METHODS, Change, Settings, find_change
+from lrrec.adapt.change import METHODS, Change, Settings
 from lrrec.adapt.domain import Domain, as_target, joined, make_domain
-from lrrec.adapt.guard import Outcome, Trial, choose, hold_back, judge, on_users, report, tune
+from lrrec.adapt.fitting import find_change
+from lrrec.adapt.guard import RANKS, choose, compare, hold_back, on_users, report
 from lrrec.adapt.store import Stored, read, write
 from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, FileFormatError, ParameterError
@@ -21,18 +22,17 @@ from lrrec.metrics import parse
 from lrrec.splits import Split
 from lrrec.validate import check_bool, check_int, check_option, check_real, check_rng
 
-RANKS = (1, 2, 4, 8, 16, 32)
-
 
 class LowRankAdapter(FactorModel):
     """Adapt a trained factor model to a new domain, by a low-rank change of its item factors.
 
     With the base's item factors V0 and its own loss on the target's interactions, minimises over U, A and B
 
-        loss(U (V0 + A B^T)^T) + sum_u lam_u |u|^2 + t |A B^T|_F^2,        A (I, rank), B (D, rank)
+        sum_u c_u [loss_u(u (V0 + A B^T)^T) + lam_u |u|^2] + t |A B^T|_F^2,        A (I, rank), B (D, rank)
 
-    in closed-form turns. Items that the base has never seen get factors of their own. No source data are needed, and
-    the base is never changed. New users are folded in, as with any factor model.
+    in closed-form turns, starting from the change of full rank; c_u evens out how much users did. Items that the base
+    has never seen get factors of their own. No source data are needed, and the base is never changed. New users are
+    folded in, as with any factor model.
 
     Parameters
     ----------
@@ -48,6 +48,8 @@ class LowRankAdapter(FactorModel):
         As reg, for items that the base does not know.
     n_iter : int, default 3
         Rounds over items and users.
+    balance : float, default 0.5
+        A user of n interactions weighs n^-balance in what items are fitted to: 0 counts interactions, 1 users.
     guard : bool, default True
         Compare with folding in alone, with the anchored change and with a model fitted to the target alone, on target
         users held back, and keep what wins.
@@ -106,6 +108,7 @@ class LowRankAdapter(FactorModel):
         reg_fold: float | str = "auto",
         reg_free: float | str = "auto",
         n_iter: int = 3,
+        balance: float = 0.5,
         guard: bool = True,
         metric: str = "ndcg@20",
         history: float = 0.5,
@@ -117,6 +120,7 @@ class LowRankAdapter(FactorModel):
         self.reg_fold = reg_fold
         self.reg_free = reg_free
         self.n_iter = n_iter
+        self.balance = balance
         self.guard = guard
         self.metric = metric
         self.history = history
@@ -177,7 +181,9 @@ class LowRankAdapter(FactorModel):
             else:
                 trials = hold_back(domain, self.history, check_rng(self.random_state))
             with one_threaded_blas:  # once, and not for every small product
-                start = self._compare(domain, trials, start, fixed, guard)
+                outcomes = compare(domain, trials, start, fixed, self.metric, guard=guard, cut=self.rank == "auto")
+            kept, self.verdict_ = choose(outcomes) if guard else (outcomes[-1], "the method asked for: guard is False")
+            self.report_, start = report(outcomes, kept, self.metric), kept.settings
         return self._keep(domain, start)
 
     def _checked(self) -> tuple[bool, Settings, frozenset[str]]:
@@ -195,44 +201,9 @@ class LowRankAdapter(FactorModel):
         method = check_option(self.method, "method", METHODS)
         parse(self.metric)
         check_real(self.history, "history", low=0, high=1, open_low=True)
-        n_iter = check_int(self.n_iter, "n_iter", low=1)
-        return check_bool(self.guard, "guard"), Settings(method, rank, **values, n_iter=n_iter), frozenset(fixed)
-
-    def _compare(
-        self, domain: Domain, trials: list[Trial], start: Settings, fixed: frozenset[str], guard: bool
-    ) -> Settings:
-        """Tune, compare, and report; the settings to keep."""
-
-        def tuned(method: str, **known: Any) -> Outcome:
-            return tune(domain, trials, replace(start, method=method, **known), fixed, self.metric)
-
-        safest = tuned("fold-in")
-        outcomes = [safest]
-        fold = {"reg_fold": safest.settings.reg_fold}
-        for method in ("scratch", "anchored", "low-rank") if guard else (start.method,):
-            if method == "scratch":
-                outcomes.append(tuned(method, reg=getattr(domain.base, "reg", 1.0), reg_fold=None))
-            elif method == "low-rank":
-                held = next((o.settings for o in outcomes if o.settings.method == "anchored"), start)
-                found = tuned(method, **fold, reg=held.reg, reg_free=held.reg_free)
-                outcomes.append(self._cut_back(domain, trials, found) if self.rank == "auto" else found)
-            elif method == "anchored":
-                outcomes.append(tuned(method, **fold))
-        kept, self.verdict_ = choose(outcomes) if guard else (outcomes[-1], "the method asked for: guard is False")
-        self.report_ = report(outcomes, kept, self.metric)
-        return kept.settings
-
-    def _cut_back(self, domain: Domain, trials: list[Trial], widest: Outcome) -> Outcome:
-        """The smallest rank within a standard error of the best."""
-        ranks = [rank for rank in RANKS if rank < widest.settings.rank]
-        outcomes = [judge(domain, trials, replace(widest.settings, rank=rank), self.metric) for rank in ranks]
-        outcomes.append(widest)
-        best = max(outcomes, key=lambda outcome: outcome.mean)
-        for outcome in outcomes:  # rising ranks
-            gap, error = best.ahead(outcome)
-            if outcome is best or gap <= error:
-                return outcome
-        return best
+        values["n_iter"] = check_int(self.n_iter, "n_iter", low=1)
+        values["balance"] = check_real(self.balance, "balance", low=0, high=2)
+        return check_bool(self.guard, "guard"), Settings(method, rank, **values), frozenset(fixed)
 
     def _keep(self, domain: Domain, settings: Settings) -> Self:
         """Become the adapter of these settings, fitted to all of the target's users."""
