@@ -56,7 +56,8 @@ def from_factors(
         if len(ids) != len(factors):
             raise DataError(f"{name} must have one id for each of {len(factors)} factors, got {len(ids)}")
     if reg is None:
-        reg = 0.1 * float(np.mean(np.einsum("id,id->i", V, V))) * 10 / (10 + unobserved_weight * len(V))
+        size = float(np.mean(np.einsum("id,id->i", V, V, dtype=np.float64))) or 1.0  # factors may all be 0
+        reg = 0.1 * size * 10 / (10 + unobserved_weight * len(V))
     check_real(reg, "reg", low=0, open_low=True)
     model = IALS(V.shape[1], unobserved_weight=unobserved_weight, reg=reg, **params)
     model._objective()

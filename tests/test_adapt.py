@@ -158,7 +158,7 @@ def test_the_guard_falls_back_on_noise(base, parts):
         gains.append((values[0] - values[1]).mean())
         kept.append(adapter)
     unchanged = [adapter for adapter in kept if adapter.kept_ == "fold-in"]
-    assert unchanged
+    assert len(unchanged) >= 4
     assert {adapter.n_parameters for adapter in unchanged} == {0}
     assert np.mean(gains) > -0.01
 

@@ -65,3 +65,8 @@ def test_other_models_of_implicit(name, likes):
 def test_what_is_no_model():
     with pytest.raises(ParameterTypeError, match="matrix factorization of implicit"):
         from_implicit(object())
+
+
+def test_factors_that_are_all_zero_make_a_model():
+    model = from_factors(np.ones((2, 3)), np.zeros((4, 3)))
+    assert (model.recommend_from(np.eye(4)[:1], 2).scores == 0).all()

@@ -123,8 +123,9 @@ def _by_weight(A: np.ndarray, B: np.ndarray, U: np.ndarray, t: float) -> tuple[n
     """The same A B^T with columns by falling singular value of A B^T (U^T U + t I)^(1/2)."""
     values, E = np.linalg.eigh(gram(U) + t * np.eye(len(B)))
     root = np.sqrt(np.maximum(values, t))
-    Q, R = np.linalg.qr(A.astype(np.float64))
-    P, s, Wt = np.linalg.svd(R @ ((B.T.astype(np.float64) @ E) * root), full_matrices=False)
-    A, B = Q @ (P * s), E @ (Wt.T / root[:, None])
+    M = (B.T.astype(np.float64) @ E) * root
+    _, W = np.linalg.eigh(M.T @ gram(A) @ M)
+    W = W[:, ::-1][:, : A.shape[1]]
+    A, B = A @ (M @ W), E @ (W / root[:, None])
     size = np.maximum(np.linalg.norm(B, axis=0), np.finfo(np.float64).tiny)
     return np.ascontiguousarray(A * size).astype(np.float32), np.ascontiguousarray(B / size).astype(np.float32)

@@ -44,13 +44,15 @@ class Trial:
 class Outcome:
     """Settings and what they reached.
 
-    values : one for every user held back. groups : the part of the users that each belongs to.
+    values : one for every user held back. groups : the part of the users that each belongs to. overlap : where users
+    take turns, those held back for each one fitted to, summed over the trials.
     """
 
     settings: Settings
     values: np.ndarray
     groups: np.ndarray
     n_parameters: int
+    overlap: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -58,9 +60,15 @@ class Outcome:
         return float(self.values.mean())
 
     def ahead(self, other: "Outcome") -> tuple[float, float]:
-        """Mean of the paired differences to another, and its standard error."""
+        """Mean of the paired differences to another, and its standard error.
+
+        Those held back in one trial were fitted to in the others, so that luck in who they are is shared: the variance
+        is widened as Nadeau and Bengio (2003), "Inference for the generalization error", correct it.
+        """
         apart = self.values - other.values
-        return float(apart.mean()), float(apart.std(ddof=1) / np.sqrt(len(apart))) if len(apart) > 1 else np.inf
+        if len(apart) < 2:
+            return float(apart.mean()), np.inf
+        return float(apart.mean()), float(apart.std(ddof=1) * np.sqrt((1 + self.overlap) / len(apart)))
 
 
 def hold_back(domain: Domain, history: float, rng: np.random.Generator) -> list[Trial]:
@@ -158,11 +166,11 @@ def judge(domain: Domain, trials: Sequence[Trial], settings: Settings, metric: s
         rows, n_threads = np.arange(len(U)), check_threads(None)
         lists, _ = rank(score, len(U), len(V), k, seen=trial.history, seen_rows=rows, n_threads=n_threads)
         values.append(function(find_hits(lists, trial.test), np.diff(trial.test.indptr)))
-    if len(trials) > 1:
-        groups = np.repeat(np.arange(len(trials)), [len(part) for part in values])
-    else:
-        groups = np.arange(len(values[0])) % N_FOLDS
-    return Outcome(settings, np.concatenate(values), groups, n_parameters)
+    if len(trials) == 1:
+        return Outcome(settings, values[0], np.arange(len(values[0])) % N_FOLDS, n_parameters)
+    groups = np.repeat(np.arange(len(trials)), [len(part) for part in values])
+    overlap = sum(len(part) / len(trial.fit) for part, trial in zip(values, trials, strict=True))
+    return Outcome(settings, np.concatenate(values), groups, n_parameters, overlap)
 
 
 def tune(domain: Domain, trials: Sequence[Trial], start: Settings, fixed: frozenset[str], metric: str) -> Outcome:

@@ -9,6 +9,8 @@ import numpy as np
 import scipy.linalg  # noqa: F401  loads the BLAS that the kernels call, before it is looked for
 from threadpoolctl import ThreadpoolController
 
+SMALL = 2**13  # nonzeros and row costs that one thread is done with before another has begun
+
 
 class _OneThreadedBLAS:
     """Hold BLAS to one thread while inside.
@@ -49,9 +51,12 @@ def even_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
 def balanced_blocks(indptr: np.ndarray, n_blocks: int, row_cost: float = 8) -> list[tuple[int, int]]:
     """Cut the rows of a csr matrix into about n_blocks (start, stop) blocks of equal work.
 
-    The work of a row is its number of nonzeros plus `row_cost`. The cut depends on the matrix alone.
+    The work of a row is its number of nonzeros plus `row_cost`; what is less than a thread is worth stays whole. The
+    cut depends on the matrix alone.
     """
     n_rows = len(indptr) - 1
+    if indptr[-1] + row_cost * n_rows < SMALL:
+        return [(0, n_rows)] if n_rows else []
     work = indptr + row_cost * np.arange(n_rows + 1)
     cuts = np.searchsorted(work, np.linspace(0, work[-1], n_blocks + 1)[1:-1])
     edges = np.unique(np.concatenate(([0], cuts, [n_rows])))
