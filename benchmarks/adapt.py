@@ -110,8 +110,12 @@ class Run:
         for rank in RANKS:
             adapter = adapt(f"low rank {rank}", rank=rank, guard=False)
             if rank == 8:
-                forgot = lrrec.evaluate(adapter, self.source, ["ndcg@20"]).mean()["ndcg@20"]
-                out["low rank 8"]["source"] = forgot
+                parts = (self.source.train, self.source.history, self.source.test)
+                source = Split(*(part.over(adapter.items_) for part in parts))
+                out["low rank 8"]["source"] = {
+                    told: lrrec.evaluate(model, source, ["ndcg@20"]).mean()["ndcg@20"]
+                    for told, model in (("adapted", adapter), ("before", self.base))
+                }
         begun = time.perf_counter()
         guarded = LowRankAdapter("auto", random_state=self.seed).fit(
             train, base=self.base, catalogue=self.transfer.catalogue

@@ -17,6 +17,7 @@ __version__ = "0.1.0.dev0"
 _HOME = {
     "ALS": "lrrec.models.als",
     "AdapterBank": "lrrec.adapt.bank",
+    "DomainFitter": "lrrec.adapt.fitter",
     "EASE": "lrrec.models.ease",
     "IALS": "lrrec.models.ials",
     "Evaluation": "lrrec.evaluation.protocol",

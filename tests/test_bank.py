@@ -1,11 +1,14 @@
 """AdapterBank: a mixed batch is answered as each adapter alone would."""
 
+import pickle
+
 import numpy as np
+import polars as pl
 import pytest
 from test_adapt import GIVEN, population
 
 import lrrec
-from lrrec import IALS, AdapterBank, Interactions, LowRankAdapter
+from lrrec import IALS, AdapterBank, DomainFitter, Interactions, LowRankAdapter
 from lrrec.errors import DataError, ParameterError, UnknownIdError
 
 
@@ -95,3 +98,19 @@ def test_many_are_fitted_at_a_time(base, target):
         bank.fit_many(target, ["a"])
     with pytest.raises(DataError, match="lacks"):
         bank.fit_many(target, {})
+
+
+def test_a_fitter_of_frames_pickles_and_fits_as_the_bank_does(base, target):
+    table = target.to_frame().assign(domain=lambda frame: np.where(frame["user"] % 2, "odd", "even"))
+    fit = pickle.loads(pickle.dumps(DomainFitter(base, LowRankAdapter(rank=3, **GIVEN))))
+    found = fit(pl.from_pandas(table))
+    assert found["domain"].tolist() == ["even", "odd"]
+    assert (found["kept"] == "low-rank").all()
+    bank = AdapterBank(fit.base, dict(fit.adapters(found)))
+    rest = AdapterBank(base).fit_many(target, np.where(target.users.ids % 2, "odd", "even"), fit.adapter)
+    for name, users in table.groupby("domain"):
+        histories = Interactions.from_frame(users)
+        domains = [name] * histories.n_users
+        mine, other = (one.recommend_from(histories, domains, 10) for one in (bank, rest))
+        np.testing.assert_allclose(mine.scores, other.scores, rtol=1e-3)
+        assert (mine.items == other.items).mean() > 0.98

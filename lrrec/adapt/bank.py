@@ -236,7 +236,8 @@ class _View:
         self.columns[~domain.known] = n_base + np.arange(int((~domain.known).sum()))
         self.whole = n_base == int(domain.known.sum())
         change, scale = adapter.change_, np.float32(adapter.scale)
-        self.A, self.B = np.ascontiguousarray(change.A[domain.known]) * scale, change.B
+        A = change.A if domain.known.all() else change.A[domain.known]
+        self.A, self.B = A, change.B * scale
         self.rows = np.union1d(change.rows, np.flatnonzero(~domain.known))  # whose factors are not V0 + A B^T
         self.values = domain.item_factors[self.rows]
         given = np.searchsorted(self.rows, change.rows)

@@ -79,8 +79,7 @@ def make_domain(base: Any, target: Any, catalogue: Any = None, *, same_users: bo
         raise DataError("target must have at least one interaction, got none")
     ids = _catalogue(base, data, catalogue)
     of_base = base.items_.find(ids.ids)
-    factors = np.tile(base._new_item(), (len(ids), 1))
-    factors[of_base >= 0] = base.item_factors_[of_base[of_base >= 0]]
+    factors = factors_of(base, of_base)
     data = data.over(ids)
     met = of_base[np.unique(data.matrix.indices)] >= 0
     priors = None
@@ -96,6 +95,15 @@ def make_domain(base: Any, target: Any, catalogue: Any = None, *, same_users: bo
             f"target's like {first_three(data.items.ids[::-1])}. If it shares users, pass same_users=True"
         )
     return Domain(base, ids, of_base, factors, data, priors)
+
+
+def factors_of(base: FactorModel, of_base: np.ndarray) -> np.ndarray:
+    """The base's item factors at some indices; where these are all in order, the base's own array: to be read only."""
+    if np.array_equal(of_base, np.arange(len(base.items_))):
+        return base.item_factors_
+    factors = np.tile(base._new_item(), (len(of_base), 1))
+    factors[of_base >= 0] = base.item_factors_[of_base[of_base >= 0]]
+    return factors
 
 
 def with_priors(base: FactorModel, data: Interactions) -> tuple[Interactions, np.ndarray]:

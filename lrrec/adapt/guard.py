@@ -197,7 +197,15 @@ def tune(domain: Domain, trials: Sequence[Trial], start: Settings, fixed: frozen
             best_of("reg_free", REGS)
         if "reg_fold" not in fixed:
             best_of("reg_fold", fold_grid(domain))
+        if start.method == "fold-in":
+            tried = tried[:1] + [other for other in tried[1:] if clearly(other, tried[0])]
     return cross_chosen(tried)
+
+
+def clearly(better: Outcome, worse: Outcome) -> bool:
+    """Whether one is ahead of another by more than a standard error."""
+    gap, error = better.ahead(worse)
+    return gap > error
 
 
 def cross_chosen(tried: Sequence[Outcome]) -> Outcome:

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from lrrec import files
 from lrrec.adapt.change import Change, Settings
-from lrrec.adapt.domain import Domain, with_priors
+from lrrec.adapt.domain import Domain, factors_of, with_priors
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, FileFormatError, ParameterTypeError
@@ -91,8 +91,8 @@ def read(path: str | PathLike, base: Any) -> Stored:
             new = files.unpack_ids(path, "new_items", arrays).ids
         of_known, n_columns = arrays["of_base"].astype(np.int64), base.item_factors_.shape[1]
         items = IdMap(np.concatenate((base.items_.ids[of_known], new)))
-        V0 = np.tile(base._new_item(), (len(items), 1))
-        V0[: len(of_known)] = base.item_factors_[of_known]
+        of_base = np.concatenate((of_known, np.full(len(new), -1)))
+        V0 = factors_of(base, of_base)
         A = np.zeros((len(items), arrays["A"].shape[1]), dtype=np.float32)
         A[: len(of_known)] = arrays["A"]
         B, values, rows = (arrays[name] for name in ("B", "values", "rows"))
@@ -110,7 +110,6 @@ def read(path: str | PathLike, base: Any) -> Stored:
         data, priors = Interactions(users[1], users[0], items), None
         if params["same_users"]:
             data, priors = with_priors(base, data)
-        of_base = np.concatenate((of_known, np.full(len(new), -1)))
         return Stored(
             params=params["adapter"], settings=Settings(**params["settings"]), verdict=str(params["verdict"]),
             scale=float(params["scale"]), change=Change(A, B.astype(np.float32), rows, values.astype(np.float32)),
