@@ -112,5 +112,5 @@ def test_a_fitter_of_frames_pickles_and_fits_as_the_bank_does(base, target):
         histories = Interactions.from_frame(users)
         domains = [name] * histories.n_users
         mine, other = (one.recommend_from(histories, domains, 10) for one in (bank, rest))
-        np.testing.assert_allclose(mine.scores, other.scores, rtol=1e-3)
+        np.testing.assert_allclose(mine.scores, other.scores, rtol=5e-3)
         assert (mine.items == other.items).mean() > 0.98
