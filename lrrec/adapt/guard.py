@@ -24,7 +24,7 @@ SCRATCH_FACTORS = (0.3, 1.0, 3.0, 10.0)
 RANKS = (1, 2, 4, 8, 16, 32)
 N_FOLDS = 5
 LARGE = 200  # from so many users on, one part of them is held back once
-Z = 1.645  # of a 90 % interval
+Z = 1.282  # beyond which a normal variable is once in ten
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,8 +228,8 @@ def fold_grid(domain: Domain) -> list[float]:
 def choose(outcomes: Sequence[Outcome]) -> tuple[Outcome, str]:
     """What to keep, and why.
 
-    The first outcome is the safest (fold-in). Another is kept where the 90 % interval of its paired advantage over the
-    safest is above 0; of several such, the one of fewest parameters within a standard error of the best.
+    The first outcome is the safest (fold-in). Another is kept where its paired advantage over the safest has a lower
+    90 % bound above 0; of several such, the one of fewest parameters within a standard error of the best.
     """
     safest = outcomes[0]
     better = []

@@ -68,8 +68,8 @@ class LowRankAdapter(FactorModel):
     settings_ : Settings
         All numbers of it.
     report_ : frame
-        What was compared: method, metric on the users held back, its paired difference to folding in alone with the
-        bounds of a 90 % interval, parameters, and which is kept. None where nothing was compared.
+        What was compared: method, metric on the users held back, its paired difference to folding in alone with lower
+        and upper 90 % bounds, parameters, and which is kept. None where nothing was compared.
     verdict_ : str
         Why that one was kept.
     change_ : Change
