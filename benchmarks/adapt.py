@@ -30,6 +30,7 @@ N_FACTORS = 32
 
 
 def run() -> Iterator[dict[str, Any]]:
+    yield from serving.run()
     details: list[dict[str, Any]] = []
     for name in transfers():
         transfer = get(name)
@@ -43,7 +44,6 @@ def run() -> Iterator[dict[str, Any]]:
         if name == "latest-small":
             yield from histories(transfer, runs)
     yield from adapt_shared.run()
-    yield from serving.run()
 
 
 def source_model(transfer: Transfer) -> tuple[IALS, Split]:

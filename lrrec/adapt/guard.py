@@ -13,6 +13,7 @@ from lrrec.adapt.fitting import find_change
 from lrrec.data import frames
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
+from lrrec.linalg.blocks import even_blocks, run_blocks
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.metrics import find_hits, parse
 from lrrec.splits import given
@@ -140,7 +141,7 @@ def compare(
 def cut_back(domain: Domain, trials: Sequence[Trial], widest: Outcome, metric: str) -> Outcome:
     """The smallest rank within a standard error of the best."""
     ranks = [rank for rank in RANKS if rank < widest.settings.rank]
-    outcomes = [judge(domain, trials, replace(widest.settings, rank=rank), metric) for rank in ranks]
+    outcomes = judge(domain, trials, [replace(widest.settings, rank=rank) for rank in ranks], metric)
     outcomes.append(widest)
     best = max(outcomes, key=lambda outcome: outcome.mean)
     for outcome in outcomes:  # rising ranks
@@ -150,27 +151,42 @@ def cut_back(domain: Domain, trials: Sequence[Trial], widest: Outcome, metric: s
     return best
 
 
-def judge(domain: Domain, trials: Sequence[Trial], settings: Settings, metric: str) -> Outcome:
-    """Fit the settings in every trial, and measure the users held back."""
+def judge(domain: Domain, trials: Sequence[Trial], tried: Sequence[Settings], metric: str) -> list[Outcome]:
+    """Fit each of the settings in every trial, and measure the users held back."""
+    pairs = [(settings, trial) for settings in tried for trial in trials]
+    found: list[tuple[np.ndarray, int]] = [(np.zeros(0), 0)] * len(pairs)
+
+    def work(start: int, stop: int) -> None:
+        for place in range(start, stop):
+            found[place] = _measured(domain, *pairs[place], metric)
+
+    run_blocks(work, even_blocks(len(pairs), 1), check_threads(None))
+    outcomes = []
+    for number, settings in enumerate(tried):
+        mine = found[number * len(trials) : (number + 1) * len(trials)]
+        values, n_parameters = [part for part, _ in mine], mine[-1][1]
+        if len(trials) == 1:
+            outcomes.append(Outcome(settings, values[0], np.arange(len(values[0])) % N_FOLDS, n_parameters))
+            continue
+        groups = np.repeat(np.arange(len(trials)), [len(part) for part in values])
+        overlap = sum(len(part) / len(trial.fit) for part, trial in zip(values, trials, strict=True))
+        outcomes.append(Outcome(settings, np.concatenate(values), groups, n_parameters, overlap))
+    return outcomes
+
+
+def _measured(domain: Domain, settings: Settings, trial: Trial, metric: str) -> tuple[np.ndarray, int]:
+    """The metric of each user held back, and the parameters of the change."""
     function, k = parse(metric)
-    values, n_parameters = [], 0
-    for trial in trials:
-        change = find_change(domain, trial.fit, settings)
-        n_parameters = change.n_parameters
-        V = change.apply(domain.item_factors)
-        U = domain.fold(trial.history, V, settings.reg_fold, trial.priors)
+    change = find_change(domain, trial.fit, settings)
+    V = change.apply(domain.item_factors)
+    U = domain.fold(trial.history, V, settings.reg_fold, trial.priors)
 
-        def score(block: slice, columns: Columns, U: np.ndarray = U, V: np.ndarray = V) -> np.ndarray:
-            return U[block] @ V[columns].T
+    def score(block: slice, columns: Columns) -> np.ndarray:
+        return U[block] @ V[columns].T
 
-        rows, n_threads = np.arange(len(U)), check_threads(None)
-        lists, _ = rank(score, len(U), len(V), k, seen=trial.history, seen_rows=rows, n_threads=n_threads)
-        values.append(function(find_hits(lists, trial.test), np.diff(trial.test.indptr)))
-    if len(trials) == 1:
-        return Outcome(settings, values[0], np.arange(len(values[0])) % N_FOLDS, n_parameters)
-    groups = np.repeat(np.arange(len(trials)), [len(part) for part in values])
-    overlap = sum(len(part) / len(trial.fit) for part, trial in zip(values, trials, strict=True))
-    return Outcome(settings, np.concatenate(values), groups, n_parameters, overlap)
+    n_threads = check_threads(None)
+    lists, _ = rank(score, len(U), len(V), k, seen=trial.history, seen_rows=np.arange(len(U)), n_threads=n_threads)
+    return function(find_hits(lists, trial.test), np.diff(trial.test.indptr)), change.n_parameters
 
 
 def tune(domain: Domain, trials: Sequence[Trial], start: Settings, fixed: frozenset[str], metric: str) -> Outcome:
@@ -178,27 +194,23 @@ def tune(domain: Domain, trials: Sequence[Trial], start: Settings, fixed: frozen
 
     The values are those of choosing, not of the chosen: in each part of the users, of what is best on all others.
     """
-    tried = [judge(domain, trials, start, metric)]
-
-    def best_of(field: str, grid: Sequence[float]) -> None:
-        best = max(tried, key=lambda outcome: outcome.mean).settings
-        for value in grid:
-            if value != getattr(best, field):
-                tried.append(judge(domain, trials, replace(best, **dict[str, Any]({field: value})), metric))
-
+    grids: dict[str, Sequence[float]] = {}
     own = getattr(domain.base, "reg", None)
     if start.method == "scratch":
-        if own is not None:
-            best_of("reg", [own * factor for factor in SCRATCH_FACTORS])
+        grids = {"reg": [own * factor for factor in SCRATCH_FACTORS]} if own else {}
+    elif start.method == "fold-in":
+        grids = {"reg_fold": fold_grid(domain)}
     else:
-        if start.method != "fold-in" and "reg" not in fixed:
-            best_of("reg", REGS)
-        if start.method != "fold-in" and "reg_free" not in fixed and not domain.known.all():
-            best_of("reg_free", REGS)
-        if "reg_fold" not in fixed:
-            best_of("reg_fold", fold_grid(domain))
-        if start.method == "fold-in":
-            tried = tried[:1] + [other for other in tried[1:] if clearly(other, tried[0])]
+        grids = {"reg": REGS} | ({} if domain.known.all() else {"reg_free": REGS}) | {"reg_fold": fold_grid(domain)}
+    if start.method != "scratch":
+        grids = {field: grid for field, grid in grids.items() if field not in fixed}
+    tried, best = [] if grids else judge(domain, trials, [start], metric), start
+    for field, grid in grids.items():
+        batch = [replace(best, **dict[str, Any]({field: v})) for v in grid if v != getattr(best, field)]
+        tried += judge(domain, trials, batch if tried else [start, *batch], metric)
+        best = max(tried, key=lambda outcome: outcome.mean).settings
+    if start.method == "fold-in":  # away from the base's own for a reason only
+        tried = tried[:1] + [other for other in tried[1:] if clearly(other, tried[0])]
     return cross_chosen(tried)
 
 

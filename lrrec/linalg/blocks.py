@@ -35,6 +35,7 @@ class _OneThreadedBLAS:
 
 
 one_threaded_blas = _OneThreadedBLAS()
+_working = threading.local()  # .now: whether this thread is at a block
 
 
 @cache
@@ -67,13 +68,16 @@ def run_blocks(work: Callable[[int, int], Any], blocks: Iterable[tuple[int, int]
     """Call work(start, stop) for every block, on n_threads threads, the calling one among them.
 
     Threads take the next block when they are done with one. An error in a block, or Ctrl-C, stops before the next
-    blocks begin and is raised here. (No executor: handing over futures costs more than a small block.)
+    blocks begin and is raised here. Called inside of a block, it stays on that block's thread. (No executor: handing
+    over futures costs more than a small block.)
     """
-    if isinstance(blocks, list) and len(blocks) < n_threads:
-        n_threads = len(blocks)
+    inside = getattr(_working, "now", False)
+    if inside or (isinstance(blocks, list) and len(blocks) < n_threads):
+        n_threads = 1 if inside else len(blocks)  # type: ignore[arg-type]
     waiting, lock, errors = iter(blocks), threading.Lock(), list[BaseException]()
 
     def drain() -> None:
+        _working.now = True
         try:
             while not errors:
                 with lock:
@@ -83,6 +87,8 @@ def run_blocks(work: Callable[[int, int], Any], blocks: Iterable[tuple[int, int]
                 work(*block)
         except BaseException as error:  # Ctrl-C too: raised below, when the other threads are done
             errors.append(error)
+        finally:
+            _working.now = inside
 
     with one_threaded_blas:
         threads = [threading.Thread(target=drain, daemon=True) for _ in range(n_threads - 1)]

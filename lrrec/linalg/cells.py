@@ -134,7 +134,7 @@ def solve(
 
 
 def solve_basis(
-    cells: Cells, X: np.ndarray, Y: np.ndarray, A: np.ndarray, B: np.ndarray, lam: np.ndarray, n_steps: int = 10
+    cells: Cells, X: np.ndarray, Y: np.ndarray, A: np.ndarray, B: np.ndarray, lam: np.ndarray, n_steps: int = 4
 ) -> np.ndarray:
     """Lower loss(X (Y + A B^T)^T) + sum_i lam_i |B a_i|^2 over B (D, R) by conjugate gradients from B.
 
