@@ -4,10 +4,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg.blas import sgemm
 from sklearn.base import clone
 
 from lrrec.adapt.lowrank import LowRankAdapter
@@ -17,9 +17,13 @@ from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
 from lrrec.factor_model import FactorModel
+from lrrec.linalg import kernels
+from lrrec.linalg.blocks import even_blocks
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.lists import Recommendations
 from lrrec.validate import check_bool, check_int, check_threads, first_three
+
+BLOCK_ROWS, TILE = 256, 2048  # columns scored and changed at once, while they are in the cache
 
 
 class AdapterBank(Mapping):
@@ -62,6 +66,7 @@ class AdapterBank(Mapping):
         self.base, self._fingerprint = base, fingerprint(base)
         self._writing = threading.Lock()
         self._adapters: dict[Any, LowRankAdapter] = {}
+        self._views: WeakKeyDictionary[LowRankAdapter, _View] = WeakKeyDictionary()
         for domain, adapter in (adapters or {}).items():
             self[domain] = adapter
 
@@ -152,39 +157,60 @@ class AdapterBank(Mapping):
         check_bool(exclude_seen, "exclude_seen")
         groups = _groups(domain, len(asked), adapters)
         order = np.concatenate([rows for _, rows in groups]) if groups else np.zeros(0, dtype=np.int64)
-        n_base = len(self.base.items_)
-        width = n_base + max((int((~adapter.domain_.known).sum()) for adapter, _ in groups), default=0)
-        views = [_View(adapter, n_base) for adapter, _ in groups]
-        U = np.zeros((len(asked), self.base.item_factors_.shape[1]), dtype=np.float32)
-        parts, bounds = [], [0]
+        views = [self._view(adapter) for adapter, _ in groups]
+        n_base, V0 = len(self.base.items_), self.base.item_factors_
+        width = max((view.width for view in views), default=n_base)
+        U, bounds = np.zeros((len(asked), V0.shape[1]), dtype=np.float32), [0]
+        histories: list[np.ndarray] = []
         for view, (_, rows) in zip(views, groups, strict=True):
-            U[bounds[-1] : bounds[-1] + len(rows)], seen = source.of(view, rows)
-            parts.append(_spread(seen, view.columns, width))
+            U[bounds[-1] : bounds[-1] + len(rows)], had = source.of(view, rows)
+            histories += had
             bounds.append(bounds[-1] + len(rows))
-        seen = sp.csr_array(sp.vstack(parts, format="csr")) if parts else sp.csr_array((0, width), dtype=np.float32)
-        V0 = self.base.item_factors_
+        seen = _as_rows(histories, width)
 
         def score(block: slice, columns: Columns) -> np.ndarray:
-            scores = np.full((block.stop - block.start, width), -np.inf, dtype=np.float32)
-            np.matmul(U[block], V0.T, out=scores[:, :n_base])
-            first = int(np.searchsorted(bounds, block.start, side="right")) - 1
-            for number in range(first, len(views)):
+            scores = np.empty((block.stop - block.start, width), dtype=np.float32)
+            scores[:, n_base:] = -np.inf
+            plain, others = [], []
+            for number in range(int(np.searchsorted(bounds, block.start, side="right")) - 1, len(views)):
                 begin, end = max(bounds[number], block.start), min(bounds[number + 1], block.stop)
-                if begin >= block.stop:
+                if begin < end:
+                    view, place = views[number], begin - block.start
+                    if view.plain:
+                        plain.append((U[begin:end] @ view.B, view.At, place))
+                    else:
+                        others.append((view, slice(place, place + end - begin), U[begin:end]))
+                elif begin >= block.stop:
                     break
-                views[number].add(scores[begin - block.start : end - block.start], U[begin:end])
+            for start, stop in even_blocks(n_base, TILE):
+                np.matmul(U[block], V0[start:stop].T, out=scores[:, start:stop])
+                for Z, At, place in plain:
+                    kernels.add_low_rank(scores, Z, At, place, start, stop)
+            for view, rows, mine in others:
+                view.add(scores[rows], mine)
             return scores
 
         left_out = np.arange(len(asked)) if exclude_seen else None
-        indices, values = rank(score, len(asked), width, k, seen=seen, seen_rows=left_out, n_threads=n_threads)
-        items = np.ma.masked_all(indices.shape, dtype=self.base.items_.ids.dtype)
+        indices, values = rank(
+            score, len(asked), width, k, seen=seen, seen_rows=left_out, n_threads=n_threads, block_rows=BLOCK_ROWS
+        )
+        ids = self.base.items_.ids[np.minimum(np.maximum(indices, 0), n_base - 1)]
         for number, view in enumerate(views):
-            block = slice(bounds[number], bounds[number + 1])
-            items[block] = np.ma.MaskedArray(view.ids(indices[block]), mask=indices[block] < 0)
+            if not view.whole:
+                block = slice(bounds[number], bounds[number + 1])
+                ids[block] = view.ids(indices[block])
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
-        scores = np.ma.MaskedArray(values[back], mask=indices[back] < 0)
-        return Recommendations(scores=scores, users=asked, items=items[back], indices=indices[back])
+        indices, empty = indices[back], indices[back] < 0
+        items, scores = np.ma.MaskedArray(ids[back], mask=empty), np.ma.MaskedArray(values[back], mask=empty)
+        return Recommendations(scores=scores, users=asked, items=items, indices=indices)
+
+    def _view(self, adapter: LowRankAdapter) -> "_View":
+        """The adapter's view, made anew when the adapter has changed."""
+        view = self._views.get(adapter)
+        if view is None or not view.holds():
+            view = self._views[adapter] = _View(adapter, len(self.base.items_))
+        return view
 
     def fit_many(
         self, interactions: Interactions, by: Any, adapter: LowRankAdapter | None = None, *, n_jobs: int | None = None
@@ -217,8 +243,9 @@ class AdapterBank(Mapping):
             members.setdefault(domain, []).append(row)
 
         def fit(rows: Sequence[int]) -> LowRankAdapter:
-            mine = np.isin(interactions.rows(), rows)
-            return clone(adapter or LowRankAdapter()).fit(interactions.take(mine), base=self.base)
+            users = IdMap(interactions.users.ids[rows])
+            mine = Interactions(interactions.matrix[rows], users, interactions.items)
+            return clone(adapter or LowRankAdapter()).fit(mine, base=self.base)
 
         with ThreadPoolExecutor(check_threads(n_jobs)) as pool:
             fitted = dict(zip(members, pool.map(fit, members.values()), strict=True))
@@ -231,27 +258,56 @@ class _View:
     """An adapter seen from the bank's columns: the base's items, then as many more as any domain has new ones."""
 
     def __init__(self, adapter: LowRankAdapter, n_base: int) -> None:
-        domain, self.adapter = adapter.domain_, adapter
+        domain, change, scale = adapter.domain_, adapter.change_, np.float32(adapter.scale)
+        self.of, self.state = ref(adapter), (domain, change, adapter.scale)
+        self.order = np.argsort(adapter.users_.ids, kind="stable")
+        self.users = adapter.users_.ids[self.order]
+        n_new = int((~domain.known).sum())
         self.columns = domain.of_base.copy()  # of the adapter's items
-        self.columns[~domain.known] = n_base + np.arange(int((~domain.known).sum()))
-        self.whole = n_base == int(domain.known.sum())
-        change, scale = adapter.change_, np.float32(adapter.scale)
+        self.columns[~domain.known] = n_base + np.arange(n_new)
+        self.width, self.whole = n_base + n_new, len(domain.of_base) == n_base and not n_new
         A = change.A if domain.known.all() else change.A[domain.known]
-        self.A, self.B = A, change.B * scale
+        self.At, self.B = np.ascontiguousarray(A.T), change.B * scale
         self.rows = np.union1d(change.rows, np.flatnonzero(~domain.known))  # whose factors are not V0 + A B^T
         self.values = domain.item_factors[self.rows]
         given = np.searchsorted(self.rows, change.rows)
         self.values[given] += scale * (change.values - self.values[given])
 
+    def holds(self) -> bool:
+        """Whether the adapter still is what was seen of it."""
+        now = self.adapter
+        domain, change, scale = self.state
+        return now.domain_ is domain and now.change_ is change and now.scale == scale
+
+    @property
+    def adapter(self) -> LowRankAdapter:
+        """Whose view this is."""
+        adapter = self.of()
+        assert adapter is not None  # held by who asks
+        return adapter
+
+    def histories(self, matrix: sp.csr_array, rows: np.ndarray) -> list[np.ndarray]:
+        """The bank's columns in some rows of a matrix over the adapter's items."""
+        begin, end, indices = matrix.indptr[rows].tolist(), matrix.indptr[rows + 1].tolist(), matrix.indices
+        found = [indices[start:stop] for start, stop in zip(begin, end, strict=True)]
+        return found if self.whole else [self.columns[one] for one in found]
+
+    def find(self, users: np.ndarray) -> np.ndarray:
+        """As the adapter's own `users_.find`, in microseconds for a few of them."""
+        if users.dtype != self.users.dtype or not len(self.users):
+            return self.adapter.users_.find(users)
+        at = np.minimum(np.searchsorted(self.users, users), len(self.users) - 1)
+        return np.where(self.users[at] == users, self.order[at], -1)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all there is to it is A B^T, over the base's items."""
+        return self.whole and not len(self.rows)
+
     def add(self, scores: np.ndarray, U: np.ndarray) -> None:
         """Turn the base's scores of some rows, followed by -inf, into the adapter's, in place."""
-        n_known = len(self.A)
-        if self.A.shape[1]:
-            Z = U @ self.B
-            if self.whole and scores.shape[1] == n_known:  # one pass: BLAS adds in place
-                sgemm(1.0, self.A.T, Z.T, beta=1.0, c=scores.T, trans_a=1, overwrite_c=1)
-            else:
-                scores[:, self.columns[:n_known]] += Z @ self.A.T
+        if len(self.At):
+            scores[:, self.columns[: self.At.shape[1]]] += (U @ self.B) @ self.At
         if not self.whole:
             outside = np.ones(scores.shape[1], dtype=bool)
             outside[self.columns] = False
@@ -272,17 +328,17 @@ class _Known:
     def __init__(self, asked: np.ndarray) -> None:
         self.asked = asked
 
-    def of(self, view: _View, rows: np.ndarray) -> tuple[np.ndarray, sp.csr_array]:
+    def of(self, view: _View, rows: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         """Factors of some of the users, and what they have of the adapter's items."""
         adapter = view.adapter
-        places = adapter.users_.find(self.asked[rows])
+        places = view.find(self.asked[rows])
         unknown = places < 0
         if len(adapter.users_):
             unknown |= ~adapter._serves(np.maximum(places, 0))
         if unknown.any():
             shown = first_three(self.asked[rows[unknown]])
             raise UnknownIdError(f"unknown users: {shown} are not known in their domain")
-        return adapter.user_factors_[places], adapter.seen_[places]
+        return adapter.user_factors_[places], view.histories(adapter.seen_, places)
 
 
 class _Given:
@@ -291,11 +347,11 @@ class _Given:
     def __init__(self, data: Interactions) -> None:
         self.data = data
 
-    def of(self, view: _View, rows: np.ndarray) -> tuple[np.ndarray, sp.csr_array]:
+    def of(self, view: _View, rows: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         """See `_Known.of`."""
         histories = Interactions(self.data.matrix[rows], IdMap(self.data.users.ids[rows]), self.data.items)
         matrix, _ = view.adapter._histories(histories)
-        return view.adapter._encode(matrix), matrix
+        return view.adapter._encode(matrix), view.histories(matrix, np.arange(len(rows)))
 
 
 def _groups(
@@ -303,7 +359,7 @@ def _groups(
 ) -> list[tuple[LowRankAdapter, np.ndarray]]:
     """The rows of each domain asked for, with its adapter."""
     single = isinstance(domain, str) or not isinstance(domain, Sequence | np.ndarray)
-    domains = [domain] * n_users if single else list(domain)
+    domains = [domain] * n_users if single else domain.tolist() if isinstance(domain, np.ndarray) else list(domain)
     if len(domains) != n_users:
         raise ParameterError(f"domain must be one, or one for each of {n_users} users, got {len(domains)}")
     rows: dict[Any, list[int]] = {}
@@ -315,6 +371,8 @@ def _groups(
     return [(adapters[name], np.array(group)) for name, group in rows.items()]
 
 
-def _spread(matrix: sp.csr_array, columns: np.ndarray, width: int) -> sp.csr_array:
-    """The same rows over the bank's columns."""
-    return sp.csr_array((matrix.data, columns[matrix.indices], matrix.indptr), shape=(matrix.shape[0], width))
+def _as_rows(columns: list[np.ndarray], width: int) -> sp.csr_array:
+    """A matrix of rows given by their columns."""
+    indptr = np.concatenate(([0], np.cumsum([len(row) for row in columns], dtype=np.int64)))
+    indices = np.concatenate([*columns, np.zeros(0, dtype=np.int32)]).astype(np.int32, copy=False)
+    return sp.csr_array((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=(len(columns), width))

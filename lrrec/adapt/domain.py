@@ -1,6 +1,7 @@
 """Domain: a target's interactions in terms of a base model."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class Domain:
     data: Interactions
     priors: np.ndarray | None = None
 
-    @property
+    @cached_property
     def known(self) -> np.ndarray:
         """Which items the base knows, bool (I,)."""
         return self.of_base >= 0

@@ -42,7 +42,7 @@ def find_change(
     turns.cut(settings.rank)
     turns.take(settings.n_iter, watch)
     A, B = _by_weight(turns.A, turns.B, turns.U, turns.t)
-    everywhere = np.zeros((len(V0), A.shape[1]), dtype=np.float32)
+    everywhere = np.zeros((len(V0), A.shape[1]), dtype=np.float32, order="F")
     everywhere[turns.known] = A
     return Change(everywhere, B, turns.new, turns.V[turns.new])
 
@@ -128,4 +128,4 @@ def _by_weight(A: np.ndarray, B: np.ndarray, U: np.ndarray, t: float) -> tuple[n
     W = W[:, ::-1][:, : A.shape[1]]
     A, B = A @ (M @ W), E @ (W / root[:, None])
     size = np.maximum(np.linalg.norm(B, axis=0), np.finfo(np.float64).tiny)
-    return np.ascontiguousarray(A * size).astype(np.float32), np.ascontiguousarray(B / size).astype(np.float32)
+    return np.asfortranarray(A * size, dtype=np.float32), np.ascontiguousarray(B / size, dtype=np.float32)

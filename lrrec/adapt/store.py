@@ -93,7 +93,7 @@ def read(path: str | PathLike, base: Any) -> Stored:
         items = IdMap(np.concatenate((base.items_.ids[of_known], new)))
         of_base = np.concatenate((of_known, np.full(len(new), -1)))
         V0 = factors_of(base, of_base)
-        A = np.zeros((len(items), arrays["A"].shape[1]), dtype=np.float32)
+        A = np.zeros((len(items), arrays["A"].shape[1]), dtype=np.float32, order="F")
         A[: len(of_known)] = arrays["A"]
         B, values, rows = (arrays[name] for name in ("B", "values", "rows"))
         if B.shape != (n_columns, A.shape[1]) or values.shape != (len(rows), n_columns):

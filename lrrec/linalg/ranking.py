@@ -40,6 +40,7 @@ def rank(
     seen: sp.csr_array | None = None,
     seen_rows: np.ndarray | None = None,
     n_threads: int = 1,
+    block_rows: int = BLOCK_ROWS,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k best columns of each row, int32 (n_rows, k), and their scores, float32 (n_rows, k).
 
@@ -68,7 +69,7 @@ def rank(
             columns = np.take_along_axis(lists, places, axis=1) if shared is None else shared[places]
             indices[block] = np.where(indices[block] < 0, -1, columns)
 
-    blocks = even_blocks(n_rows, max(1, min(BLOCK_ROWS, BLOCK_CELLS // max(n_columns, 1))))
+    blocks = even_blocks(n_rows, max(1, min(block_rows, BLOCK_CELLS // max(n_columns, 1))))
     if len(blocks) == 1:
         work(*blocks[0])  # a pool would cost more than it brings
     else:

@@ -8,11 +8,13 @@ U, I: users, items; D: factors; N: nonzeros of a row; K: length of a list; B: ro
 
 from lrrec.linalg.kernels.als import cg_rows, exact_rows, observed_loss, solve_cholesky
 from lrrec.linalg.kernels.explicit import nonnegative_rows, rating_rows
+from lrrec.linalg.kernels.lowrank import add_low_rank
 from lrrec.linalg.kernels.products import co_occurrences, gram_times, times_rows
 from lrrec.linalg.kernels.ridge import ridge_rows
 from lrrec.linalg.kernels.topk import mask_rows, top_k_rows
 
 __all__ = [
+    "add_low_rank",
     "cg_rows",
     "co_occurrences",
     "exact_rows",
