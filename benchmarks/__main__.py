@@ -9,7 +9,7 @@ import importlib
 
 from benchmarks import report
 
-NAMES = ("interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt")
+NAMES = ("interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "serving")
 
 
 def main() -> None:

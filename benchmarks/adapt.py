@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 import lrrec
-from benchmarks import adapt_shared, serving
+from benchmarks import adapt_shared, curves
 from benchmarks.report import RESULTS, line
 from benchmarks.transfers import Transfer, get, transfers
 from lrrec import IALS, Interactions, LowRankAdapter, Split
@@ -30,7 +30,6 @@ N_FACTORS = 32
 
 
 def run() -> Iterator[dict[str, Any]]:
-    yield from serving.run()
     details: list[dict[str, Any]] = []
     for name in transfers():
         transfer = get(name)
@@ -43,6 +42,7 @@ def run() -> Iterator[dict[str, Any]]:
         yield from verdicts(name, transfer, found)
         if name == "latest-small":
             yield from histories(transfer, runs)
+    curves.draw()
     yield from adapt_shared.run()
 
 
@@ -112,10 +112,11 @@ class Run:
             if rank == 8:
                 parts = (self.source.train, self.source.history, self.source.test)
                 source = Split(*(part.over(adapter.items_) for part in parts))
-                out["low rank 8"]["source"] = {
-                    told: lrrec.evaluate(model, source, ["ndcg@20"]).mean()["ndcg@20"]
-                    for told, model in (("adapted", adapter), ("before", self.base))
-                }
+                quality = {}
+                for told, scale in (("before", 0.0), ("adapted", 1.0)):
+                    adapter.scale = scale
+                    quality[told] = lrrec.evaluate(adapter, source, ["ndcg@20"]).mean()["ndcg@20"]
+                out["low rank 8"]["source"] = quality
         begun = time.perf_counter()
         guarded = LowRankAdapter("auto", random_state=self.seed).fit(
             train, base=self.base, catalogue=self.transfer.catalogue

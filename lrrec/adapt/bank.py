@@ -1,6 +1,7 @@
 """AdapterBank: many domains served from one base."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -362,9 +363,9 @@ def _groups(
     domains = [domain] * n_users if single else domain.tolist() if isinstance(domain, np.ndarray) else list(domain)
     if len(domains) != n_users:
         raise ParameterError(f"domain must be one, or one for each of {n_users} users, got {len(domains)}")
-    rows: dict[Any, list[int]] = {}
+    rows: dict[Any, list[int]] = defaultdict(list)
     for row, name in enumerate(domains):
-        rows.setdefault(name, []).append(row)
+        rows[name].append(row)
     unknown = [name for name in rows if name not in adapters]
     if unknown:
         raise UnknownIdError(f"domain must be one of the bank's, got {first_three(unknown)}")
@@ -373,6 +374,6 @@ def _groups(
 
 def _as_rows(columns: list[np.ndarray], width: int) -> sp.csr_array:
     """A matrix of rows given by their columns."""
-    indptr = np.concatenate(([0], np.cumsum([len(row) for row in columns], dtype=np.int64)))
-    indices = np.concatenate([*columns, np.zeros(0, dtype=np.int32)]).astype(np.int32, copy=False)
+    indptr = np.concatenate(([0], np.cumsum(list(map(len, columns)), dtype=np.int64)))
+    indices = np.concatenate(columns).astype(np.int32, copy=False) if columns else np.zeros(0, dtype=np.int32)
     return sp.csr_array((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=(len(columns), width))

@@ -352,7 +352,8 @@ class LowRankAdapter(FactorModel):
         return other
 
     def _serves(self, rows: np.ndarray) -> np.ndarray:
-        return super()._serves(rows) | (self.user_factors_[rows] != 0).any(axis=1)
+        served = super()._serves(rows)
+        return served if served.all() else served | (self.user_factors_[rows] != 0).any(axis=1)
 
     def _fit(self, matrix: sp.csr_array) -> None: ...
 

@@ -13,9 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
-from lrrec.linalg.blocks import balanced_blocks, even_blocks, one_threaded_blas, run_blocks
+from lrrec.linalg.blocks import balanced_blocks, one_threaded_blas, run_blocks
 from lrrec.linalg.dense import cross, gram
-from lrrec.linalg.products import times
 from lrrec.validate import check_threads
 
 
@@ -67,10 +66,13 @@ class Cells:
 
     def scores(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """x_u . y_i of each cell, (n_cells,), for X (n_rows, D) and Y (n_columns, D)."""
-        out = np.empty(len(self.pulls), dtype=X.dtype)
-        for start, stop in even_blocks(len(out), 2**16):
-            part = slice(start, stop)
-            out[part] = np.einsum("nd,nd->n", X[self.rows[part]], Y[self.weights.indices[part]])
+        X, Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
+        out, indptr, indices = np.empty(len(self.pulls), dtype=X.dtype), self.weights.indptr, self.weights.indices
+
+        def work(start: int, stop: int) -> None:
+            kernels.dot_rows(start, stop, indptr, indices, X, Y, out)
+
+        run_blocks(work, balanced_blocks(indptr, 64), check_threads(None))
         return out
 
     def loss(self, X: np.ndarray, Y: np.ndarray) -> float:
@@ -79,9 +81,16 @@ class Cells:
         observed = float((self.weights.data * s**2 - 2 * self.pulls * s).sum())
         return self.everywhere * float((gram(X) * gram(Y)).sum()) + observed
 
-    def with_values(self, values: np.ndarray) -> sp.csr_array:
-        """The cells as a matrix of other values."""
-        return sp.csr_array((values, self.weights.indices, self.weights.indptr), shape=self.shape)
+    def times(self, values: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """A Y (n_rows, D) for the matrix A of other values in the same cells, and Y (n_columns, D)."""
+        Y = np.ascontiguousarray(Y)
+        out, indptr, indices = np.empty((self.shape[0], Y.shape[1]), Y.dtype), self.weights.indptr, self.weights.indices
+
+        def work(start: int, stop: int) -> None:
+            kernels.times_rows(start, stop, indptr, indices, values, Y, out)
+
+        run_blocks(work, balanced_blocks(indptr, 64), check_threads(None))
+        return out
 
 
 def solve(
@@ -154,7 +163,7 @@ def solve_basis(
     X64, A64 = X.astype(np.float64), A.astype(np.float64)
 
     def observed(values: np.ndarray) -> np.ndarray:
-        return X64.T @ times(cells.with_values(values), A64)
+        return X64.T @ cells.times(values, A64)
 
     def half_hessian(D: np.ndarray) -> np.ndarray:
         return G @ D @ AA + observed(cells.weights.data * cells.scores(X64 @ D, A64)) + D @ penalty

@@ -9,7 +9,7 @@ U, I: users, items; D: factors; N: nonzeros of a row; K: length of a list; B: ro
 from lrrec.linalg.kernels.als import cg_rows, exact_rows, observed_loss, solve_cholesky
 from lrrec.linalg.kernels.explicit import nonnegative_rows, rating_rows
 from lrrec.linalg.kernels.lowrank import add_low_rank
-from lrrec.linalg.kernels.products import co_occurrences, gram_times, times_rows
+from lrrec.linalg.kernels.products import co_occurrences, dot_rows, gram_times, times_rows
 from lrrec.linalg.kernels.ridge import ridge_rows
 from lrrec.linalg.kernels.topk import mask_rows, top_k_rows
 
@@ -17,6 +17,7 @@ __all__ = [
     "add_low_rank",
     "cg_rows",
     "co_occurrences",
+    "dot_rows",
     "exact_rows",
     "gram_times",
     "mask_rows",

@@ -72,3 +72,15 @@ def co_occurrences(start, stop, of_items, users, weights, of_users, items, data,
             while z >= of_users[u] and items[z] >= i:
                 out[i, items[z]] += w * data[z]
                 z -= 1
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER)
+def dot_rows(start, stop, indptr, indices, X, Y, out):
+    """Write x_u . y_i for every entry of the rows start..stop of a csr matrix. X (U, D), Y (I, D), out (N,)."""
+    n = X.shape[1]
+    for u in range(start, stop):
+        for s in range(indptr[u], indptr[u + 1]):
+            i, total = indices[s], X[u, 0] * 0
+            for f in range(n):
+                total += X[u, f] * Y[i, f]
+            out[s] = total

@@ -1,0 +1,49 @@
+"""Draw what adaptation reaches by the number of target users, a picture a transfer, from the stored details."""
+
+import json
+import re
+from typing import Any
+
+from benchmarks.report import RESULTS
+
+SHOWN = {  # method: label, color, line
+    "low rank 8": ("low rank 8", "#c0392b", "-"),
+    "auto, guarded": ("guarded", "#e67e22", "--"),
+    "anchored": ("full rank, anchored", "#8e44ad", ":"),
+    "pooled": ("pooled retraining (needs the source)", "#2c7fb8", "-."),
+    "scratch": ("from scratch", "#7f8c8d", "-"),
+    "fold-in": ("fold-in alone", "#2c3e50", ":"),
+    "continued": ("ALS carried on", "#16a085", ":"),
+}
+
+
+def draw() -> list[str]:
+    """Write an SVG a transfer beside the results; their names."""
+    from matplotlib.figure import Figure
+
+    details: list[dict[str, Any]] = json.loads((RESULTS / "adapt-details.json").read_text())
+    names = []
+    for transfer in dict.fromkeys(row["transfer"] for row in details):
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        axes = figure.subplots()
+        for method, (label, color, style) in SHOWN.items():
+            points = [
+                (row["users"], row["ndcg@20"])
+                for row in details if row["transfer"] == transfer and row["method"] == method
+            ]  # fmt: skip
+            axes.plot(*zip(*points, strict=True), style, color=color, label=label, marker="o", markersize=3)
+        sizes = sorted({row["users"] for row in details if row["transfer"] == transfer})
+        axes.set_xscale("log")
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.minorticks_off()
+        axes.set(xlabel="target users adapted to", ylabel="nDCG@20 on new users", title=transfer)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, frameon=False)
+        name = "adapt-" + re.sub(r"[^a-z0-9]+", "-", transfer.lower()).strip("-") + ".svg"
+        figure.savefig(RESULTS / name, metadata={"Date": None})
+        names.append(name)
+    return names
+
+
+if __name__ == "__main__":
+    print("\n".join(draw()))
