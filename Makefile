@@ -42,5 +42,5 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing lrrec and its test tools into $(VENV) (once, about a minute) ..."
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,torch]'
 	@touch $@ $(VENV)/.runtime

@@ -27,6 +27,7 @@ _HOME = {
     "ItemKNN": "lrrec.models.itemknn",
     "LowRankAdapter": "lrrec.adapt.lowrank",
     "NMF": "lrrec.models.nmf",
+    "NeuralMF": "lrrec.models.neural",
     "Popularity": "lrrec.models.popularity",
     "RP3Beta": "lrrec.models.rp3beta",
     "Recommendations": "lrrec.lists",

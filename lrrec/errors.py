@@ -29,6 +29,10 @@ class FileFormatError(LrrecError, ValueError):
     """A file is not what it should be: truncated, of another kind, or inconsistent in itself."""
 
 
+class MissingDependencyError(LrrecError, ImportError):
+    """A package that this part of lrrec needs is not installed."""
+
+
 class FetchError(LrrecError, OSError):
     """A data set could not be had from any of its sources."""
 

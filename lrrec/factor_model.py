@@ -32,7 +32,7 @@ class FactorModel(TransformerMixin, Recommender):
     Law of every factor model: `transform(train)` equals `user_factors_`.
     """
 
-    _learned = ("user_factors_", "item_factors_")
+    _learned: tuple[str, ...] = ("user_factors_", "item_factors_")
 
     def _scores(self, encoded: np.ndarray, columns: Columns) -> np.ndarray:
         return encoded @ self.item_factors_[columns].T

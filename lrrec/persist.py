@@ -19,6 +19,7 @@ _MODELS = {
     "IALS": "lrrec.models.ials",
     "ItemKNN": "lrrec.models.itemknn",
     "NMF": "lrrec.models.nmf",
+    "NeuralMF": "lrrec.models.neural",
     "Popularity": "lrrec.models.popularity",
     "RP3Beta": "lrrec.models.rp3beta",
     "TruncatedSVD": "lrrec.models.svd",

@@ -1,12 +1,13 @@
 """Every model against every check of the contract."""
 
 import inspect
+from importlib.util import find_spec
 
 import pytest
 from checks import all_checks
 from sklearn.base import clone
 
-from lrrec import ALS, EASE, IALS, NMF, ItemKNN, Popularity, RP3Beta, TruncatedSVD
+from lrrec import ALS, EASE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD
 
 ALL_MODELS = [
     Popularity(),
@@ -20,6 +21,8 @@ ALL_MODELS = [
     RP3Beta(n_neighbors=60),
     ALS(n_factors=3, n_iter=3, random_state=0),
 ]
+if find_spec("torch"):
+    ALL_MODELS.append(NeuralMF(n_factors=6, n_hidden=8, n_epochs=2, random_state=0))
 
 
 @pytest.mark.parametrize(("model", "check"), [

@@ -10,7 +10,7 @@ from lrrec.validate import check_threads
 TILE = 1024  # columns updated at once: the product stays in the cache
 
 
-def invert(A: np.ndarray, *, block: int = 512, n_threads: int | None = None) -> None:
+def invert(A: np.ndarray, *, block: int | None = None, n_threads: int | None = None) -> None:
     """Replace a symmetric positive definite matrix (n, n), of which the upper half is read, by its inverse.
 
     Notes
@@ -28,6 +28,7 @@ def invert(A: np.ndarray, *, block: int = 512, n_threads: int | None = None) -> 
     Goodnight (1979), "A tutorial on the SWEEP operator".
     """
     n, n_threads = len(A), check_threads(n_threads)
+    block = block or (256 if n < 8192 else 512)
     with one_threaded_blas:
         for begin, end in even_blocks(n, block):
             columns = np.concatenate((A[:begin, begin:end], A[begin:end, begin:].T))  # (n, b), as they are

@@ -1,0 +1,272 @@
+"""NeuralMF: two towers and an inner product; the user's tower reads the history."""
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.data.interactions import Interactions
+from lrrec.errors import DataError, MissingDependencyError, ParameterTypeError
+from lrrec.factor_model import FactorModel
+from lrrec.linalg.cells import Cells
+from lrrec.linalg.products import times
+from lrrec.splits import Split
+from lrrec.validate import check_int, check_option, check_real, check_rng
+
+LOSSES = ("softmax", "squared", "bpr", "sampled-softmax")
+
+
+class NeuralMF(FactorModel):
+    """Neural matrix factorization: u = h(mean of the history's item vectors), score = u . v_i + b_i.
+
+    A user is what he did: x_u = sum_i w_ui e_i / |w_u| over his history, then u = x_u + W2 relu(W1 x_u + c1) + c2. New
+    users need no row of their own. Trained in torch; what is fitted is arrays, so that recommending, evaluating,
+    saving and loading need no torch.
+
+    Parameters
+    ----------
+    n_factors : int, default 64
+        Length of the item vectors, bias apart.
+    n_hidden : int, default 256
+        Width of the hidden layer; 0 for none, so that u = x_u.
+    loss : {"softmax", "squared", "bpr", "sampled-softmax"}, default "softmax"
+        "softmax": multinomial likelihood of each user's items over the catalogue. "squared": the objective of `IALS`,
+        all unobserved cells included. "bpr": each interaction above one drawn at random. "sampled-softmax": over
+        negatives drawn by popularity for a batch, corrected for how often they are drawn, for large catalogues.
+    unobserved_weight : float, default 0.1
+        Of "squared".
+    n_negatives : int, default 1000
+        Of "sampled-softmax", for a batch.
+    dropout : float in [0, 0.99], default 0.5
+        The share of a history that is hidden while training.
+    n_epochs : int, default 40
+    batch_size : int, default 256
+        Users at a time.
+    learning_rate : float, default 0.003
+        The highest; it rises during the first twentieth of all steps and falls along a cosine after that.
+    weight_decay : float, default 0.01
+        Of AdamW, on all but biases.
+    max_norm : float, default 5.0
+        Gradients are cut to this length.
+    device : str, default "cpu"
+        Where torch trains.
+    random_state : int, Generator or None, default None
+
+    Attributes
+    ----------
+    user_factors_, item_factors_ : ndarray of float32, shapes (n_users, n_factors + 1), (n_items, n_factors + 1)
+        The towers' outputs: the last columns are 1 and the item's bias.
+    embedding_ : ndarray of float32, shape (n_items, n_factors)
+        e, what a history is made of.
+    hidden_, hidden_bias_, output_, output_bias_ : ndarray of float32
+        W1 (n_factors, n_hidden), c1, W2 (n_hidden, n_factors), c2.
+    projection_ : ndarray of float32, shape (n_factors + 1, n_columns)
+        Applied to (u, 1) last: the identity, but for compressed models.
+    history_ : list of dict
+        Of every epoch: epoch, loss (a user's mean), seconds, learning_rate, and ndcg@10 with a validation split.
+
+    References
+    ----------
+    Liang et al. (2018), "Variational autoencoders for collaborative filtering" (multinomial likelihood, input dropout);
+    Yi et al. (2019), "Sampling-bias-corrected neural modeling for large corpus item recommendations" (two towers, the
+    correction).
+
+    Notes
+    -----
+    An epoch costs O(n_users n_items D) for "softmax" and O(N D) for the others, N interactions. The same for equal
+    seeds on one CPU.
+    """
+
+    _learned: tuple[str, ...] = (
+        "user_factors_", "item_factors_", "embedding_", "hidden_", "hidden_bias_", "output_", "output_bias_",
+        "projection_",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        n_factors: int = 64,
+        *,
+        n_hidden: int = 256,
+        loss: str = "softmax",
+        unobserved_weight: float = 0.1,
+        n_negatives: int = 1000,
+        dropout: float = 0.5,
+        n_epochs: int = 40,
+        batch_size: int = 256,
+        learning_rate: float = 0.003,
+        weight_decay: float = 0.01,
+        max_norm: float = 5.0,
+        device: str = "cpu",
+        random_state: Any = None,
+    ) -> None:
+        self.n_factors = n_factors
+        self.n_hidden = n_hidden
+        self.loss = loss
+        self.unobserved_weight = unobserved_weight
+        self.n_negatives = n_negatives
+        self.dropout = dropout
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.max_norm = max_norm
+        self.device = device
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        init: FactorModel | None = None,
+        validation: Split | None = None,
+        patience: int = 5,
+        callback: Callable[[dict[str, float]], Any] | None = None,
+        progress: bool = False,
+        checkpoint: str | PathLike | None = None,
+    ) -> Self:
+        """Learn from interactions, forgetting any earlier fit.
+
+        Parameters
+        ----------
+        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
+            Values are weights >= 0; ids of a raw matrix are its indices.
+        y : None
+            Ignored; scikit-learn's pipelines pass it.
+        init : FactorModel, optional
+            A fitted model of the same users and items to start from, of n_factors columns: its item factors, and the
+            item vectors whose means are nearest to its user factors.
+        validation : Split, optional
+            Of the same items. After every epoch its test interactions are ranked from their histories; the fit ends
+            when nDCG@10 has not risen for `patience` epochs, and the best epoch's towers are kept.
+        patience : int, default 5
+        callback : callable, optional
+            Called with the entry of `history_` after every epoch. If it returns True, the fit ends there.
+        progress : bool, default False
+            Show a progress bar, where there is a terminal to show it on.
+        checkpoint : path, optional
+            Where the state of training is kept after every epoch. A fit of the same model to the same data that finds
+            it goes on from there, to the same end; it is removed when the fit ends.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        MissingDependencyError
+            If torch is not installed.
+        DataError
+            If the loss becomes NaN or infinite; the model is then that of the last good epoch.
+        """
+        data = self._read(X)
+        for name, low in (("n_factors", 1), ("n_hidden", 0), ("n_negatives", 1), ("n_epochs", 1), ("batch_size", 1)):
+            check_int(getattr(self, name), name, low=low)
+        check_int(patience, "patience", low=1)
+        check_option(self.loss, "loss", LOSSES)
+        check_real(self.dropout, "dropout", low=0, high=0.99)
+        for name in ("unobserved_weight", "learning_rate", "max_norm"):
+            check_real(getattr(self, name), name, low=0, open_low=True)
+        check_real(self.weight_decay, "weight_decay", low=0)
+        seed = int(check_rng(self.random_state).integers(2**63))
+        if callback is not None and not callable(callback):
+            raise ParameterTypeError(f"callback must be callable, got {callback!r}")
+        if validation is not None and validation.items != data.items:
+            raise DataError("validation must be a Split of the same items as X")
+        if init is not None:
+            self._check_init(init, data)
+        try:
+            from lrrec.models.neural_training import train
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"NeuralMF must have torch to be fitted: pip install 'lrrec[torch]' ({error})"
+            ) from None
+
+        def judge(arrays: dict[str, np.ndarray]) -> float:
+            assert validation is not None
+            return self._with(arrays, data)._ndcg(validation.history, validation.test)
+
+        trained = train(
+            self, data.matrix, seed, init=init, judge=judge if validation is not None else None, patience=patience,
+            callback=callback, progress=progress, checkpoint=checkpoint,
+        )  # fmt: skip
+        self._take(trained.arrays, data)
+        self.history_ = trained.history
+        if trained.error is not None:
+            raise trained.error
+        return self
+
+    def _check_init(self, init: Any, data: Interactions) -> None:
+        if not isinstance(init, FactorModel) or not hasattr(init, "item_factors_"):
+            raise ParameterTypeError(f"init must be a fitted factor model, got {type(init).__name__}")
+        if init.items_ != data.items or init.users_ != data.users:
+            raise DataError("init must be fitted to the same users and items as X")
+        if init.item_factors_.shape[1] != self.n_factors:
+            raise DataError(f"init must have n_factors = {self.n_factors} columns, got {init.item_factors_.shape[1]}")
+
+    def _with(self, arrays: dict[str, np.ndarray], data: Interactions) -> "NeuralMF":
+        """A model of other arrays, for new users only."""
+        model = NeuralMF(self.n_factors)
+        for name, array in arrays.items():
+            setattr(model, name, array)
+        return model._remember(data)
+
+    def _take(self, arrays: dict[str, np.ndarray], data: Interactions) -> None:
+        """Become the model of these arrays."""
+        for name, array in arrays.items():
+            setattr(self, name, array)
+        self._remember(data)
+        self.user_factors_ = self._encode(data.matrix)
+
+    def _fit(self, matrix: sp.csr_array) -> None:
+        """See `fit`, which is written out for its options."""
+
+    def _encode(self, matrix: sp.csr_array) -> np.ndarray:
+        x = times(normalized(matrix), self.embedding_)
+        hidden = np.maximum(x @ self.hidden_ + self.hidden_bias_, 0)
+        u = x + hidden @ self.output_ + self.output_bias_
+        u[np.diff(matrix.indptr) == 0] = 0
+        return np.concatenate((u, np.ones((len(u), 1), dtype=np.float32)), axis=1) @ self.projection_
+
+    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+        return self._encode(matrix)
+
+    def _cells(self, matrix: sp.csr_array) -> Cells:
+        raise ParameterTypeError("base must be a linear model for closed-form adaptation, got NeuralMF")
+
+    def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
+        raise ParameterTypeError("base must be a linear model for closed-form adaptation, got NeuralMF")
+
+    def compress(self, n_factors: int) -> Self:
+        """Return a model of fewer columns whose scores are nearest to this one's; see `FactorModel.compress`."""
+        model = super().compress(n_factors)
+        model.set_params(n_factors=self.n_factors)
+        for name in self._learned[2:]:
+            setattr(model, name, getattr(self, name))
+        U, small = self.user_factors_.astype(np.float64), model.user_factors_.astype(np.float64)
+        model.projection_ = (self.projection_ @ np.linalg.lstsq(U, small, rcond=None)[0]).astype(np.float32)
+        return model
+
+    @property
+    def _n_columns(self) -> int:
+        return self.projection_.shape[1] if hasattr(self, "projection_") else self.n_factors + 1
+
+    def _check_loaded(self, path: str | PathLike) -> None:
+        D, H, n_items = self.n_factors, self.n_hidden, len(self.items_)
+        shapes = {
+            "embedding_": (n_items, D), "hidden_": (D, H), "hidden_bias_": (H,), "output_": (H, D),
+            "output_bias_": (D,), "projection_": (D + 1, self._n_columns),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            self._check_array(path, name, shape)
+        super()._check_loaded(path)
+
+
+def normalized(matrix: sp.csr_array) -> sp.csr_array:
+    """Rows of length 1."""
+    squares = np.add.reduceat(np.append(matrix.data**2, 0), matrix.indptr[:-1]) if matrix.shape[0] else np.zeros(0)
+    squares[np.diff(matrix.indptr) == 0] = 1
+    root = np.repeat(np.sqrt(squares), np.diff(matrix.indptr)).astype(np.float32)
+    return sp.csr_array((matrix.data / root, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -1,0 +1,132 @@
+"""NeuralMF: the towers in numpy are those of torch; training repeats, resumes, and stops where it should."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import lrrec
+from lrrec import IALS, NeuralMF
+from lrrec.errors import DataError, FileFormatError, MissingDependencyError
+
+SMALL = {"n_factors": 8, "n_hidden": 16, "n_epochs": 3, "batch_size": 64, "random_state": 0}
+LOSSES = ["softmax", "squared", "bpr", "sampled-softmax"]
+
+
+def test_without_torch_the_rest_works_and_the_error_says_what_to_install():
+    code = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'")
+sys.meta_path.insert(0, NoTorch())
+import lrrec, numpy as np
+lrrec.IALS(2, n_iter=1).fit(np.eye(3))
+try:
+    lrrec.NeuralMF(2).fit(np.eye(3))
+except lrrec.errors.MissingDependencyError as error:
+    print(error)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'lrrec[torch]'" in found.stdout
+    assert issubclass(MissingDependencyError, ImportError)
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def by_user(likes):
+    return lrrec.splits.by_user(likes, 60, history=0.6, random_state=0)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_loss_falls_and_popularity_is_beaten(torch, loss, by_user):
+    options = {"learning_rate": 0.01, "n_negatives": 100, "unobserved_weight": 0.2} | SMALL | {"n_epochs": 25}
+    model = NeuralMF(loss=loss, **options).fit(by_user.train)
+    values = [entry["loss"] for entry in model.history_]
+    assert values[-1] < 0.9 * values[0]
+    popular = lrrec.evaluate(lrrec.Popularity().fit(by_user.train), by_user, ["ndcg@10"]).mean()["ndcg@10"]
+    assert lrrec.evaluate(model, by_user, ["ndcg@10"]).mean()["ndcg@10"] > popular
+
+
+def test_numpy_towers_are_torchs(torch, likes):
+    from lrrec.models.neural import normalized
+    from lrrec.models.neural_training import Towers
+
+    model = NeuralMF(**SMALL).fit(likes)
+    towers = Towers(likes.n_items, 8, 16, torch.Generator())
+    names = {"embedding": "embedding_", "hidden": "hidden_", "hidden_bias": "hidden_bias_", "output": "output_",
+             "output_bias": "output_bias_"}  # fmt: skip
+    towers.load_state_dict(
+        {name: torch.from_numpy(getattr(model, array)) for name, array in names.items()}, strict=False
+    )
+    rows = normalized(likes.matrix[:20])
+    columns, offsets = (torch.from_numpy(one.astype(np.int64)) for one in (rows.indices, rows.indptr[:-1]))
+    U = towers.users(columns, torch.from_numpy(rows.data), offsets).detach().numpy()
+    np.testing.assert_allclose(model.user_factors_[:20, :-1], U, rtol=1e-4, atol=1e-5)
+    assert (model.user_factors_[:, -1] == 1).all()
+
+
+def test_equal_seeds_train_alike(torch, likes):
+    one, other = (NeuralMF(**SMALL).fit(likes) for _ in range(2))
+    np.testing.assert_array_equal(one.item_factors_, other.item_factors_)
+    assert not np.array_equal(NeuralMF(**SMALL | {"random_state": 1}).fit(likes).item_factors_, one.item_factors_)
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_killed_training_goes_on_to_the_same_end(torch, by_user, validated, tmp_path):
+    options = {"validation": by_user if validated else None}
+    whole = NeuralMF(**SMALL).fit(by_user.train, **options)
+
+    def kill(entry):
+        if entry["epoch"] == 2:
+            raise RuntimeError("killed")
+
+    path = tmp_path / "state"
+    with pytest.raises(RuntimeError, match="killed"):
+        NeuralMF(**SMALL).fit(by_user.train, checkpoint=path, callback=kill, **options)
+    with pytest.raises(FileFormatError, match="same model and data"):
+        NeuralMF(**SMALL | {"n_hidden": 4}).fit(by_user.train, checkpoint=path, **options)
+    resumed = NeuralMF(**SMALL).fit(by_user.train, checkpoint=path, **options)
+    for name in NeuralMF._learned:
+        np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name))
+    assert [entry["loss"] for entry in resumed.history_] == [entry["loss"] for entry in whole.history_]
+    assert not path.exists()
+    path.write_bytes(b"something else")
+    with pytest.raises(FileFormatError, match="must be a checkpoint"):
+        NeuralMF(**SMALL).fit(by_user.train, checkpoint=path)
+
+
+def test_the_best_epoch_is_kept(torch, by_user):
+    model = NeuralMF(**SMALL | {"n_epochs": 60, "learning_rate": 0.05}).fit(
+        by_user.train, validation=by_user, patience=3
+    )
+    values = [entry["ndcg@10"] for entry in model.history_]
+    assert len(values) < 60
+    best = int(np.argmax(values))
+    assert len(values) == best + 1 + 3
+    assert model._ndcg(by_user.history, by_user.test) == pytest.approx(values[best])
+
+
+def test_a_loss_that_is_not_finite_ends_with_an_error_and_the_last_good_state(torch, likes):
+    model = NeuralMF(**SMALL | {"n_epochs": 40, "learning_rate": 1e4}, loss="squared")
+    with pytest.raises(DataError, match="loss must stay finite, got"):
+        model.fit(likes)
+    assert np.isfinite(model.item_factors_).all()
+    assert model.recommend(k=3).items.shape[1] == 3
+
+
+def test_training_starts_from_a_fitted_model(torch, likes):
+    base = IALS(n_factors=8, random_state=0).fit(likes)
+    model = NeuralMF(**SMALL | {"n_epochs": 1, "learning_rate": 1e-9}).fit(likes, init=base)
+    np.testing.assert_allclose(model.item_factors_[:, :-1], base.item_factors_, atol=1e-6)
+    agree = np.corrcoef((model.user_factors_ @ model.item_factors_.T).ravel(),
+                        (base.user_factors_ @ base.item_factors_.T).ravel())[0, 1]  # fmt: skip
+    assert agree > 0.9
+    with pytest.raises(DataError, match="n_factors = 4 columns, got 8"):
+        NeuralMF(4).fit(likes, init=base)
