@@ -9,6 +9,7 @@ from benchmarks.report import RESULTS
 SHOWN = {  # method: label, color, line
     "low rank 8": ("low rank 8", "#c0392b", "-"),
     "auto, guarded": ("guarded", "#e67e22", "--"),
+    "auto, guarded on its own": ("guarded, no validation users", "#f1c40f", "--"),
     "anchored": ("full rank, anchored", "#8e44ad", ":"),
     "pooled": ("pooled retraining (needs the source)", "#2c7fb8", "-."),
     "scratch": ("from scratch", "#7f8c8d", "-"),
