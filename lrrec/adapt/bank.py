@@ -24,7 +24,7 @@ from lrrec.linalg.ranking import Columns, rank
 from lrrec.lists import Recommendations
 from lrrec.validate import check_bool, check_int, check_threads, first_three
 
-BLOCK_ROWS, TILE = 256, 2048  # columns scored and changed at once, while they are in the cache
+BLOCK_ROWS, TILE = 256, 4096  # columns scored and changed at once, while they are in the cache
 
 
 class AdapterBank(Mapping):

@@ -206,7 +206,8 @@ def tune(domain: Domain, trials: Sequence[Trial], start: Settings, fixed: frozen
         grids = {field: grid for field, grid in grids.items() if field not in fixed}
     tried, best = [] if grids else judge(domain, trials, [start], metric), start
     for field, grid in grids.items():
-        batch = [replace(best, **dict[str, Any]({field: v})) for v in grid if v != getattr(best, field)]
+        here = own if field == "reg_fold" and best.reg_fold is None else getattr(best, field)
+        batch = [replace(best, **dict[str, Any]({field: value})) for value in grid if value != here]
         tried += judge(domain, trials, batch if tried else [start, *batch], metric)
         best = max(tried, key=lambda outcome: outcome.mean).settings
     if start.method == "fold-in":  # away from the base's own for a reason only

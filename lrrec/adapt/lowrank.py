@@ -184,6 +184,8 @@ class LowRankAdapter(FactorModel):
                 outcomes = compare(domain, trials, start, fixed, self.metric, guard=guard, cut=self.rank == "auto")
             kept, self.verdict_ = choose(outcomes) if guard else (outcomes[-1], "the method asked for: guard is False")
             self.report_, start = report(outcomes, kept, self.metric), kept.settings
+            if same_users:
+                self.verdict_ += "; where the base's data may be used, compare with training on both domains at once"
         return self._keep(domain, start)
 
     def _checked(self) -> tuple[bool, Settings, frozenset[str]]:
