@@ -63,6 +63,19 @@ class FactorModel(TransformerMixin, Recommender):
         """The loss as a function of item factors alone, and the user factors that face what may change of them."""
         return self._cells(matrix), U
 
+    @property
+    def item_precision_(self) -> np.ndarray:
+        """How firmly the training data hold each item's factors: the mean curvature of the loss in them, (n_items,).
+
+        trace(a U^T U + sum_u w_ui u u^T) / D, in double precision, with the model's own weights; of the interactions
+        that it keeps.
+        """
+        self._check_fitted()
+        cells, U = self._item_problem(self.seen_, self.user_factors_)
+        squares = np.einsum("ud,ud->u", U, U, dtype=np.float64)
+        found: np.ndarray = (cells.everywhere * squares.sum() + cells.weights.T @ squares) / U.shape[1]
+        return found
+
     def _new_item(self) -> np.ndarray:
         """The factors (D,) of an item of which nothing is known."""
         return np.zeros(self.item_factors_.shape[1], dtype=np.float32)

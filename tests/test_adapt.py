@@ -65,16 +65,33 @@ def quality(model, parts):
     return lrrec.evaluate(model, lrrec.Split(*parts), ["ndcg@20"]).mean()["ndcg@20"]
 
 
+def test_items_that_the_source_knows_well_are_held_more_firmly(base, parts):
+    U, a = base.user_factors_.astype(np.float64), base.unobserved_weight
+    mine = base.seen_[:, [7]].toarray()[:, 0]
+    whole = a * U.T @ U + (U * mine[:, None]).T @ U
+    np.testing.assert_allclose(base.item_precision_[7], np.trace(whole) / U.shape[1], rtol=1e-5)
+    moved = [
+        np.linalg.norm(adapter.item_factors_[: len(base.items_)] - base.item_factors_, axis=1)
+        for adapter in (
+            LowRankAdapter(method="anchored", anchor=anchor, **GIVEN).fit(parts[0], base=base)
+            for anchor in ("constant", "precision")
+        )
+    ]
+    firm = base.item_precision_ > np.quantile(base.item_precision_, 0.8)
+    assert (moved[1] / moved[0])[firm].mean() < (moved[1] / moved[0])[~firm].mean()
+
+
+@pytest.mark.parametrize("anchor", ["constant", "precision"])
 @pytest.mark.parametrize("method", ["low-rank", "anchored"])
 @pytest.mark.parametrize("model", BASES, ids=repr)
-def test_the_loss_never_rises(model, method, made_up, source, target):
+def test_the_loss_never_rises(model, method, anchor, made_up, source, target):
     if isinstance(model, ALS):
         data = made_up.interactions()
         source, target = (population(made_up, data, name) for name in ("source", "target"))
     base = model.fit(source)
     domain, values = make_domain(base, target), []
     reg_fold = None if isinstance(model, TruncatedSVD) else model.reg
-    settings = Settings(method, rank=3, reg=2.0, reg_fold=reg_fold, reg_free=1.0, n_iter=6)
+    settings = Settings(method, rank=3, reg=2.0, reg_fold=reg_fold, reg_free=1.0, n_iter=6, anchor=anchor)
     find_change(domain, np.arange(40), settings, watch=values.append)
     assert len(values) == (18 if method == "low-rank" else 12)
     assert (np.diff(values) <= 1e-5 * np.abs(values[:-1])).all()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+ANCHORS = ("constant", "precision")
 METHODS = ("low-rank", "anchored", "scratch", "fold-in")
 
 
@@ -28,6 +29,8 @@ class Settings:
         Rounds over items and users; as many again to start "low-rank" from.
     balance : float
         A user of n interactions weighs n^-balance in what items are fitted to.
+    anchor : str
+        One of ANCHORS: all items are held alike, or each by the base's `item_precision_`.
     """
 
     method: str = "low-rank"
@@ -37,6 +40,7 @@ class Settings:
     reg_free: float = 1.0
     n_iter: int = 3
     balance: float = 0.5
+    anchor: str = "constant"
 
 
 @dataclass(frozen=True, eq=False)

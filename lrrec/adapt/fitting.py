@@ -23,7 +23,8 @@ def find_change(
 
         sum_u c_u [loss_u(V u_u) + lam_u |u_u - p_u|^2] + t |A B^T|_F^2 + t_free sum_{i unknown} |v_i - v0_i|^2
 
-    with the base's own loss and lam, c_u falling with what a user did, and t = reg * (mean |u|^2 before adaptation).
+    with the base's own loss and lam, c_u falling with what a user did, and t = reg * (mean |u|^2 before adaptation),
+    times each item's share of precision where the anchor asks for it.
     A change of low rank starts from the leading directions of the change of full rank. `watch` gets the value after
     every step, of low rank from there on.
     """
@@ -71,6 +72,10 @@ class _Turns:
         unit = float(np.einsum("ud,ud->", self.U, self.U, dtype=np.float64))
         unit /= max(1, int((self.U != 0).any(axis=1).sum()))
         self.t, self.t_free = max(settings.reg * unit, 1e-12), max(settings.reg_free * unit, 1e-12)
+        self.held = np.full(len(self.known), self.t)
+        if settings.anchor == "precision":
+            precision = domain.base.item_precision_[domain.of_base[self.known]]
+            self.held *= precision / max(float(precision.mean()), 1e-12)
         weights = np.maximum(np.diff(self.matrix.indptr), 1.0) ** -settings.balance
         self.weights = weights / weights.mean()
         self.low_rank, self.B = False, np.eye(V0.shape[1], dtype=np.float32)
@@ -84,7 +89,7 @@ class _Turns:
     def take(self, n_rounds: int, watch: Callable[[float], Any] | None = None) -> None:
         """Solve for items, then for users, n_rounds times."""
         told = (lambda: None) if watch is None else (lambda: watch(self.loss()))
-        held = np.full(len(self.known), self.t, dtype=np.float32)
+        held = self.held.astype(np.float32)
         loose = np.full(len(self.new), self.t_free, dtype=np.float32)
         for _ in range(n_rounds):
             whole, facing = self._weighted(*self.domain.base._item_problem(self.matrix, self.U))
@@ -110,7 +115,8 @@ class _Turns:
         away = self.U if self.priors is None else self.U - self.priors
         lam = self.weights * base._penalties(self.matrix, self.settings.reg_fold)
         value = cells.loss(facing, self.V) + float(lam @ np.einsum("ud,ud->u", away, away, dtype=np.float64))
-        of_known = self.t * float(np.trace(gram(self.A) @ gram(self.B)))
+        apart = self.A @ self.B.T
+        of_known = float(self.held @ np.einsum("id,id->i", apart, apart, dtype=np.float64))
         return value + of_known + self.t_free * float(np.sum((self.V[self.new] - self.of_new) ** 2.0))
 
     def _weighted(self, cells: Cells, U: np.ndarray) -> tuple[Cells, np.ndarray]:

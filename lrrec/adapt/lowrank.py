@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt.change import METHODS, Change, Settings
+from lrrec.adapt.change import ANCHORS, METHODS, Change, Settings
 from lrrec.adapt.domain import Domain, as_target, joined, make_domain
 from lrrec.adapt.fitting import find_change
 from lrrec.adapt.guard import RANKS, choose, compare, hold_back, on_users, report
@@ -50,6 +50,9 @@ class LowRankAdapter(FactorModel):
         Rounds over items and users.
     balance : float, default 0.5
         A user of n interactions weighs n^-balance in what items are fitted to: 0 counts interactions, 1 users.
+    anchor : {"constant", "precision"}, default "constant"
+        Whether all items are held to the base alike, or each in proportion to the base's `item_precision_`. The two
+        came out alike where they were measured.
     guard : bool, default True
         Compare with folding in alone, with the anchored change and with a model fitted to the target alone, on target
         users held back, and keep what wins.
@@ -109,6 +112,7 @@ class LowRankAdapter(FactorModel):
         reg_free: float | str = "auto",
         n_iter: int = 3,
         balance: float = 0.5,
+        anchor: str = "constant",
         guard: bool = True,
         metric: str = "ndcg@20",
         history: float = 0.5,
@@ -121,6 +125,7 @@ class LowRankAdapter(FactorModel):
         self.reg_free = reg_free
         self.n_iter = n_iter
         self.balance = balance
+        self.anchor = anchor
         self.guard = guard
         self.metric = metric
         self.history = history
@@ -204,6 +209,7 @@ class LowRankAdapter(FactorModel):
         parse(self.metric)
         check_real(self.history, "history", low=0, high=1, open_low=True)
         values["n_iter"] = check_int(self.n_iter, "n_iter", low=1)
+        values["anchor"] = check_option(self.anchor, "anchor", ANCHORS)
         values["balance"] = check_real(self.balance, "balance", low=0, high=2)
         return check_bool(self.guard, "guard"), Settings(method, rank, **values), frozenset(fixed)
 
