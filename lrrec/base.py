@@ -50,9 +50,9 @@ class Recommender(BaseEstimator):
     _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
 
-    @abstractmethod
     def _fit(self, matrix: sp.csr_array) -> None:
-        """Learn from a canonical matrix, after checking the parameters."""
+        """Learn from a canonical matrix, after checking the parameters; a model with options of fit writes `fit`."""
+        raise NotImplementedError
 
     @abstractmethod
     def _scores(self, encoded: Any, columns: Columns) -> np.ndarray:

@@ -81,6 +81,16 @@ def test_items_that_the_source_knows_well_are_held_more_firmly(base, parts):
     assert (moved[1] / moved[0])[firm].mean() < (moved[1] / moved[0])[~firm].mean()
 
 
+def test_items_that_the_source_never_saw_are_held_too(made_up):
+    data = made_up.interactions()
+    source, target = (population(made_up, data, name) for name in ("source", "target"))
+    wider = Interactions(source.over(data.items).matrix, source.users, data.items)
+    base = ALS(n_factors=4, random_state=0).fit(wider)
+    assert (base.item_precision_ == 0).any()
+    adapter = LowRankAdapter(rank=2, anchor="precision", **GIVEN).fit(target, base=base)
+    assert np.isfinite(adapter.item_factors_).all()
+
+
 @pytest.mark.parametrize("anchor", ["constant", "precision"])
 @pytest.mark.parametrize("method", ["low-rank", "anchored"])
 @pytest.mark.parametrize("model", BASES, ids=repr)

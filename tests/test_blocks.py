@@ -91,3 +91,22 @@ def test_the_blas_limit_holds_until_the_outer_one_leaves():
             pass
         assert blas() <= {1}
     assert blas() == before
+
+
+def test_blocks_inside_of_a_block_stay_on_its_thread():
+    threads = set()
+
+    def outer(start, stop):
+        mine = threading.get_ident()
+        run_blocks(lambda *_: threads.add((mine, threading.get_ident())), even_blocks(8, 1), 4)
+
+    run_blocks(outer, even_blocks(4, 1), 2)
+    assert all(mine == inner for mine, inner in threads)
+    seen, meet = set(), threading.Barrier(2, timeout=10)  # afterwards a call uses its threads again
+
+    def work(start, stop):
+        seen.add(threading.get_ident())
+        meet.wait()
+
+    run_blocks(work, even_blocks(2, 1), 2)
+    assert len(seen) == 2

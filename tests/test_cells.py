@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
+from lrrec.linalg import kernels
 from lrrec.linalg.cells import Cells, solve, solve_basis
 
 
@@ -73,3 +75,28 @@ def test_the_basis_reaches_the_minimum(cells):
         away = np.zeros((5, 2))
         away[place] = step
         assert abs(value(found + away) - value(found - away)) / (2 * step) < 1e-4
+
+
+@pytest.mark.parametrize(("n_rows", "rank"), [(1, 1), (2, 3), (3, 4), (5, 9), (4, 8), (0, 2), (3, 0)])
+def test_a_low_rank_change_is_added_to_its_columns_alone(n_rows, rank):
+    rng = np.random.default_rng(0)
+    scores, Z = rng.random((n_rows + 3, 1300), np.float32), rng.random((n_rows, rank), np.float32)
+    At, want = rng.random((rank, 1200), np.float32), None
+    scores[:, 1250:] = -np.inf
+    want = scores.copy()
+    want[2 : 2 + n_rows, 7:1111] += Z @ At[:, 7:1111]
+    kernels.add_low_rank(scores, Z, At, 2, 7, 1111)
+    np.testing.assert_allclose(scores, want, rtol=1e-5)
+
+
+def test_scores_and_products_of_cells_are_those_of_numpy():
+    rng = np.random.default_rng(0)
+    dense = (rng.random((40, 30)) < 0.2) * rng.random((40, 30)).astype(np.float32)
+    dense[[0, 7]] = 0
+    matrix = sp.csr_array(dense.astype(np.float32))
+    cells = Cells(0.5, matrix, matrix.data)
+    X, Y, values = rng.random((40, 5)), rng.random((30, 5)), rng.random(matrix.nnz)
+    np.testing.assert_allclose(cells.scores(X, Y), (X @ Y.T)[dense != 0])
+    other = np.zeros((40, 30))
+    other[dense != 0] = values
+    np.testing.assert_allclose(cells.times(values, Y), other @ Y)

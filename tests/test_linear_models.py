@@ -60,7 +60,7 @@ def test_co_occurrences_are_the_upper_half_of_the_gram(likes):
     np.testing.assert_array_equal(one, three)
 
 
-@pytest.mark.parametrize(("n", "block"), [(1, 4), (37, 5), (300, 64)])
+@pytest.mark.parametrize(("n", "block"), [(1, 4), (37, 5), (300, 64), (1100, None)])
 def test_inverses_are_the_dense_truth(n, block):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n + 5, n))

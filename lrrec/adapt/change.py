@@ -49,7 +49,7 @@ class Change:
 
     Attributes
     ----------
-    A, B : ndarray of float32, shapes (I, R), (D, R)
+    A, B : ndarray of float32, shapes (I, R), (D, R); A by columns, as a bank reads it
         Columns by falling weight in the scores of the target's users: the first r are the best change of rank r.
     rows : ndarray of int64, shape (m,)
         Items with factors of their own, rising.
@@ -77,7 +77,7 @@ class Change:
 
     def truncate(self, rank: int) -> "Change":
         """The first columns of A and B alone."""
-        return replace(self, A=np.ascontiguousarray(self.A[:, :rank]), B=np.ascontiguousarray(self.B[:, :rank]))
+        return replace(self, A=np.asfortranarray(self.A[:, :rank]), B=np.ascontiguousarray(self.B[:, :rank]))
 
     @property
     def n_parameters(self) -> int:

@@ -75,7 +75,8 @@ class _Turns:
         self.held = np.full(len(self.known), self.t)
         if settings.anchor == "precision":
             precision = domain.base.item_precision_[domain.of_base[self.known]]
-            self.held *= precision / max(float(precision.mean()), 1e-12)
+            share = precision / max(float(precision.mean()), 1e-12)
+            self.held *= np.maximum(share, 0.01)  # what the source never saw is held too
         weights = np.maximum(np.diff(self.matrix.indptr), 1.0) ** -settings.balance
         self.weights = weights / weights.mean()
         self.low_rank, self.B = False, np.eye(V0.shape[1], dtype=np.float32)

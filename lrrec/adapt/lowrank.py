@@ -363,8 +363,6 @@ class LowRankAdapter(FactorModel):
         served = super()._serves(rows)
         return served if served.all() else served | (self.user_factors_[rows] != 0).any(axis=1)
 
-    def _fit(self, matrix: sp.csr_array) -> None: ...
-
     def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         return self.domain_.fold(matrix, V, self._reg_fold() if reg is None else reg)
 

@@ -72,8 +72,10 @@ def run_blocks(work: Callable[[int, int], Any], blocks: Iterable[tuple[int, int]
     over futures costs more than a small block.)
     """
     inside = getattr(_working, "now", False)
-    if inside or (isinstance(blocks, list) and len(blocks) < n_threads):
-        n_threads = 1 if inside else len(blocks)  # type: ignore[arg-type]
+    if inside:
+        n_threads = 1
+    elif isinstance(blocks, list):
+        n_threads = min(n_threads, len(blocks))
     waiting, lock, errors = iter(blocks), threading.Lock(), list[BaseException]()
 
     def drain() -> None:

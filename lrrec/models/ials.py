@@ -215,9 +215,6 @@ class IALS(FactorModel):
         model.item_factors_, model.user_factors_ = V, np.zeros((data.n_users, V.shape[1]), dtype=np.float32)
         return model._remember(data)._ndcg(validation.history, validation.test)
 
-    def _fit(self, matrix: sp.csr_array) -> None:
-        """See `fit`, which is written out for its options."""
-
     def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         return solve_rows(self._weights(matrix), V, self._objective(reg), n_threads=self.n_threads)
 

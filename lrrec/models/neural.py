@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import clone
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, MissingDependencyError, ParameterTypeError
@@ -79,10 +80,8 @@ class NeuralMF(FactorModel):
     seeds on one CPU.
     """
 
-    _learned: tuple[str, ...] = (
-        "user_factors_", "item_factors_", "embedding_", "hidden_", "hidden_bias_", "output_", "output_bias_",
-        "projection_",
-    )  # fmt: skip
+    _tower = ("embedding_", "hidden_", "hidden_bias_", "output_", "output_bias_", "projection_")  # the user's
+    _learned = (*FactorModel._learned, *_tower)
 
     def __init__(
         self,
@@ -186,13 +185,14 @@ class NeuralMF(FactorModel):
 
         def judge(arrays: dict[str, np.ndarray]) -> float:
             assert validation is not None
-            return self._with(arrays, data)._ndcg(validation.history, validation.test)
+            return clone(self)._take(arrays, data)._ndcg(validation.history, validation.test)
 
         trained = train(
             self, data.matrix, seed, init=init, judge=judge if validation is not None else None, patience=patience,
             callback=callback, progress=progress, checkpoint=checkpoint,
         )  # fmt: skip
         self._take(trained.arrays, data)
+        self.user_factors_ = self._encode(data.matrix)
         self.history_ = trained.history
         if trained.error is not None:
             raise trained.error
@@ -206,22 +206,11 @@ class NeuralMF(FactorModel):
         if init.item_factors_.shape[1] != self.n_factors:
             raise DataError(f"init must have n_factors = {self.n_factors} columns, got {init.item_factors_.shape[1]}")
 
-    def _with(self, arrays: dict[str, np.ndarray], data: Interactions) -> "NeuralMF":
-        """A model of other arrays, for new users only."""
-        model = NeuralMF(self.n_factors)
-        for name, array in arrays.items():
-            setattr(model, name, array)
-        return model._remember(data)
-
-    def _take(self, arrays: dict[str, np.ndarray], data: Interactions) -> None:
-        """Become the model of these arrays."""
+    def _take(self, arrays: dict[str, np.ndarray], data: Interactions) -> Self:
+        """Become the model of these arrays, for new users."""
         for name, array in arrays.items():
             setattr(self, name, array)
-        self._remember(data)
-        self.user_factors_ = self._encode(data.matrix)
-
-    def _fit(self, matrix: sp.csr_array) -> None:
-        """See `fit`, which is written out for its options."""
+        return self._remember(data)
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         x = times(normalized(matrix), self.embedding_)
@@ -243,7 +232,7 @@ class NeuralMF(FactorModel):
         """Return a model of fewer columns whose scores are nearest to this one's; see `FactorModel.compress`."""
         model = super().compress(n_factors)
         model.set_params(n_factors=self.n_factors)
-        for name in self._learned[2:]:
+        for name in self._tower:
             setattr(model, name, getattr(self, name))
         U, small = self.user_factors_.astype(np.float64), model.user_factors_.astype(np.float64)
         model.projection_ = (self.projection_ @ np.linalg.lstsq(U, small, rcond=None)[0]).astype(np.float32)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,9 +20,7 @@ from tqdm.auto import tqdm
 from lrrec.errors import DataError, FileFormatError
 from lrrec.factor_model import FactorModel
 from lrrec.linalg.products import times
-
-if TYPE_CHECKING:
-    from lrrec.models.neural import NeuralMF
+from lrrec.models.neural import NeuralMF, normalized
 
 WARM_UP = 0.05  # of all steps
 
@@ -80,7 +78,7 @@ class Batch:
 
 
 def train(
-    model: "NeuralMF", matrix: sp.csr_array, seed: int, *, init: FactorModel | None,
+    model: NeuralMF, matrix: sp.csr_array, seed: int, *, init: FactorModel | None,
     judge: Callable[[dict[str, np.ndarray]], float] | None, patience: int,
     callback: Callable[[dict[str, float]], Any] | None, progress: bool, checkpoint: str | PathLike | None,
 ) -> Trained:  # fmt: skip
@@ -121,7 +119,7 @@ def train(
 class _Run:
     """The state of a training."""
 
-    def __init__(self, model: "NeuralMF", matrix: sp.csr_array, seed: int, init: FactorModel | None) -> None:
+    def __init__(self, model: NeuralMF, matrix: sp.csr_array, seed: int, init: FactorModel | None) -> None:
         self.model, self.matrix = model, matrix
         self.device = torch.device(model.device)
         self.generator = torch.Generator().manual_seed(seed)
@@ -146,8 +144,6 @@ class _Run:
 
     def _start_from(self, init: FactorModel) -> None:
         """Item factors of a fitted model, and the linear map of them whose means over histories give its users."""
-        from lrrec.models.neural import normalized
-
         V = init.item_factors_
         X = times(normalized(self.matrix), V).astype(np.float64)
         ridge = 1e-3 * np.trace(X.T @ X) / V.shape[1] * np.eye(V.shape[1])
@@ -225,16 +221,23 @@ class _Run:
         return -(batch.values * functional.logsigmoid(ahead)).sum() / len(batch.U)
 
     def _sampled_softmax(self, batch: Batch) -> Tensor:
-        """Softmax of each interaction over the items drawn for the batch, less log of how often they are drawn."""
+        """Softmax of each interaction over the items drawn for the batch, less log of how often they are to be drawn.
+
+        What a user has is not against him.
+        """
         towers = self.towers
         drawn = torch.multinomial(self.drawn, self.model.n_negatives, replacement=True, generator=self.generator)
-        log_share = torch.log(self.drawn.clamp(min=1e-12) * self.model.n_negatives)
-        drawn, log_share = drawn.to(self.device), log_share.to(self.device)
-        against = torch.addmm(towers.bias[drawn] - log_share[drawn], batch.U, towers.items[drawn].T)
-        U, columns = batch.U[batch.rows], batch.columns
-        own = (U * towers.items[columns]).sum(1) + towers.bias[columns] - log_share[columns]
-        accidental = columns[:, None] == drawn[None, :]
-        others = torch.logsumexp(against[batch.rows].masked_fill(accidental, -math.inf), 1)
+        items, times_drawn = torch.unique(drawn, return_counts=True)
+        expected = torch.log(self.drawn.clamp(min=1e-12) * self.model.n_negatives)
+        offsets = (torch.log(times_drawn) - expected[items]).to(self.device)
+        items, expected, rows, columns = items.to(self.device), expected.to(self.device), batch.rows, batch.columns
+        scores = torch.addmm(towers.bias[items] + offsets, batch.U, towers.items[items].T)
+        place = torch.searchsorted(items, columns).clamp(max=len(items) - 1)
+        hit = items[place] == columns
+        accidental = torch.zeros_like(scores, dtype=torch.bool)
+        accidental[rows[hit], place[hit]] = True
+        others = torch.logsumexp(scores.masked_fill(accidental, -1e30), 1)[rows]
+        own = (batch.U[rows] * towers.items[columns]).sum(1) + towers.bias[columns] - expected[columns]
         return (batch.values * (torch.logaddexp(own, others) - own)).sum() / len(batch.U)
 
     def _fingerprint(self) -> str:

@@ -2,10 +2,12 @@
 
 from numba import njit
 
+from lrrec.linalg.kernels.als import REORDER
+
 WIDTH = 512  # columns changed at once: their slice of At stays in the first cache
 
 
-@njit(nogil=True, cache=True, fastmath=True)
+@njit(nogil=True, cache=True, fastmath=REORDER)
 def add_low_rank(scores, Z, At, top, begin, end):
     """Add Z At to scores[top : top + B, begin:end], for Z (B, R) and At (R, >= end); all C-contiguous.
 
