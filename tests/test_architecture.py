@@ -19,7 +19,7 @@ LAYERS = [
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {
-    "torch": ("models/neural_training.py", "adapt/lora.py"),
+    "torch": ("models/towers.py", "models/neural_training.py", "adapt/lora.py", "adapt/neural.py"),
     "matplotlib": ("evaluation/report.py",),
     "pyspark": ("spark.py",),
     "numba": ("linalg/kernels/",),

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor
-from torch.nn import functional
 from tqdm.auto import tqdm
 
 from lrrec.errors import DataError, FileFormatError
 from lrrec.factor_model import FactorModel
 from lrrec.linalg.products import times
-from lrrec.models.neural import NeuralMF, normalized
+from lrrec.models.histories import centers, normalized
+from lrrec.models.item_features import Features
+from lrrec.models.neural import NeuralMF
+from lrrec.models.towers import Objective, Towers, device_of, features_of
 
 WARM_UP = 0.05  # of all steps
 
@@ -34,56 +35,13 @@ class Trained:
     error: Exception | None = None
 
 
-class Towers(torch.nn.Module):
-    """The user's tower over histories, and the items' vectors and biases."""
-
-    def __init__(self, n_items: int, n_factors: int, n_hidden: int, generator: torch.Generator) -> None:
-        super().__init__()
-
-        def normal(*shape: int, scale: float) -> torch.nn.Parameter:
-            return torch.nn.Parameter(torch.randn(*shape, generator=generator) * scale)
-
-        self.embedding = normal(n_items, n_factors, scale=n_factors**-0.5)
-        self.items = normal(n_items, n_factors, scale=0.1 * n_factors**-0.5)
-        self.bias = torch.nn.Parameter(torch.zeros(n_items))
-        self.hidden = normal(n_factors, n_hidden, scale=(2 / n_factors) ** 0.5)
-        self.hidden_bias = torch.nn.Parameter(torch.zeros(n_hidden))
-        self.output = torch.nn.Parameter(torch.zeros(n_hidden, n_factors))
-        self.output_bias = torch.nn.Parameter(torch.zeros(n_factors))
-
-    def users(self, columns: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
-        """User vectors (B, D) of histories: items and weights, one after the other, and where each begins."""
-        x = functional.embedding_bag(columns, self.embedding, offsets, mode="sum", per_sample_weights=weights)
-        return x + torch.relu(x @ self.hidden + self.hidden_bias) @ self.output + self.output_bias
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """What `NeuralMF` consists of."""
-        found = {name: value.detach().cpu().numpy().copy() for name, value in self.named_parameters()}
-        items = np.concatenate((found.pop("items"), found.pop("bias")[:, None]), axis=1)
-        projection = np.eye(items.shape[1], dtype=np.float32)
-        return {f"{name}_": value for name, value in found.items()} | {
-            "item_factors_": items,
-            "projection_": projection,
-        }
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Users and what they did: rows (N,) within the batch, columns, values; histories with a part hidden."""
-
-    rows: Tensor
-    columns: Tensor
-    values: Tensor
-    U: Tensor
-
-
 def train(
-    model: NeuralMF, matrix: sp.csr_array, seed: int, *, init: FactorModel | None,
+    model: NeuralMF, matrix: sp.csr_array, seed: int, *, init: FactorModel | None, features: Features,
     judge: Callable[[dict[str, np.ndarray]], float] | None, patience: int,
     callback: Callable[[dict[str, float]], Any] | None, progress: bool, checkpoint: str | PathLike | None,
 ) -> Trained:  # fmt: skip
     """Train the towers; see `NeuralMF.fit`."""
-    run = _Run(model, matrix, seed, init)
+    run = _Run(model, matrix, seed, init, features)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
         run.resume(path)
@@ -95,6 +53,7 @@ def train(
         begun = time.perf_counter()
         loss = run.one_epoch()
         entry = {"epoch": float(epoch), "loss": loss, "learning_rate": run.rate()}
+        entry["seconds"] = time.perf_counter() - begun
         if not math.isfinite(loss):
             error = DataError(f"loss must stay finite, got {loss} in epoch {epoch}: lower learning_rate")
             break
@@ -104,7 +63,6 @@ def train(
             entry["ndcg@10"] = found
         if judge is None or found > run.best:
             good, run.best, run.best_epoch, run.best_arrays = arrays, found, epoch, arrays
-        entry["seconds"] = time.perf_counter() - begun
         run.history.append(entry)
         run.epoch = epoch
         if path is not None:
@@ -119,38 +77,47 @@ def train(
 class _Run:
     """The state of a training."""
 
-    def __init__(self, model: NeuralMF, matrix: sp.csr_array, seed: int, init: FactorModel | None) -> None:
-        self.model, self.matrix = model, matrix
-        self.device = torch.device(model.device)
+    def __init__(
+        self, model: NeuralMF, matrix: sp.csr_array, seed: int, init: FactorModel | None, features: Features
+    ) -> None:
+        self.model, self.matrix, self.features = model, matrix, features
+        self.device = device_of(model.device)
         self.generator = torch.Generator().manual_seed(seed)
-        self.towers = Towers(matrix.shape[1], model.n_factors, model.n_hidden, self.generator)
+        center = centers(matrix) if model.loss == "ratings" else np.zeros(matrix.shape[1], dtype=np.float32)
+        self.towers = Towers.fresh(
+            matrix.shape[1], model.n_factors, model.n_hidden, self.generator, center, features_of(features)
+        )
         if init is not None:
             self._start_from(init)
         self.towers.to(self.device)
+        counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
+        self.objective = Objective(model, counts, self.generator, self.device)
         parameters = dict(self.towers.named_parameters())
-        flat = [value for name, value in parameters.items() if name.endswith("bias")]
-        deep = [value for name, value in parameters.items() if not name.endswith("bias")]
+        flat = [value for name, value in parameters.items() if "bias" in name]
+        deep = [value for name, value in parameters.items() if "bias" not in name]
         self.optimizer = torch.optim.AdamW(
             [{"params": deep, "weight_decay": model.weight_decay}, {"params": flat, "weight_decay": 0.0}],
-            lr=model.learning_rate,
-        )
+            lr=model.learning_rate, fused=True,
+        )  # fmt: skip
         self.rows = np.flatnonzero(np.diff(matrix.indptr) > 0)
         self.n_batches = -(-len(self.rows) // model.batch_size)
         self.epoch, self.step, self.best, self.best_epoch = 0, 0, -1.0, 0
         self.best_arrays: dict[str, np.ndarray] | None = None
         self.history: list[dict[str, float]] = []
-        counts = np.bincount(matrix.indices, minlength=matrix.shape[1]) ** 0.75
-        self.drawn = torch.from_numpy(counts / counts.sum()).to(torch.float32)
 
     def _start_from(self, init: FactorModel) -> None:
-        """Item factors of a fitted model, and the linear map of them whose means over histories give its users."""
-        V = init.item_factors_
-        X = times(normalized(self.matrix), V).astype(np.float64)
-        ridge = 1e-3 * np.trace(X.T @ X) / V.shape[1] * np.eye(V.shape[1])
-        M = np.linalg.solve(X.T @ X + ridge, X.T @ init.user_factors_)
-        with torch.no_grad():
-            self.towers.embedding.copy_(torch.from_numpy((V @ M).astype(np.float32)))
-            self.towers.items.copy_(torch.from_numpy(V))
+        """The towers of a NeuralMF; of others the item factors, and that map of them whose means give the users."""
+        if isinstance(init, NeuralMF):
+            arrays = {name: getattr(init, name) for name in self.towers.arrays()}
+        else:
+            V = init.item_factors_
+            X = times(normalized(self.matrix), V).astype(np.float64)
+            ridge = 1e-3 * np.trace(X.T @ X) / V.shape[1] * np.eye(V.shape[1])
+            M = np.linalg.solve(X.T @ X + ridge, X.T @ init.user_factors_)
+            arrays = self.towers.arrays()
+            arrays["embedding_"] = (V @ M).astype(np.float32)
+            arrays["item_factors_"][:, :-1] = V
+        self.towers = Towers(arrays, self.towers.items.features)
 
     def rate(self) -> float:
         """The learning rate of the next step."""
@@ -164,88 +131,27 @@ class _Run:
 
     def one_epoch(self) -> float:
         """Go through all users once, in a new order; the mean loss of a user."""
-        order = self.rows[torch.randperm(len(self.rows), generator=self.generator).numpy()]
+        matrix = self.matrix[self.rows[torch.randperm(len(self.rows), generator=self.generator).numpy()]]
         total = 0.0
-        for start in range(0, len(order), self.model.batch_size):
-            users = order[start : start + self.model.batch_size]
+        for start in range(0, matrix.shape[0], self.model.batch_size):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate()
-            loss = _LOSSES[self.model.loss](self, self._batch(users))
+            losses = self.objective.of_users(self.towers, matrix[start : start + self.model.batch_size])
             self.optimizer.zero_grad()
-            loss.backward()
+            losses.mean().backward()
             torch.nn.utils.clip_grad_norm_(self.towers.parameters(), self.model.max_norm)
             self.optimizer.step()
             self.step += 1
-            total += float(loss.detach()) * len(users)
-        return total / len(order)
-
-    def _batch(self, users: np.ndarray) -> Batch:
-        """The users' interactions, and their vectors from what is not hidden."""
-        part = self.matrix[users]
-        counts = np.diff(part.indptr)
-        rows = torch.from_numpy(np.repeat(np.arange(len(users)), counts))
-        columns, values = torch.from_numpy(part.indices.astype(np.int64)), torch.from_numpy(part.data)
-        weights = values
-        if self.model.dropout:
-            weights = values * (torch.rand(len(values), generator=self.generator) >= self.model.dropout)
-        squares = torch.zeros(len(users)).index_add_(0, rows, weights**2)
-        weights = weights / squares.sqrt().clamp(min=1e-12)[rows]
-        offsets = torch.from_numpy(part.indptr[:-1].astype(np.int64))
-        rows, columns, values, weights, offsets = (
-            one.to(self.device) for one in (rows, columns, values, weights, offsets)
-        )
-        return Batch(rows, columns, values, self.towers.users(columns, weights, offsets))
-
-    def _softmax(self, batch: Batch) -> Tensor:
-        """- sum_i w_ui log softmax(s_u)_i, a user's mean."""
-        scores = torch.addmm(self.towers.bias, batch.U, self.towers.items.T)
-        targets = torch.zeros_like(scores)
-        targets[batch.rows, batch.columns] = batch.values
-        return (targets.sum(1) * torch.logsumexp(scores, 1) - (targets * scores).sum(1)).mean()
-
-    def _squared(self, batch: Batch) -> Tensor:
-        """sum_i w_ui (s_ui - 1)^2 + a sum over all items s_ui^2, a user's mean."""
-        towers = self.towers
-        U = torch.cat((batch.U, torch.ones_like(batch.U[:, :1])), 1)
-        V = torch.cat((towers.items, towers.bias[:, None]), 1)
-        observed = (batch.values * ((U[batch.rows] * V[batch.columns]).sum(1) - 1) ** 2).sum()
-        everywhere = ((U.T @ U) * (V.T @ V)).sum()
-        return (observed + self.model.unobserved_weight * everywhere) / len(U)
-
-    def _bpr(self, batch: Batch) -> Tensor:
-        """- log sigmoid(s_ui - s_uj) for an item j drawn at random for each interaction, a user's mean."""
-        towers = self.towers
-        others = torch.randint(len(towers.items), (len(batch.rows),), generator=self.generator).to(self.device)
-        apart = towers.items[batch.columns] - towers.items[others]
-        ahead = (batch.U[batch.rows] * apart).sum(1) + towers.bias[batch.columns] - towers.bias[others]
-        return -(batch.values * functional.logsigmoid(ahead)).sum() / len(batch.U)
-
-    def _sampled_softmax(self, batch: Batch) -> Tensor:
-        """Softmax of each interaction over the items drawn for the batch, less log of how often they are to be drawn.
-
-        What a user has is not against him.
-        """
-        towers = self.towers
-        drawn = torch.multinomial(self.drawn, self.model.n_negatives, replacement=True, generator=self.generator)
-        items, times_drawn = torch.unique(drawn, return_counts=True)
-        expected = torch.log(self.drawn.clamp(min=1e-12) * self.model.n_negatives)
-        offsets = (torch.log(times_drawn) - expected[items]).to(self.device)
-        items, expected, rows, columns = items.to(self.device), expected.to(self.device), batch.rows, batch.columns
-        scores = torch.addmm(towers.bias[items] + offsets, batch.U, towers.items[items].T)
-        place = torch.searchsorted(items, columns).clamp(max=len(items) - 1)
-        hit = items[place] == columns
-        accidental = torch.zeros_like(scores, dtype=torch.bool)
-        accidental[rows[hit], place[hit]] = True
-        others = torch.logsumexp(scores.masked_fill(accidental, -1e30), 1)[rows]
-        own = (batch.U[rows] * towers.items[columns]).sum(1) + towers.bias[columns] - expected[columns]
-        return (batch.values * (torch.logaddexp(own, others) - own)).sum() / len(batch.U)
+            total += float(losses.detach().sum())
+        return total / len(self.rows)
 
     def _fingerprint(self) -> str:
         """What must be the same for a training to go on."""
         params = self.model.get_params()
         kept = {name: value for name, value in params.items() if name not in ("random_state", "device")}
         found = hashlib.sha256(repr(sorted(kept.items())).encode())
-        for array in (self.matrix.indptr, self.matrix.indices, self.matrix.data):
+        features = [] if self.features is None else [np.asarray(sp.csr_array(self.features).todense())]
+        for array in (self.matrix.indptr, self.matrix.indices, self.matrix.data, *features):
             found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()
 
@@ -275,11 +181,3 @@ class _Run:
         self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
         self.best_epoch, self.history = state["best_epoch"], state["history"]
         self.best_arrays = {name: value.cpu().numpy() for name, value in state["best_arrays"].items()} or None
-
-
-_LOSSES: dict[str, Callable[[_Run, Batch], Tensor]] = {
-    "softmax": _Run._softmax,
-    "squared": _Run._squared,
-    "bpr": _Run._bpr,
-    "sampled-softmax": _Run._sampled_softmax,
-}
