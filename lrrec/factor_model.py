@@ -33,6 +33,7 @@ class FactorModel(TransformerMixin, Recommender):
     """
 
     _learned: tuple[str, ...] = ("user_factors_", "item_factors_")
+    _tower: tuple[str, ...] = ()  # the learned arrays by which histories are encoded, where they are not folded in
 
     def _scores(self, encoded: np.ndarray, columns: Columns) -> np.ndarray:
         return encoded @ self.item_factors_[columns].T

@@ -7,9 +7,9 @@ from checks import assert_same, fingerprint
 
 import lrrec
 from lrrec import ALS, IALS, NMF, Interactions, LowRankAdapter, TruncatedSVD
-from lrrec.adapt.change import Settings
 from lrrec.adapt.domain import make_domain
 from lrrec.adapt.fitting import find_change
+from lrrec.adapt.settings import Settings
 from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
 
 GIVEN = {"reg": 1.0, "reg_fold": 0.02, "reg_free": 1.0, "guard": False}

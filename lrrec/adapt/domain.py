@@ -1,5 +1,6 @@
 """Domain: a target's interactions in terms of a base model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,9 +12,10 @@ import scipy.sparse as sp
 from lrrec.base import NotFittedError
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError, ParameterTypeError
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.factor_model import FactorModel
 from lrrec.linalg.cells import solve
+from lrrec.models.histories import encode
 from lrrec.validate import check_columns, check_matrix, first_three
 
 
@@ -35,6 +37,8 @@ class Domain:
     priors : ndarray of float32, shape (n_users, D), or None
         Where users of equal ids are the same people, what the base has of them; 0 for those it does not know. The
         data's users are then the target's, followed by the base's others.
+    source : csr_array, shape (n, I), or None
+        What a neural base was trained on, to be trained on along with the target.
     """
 
     base: FactorModel
@@ -43,19 +47,34 @@ class Domain:
     item_factors: np.ndarray
     data: Interactions
     priors: np.ndarray | None = None
+    source: sp.csr_array | None = None
 
     @cached_property
     def known(self) -> np.ndarray:
         """Which items the base knows, bool (I,)."""
         return self.of_base >= 0
 
+    @cached_property
+    def tower(self) -> dict[str, np.ndarray]:
+        """The arrays by which a neural base encodes histories over the catalogue; none where the base folds in."""
+        of_items = {"embedding_": 0.0, "center_": float(np.mean(getattr(self.base, "center_", 0.0)))}
+        arrays = {name: getattr(self.base, name) for name in self.base._tower}
+        for name in of_items.keys() & arrays.keys():
+            found = arrays[name][np.maximum(self.of_base, 0)]
+            found[~self.known] = of_items[name]
+            arrays[name] = found
+        return arrays
+
     def fold(
-        self, matrix: sp.csr_array, V: np.ndarray, reg: float | None, priors: np.ndarray | None = None
-    ) -> np.ndarray:
+        self, matrix: sp.csr_array, V: np.ndarray, reg: float | None, priors: np.ndarray | None = None,
+        tower: Mapping[str, np.ndarray] | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """User factors for histories (B, I), as the base folds in; around the priors (B, D) where there are any.
 
-        A user without a history stays at the prior.
+        A user without a history stays at the prior. A neural base encodes, by a changed tower where one is given.
         """
+        if self.tower:
+            return encode(matrix, tower or self.tower)
         if priors is None:
             return self.base._fold(matrix, V, reg)
         cells, lam = self.base._cells(matrix), self.base._penalties(matrix, reg)
@@ -69,12 +88,20 @@ class Domain:
         return None if self.priors is None else self.priors[rows]
 
 
-def make_domain(base: Any, target: Any, catalogue: Any = None, *, same_users: bool = False) -> Domain:
+def make_domain(
+    base: Any, target: Any, catalogue: Any = None, *, same_users: bool = False, source: Any = None
+) -> Domain:
     """Match a target with a base by id; see `LowRankAdapter.fit` for the arguments."""
     if not isinstance(base, FactorModel):
         raise ParameterTypeError(f"base must be a fitted factor model, got {type(base).__name__}")
     if not hasattr(base, "item_factors_"):
         raise NotFittedError(f"base must be fitted first, got an unfitted {type(base).__name__}: call fit(data)")
+    if base._tower and same_users:
+        raise ParameterError(f"same_users must be False for a base that encodes histories, got True for {base!r}")
+    if base._tower and base._n_columns != len(base.projection_):
+        raise ParameterError("base must not be compressed: adapt it first, then compress the adapter")
+    if source is not None and not base._tower:
+        raise ParameterError(f"source must only be given for a neural base, got one for {type(base).__name__}")
     data = as_target(base, target)
     if not len(data):
         raise DataError("target must have at least one interaction, got none")
@@ -95,7 +122,13 @@ def make_domain(base: Any, target: Any, catalogue: Any = None, *, same_users: bo
             f"target must share items with the base, got none: the base's are like {first_three(base.items_.ids)}, the "
             f"target's like {first_three(data.items.ids[::-1])}. If it shares users, pass same_users=True"
         )
-    return Domain(base, ids, of_base, factors, data, priors)
+    kept = None
+    if source is not None:
+        matrix = as_target(base, source).over(ids).matrix
+        kept = matrix[np.flatnonzero(np.diff(matrix.indptr))]
+        if not kept.shape[0]:
+            raise DataError("source must have an interaction with an item of the catalogue, got none")
+    return Domain(base, ids, of_base, factors, data, priors, kept)
 
 
 def factors_of(base: FactorModel, of_base: np.ndarray) -> np.ndarray:

@@ -8,8 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt.change import Change, Settings
+from lrrec.adapt.change import Change, ordered
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.settings import Settings
 from lrrec.linalg.cells import Cells, solve, solve_basis
 from lrrec.linalg.dense import gram
 
@@ -26,12 +27,16 @@ def find_change(
     with the base's own loss and lam, c_u falling with what a user did, and t = reg * (mean |u|^2 before adaptation),
     times each item's share of precision where the anchor asks for it.
     A change of low rank starts from the leading directions of the change of full rank. `watch` gets the value after
-    every step, of low rank from there on.
+    every step, of low rank from there on. For a neural base see `lrrec.adapt.neural`.
     """
     V0 = domain.item_factors
     nothing = Change.nothing(len(V0), V0.shape[1])
     if settings.method == "fold-in":
         return nothing
+    if domain.tower:
+        from lrrec.adapt.neural import find_changes
+
+        return next(change for _, change in find_changes(domain, users, settings, [settings.n_epochs]))
     if settings.method == "scratch":
         values = _scratch(domain, domain.data.matrix[users], settings)
         return replace(nothing, rows=np.arange(len(V0)), values=values)
@@ -42,7 +47,8 @@ def find_change(
     turns.take(settings.n_iter)
     turns.cut(settings.rank)
     turns.take(settings.n_iter, watch)
-    A, B = _by_weight(turns.A, turns.B, turns.U, turns.t)
+    facing = gram(turns.U) + turns.t * np.eye(len(turns.B))
+    A, B = ordered(turns.A, turns.B, gram(turns.A), turns.B.T @ facing @ turns.B)
     everywhere = np.zeros((len(V0), A.shape[1]), dtype=np.float32, order="F")
     everywhere[turns.known] = A
     return Change(everywhere, B, turns.new, turns.V[turns.new])
@@ -124,15 +130,3 @@ class _Turns:
         """The loss in which users have weights, as one of other user factors: c (s - r)^2 = (s c^1/2 - r c^1/2)^2."""
         root = np.sqrt(self.weights).astype(np.float32)
         return Cells(cells.everywhere, cells.weights, cells.pulls * root[cells.rows]), U * root[:, None]
-
-
-def _by_weight(A: np.ndarray, B: np.ndarray, U: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:
-    """The same A B^T with columns by falling singular value of A B^T (U^T U + t I)^(1/2)."""
-    values, E = np.linalg.eigh(gram(U) + t * np.eye(len(B)))
-    root = np.sqrt(np.maximum(values, t))
-    M = (B.T.astype(np.float64) @ E) * root
-    _, W = np.linalg.eigh(M.T @ gram(A) @ M)
-    W = W[:, ::-1][:, : A.shape[1]]
-    A, B = A @ (M @ W), E @ (W / root[:, None])
-    size = np.maximum(np.linalg.norm(B, axis=0), np.finfo(np.float64).tiny)
-    return np.asfortranarray(A * size, dtype=np.float32), np.ascontiguousarray(B / size, dtype=np.float32)

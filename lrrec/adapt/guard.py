@@ -1,15 +1,16 @@
 """The guard: try the ways to adapt on target users held back, and keep what wins there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.adapt.change import Settings
+from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.fitting import find_change
+from lrrec.adapt.settings import Settings
 from lrrec.data import frames
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
@@ -23,9 +24,15 @@ REGS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # in interactions
 FOLD_FACTORS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the base's own regularization
 SCRATCH_FACTORS = (0.3, 1.0, 3.0, 10.0)
 RANKS = (1, 2, 4, 8, 16, 32)
+LEARNING_RATES = (0.01, 0.03)  # of a neural base, as are the next two
+EPOCHS = (5, 10, 20, 40, 80)
+NEURAL_REGS = (1.0, 10.0)
 N_FOLDS = 5
 LARGE = 200  # from so many users on, one part of them is held back once
 Z = 1.282  # beyond which a normal variable is once in ten
+
+
+Measured = tuple[Settings, np.ndarray, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +138,10 @@ def compare(
             outcomes.append(tuned(method, reg=getattr(domain.base, "reg", 1.0), reg_fold=None))
         elif method == "anchored":
             outcomes.append(tuned(method, **fold))
-        elif method == "low-rank":
+        elif domain.tower:
+            found = tuned(method, **fold)
+            outcomes.append(cut_back(domain, trials, found, metric) if cut else found)
+        else:
             held = next((o.settings for o in outcomes if o.settings.method == "anchored"), start)
             found = tuned(method, **fold, reg=held.reg, reg_free=held.reg_free)
             outcomes.append(cut_back(domain, trials, found, metric) if cut else found)
@@ -141,7 +151,8 @@ def compare(
 def cut_back(domain: Domain, trials: Sequence[Trial], widest: Outcome, metric: str) -> Outcome:
     """The smallest rank within a standard error of the best."""
     ranks = [rank for rank in RANKS if rank < widest.settings.rank]
-    outcomes = judge(domain, trials, [replace(widest.settings, rank=rank) for rank in ranks], metric)
+    smaller = [replace(widest.settings, rank=rank) for rank in ranks]
+    outcomes = judge(domain, trials, smaller, metric, frozenset({"n_epochs"}))
     outcomes.append(widest)
     best = max(outcomes, key=lambda outcome: outcome.mean)
     for outcome in outcomes:  # rising ranks
@@ -151,42 +162,63 @@ def cut_back(domain: Domain, trials: Sequence[Trial], widest: Outcome, metric: s
     return best
 
 
-def judge(domain: Domain, trials: Sequence[Trial], tried: Sequence[Settings], metric: str) -> list[Outcome]:
-    """Fit each of the settings in every trial, and measure the users held back."""
+def judge(
+    domain: Domain, trials: Sequence[Trial], tried: Sequence[Settings], metric: str, fixed: frozenset[str] = frozenset()
+) -> list[Outcome]:
+    """Fit each of the settings in every trial, and measure the users held back.
+
+    Training a neural base's change gives an outcome for each of several numbers of epochs.
+    """
     pairs = [(settings, trial) for settings in tried for trial in trials]
-    found: list[tuple[np.ndarray, int]] = [(np.zeros(0), 0)] * len(pairs)
+    found: list[list[Measured]] = [[]] * len(pairs)
 
     def work(start: int, stop: int) -> None:
         for place in range(start, stop):
-            found[place] = _measured(domain, *pairs[place], metric)
+            settings, trial = pairs[place]
+            changes = _changes(domain, trial.fit, settings, fixed)
+            found[place] = [_measured(domain, change, one, trial, metric) for one, change in changes]
 
-    run_blocks(work, even_blocks(len(pairs), 1), check_threads(None))
+    run_blocks(work, even_blocks(len(pairs), 1), 1 if domain.tower else check_threads(None))
     outcomes = []
-    for number, settings in enumerate(tried):
-        mine = found[number * len(trials) : (number + 1) * len(trials)]
-        values, n_parameters = [part for part, _ in mine], mine[-1][1]
-        if len(trials) == 1:
-            outcomes.append(Outcome(settings, values[0], np.arange(len(values[0])) % N_FOLDS, n_parameters))
-            continue
-        groups = np.repeat(np.arange(len(trials)), [len(part) for part in values])
-        overlap = sum(len(part) / len(trial.fit) for part, trial in zip(values, trials, strict=True))
-        outcomes.append(Outcome(settings, np.concatenate(values), groups, n_parameters, overlap))
+    for number in range(len(tried)):
+        for mine in zip(*found[number * len(trials) : (number + 1) * len(trials)], strict=True):
+            settings, n_parameters = mine[-1][0], mine[-1][2]
+            values = [part for _, part, _ in mine]
+            if len(trials) == 1:
+                outcomes.append(Outcome(settings, values[0], np.arange(len(values[0])) % N_FOLDS, n_parameters))
+                continue
+            groups = np.repeat(np.arange(len(trials)), [len(part) for part in values])
+            overlap = sum(len(part) / len(trial.fit) for part, trial in zip(values, trials, strict=True))
+            outcomes.append(Outcome(settings, np.concatenate(values), groups, n_parameters, overlap))
     return outcomes
 
 
-def _measured(domain: Domain, settings: Settings, trial: Trial, metric: str) -> tuple[np.ndarray, int]:
+def _changes(
+    domain: Domain, users: np.ndarray, settings: Settings, fixed: frozenset[str]
+) -> Iterator[tuple[Settings, Change]]:
+    """The change of some settings; of a neural base, at several lengths of training."""
+    if not domain.tower or settings.method == "fold-in":
+        yield settings, find_change(domain, users, settings)
+        return
+    from lrrec.adapt.neural import find_changes
+
+    epochs = (settings.n_epochs,) if "n_epochs" in fixed else EPOCHS
+    for n_epochs, change in find_changes(domain, users, settings, epochs):
+        yield replace(settings, n_epochs=n_epochs), change
+
+
+def _measured(domain: Domain, change: Change, settings: Settings, trial: Trial, metric: str) -> Measured:
     """The metric of each user held back, and the parameters of the change."""
     function, k = parse(metric)
-    change = find_change(domain, trial.fit, settings)
-    V = change.apply(domain.item_factors)
-    U = domain.fold(trial.history, V, settings.reg_fold, trial.priors)
+    V, tower = change.apply(domain.item_factors), change.apply_to_tower(domain.tower)
+    U = domain.fold(trial.history, V, settings.reg_fold, trial.priors, tower)
 
     def score(block: slice, columns: Columns) -> np.ndarray:
         return U[block] @ V[columns].T
 
     n_threads = check_threads(None)
     lists, _ = rank(score, len(U), len(V), k, seen=trial.history, seen_rows=np.arange(len(U)), n_threads=n_threads)
-    return function(find_hits(lists, trial.test), np.diff(trial.test.indptr)), change.n_parameters
+    return settings, function(find_hits(lists, trial.test), np.diff(trial.test.indptr)), change.n_parameters
 
 
 def tune(domain: Domain, trials: Sequence[Trial], start: Settings, fixed: frozenset[str], metric: str) -> Outcome:
@@ -194,25 +226,30 @@ def tune(domain: Domain, trials: Sequence[Trial], start: Settings, fixed: frozen
 
     The values are those of choosing, not of the chosen: in each part of the users, of what is best on all others.
     """
-    grids: dict[str, Sequence[float]] = {}
-    own = getattr(domain.base, "reg", None)
-    if start.method == "scratch":
-        grids = {"reg": [own * factor for factor in SCRATCH_FACTORS]} if own else {}
-    elif start.method == "fold-in":
-        grids = {"reg_fold": fold_grid(domain)}
-    else:
-        grids = {"reg": REGS} | ({} if domain.known.all() else {"reg_free": REGS}) | {"reg_fold": fold_grid(domain)}
-    if start.method != "scratch":
-        grids = {field: grid for field, grid in grids.items() if field not in fixed}
-    tried, best = [] if grids else judge(domain, trials, [start], metric), start
+    grids = {field: grid for field, grid in _grids(domain, start).items() if field not in fixed}
+    tried, best = [] if grids else judge(domain, trials, [start], metric, fixed), start
     for field, grid in grids.items():
+        own = getattr(domain.base, "reg", None)
         here = own if field == "reg_fold" and best.reg_fold is None else getattr(best, field)
         batch = [replace(best, **dict[str, Any]({field: value})) for value in grid if value != here]
-        tried += judge(domain, trials, batch if tried else [start, *batch], metric)
+        tried += judge(domain, trials, batch if tried else [start, *batch], metric, fixed)
         best = max(tried, key=lambda outcome: outcome.mean).settings
     if start.method == "fold-in":  # away from the base's own for a reason only
         tried = tried[:1] + [other for other in tried[1:] if clearly(other, tried[0])]
     return cross_chosen(tried)
+
+
+def _grids(domain: Domain, start: Settings) -> dict[str, Sequence[float]]:
+    """What to try of each field, one field after the other."""
+    own = getattr(domain.base, "reg", None)
+    if domain.tower:
+        rates: dict[str, Sequence[float]] = {} if start.method == "fold-in" else {"learning_rate": LEARNING_RATES}
+        return rates if start.method in ("fold-in", "scratch") else rates | {"reg": NEURAL_REGS}
+    if start.method == "scratch":
+        return {"reg": [own * factor for factor in SCRATCH_FACTORS]} if own else {}
+    if start.method == "fold-in":
+        return {"reg_fold": fold_grid(domain)}
+    return {"reg": REGS} | ({} if domain.known.all() else {"reg_free": REGS}) | {"reg_fold": fold_grid(domain)}
 
 
 def clearly(better: Outcome, worse: Outcome) -> bool:

@@ -8,19 +8,19 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt.change import ANCHORS, METHODS, Change, Settings
+from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain, as_target, joined, make_domain
 from lrrec.adapt.fitting import find_change
 from lrrec.adapt.guard import RANKS, choose, compare, hold_back, on_users, report
+from lrrec.adapt.settings import Settings, checked
 from lrrec.adapt.store import Stored, read, write
 from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, FileFormatError, ParameterError
 from lrrec.factor_model import FactorModel
 from lrrec.linalg.blocks import one_threaded_blas
 from lrrec.linalg.cells import Cells
-from lrrec.metrics import parse
 from lrrec.splits import Split
-from lrrec.validate import check_bool, check_int, check_option, check_real, check_rng
+from lrrec.validate import check_bool, check_int, check_real, check_rng
 
 
 class LowRankAdapter(FactorModel):
@@ -53,6 +53,14 @@ class LowRankAdapter(FactorModel):
     anchor : {"constant", "precision"}, default "constant"
         Whether all items are held to the base alike, or each in proportion to the base's `item_precision_`. The two
         came out alike where they were measured.
+    learning_rate : float or "auto", default "auto"
+        Of a neural base, as are the next three: how its change is trained. Typical: 0.003 to 0.03.
+    n_epochs : int or "auto", default "auto"
+        Passes over the target's users.
+    source_weight : float, default 1.0
+        Weight of the source's loss, where `fit` is given the source.
+    towers : bool, default True
+        Whether the user's tower changes too, or the item factors alone.
     guard : bool, default True
         Compare with folding in alone, with the anchored change and with a model fitted to the target alone, on target
         users held back, and keep what wins.
@@ -113,6 +121,10 @@ class LowRankAdapter(FactorModel):
         n_iter: int = 3,
         balance: float = 0.5,
         anchor: str = "constant",
+        learning_rate: float | str = "auto",
+        n_epochs: int | str = "auto",
+        source_weight: float = 1.0,
+        towers: bool = True,
         guard: bool = True,
         metric: str = "ndcg@20",
         history: float = 0.5,
@@ -126,6 +138,10 @@ class LowRankAdapter(FactorModel):
         self.n_iter = n_iter
         self.balance = balance
         self.anchor = anchor
+        self.learning_rate = learning_rate
+        self.n_epochs = n_epochs
+        self.source_weight = source_weight
+        self.towers = towers
         self.guard = guard
         self.metric = metric
         self.history = history
@@ -139,6 +155,7 @@ class LowRankAdapter(FactorModel):
         base: FactorModel,
         catalogue: Any = None,
         same_users: bool = False,
+        source: Any = None,
         validation: Split | None = None,
     ) -> Self:
         """Adapt a base to the target's interactions.
@@ -157,6 +174,9 @@ class LowRankAdapter(FactorModel):
         same_users : bool, default False
             Whether users of equal ids are the same people: then what the base knows of them is where they start
             from, and those of them without a target interaction can be served.
+        source : Interactions, optional
+            Of a neural base: what it was trained on, where that may be kept. Its loss is added to the target's,
+            weighted by `source_weight`, so that less of the source is forgotten.
         validation : Split, optional
             Its test users, served from its history, are judged by instead of target users held back.
 
@@ -170,15 +190,18 @@ class LowRankAdapter(FactorModel):
             If target and base share nothing, or too few users are there to hold some back.
         """
         check_bool(same_users, "same_users")
-        guard, start, fixed = self._checked()
-        domain = make_domain(base, X, catalogue, same_users=same_users)
+        guard, (start, fixed) = check_bool(self.guard, "guard"), checked(self)
+        domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
         rank, n_columns = start.rank, domain.item_factors.shape[1]
         if self.rank == "auto":
             rank = min(RANKS[-1], n_columns)
-        start = replace(start, rank=min(rank, n_columns))
+        start = replace(start, rank=min(rank, n_columns - bool(domain.tower)))
         self.report_, self.verdict_ = None, "nothing was compared: all settings were given"
         needed = {"reg_fold"} if start.method == "fold-in" else {"reg", "reg_fold"}
-        if start.method in ("low-rank", "anchored") and not domain.known.all():
+        if domain.tower:
+            needed = set() if start.method == "fold-in" else {"reg", "learning_rate", "n_epochs"}
+            start = replace(start, seed=int(check_rng(self.random_state).integers(2**31)))
+        elif start.method in ("low-rank", "anchored") and not domain.known.all():
             needed.add("reg_free")
         if guard or self.rank == "auto" or needed - fixed:
             if validation is not None:
@@ -192,26 +215,6 @@ class LowRankAdapter(FactorModel):
             if same_users:
                 self.verdict_ += "; where the base's data may be used, compare with training on both domains at once"
         return self._keep(domain, start)
-
-    def _checked(self) -> tuple[bool, Settings, frozenset[str]]:
-        """Guard, settings with 1 where "auto", names of those given."""
-        values: dict[str, Any] = {"reg": 1.0, "reg_fold": None, "reg_free": 1.0}
-        fixed = set()
-        for name in values:
-            given = getattr(self, name)
-            if not (isinstance(given, str) and given == "auto"):
-                values[name] = check_real(given, name, low=0, open_low=name != "reg_fold")
-                fixed.add(name)
-        if isinstance(self.rank, str) and self.rank != "auto":
-            raise ParameterError(f"rank must be an integer >= 1 or 'auto', got {self.rank!r}")
-        rank = 1 if isinstance(self.rank, str) else check_int(self.rank, "rank", low=1)
-        method = check_option(self.method, "method", METHODS)
-        parse(self.metric)
-        check_real(self.history, "history", low=0, high=1, open_low=True)
-        values["n_iter"] = check_int(self.n_iter, "n_iter", low=1)
-        values["anchor"] = check_option(self.anchor, "anchor", ANCHORS)
-        values["balance"] = check_real(self.balance, "balance", low=0, high=2)
-        return check_bool(self.guard, "guard"), Settings(method, rank, **values), frozenset(fixed)
 
     def _keep(self, domain: Domain, settings: Settings) -> Self:
         """Become the adapter of these settings, fitted to all of the target's users."""
@@ -238,7 +241,11 @@ class LowRankAdapter(FactorModel):
         self._check_fitted()
         self._scale = check_real(value, "scale", low=0)
         domain, reg = self.domain_, self._reg_fold()
-        self.user_factors_ = domain.fold(domain.data.matrix, self.item_factors_, reg, domain.priors)
+        self.user_factors_ = domain.fold(domain.data.matrix, self.item_factors_, reg, domain.priors, self._tower_now())
+
+    def _tower_now(self) -> dict[str, np.ndarray]:
+        """The arrays that histories are encoded by, the change applied; none where the base folds in."""
+        return self.change_.apply_to_tower(self.domain_.tower, self._scale)
 
     def _reg_fold(self) -> float | None:
         return self.settings_.reg_fold if self._scale else None
@@ -286,7 +293,9 @@ class LowRankAdapter(FactorModel):
         """Return an ordinary model of the base's class that recommends the same, without the adapter."""
         self._check_fitted()
         model = clone(self.base_)
-        if "reg" not in model.get_params() and self.kept_ != "fold-in":
+        for name, array in self._tower_now().items():
+            setattr(model, name, array)
+        if not self.domain_.tower and "reg" not in model.get_params() and self.kept_ != "fold-in":
             raise ParameterError(f"merge must have a base with regularization, got {model!r}: no reg to fold in by")
         if self._reg_fold() is not None and "reg" in model.get_params():
             model.set_params(reg=self._reg_fold())
@@ -307,12 +316,7 @@ class LowRankAdapter(FactorModel):
             raise DataError("adapters must have the same base and catalogue to be added")
         if {self.kept_, other.kept_} - {"low-rank", "fold-in"}:
             raise ParameterError(f"adapters must be low-rank to be added, got {self.kept_!r} and {other.kept_!r}")
-        mine, theirs = self.change_, other.change_
-        rows = np.union1d(mine.rows, theirs.rows)
-        V0 = self.domain_.item_factors
-        values = mine.apply(V0)[rows] + theirs.apply(V0)[rows] - V0[rows]
-        A, B = np.hstack((mine.A, theirs.A)), np.hstack((mine.B, theirs.B))
-        return self._with(Change(A, B, rows, values))
+        return self._with(self.change_.plus(other.change_, self.domain_.item_factors, self.domain_.tower))
 
     def save(self, path: str | PathLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the change to path, replacing it whole or not at all; `lrrec.load(path, base=model)` reads it.
@@ -364,7 +368,7 @@ class LowRankAdapter(FactorModel):
         return served if served.all() else served | (self.user_factors_[rows] != 0).any(axis=1)
 
     def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        return self.domain_.fold(matrix, V, self._reg_fold() if reg is None else reg)
+        return self.domain_.fold(matrix, V, self._reg_fold() if reg is None else reg, tower=self._tower_now())
 
     def _cells(self, matrix: sp.csr_array) -> Cells:
         return self.base_._cells(matrix)

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from lrrec.errors import DataError
 
-Features: TypeAlias = sp.csr_array | np.ndarray | None  # noqa: UP040  Python 3.11
+Features: TypeAlias = sp.csr_array | np.ndarray | None
 RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 

@@ -286,6 +286,13 @@ class NeuralMF(FactorModel):
         wider = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=(seen.shape[0], len(every)))
         return model._remember(Interactions(wider, self.users_, every))
 
+    def _new_item(self) -> np.ndarray:
+        """No taste in particular, and the bias of the least liked quarter of the items."""
+        known = self.item_factors_[self.item_counts_ > 0]
+        found = np.zeros(self._n_columns, dtype=np.float32)
+        found[-1] = np.quantile(known[:, -1], 0.25)
+        return found
+
     def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         return self._encode(matrix)
 

@@ -1,0 +1,160 @@
+"""Low-rank changes of torch layers: the base's weights stay as they are, two thin matrices are trained.
+
+Hu et al. (2022), "LoRA: low-rank adaptation of large language models", arXiv:2106.09685, sec. 4.1; the scale by the
+root of the rank is that of Kalajdzievski (2023), "A rank stabilization scaling factor for fine-tuning with LoRA",
+arXiv:2312.03732; directions of the data to start from are the idea of Paischer et al. (2024), "One initialization to
+rule them all", arXiv:2410.07170.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lrrec.errors import ParameterError
+from lrrec.models.towers import Table
+
+
+class LowRank(torch.nn.Module):
+    """A frozen layer and a trainable change of its weight matrix by scale * A B^T.
+
+    A (n, rank) and B (m, rank) of which one is zero, so that a new adapter changes nothing.
+
+    Parameters
+    ----------
+    base : Module
+        Never changed, and without gradients.
+    n, m : int
+        Rows and columns of what is changed.
+    rank : int
+    alpha : float, optional
+        scale is alpha / rank, or alpha / sqrt(rank) when rank-stabilized; 1 when not given.
+    rank_stabilized : bool
+    """
+
+    A: torch.nn.Parameter
+    B: torch.nn.Parameter
+
+    def __init__(
+        self, base: torch.nn.Module, n: int, m: int, rank: int, alpha: float | None, *, rank_stabilized: bool
+    ) -> None:
+        super().__init__()
+        if not 1 <= rank <= min(n, m):
+            raise ParameterError(
+                f"rank must be an integer >= 1 and <= {min(n, m)} for a layer of {n} x {m}, got {rank}"
+            )
+        self.base = base.requires_grad_(False)
+        self.rank = rank
+        self.scale = 1.0 if alpha is None else alpha / (rank**0.5 if rank_stabilized else rank)
+
+    def free_one_side(self) -> None:
+        """Fix the shorter side to the identity, so that at full rank A B^T is any matrix, with one solution."""
+        fixed, trained = (self.A, self.B) if len(self.A) <= len(self.B) else (self.B, self.A)
+        with torch.no_grad():
+            trained.zero_()
+            fixed.copy_(torch.eye(*fixed.shape))
+        fixed.requires_grad_(False)
+
+    def merged(self) -> torch.nn.Module:
+        """A new plain layer that does the same."""
+        raise NotImplementedError
+
+    def penalty(self) -> Tensor:
+        """The sum of squares of the change, never formed."""
+        return self.scale**2 * ((self.A.T @ self.A) * (self.B.T @ self.B)).sum()
+
+
+class LowRankLinear(LowRank):
+    """W x + c + scale B A^T x + d for a linear layer W (n_out, n_in), A (n_in, rank), B (n_out, rank), d (n_out,).
+
+    B and d are zero at the start. `directions` (n_in, rank) is what A starts from, e.g. the leading directions of the
+    layer's inputs in the new domain; random when not given.
+    """
+
+    def __init__(
+        self, base: torch.nn.Linear, rank: int, *, directions: Tensor | None = None, alpha: float | None = None,
+        rank_stabilized: bool = False, generator: torch.Generator | None = None,
+    ) -> None:  # fmt: skip
+        n_out, n_in = base.weight.shape
+        super().__init__(base, n_in, n_out, rank, alpha, rank_stabilized=rank_stabilized)
+        if directions is None:
+            directions = torch.randn(n_in, rank, generator=generator) / n_in**0.5
+        self.A = torch.nn.Parameter(directions.detach().clone())
+        self.B = torch.nn.Parameter(torch.zeros(n_out, rank))
+        self.shift = torch.nn.Parameter(torch.zeros(n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The changed layer's output."""
+        return self.base(x) + self.scale * (x @ self.A) @ self.B.T + self.shift
+
+    def merged(self) -> torch.nn.Linear:
+        """A new linear layer that does the same."""
+        assert isinstance(self.base, torch.nn.Linear)
+        layer = torch.nn.utils.skip_init(torch.nn.Linear, *self.base.weight.T.shape)
+        with torch.no_grad():
+            layer.weight.copy_(self.base.weight + self.scale * self.B @ self.A.T)
+            layer.bias.copy_(self.base.bias + self.shift)
+        return layer
+
+
+class LowRankTable(LowRank):
+    """V + scale A B^T for a table of vectors V (n, C), A (n, rank) and B (C, rank), each contiguous.
+
+    A is zero at the start. `directions` (C, rank) is what B starts from; random when not given. The rows at `free` are
+    trained as they are, and take no part in A B^T.
+    """
+
+    def __init__(
+        self, base: Table, rank: int, *, directions: Tensor | None = None, alpha: float | None = None,
+        rank_stabilized: bool = False, generator: torch.Generator | None = None, free: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        n, n_columns = base.weight.shape
+        super().__init__(base, n, n_columns, rank, alpha, rank_stabilized=rank_stabilized)
+        if directions is None:
+            directions = torch.randn(n_columns, rank, generator=generator) / n_columns**0.5
+        self.A = torch.nn.Parameter(torch.zeros(n, rank))
+        self.B = torch.nn.Parameter(directions.detach().clone())
+        self.free = torch.zeros(0, dtype=torch.int64) if free is None else free
+        self.values = torch.nn.Parameter(base.rows()[self.free].detach().clone())
+
+    def _change(self) -> Tensor:
+        """What A multiplies B by: nothing where rows are free."""
+        return self.A if not len(self.free) else self.A.index_fill(0, self.free, 0.0)
+
+    def rows(self) -> Tensor:
+        """All vectors (n, C)."""
+        assert isinstance(self.base, Table)
+        found = self.base.rows() + self.scale * self.A @ self.B.T
+        return found if not len(self.free) else found.index_copy(0, self.free, self.values)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """The vectors of some items."""
+        assert isinstance(self.base, Table)
+        if len(self.free):
+            return self.rows()[items]
+        return self.base.rows()[items] + self.scale * self.A[items] @ self.B.T
+
+    def bag(self, columns: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
+        """Weighted sums of vectors (B, C), as of a `Table`; the changed table is only made where rows are free."""
+        if len(self.free):
+            return functional.embedding_bag(columns, self.rows(), offsets, mode="sum", per_sample_weights=weights)
+        assert isinstance(self.base, Table)
+        thin = functional.embedding_bag(columns, self.A, offsets, mode="sum", per_sample_weights=weights)
+        return self.base.bag(columns, weights, offsets) + self.scale * thin @ self.B.T
+
+    def scores(self, U: Tensor) -> Tensor:
+        """U (V + scale A B^T)^T (B, n)."""
+        assert isinstance(self.base, Table)
+        if len(self.free):
+            return U @ self.rows().T
+        return self.base.scores(U) + self.scale * (U @ self.B) @ self.A.T
+
+    def penalty(self) -> Tensor:
+        """The sum of squares of the change, free rows included."""
+        assert isinstance(self.base, Table)
+        A = self._change()
+        apart = (self.values - self.base.rows()[self.free]).square().sum()
+        return self.scale**2 * ((A.T @ A) * (self.B.T @ self.B)).sum() + apart
+
+    def merged(self) -> Table:
+        """A new table of the same vectors."""
+        return Table(self.rows().detach().clone())

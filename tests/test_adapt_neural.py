@@ -1,0 +1,214 @@
+"""Adapters of a neural base: the same class, guard, bank and files as of the linear ones."""
+
+import numpy as np
+import pytest
+from checks import assert_same, fingerprint
+from test_adapt import population, quality
+
+import lrrec
+from lrrec import IALS, AdapterBank, Interactions, LowRankAdapter, NeuralMF
+from lrrec.adapt.domain import make_domain
+from lrrec.adapt.settings import Settings
+from lrrec.errors import DataError, FileFormatError, ParameterError
+
+pytest.importorskip("torch")
+
+GIVEN = {"learning_rate": 0.02, "n_epochs": 20, "reg": 1.0, "guard": False, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def source(made_up, likes):
+    return population(made_up, likes, "source")
+
+
+@pytest.fixture(scope="module")
+def target(made_up, likes):
+    abroad = made_up.users.set_index("user").population[likes.users.ids].to_numpy() == "target"
+    few = likes.take(abroad[likes.rows()])
+    return Interactions(few.matrix[abroad], lrrec.IdMap(few.users.ids[abroad]), few.items)
+
+
+@pytest.fixture(scope="module")
+def base(source):
+    return NeuralMF(8, n_hidden=16, n_epochs=30, learning_rate=0.01, batch_size=64, random_state=0).fit(source)
+
+
+@pytest.fixture(scope="module")
+def parts(target):
+    few = target.rows() < 60
+    rest = target.take(~few)
+    first = lrrec.splits.given(rest, 0.5, np.random.default_rng(0).random(len(rest)))
+    return target.take(few), rest.take(first), rest.take(~first)
+
+
+@pytest.fixture(scope="module")
+def adapter(base, parts):
+    return LowRankAdapter(rank=3, **GIVEN).fit(parts[0], base=base)
+
+
+def test_unchanged_it_is_the_base(base, target):
+    known = target.take(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
+    fresh = LowRankAdapter(method="fold-in", guard=False).fit(known, base=base, catalogue=base.items_.ids)
+    assert_same(fresh.recommend_from(known), base.recommend_from(known))
+    changed = LowRankAdapter(rank=2, **GIVEN).fit(known, base=base, catalogue=base.items_.ids)
+    assert (changed.recommend_from(known).indices != base.recommend_from(known).indices).any()
+    changed.scale = 0
+    assert_same(changed.recommend_from(known), base.recommend_from(known))
+
+
+@pytest.mark.parametrize("method", ["low-rank", "anchored"])
+def test_the_loss_falls_and_the_base_is_not_touched(base, parts, method):
+    from lrrec.adapt.neural import _Training
+
+    before = fingerprint(base)
+    still = lrrec.NeuralMF(**base.get_params() | {"dropout": 0.0, "hidden_dropout": 0.0})
+    vars(still).update({name: value for name, value in vars(base).items() if name.endswith("_")})
+    domain = make_domain(still, parts[0])
+    settings = Settings(method, rank=3, reg=0.1, learning_rate=0.003, balance=0)
+    training = _Training(domain, np.arange(60), settings)
+
+    def loss():
+        found = training.objective.of_users(training.towers, training.matrix).sum()
+        return (found + settings.reg * training.unit * training._penalty()).item()
+
+    values = [loss()]
+    for _ in range(4):
+        for _ in range(10):
+            training.one_epoch()
+        values.append(loss())
+    assert (np.diff(values) < 0).all()
+    assert fingerprint(base) == before
+
+
+@pytest.mark.parametrize("method", ["low-rank", "anchored", "scratch"])
+@pytest.mark.parametrize("towers", [True, False])
+def test_the_change_is_what_was_trained(base, parts, method, towers):
+    """Towers in torch and the change applied in numpy score alike."""
+    from lrrec.adapt.neural import _Training
+
+    domain = make_domain(base, parts[0])
+    training = _Training(domain, np.arange(60), Settings(method, rank=3, learning_rate=0.02, towers=towers))
+    for _ in range(3):
+        training.one_epoch()
+    change = training.change()
+    arrays = training._merged() if method != "scratch" else training.towers.arrays()
+    found = change.apply_to_tower(domain.tower) | {"item_factors_": change.apply(domain.item_factors)}
+    for name, array in arrays.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert (not towers and method == "low-rank") == (not change.tower)
+
+
+def test_adapting_helps_and_has_few_parameters(base, adapter, parts):
+    zero_shot = LowRankAdapter(method="fold-in", guard=False).fit(parts[0], base=base)
+    assert quality(adapter, parts) > 1.1 * quality(zero_shot, parts)
+    whole = LowRankAdapter(method="anchored", **GIVEN).fit(parts[0], base=base)
+    assert adapter.n_parameters < 0.6 * whole.n_parameters
+
+
+def test_merging_changes_nothing(adapter, parts):
+    merged = adapter.merge()
+    assert type(merged) is NeuralMF
+    mine, theirs = adapter.recommend_from(parts[1], 12), merged.recommend_from(parts[1], 12)
+    np.testing.assert_array_equal(mine.indices, theirs.indices)
+    np.testing.assert_allclose(mine.scores, theirs.scores, rtol=1e-5)
+    np.testing.assert_array_equal(merged.recommend(k=5).indices, adapter.recommend(k=5).indices)
+
+
+@pytest.mark.parametrize("method", ["low-rank", "anchored"])
+def test_files(base, parts, method, tmp_path):
+    adapter = LowRankAdapter(rank=3, method=method, **GIVEN).fit(parts[0], base=base)
+    adapter.save(tmp_path / "a", histories=True)
+    loaded = lrrec.load(tmp_path / "a", base=base)
+    assert_same(loaded.recommend(k=7), adapter.recommend(k=7))
+    assert_same(loaded.recommend_from(parts[1]), adapter.recommend_from(parts[1]))
+    adapter.save(tmp_path / "half", float16=True)
+    assert (tmp_path / "half").stat().st_size < (tmp_path / "a").stat().st_size
+    other = NeuralMF(**base.get_params()).fit(Interactions(base.seen_, base.users_, base.items_))
+    other.hidden_ = other.hidden_ + np.float32(1e-3)
+    with pytest.raises(FileFormatError, match="base must be the model"):
+        lrrec.load(tmp_path / "a", base=other)
+
+
+def test_a_file_that_does_not_fit_is_refused(base, adapter, tmp_path):
+    from lrrec import files
+
+    adapter.save(tmp_path / "a")
+    kind, params, arrays = files.read(tmp_path / "a")
+    for name, spoiled in (
+        ("tower.hidden_.A", arrays["tower.hidden_.A"][:-1]),
+        ("tower.embedding_.B", np.full_like(arrays["tower.embedding_.B"], np.nan)),
+    ):
+        files.write(tmp_path / "b", kind, params, arrays | {name: spoiled})
+        with pytest.raises(FileFormatError, match="consistent adapter"):
+            lrrec.load(tmp_path / "b", base=base)
+    files.write(tmp_path / "b", kind, params, arrays | {"tower.nonsense.A": arrays["A"]})
+    with pytest.raises(FileFormatError, match="consistent adapter"):
+        lrrec.load(tmp_path / "b", base=base)
+
+
+def test_a_bank_serves_them(base, adapter, parts, target):
+    other = LowRankAdapter(rank=2, **GIVEN).fit(target.take(target.rows() >= 60), base=base)
+    bank = AdapterBank(base, {"a": adapter, "b": other})
+    users = [int(adapter.users_.ids[0]), int(other.recommend(k=1).users[0]), int(adapter.users_.ids[5])]
+    lists = bank.recommend(users, ["a", "b", "a"], 9)
+    for row, (user, name) in enumerate(zip(users, "aba", strict=True)):
+        alone = bank[name].recommend([user], 9)
+        np.testing.assert_allclose(lists.scores[row], alone.scores[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(lists.items[row], alone.items[0])
+
+
+def test_training_repeats_and_update_is_a_fit_on_everything(adapter, base, parts):
+    again = LowRankAdapter(rank=3, **GIVEN).fit(parts[0], base=base)
+    assert_same(again.recommend(), adapter.recommend())
+    some = parts[0].take(parts[0].rows() < 40)
+    updated = LowRankAdapter(rank=3, **GIVEN).fit(some, base=base, catalogue=parts[0].items.ids)
+    updated.update(parts[0].take(parts[0].rows() >= 40))
+    whole = LowRankAdapter(rank=3, **GIVEN).fit(parts[0], base=base, catalogue=parts[0].items.ids)
+    whole.settings_ = updated.settings_
+    users = parts[0].users.ids[:60]
+    np.testing.assert_array_equal(updated.recommend(users).items, whole.recommend(users).items)
+
+
+def test_columns_fall_by_weight_and_can_be_cut(adapter, base, parts):
+    small = adapter.truncate(1)
+    assert small.change_.A.shape[1] == 1
+    assert all(part.A.shape[1] <= 1 for part in small.change_.tower.values())
+    both = small + small
+    V0 = adapter.domain_.item_factors
+    np.testing.assert_allclose(both.item_factors_, 2 * small.item_factors_ - V0, rtol=1e-4, atol=1e-5)
+    E0 = adapter.domain_.tower["embedding_"]
+    found = both.change_.apply_to_tower(adapter.domain_.tower)["embedding_"]
+    once = small.change_.apply_to_tower(adapter.domain_.tower)["embedding_"]
+    np.testing.assert_allclose(found, 2 * once - E0, rtol=1e-4, atol=1e-5)
+
+
+def test_the_source_is_forgotten_less_where_it_is_kept(base, source, parts):
+    split = lrrec.splits.by_user(source, 60, history=0.6, random_state=0)
+
+    def forgetting(**options):
+        adapter = LowRankAdapter(rank=3, **GIVEN | {"reg": 0.01, "n_epochs": 60}).fit(parts[0], base=base, **options)
+        here = lrrec.Split(*(part.over(adapter.items_) for part in (split.train, split.history, split.test)))
+        return quality(adapter, (here.train, here.history, here.test))
+
+    assert forgetting(source=source) > forgetting()
+
+
+def test_the_guard_compares_and_keeps(base, parts):
+    guarded = LowRankAdapter("auto", n_epochs=10, random_state=0).fit(parts[0], base=base)
+    assert guarded.report_["method"].str.split().str[0].tolist() == ["fold-in", "scratch", "anchored", "low-rank"]
+    assert guarded.kept_ in ("low-rank", "anchored")
+    zero_shot = LowRankAdapter(method="fold-in", guard=False).fit(parts[0], base=base)
+    assert quality(guarded, parts) > quality(zero_shot, parts)
+
+
+def test_what_cannot_be_done_is_refused(base, source, target):
+    with pytest.raises(ParameterError, match="same_users must be False"):
+        LowRankAdapter().fit(target, base=base, same_users=True)
+    with pytest.raises(ParameterError, match="must not be compressed"):
+        LowRankAdapter().fit(target, base=base.compress(4))
+    with pytest.raises(ParameterError, match="source must only be given for a neural base"):
+        LowRankAdapter().fit(target, base=IALS(4, random_state=0).fit(source), source=source)
+    with pytest.raises(DataError, match="loss must stay finite"):
+        LowRankAdapter(**GIVEN | {"learning_rate": 1e30}).fit(target, base=base)
+    with pytest.raises(ParameterError, match="n_epochs must be an integer >= 1, got 0"):
+        LowRankAdapter(n_epochs=0).fit(target, base=base)
