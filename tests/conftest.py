@@ -1,6 +1,7 @@
 """Fixtures: the made-up data for everybody, the real data where they are."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,13 @@ import scipy.sparse as sp
 import lrrec
 
 REAL = Path(os.environ.get("LRREC_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_of_torch():
+    """Models this small only wait for each other's threads."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items):

@@ -5,10 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import lrrec
 from lrrec import IALS, NeuralMF
-from lrrec.errors import DataError, FileFormatError, MissingDependencyError
+from lrrec.errors import DataError, FileFormatError, MissingDependencyError, ParameterError
 
 SMALL = {"n_factors": 8, "n_hidden": 16, "n_epochs": 3, "batch_size": 64, "random_state": 0}
 LOSSES = ["squared", "softmax", "bpr", "sampled-softmax"]
@@ -36,7 +37,9 @@ except lrrec.errors.MissingDependencyError as error:
 
 @pytest.fixture
 def torch():
-    return pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    return torch
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +132,81 @@ def test_training_starts_from_a_fitted_model(torch, likes):
     assert agree > 0.9
     with pytest.raises(DataError, match="n_factors = 4 columns, got 8"):
         NeuralMF(4).fit(likes, init=base)
+
+
+def test_training_goes_on_from_a_neural_model(torch, likes):
+    base = NeuralMF(**SMALL).fit(likes)
+    again = NeuralMF(**SMALL | {"n_epochs": 1, "learning_rate": 1e-9}).fit(likes, init=base)
+    np.testing.assert_allclose(again.user_factors_, base.user_factors_, atol=1e-5)
+    with pytest.raises(DataError, match="n_factors, n_hidden"):
+        NeuralMF(**SMALL | {"n_hidden": 4}).fit(likes, init=base)
+
+
+def test_decompose_then_train_on_is_ahead_of_both(torch, by_user):
+    def quality(model):
+        return lrrec.evaluate(model, by_user, ["ndcg@20"]).mean()["ndcg@20"]
+
+    base = IALS(8, unobserved_weight=0.3, reg=0.02, random_state=0).fit(by_user.train)
+    options = {"unobserved_weight": 0.3, "random_state": 0, "n_hidden": 16, "batch_size": 64, "n_epochs": 10}
+    model = NeuralMF(8, learning_rate=1e-3, **options).fit(by_user.train, init=base)
+    assert quality(model) > 0.97 * quality(base)
+    assert quality(model) > quality(NeuralMF(8, learning_rate=1e-3, **options).fit(by_user.train))
+
+
+@pytest.fixture(scope="module")
+def halves():
+    """Two groups of users who keep to two groups of items; a feature names an item's group, another is noise."""
+    rng = np.random.default_rng(0)
+    users, items = np.arange(120) % 2, np.arange(60) % 2
+    matrix = (rng.random((120, 60)) < np.where(users[:, None] == items, 0.4, 0.02)).astype(np.float32)
+    matrix[:, 50:] = 0  # which nobody knows
+    return matrix, np.stack((items, rng.normal(size=60)), axis=1)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_items_known_by_their_features_alone(torch, halves, sparse, tmp_path):
+    matrix, features = halves
+    features = sp.csr_array(features) if sparse else features
+    options = {"n_factors": 4, "n_hidden": 8, "n_epochs": 40, "learning_rate": 0.02, "random_state": 0}
+    model = NeuralMF(**options).fit(matrix[:, :50], item_features=features[:50])
+    wider = model.with_items(np.arange(50, 60), features[50:])
+    np.testing.assert_array_equal(wider.user_factors_, model.user_factors_)
+    scores = wider.user_factors_ @ wider.item_factors_[50:].T
+    own = (np.arange(120) % 2)[:, None] == np.arange(50, 60) % 2
+    assert scores[own].mean() > scores[~own].mean() + 0.1
+    assert (scores[own] > np.median(scores)).mean() > 0.9
+    wider.save(tmp_path / "model")
+    loaded = lrrec.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.with_items([60], features[[59]]).item_factors_[60], wider.item_factors_[59])
+    for items, mine, words in (
+        ([3], features[50:51], "new to the model"),
+        ([60], features[50:52], "a row for each of 1 items"),
+        ([60], features[50:51, :1], "2 columns"),
+    ):
+        with pytest.raises(DataError, match=words):
+            model.with_items(items, mine)
+    with pytest.raises(DataError, match="fitted with item_features"):
+        NeuralMF(**options | {"n_epochs": 1}).fit(matrix).with_items([60], features[50:51])
+
+
+def test_bad_item_features_are_refused(torch, halves):
+    matrix, features = halves
+    for bad, words in ((features[:-1], "a row for each of 60"), (features * np.nan, "finite"), ("table", "numbers")):
+        with pytest.raises(DataError, match=words):
+            NeuralMF(2, n_epochs=1).fit(matrix, item_features=bad)
+
+
+def test_ratings_are_predicted_better_than_by_item_means(torch, made_up):
+    data = made_up.interactions()
+    split = lrrec.splits.random(data, 0.1, random_state=0)
+    options = {"n_factors": 8, "n_hidden": 16, "batch_size": 32, "learning_rate": 0.01, "n_epochs": 60}
+    model = NeuralMF(**options, loss="ratings", dropout=0.3, random_state=0).fit(split.train)
+    rows, columns, values = split.test.rows(), split.test.matrix.indices, split.test.matrix.data
+    found = model.predict(split.test.users.ids[rows], split.test.items.ids[columns])
+    errors = [float(np.sqrt(np.mean((guess - values) ** 2))) for guess in (found, model.center_[columns])]
+    assert errors[0] < 0.97 * errors[1]
+
+
+def test_a_device_that_is_not_there(torch, likes):
+    with pytest.raises(ParameterError, match="device must be one that torch has, got 'abacus'"):
+        NeuralMF(**SMALL, device="abacus").fit(likes)

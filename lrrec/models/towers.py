@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lrrec.errors import ParameterError
 from lrrec.models.neural import NeuralMF
 
 DENSE = 64  # a batch of fewer unobserved cells for each observed one is scored as a whole
@@ -248,7 +249,10 @@ def _by_user(values: Tensor, batch: Batch) -> Tensor:
 
 
 def device_of(name: Any) -> torch.device:
-    """The device of a name; torch says what is wrong with one it does not have."""
-    device = torch.device(name)
-    torch.zeros(1, device=device)
+    """The device of a name, if it is there."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise ParameterError(f"device must be one that torch has, got {name!r}: {str(error).splitlines()[0]}") from None
     return device
