@@ -35,6 +35,7 @@ _HOME = {
     "Split": "lrrec.splits",
     "TruncatedSVD": "lrrec.models.svd",
     "datasets": "lrrec.datasets",
+    "distill": "lrrec.adapt.distillation",
     "errors": "lrrec.errors",
     "evaluate": "lrrec.evaluation.protocol",
     "interop": "lrrec.interop",

@@ -100,9 +100,10 @@ def solve(
     *,
     prior: np.ndarray | None = None,
     basis: np.ndarray | None = None,
+    linear: np.ndarray | None = None,
     n_threads: int | None = None,
 ) -> np.ndarray:
-    """Minimise loss(X Y^T) + sum_u lam_u |c_u|^2 over rows x_u = p_u + B c_u, and return the c (n_rows, R).
+    """Minimise loss(X Y^T) + sum_u lam_u |c_u|^2 - 2 l_u . x_u over rows x_u = p_u + B c_u; return c (n_rows, R).
 
     Parameters
     ----------
@@ -114,6 +115,8 @@ def solve(
         p; zeros when not given.
     basis : ndarray, shape (D, R), optional
         B, with orthonormal columns; the identity when not given.
+    linear : ndarray, shape (n_rows, D), optional
+        l; zeros when not given.
 
     Notes
     -----
@@ -131,6 +134,8 @@ def solve(
     if prior is not None:
         pulls = pulls - weights * cells.scores(prior, Y)
         X -= dtype(cells.everywhere) * (prior @ cross(Y, Z, n_threads).astype(dtype))
+    if linear is not None:
+        X += linear.astype(dtype) @ (E if basis is None else basis.astype(dtype) @ E)
     shared = (cells.everywhere * np.maximum(eigenvalues, 0)).astype(dtype)
     lam = np.asarray(lam).astype(dtype)
     indptr = cells.weights.indptr
