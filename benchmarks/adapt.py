@@ -192,14 +192,16 @@ def averages(runs: list[dict[str, dict[str, Any]]], method: str, metric: str = "
     return np.array([one[method]["values"][metric].mean() for one in runs])
 
 
-def summary(transfer: Transfer, found: dict[int, list[dict[str, dict[str, Any]]]]) -> Iterator[dict[str, Any]]:
+def summary(
+    transfer: Transfer, found: dict[int, list[dict[str, dict[str, Any]]]], against: str = "fold-in"
+) -> Iterator[dict[str, Any]]:
     """A row a size and method, with the paired interval of the difference to folding in over all seeds' users."""
     for size, runs in found.items():
         for method in runs[0]:
             if not all(method in one for one in runs):
                 continue
             apart = np.concatenate(
-                [one[method]["values"]["ndcg@20"] - one["fold-in"]["values"]["ndcg@20"] for one in runs]
+                [one[method]["values"]["ndcg@20"] - one[against]["values"]["ndcg@20"] for one in runs]
             )
             error = 1.96 * apart.std(ddof=1) / np.sqrt(len(apart))
             row = {
@@ -208,7 +210,7 @@ def summary(transfer: Transfer, found: dict[int, list[dict[str, dict[str, Any]]]
                 "method": method,
                 "ndcg@20": round(float(averages(runs, method).mean()), 4),
                 "recall@20": round(float(averages(runs, method, "recall@20").mean()), 4),
-                "against fold-in": [round(float(apart.mean() + sign * error), 4) for sign in (-1, 1)],
+                f"against {against}": [round(float(apart.mean() + sign * error), 4) for sign in (-1, 1)],
                 "seconds": round(float(np.median([one[method]["seconds"] for one in runs])), 3),
                 "parameters": int(np.median([one[method]["parameters"] for one in runs])),
             }

@@ -44,7 +44,7 @@ def adapt(
         raise ParameterError(f"--rank must be an integer >= 1 or auto, got {rank!r}")
     model = lrrec.load(base)
     if not isinstance(model, lrrec.FactorModel):
-        raise ParameterError(f"--base must be a factor model (ials, svd, nmf, als), got {type(model).__name__}")
+        raise ParameterError(f"--base must be a factor model (ials, svd, nmf, als, neural), got {type(model).__name__}")
     target = read_interactions(data, data_home, min_rating, (user, item, value, None), sep)
     adapter = lrrec.LowRankAdapter(
         rank if rank == "auto" else int(rank), guard=guard, metric=metric, random_state=seed

@@ -1,5 +1,6 @@
 """lrrec demo: from ratings to ranked lists, in one command."""
 
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ def demo(
     data_home: DataHome = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many titles to recommend.")] = 10,
 ) -> None:
-    """Fetch MovieLens-100K, fit two models, compare them, show recommendations; then adapt a model to a new market.
+    """Fetch MovieLens-100K, fit models, compare them, show recommendations; then adapt a model to a new market.
 
     Without any network the made-up data set takes its place.
     """
@@ -40,6 +41,13 @@ def demo(
     ials = lrrec.IALS(n_factors=64, unobserved_weight=0.4, reg=0.01, random_state=0).fit(split.train, progress=True)
     console.print(f"{ials!r}, chosen among 32 settings on validation users cut from the training users of ml-100k")
     results = {"Popularity": lrrec.evaluate(popularity, split), "IALS": lrrec.evaluate(ials, split)}
+    if find_spec("torch"):
+        neural = lrrec.NeuralMF(64, unobserved_weight=1.0, learning_rate=1e-3, n_epochs=10, random_state=0)
+        neural.fit(split.train, init=ials, progress=True)
+        console.print(f"{' '.join(repr(neural).split())}, trained on from that IALS, chosen among 24 settings likewise")
+        results["NeuralMF"] = lrrec.evaluate(neural, split)
+    else:
+        console.print("NeuralMF is left out: it needs torch (pip install 'lrrec[torch]')", highlight=False)
     console.print(metrics_table(results))
 
     row = int(split.test_rows[len(split.test_rows) // 2])

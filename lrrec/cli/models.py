@@ -34,6 +34,7 @@ _MODELS = {
     "itemknn": "ItemKNN",
     "rp3beta": "RP3Beta",
     "als": "ALS",
+    "neural": "NeuralMF",
 }
 _SPLITS = ("by-user", "leave-last", "by-time", "random", "published")
 

@@ -35,7 +35,12 @@ MinRating = Annotated[
     ),
 ]
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="ials, popularity, svd, nmf, ease, itemknn, rp3beta, or als (ratings).")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="ials, popularity, svd, nmf, ease, itemknn, rp3beta, als (ratings), or neural (needs torch).",
+    ),
 ]
 Param = Annotated[
     list[str] | None,

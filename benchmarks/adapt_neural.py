@@ -1,0 +1,153 @@
+"""Adapters of NeuralMF: low-rank changes beside full fine-tuning, frozen towers, scratch and the unchanged base.
+
+Users of the target are cut as in `benchmarks.adapt`; every method is tuned on the same validation users.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import lrrec
+from benchmarks.adapt import METRICS, N_FACTORS, SEEDS, Run, averages, mean, pooled, source_model, summary
+from benchmarks.report import RESULTS, line
+from benchmarks.transfers import Transfer, get, transfers
+from lrrec import IALS, LowRankAdapter, NeuralMF, Split, distill
+
+D = 64
+METHODS: dict[str, dict[str, Any]] = {
+    "neural, zero-shot": {"method": "fold-in"},
+    "neural, scratch": {"method": "scratch"},
+    "neural, full": {"method": "anchored"},
+    "neural, frozen towers, rank 8": {"rank": 8, "towers": False},
+    **{f"neural, low rank {rank}": {"rank": rank} for rank in (2, 4, 8, 16)},
+}
+ELSEWHERE = ("neural, zero-shot", "neural, scratch", "neural, full", "neural, low rank 8")
+
+
+def run() -> Iterator[dict[str, Any]]:
+    """The main transfer with every method; the others at 25 and 100 users."""
+    details: list[dict[str, Any]] = []
+    for name in transfers():
+        transfer = get(name)
+        linear, source = source_model(transfer)
+        main = name == "latest-small"
+        base = neural_base(transfer, source)
+        runs = [Run(transfer, linear, source, seed) for seed in range(SEEDS)]
+        sizes = (25, 50, 100) if main else (25, 100)
+        found = {
+            size: [measure(one, base, size, tuple(METHODS) if main else ELSEWHERE) for one in runs] for size in sizes
+        }
+        details += list(summary(transfer, found, "neural, zero-shot"))
+        (RESULTS / "adapt-neural-details.json").write_text(json.dumps(details, indent=1) + "\n")
+        if main:
+            yield from verdicts(transfer, base, found)
+            yield merged(runs[0], base)
+            yield pooled_teacher(transfer, linear, runs)
+        else:
+            yield from (adapted(transfer, found, size) for size in sizes)
+
+
+def neural_base(transfer: Transfer, source: Split) -> NeuralMF:
+    """The base: iALS tuned on the source's held-back users, then trained on; its own settings chosen on them too."""
+    starts = [IALS(D, unobserved_weight=weight, reg=reg, random_state=0)
+              for weight in (0.2, 0.4) for reg in (0.003, 0.006)]  # fmt: skip
+    start = max(starts, key=lambda one: mean(lrrec.evaluate(one.fit(source.train), source, METRICS))).fit(source.train)
+    models = [NeuralMF(D, unobserved_weight=weight, learning_rate=1e-3, n_epochs=10, random_state=0)
+              for weight in (0.4, 1.0)]  # fmt: skip
+    found = max(models, key=lambda one: mean(lrrec.evaluate(one.fit(source.train, init=start), source, METRICS)))
+    shown = [f"{mean(lrrec.evaluate(one, source, METRICS)):.4f}" for one in (start, found)]
+    print(f"{transfer.name}: {' '.join(repr(found).split())}; iALS, neural on source users {shown}", flush=True)
+    return found
+
+
+def measure(one: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Every method at one size: per-user values on test, seconds, parameters, and quality left on the source."""
+    target = one.transfer.target
+    train = target.take(np.isin(target.rows(), one.pool[:size]))
+    validation, test = one.split(one.validation_rows), one.split(one.test_rows)
+    out: dict[str, dict[str, Any]] = {}
+    for name in methods:
+        begun = time.perf_counter()
+        adapter = LowRankAdapter(metric="ndcg@20", guard=False, random_state=one.seed, **METHODS[name]).fit(
+            train, base=base, catalogue=one.transfer.catalogue, validation=validation
+        )
+        seconds = time.perf_counter() - begun
+        parts = (one.source.train, one.source.history, one.source.test)
+        source = Split(*(part.over(adapter.items_) for part in parts))
+        out[name] = {
+            "values": lrrec.evaluate(adapter, test, METRICS).values, "seconds": seconds,
+            "parameters": adapter.n_parameters, "source": mean(lrrec.evaluate(adapter, source, METRICS)),
+        }  # fmt: skip
+    return out
+
+
+def adapted(transfer: Transfer, found: dict[int, list[Any]], size: int) -> dict[str, Any]:
+    mine, other = (averages(found[size], name) for name in ("neural, low rank 8", "neural, zero-shot"))
+    ratios, bar = np.sort(mine / other), 1.10 if size == 25 and "null" not in transfer.name else 1.0
+    shown = (
+        f"{mine.mean() / other.mean():.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}): {mine.mean():.4f}, {other.mean():.4f}"
+    )
+    return line(f"{transfer.name}: NeuralMF, {size} users, low rank 8", "its own zero-shot", shown, f"{bar:g} x",
+                bool(mine.mean() >= bar * other.mean()))  # fmt: skip
+
+
+def verdicts(transfer: Transfer, base: NeuralMF, found: dict[int, list[Any]]) -> Iterator[dict[str, Any]]:
+    for size in found:
+        yield adapted(transfer, found, size)
+        for rank in (2, 4, 8, 16):
+            mine, other = (averages(found[size], name) for name in (f"neural, low rank {rank}", "neural, full"))
+            left, full = (np.mean([one[name]["source"] for one in found[size]])
+                          for name in (f"neural, low rank {rank}", "neural, full"))  # fmt: skip
+            share = np.median([one[f"neural, low rank {rank}"]["parameters"] / one["neural, full"]["parameters"]
+                               for one in found[size]])  # fmt: skip
+            whole, ratios = mine.mean() / other.mean(), np.sort(mine / other)
+            shown = (f"{whole:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}): {mine.mean():.4f}, {other.mean():.4f}; "
+                     f"{share:.1%} of the parameters; on the source {left:.4f}, {full:.4f}")  # fmt: skip
+            met = whole >= 0.98 and (share <= 0.15 or rank > 8) and left > full
+            wanted = "0.98 x, 15 %, less forgotten" if rank <= 8 else "0.98 x, less forgotten"
+            yield line(f"{transfer.name}: NeuralMF, {size} users, low rank {rank}", "full fine-tuning", shown, wanted,
+                       bool(met))  # fmt: skip
+        for rival in ("neural, frozen towers, rank 8", "neural, scratch"):
+            mine, other = (averages(found[size], name) for name in ("neural, low rank 8", rival))
+            shown = f"{mine.mean() / other.mean():.3f}: {mine.mean():.4f}, {other.mean():.4f}"
+            yield line(f"{transfer.name}: NeuralMF, {size} users, low rank 8", rival.removeprefix("neural, "), shown,
+                       "1 x", bool(mine.mean() >= other.mean()))  # fmt: skip
+
+
+def merged(one: Run, base: NeuralMF) -> dict[str, Any]:
+    """A merged adapter against the adapter: same lists, and scores."""
+    target = one.transfer.target
+    train = target.take(np.isin(target.rows(), one.pool[:25]))
+    options: dict[str, Any] = {"learning_rate": 0.01, "n_epochs": 20, "reg": 1.0, "guard": False, "random_state": 0}
+    adapter = LowRankAdapter(8, **options).fit(train, base=base, catalogue=one.transfer.catalogue)
+    history = one.split(one.test_rows).history
+    mine, other = (model.recommend_from(history, 20) for model in (adapter, adapter.merge()))
+    apart = float(np.abs(mine.scores / other.scores - 1).max())
+    same = bool((mine.indices == other.indices).all())
+    shown = f"lists {'the same' if same else 'differ'}, scores within {apart:.1e}"
+    return line("NeuralMF, merged adapter, 160 users", "the adapter", shown, "the same, 1e-5", same and apart <= 1e-5)
+
+
+def pooled_teacher(transfer: Transfer, linear: IALS, runs: list[Run]) -> dict[str, Any]:
+    """An adapter of rank 8 fitted to the scores of a pooled model, 25 users, against that model."""
+    values: dict[str, list[float]] = {"adapter": [], "pooled": []}
+    for one in runs:
+        target = transfer.target
+        train = target.take(np.isin(target.rows(), one.pool[:25]))
+        validation, test = one.split(one.validation_rows), one.split(one.test_rows)
+        teachers = [pooled(transfer.source, train, weight, linear) for weight in (10, 30, 100)]
+        teacher = max(teachers, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
+        data = train.over(teacher.items_)
+        students = [
+            distill(teacher, LowRankAdapter(8, reg=reg, reg_fold=linear.reg), data, base=linear)
+            for reg in (0.1, 1.0, 10.0)
+        ]
+        student = max(students, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
+        for name, model in (("adapter", student), ("pooled", teacher)):
+            values[name].append(mean(lrrec.evaluate(model, test, METRICS)))
+    mine, other = (float(np.mean(found)) for found in values.values())
+    return line(f"{transfer.name}: 25 users, adapter of rank 8 (D = {N_FACTORS}) distilled from the pooled model",
+                "the pooled model", f"{mine / other:.3f}: {mine:.4f}, {other:.4f}", "reported", True)  # fmt: skip
