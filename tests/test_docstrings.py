@@ -6,11 +6,11 @@ import inspect
 import re
 
 import pytest
-from test_architecture import FILES, ROOT
+from test_architecture import HERE, ROOT
 
 import lrrec
 
-MODULES = [".".join(p.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for p in FILES]
+MODULES = [".".join(p.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for p in HERE]
 PUBLIC = [name for name in lrrec.__all__ if name != "__version__" and not inspect.ismodule(getattr(lrrec, name))]
 
 
