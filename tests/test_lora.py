@@ -8,7 +8,7 @@ from lrrec.errors import ParameterError
 torch = pytest.importorskip("torch")
 
 from lrrec.adapt.lora import LowRankLinear, LowRankTable  # noqa: E402
-from lrrec.models.towers import Table  # noqa: E402
+from lrrec.models.towers import History, Table  # noqa: E402
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def test_only_the_change_is_trained_and_merging_keeps_the_output(make, generator
         torch.testing.assert_close(merged(x), layer(x), rtol=1e-5, atol=1e-6)
     else:
         U, items = torch.randn(4, 5, generator=generator), torch.tensor([0, 3, 4])
-        history = torch.tensor([0, 4, 5, 2]), torch.rand(4, generator=generator), torch.tensor([0, 3])
+        history = History(torch.tensor([0, 4, 5, 2]), torch.rand(4, generator=generator), torch.tensor([0, 3]))
         torch.testing.assert_close(merged.rows(), layer.rows(), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(merged.scores(U), layer.scores(U), rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(merged.bag(*history), layer.bag(*history), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(merged.bag(history), layer.bag(history), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(merged(items), layer(items), rtol=1e-5, atol=1e-6)
     assert torch.equal(layer.base.weight, before)
 

@@ -210,3 +210,37 @@ def test_ratings_are_predicted_better_than_by_item_means(torch, made_up):
 def test_a_device_that_is_not_there(torch, likes):
     with pytest.raises(ParameterError, match="device must be one that torch has, got 'abacus'"):
         NeuralMF(**SMALL, device="abacus").fit(likes)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "squared", "ratings"])
+@pytest.mark.parametrize("dense", [True, False])
+def test_losses_and_their_gradients_are_as_written(torch, loss, dense, monkeypatch):
+    from lrrec.models import towers as module
+
+    monkeypatch.setattr(module, "DENSE", 10**9 if dense else 0)
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((9, 14)) < 0.4, rng.integers(1, 5, (9, 14)), 0).astype(np.float32)
+    X[:, 0] = 2
+    model = NeuralMF(3, n_hidden=4, loss=loss, unobserved_weight=0.3, dropout=0, hidden_dropout=0)
+    generator = torch.Generator().manual_seed(0)
+    towers = module.Towers.fresh(14, 3, 4, generator, np.zeros(14, dtype=np.float32))
+    with torch.no_grad():
+        towers.output.weight.normal_(generator=generator)
+    objective = module.Objective(model, np.ones(14), generator, torch.device("cpu"))
+    found = objective.of_users(towers, sp.csr_array(X)).sum()
+
+    values = torch.from_numpy(X)
+    x = (values / values.norm(dim=1, keepdim=True)) @ towers.embedding.weight
+    U = x + towers.output(torch.relu(towers.hidden(x)))
+    S = U @ towers.items.weight.T + towers.bias.weight.T
+    wanted = {
+        "softmax": -(values * torch.log_softmax(S, 1)).sum(),
+        "squared": (values * (S - 1) ** 2).sum() + 0.3 * (S**2).sum(),
+        "ratings": ((values > 0) * (S - values) ** 2).sum(),
+    }[loss]
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    parameters = list(towers.parameters())
+    for mine, theirs in zip(
+        torch.autograd.grad(found, parameters), torch.autograd.grad(wanted, parameters), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)

@@ -8,10 +8,9 @@ rule them all", arXiv:2410.07170.
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lrrec.errors import ParameterError
-from lrrec.models.towers import Table
+from lrrec.models.towers import History, Table
 
 
 class LowRank(torch.nn.Module):
@@ -133,13 +132,12 @@ class LowRankTable(LowRank):
             return self.rows()[items]
         return self.base.rows()[items] + self.scale * self.A[items] @ self.B.T
 
-    def bag(self, columns: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
+    def bag(self, history: History) -> Tensor:
         """Weighted sums of vectors (B, C), as of a `Table`; the changed table is only made where rows are free."""
         if len(self.free):
-            return functional.embedding_bag(columns, self.rows(), offsets, mode="sum", per_sample_weights=weights)
+            return history.times(self.rows())
         assert isinstance(self.base, Table)
-        thin = functional.embedding_bag(columns, self.A, offsets, mode="sum", per_sample_weights=weights)
-        return self.base.bag(columns, weights, offsets) + self.scale * thin @ self.B.T
+        return self.base.bag(history) + self.scale * history.times(self.A) @ self.B.T
 
     def scores(self, U: Tensor) -> Tensor:
         """U (V + scale A B^T)^T (B, n)."""

@@ -31,9 +31,9 @@ class Table(torch.nn.Embedding):
         """All vectors (I, C)."""
         return self.weight if self.features is None else self.weight + torch.mm(self.features, self.of_features)
 
-    def bag(self, columns: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
-        """Weighted sums of vectors (B, C): items and weights, one sum after the other, and where each begins."""
-        return functional.embedding_bag(columns, self.rows(), offsets, mode="sum", per_sample_weights=weights)
+    def bag(self, history: "History") -> Tensor:
+        """Weighted sums of the vectors of histories (B, C)."""
+        return history.times(self.rows())
 
     def scores(self, U: Tensor) -> Tensor:
         """U V^T (B, I)."""
@@ -76,7 +76,7 @@ class Towers(torch.nn.Module):
 
     def users(self, history: "History", hidden_kept: Tensor | None = None) -> Tensor:
         """User vectors (B, D); hidden_kept (B, H) multiplies the hidden layer."""
-        x = self.embedding.bag(history.columns, history.weights, history.offsets)
+        x = self.embedding.bag(history)
         if self.hidden is None or self.output is None:
             return x
         inside = torch.relu(self.hidden(x))
@@ -119,11 +119,21 @@ def features_of(features: sp.csr_array | np.ndarray | None) -> Tensor | None:
 
 @dataclass(frozen=True)
 class History:
-    """Histories of B users, one after the other: items, their weights, and where each user's begin (B,)."""
+    """Histories of B users, one after the other: items, their weights, and where each user's begin (B,).
+
+    dense (B, I): the same as a matrix, where they are dense enough for products of matrices to be faster.
+    """
 
     columns: Tensor
     weights: Tensor
     offsets: Tensor
+    dense: Tensor | None = None
+
+    def times(self, rows: Tensor) -> Tensor:
+        """Weighted sums (B, C) of the rows of a table (I, C)."""
+        if self.dense is not None:
+            return self.dense @ rows
+        return functional.embedding_bag(self.columns, rows, self.offsets, mode="sum", per_sample_weights=self.weights)
 
 
 @dataclass(frozen=True)
@@ -160,7 +170,11 @@ def make_batch(
         one.to(device) for one in (rows, columns, values, shown, lengths, offsets)
     )
     weights = (shown - center[columns] * (shown != 0)) / lengths[rows]
-    return Batch(rows, columns, values, History(columns, weights, offsets))
+    dense = None
+    if n_users * len(center) <= DENSE * len(columns):
+        dense = torch.zeros(n_users, len(center), device=device)
+        dense[rows, columns] = weights
+    return Batch(rows, columns, values, History(columns, weights, offsets, dense))
 
 
 class Objective:
@@ -192,26 +206,19 @@ class Objective:
     def _softmax(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """- sum_i w_ui log softmax(s_u)_i."""
         scores = towers.items.scores(U) + towers.bias.rows().T
-        targets = torch.zeros_like(scores)
-        targets[batch.rows, batch.columns] = batch.values
-        return targets.sum(1) * torch.logsumexp(scores, 1) - (targets * scores).sum(1)
+        found: Tensor = _Multinomial.apply(scores, batch.rows, batch.columns, batch.values)
+        return found
 
     def _squared(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """sum_i w_ui (s_ui - 1)^2 + a sum over all items s_ui^2."""
         U, V = torch.cat((U, torch.ones_like(U[:, :1])), 1), torch.cat((towers.items.rows(), towers.bias.rows()), 1)
         everywhere = ((U @ (V.T @ V)) * U).sum(1)
-        if batch.n_users * len(V) > DENSE * len(batch.rows):
-            apart = batch.values * ((U[batch.rows] * V[batch.columns]).sum(1) - 1) ** 2
-            observed = _by_user(apart, batch)
-        else:
-            weights = torch.zeros(batch.n_users, len(V), device=self.device)
-            weights[batch.rows, batch.columns] = batch.values
-            observed = (weights * (U @ V.T - 1) ** 2).sum(1)
+        observed = _by_user(batch.values * (_scores_of(U, V, batch) - 1) ** 2, batch)
         return observed + self.model.unobserved_weight * everywhere
 
     def _ratings(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """sum_i (s_ui - r_ui)^2 over the observed."""
-        scores = (towers.items.scores(U) + towers.bias.rows().T)[batch.rows, batch.columns]
+        scores = _scores_of(U, towers.items.rows(), batch) + towers.bias.rows()[batch.columns, 0]
         return _by_user((scores - batch.values) ** 2, batch)
 
     def _bpr(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
@@ -241,6 +248,50 @@ class Objective:
         others = torch.logsumexp(scores.masked_fill(accidental, -1e30), 1)[rows]
         own = (U[rows] * V[columns]).sum(1) + bias[columns] - expected[columns]
         return _by_user(batch.values * (torch.logaddexp(own, others) - own), batch)
+
+
+class _Multinomial(torch.autograd.Function):
+    """sum_i w_ui (logsumexp(s_u) - s_ui) of scores (B, I), with one pass for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, rows: Tensor, columns: Tensor, values: Tensor) -> Tensor:
+        top = scores.amax(1, keepdim=True)
+        shares = (scores - top).exp_()
+        sums, weights = shares.sum(1), torch.zeros_like(top[:, 0]).index_add_(0, rows, values)
+        own = torch.zeros_like(weights).index_add_(0, rows, values * scores[rows, columns])
+        shares.mul_((weights / sums)[:, None])
+        shares[rows, columns] -= values
+        ctx.save_for_backward(shares)
+        return weights * (sums.log() + top[:, 0]) - own
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (shares,) = ctx.saved_tensors
+        return shares * gradients[0][:, None], None, None, None
+
+
+class _CellScores(torch.autograd.Function):
+    """u . v_i of cells (N,), through products of whole matrices."""
+
+    @staticmethod
+    def forward(ctx: Any, U: Tensor, V: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        ctx.save_for_backward(U, V, rows, columns)
+        return (U @ V.T)[rows, columns]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        U, V, rows, columns = ctx.saved_tensors
+        dense = torch.zeros(len(U), len(V), device=U.device, dtype=U.dtype)
+        dense[rows, columns] = gradients[0]
+        return dense @ V, dense.T @ U, None, None
+
+
+def _scores_of(U: Tensor, V: Tensor, batch: Batch) -> Tensor:
+    """U . v_i of every interaction of a batch (N,)."""
+    if batch.history.dense is None:
+        return (U[batch.rows] * V[batch.columns]).sum(1)
+    found: Tensor = _CellScores.apply(U, V, batch.rows, batch.columns)
+    return found
 
 
 def _by_user(values: Tensor, batch: Batch) -> Tensor:
