@@ -38,6 +38,17 @@ def fingerprint(model):
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
 
 
+def population(made_up, data, name):
+    """The interactions of one population, with ids of their own."""
+    table = data.to_frame()
+    mine = made_up.users.user[made_up.users.population == name]
+    return Interactions.from_frame(table[table["user"].isin(mine)], value="value")
+
+
+def quality(model, parts):
+    return lrrec.evaluate(model, lrrec.Split(*parts), ["ndcg@20"]).mean()["ndcg@20"]
+
+
 @every_model
 def check_init_stores_parameters_and_nothing_else(model, data):
     assert set(vars(model)) == set(model.get_params())

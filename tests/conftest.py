@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from checks import population
 
 import lrrec
 
@@ -56,6 +57,28 @@ def small():
     dense[4], dense[:, 7], dense[9] = 0, 0, 2
     dense[9, 7] = 0
     return sp.csr_array(dense)
+
+
+@pytest.fixture(scope="session")
+def source(made_up, likes):
+    return population(made_up, likes, "source")
+
+
+@pytest.fixture(scope="session")
+def target(made_up, likes):
+    """Over all items, some of which the base has never seen."""
+    abroad = made_up.users.set_index("user").population[likes.users.ids].to_numpy() == "target"
+    few = likes.take(abroad[likes.rows()])
+    return lrrec.Interactions(few.matrix[abroad], lrrec.IdMap(few.users.ids[abroad]), few.items)
+
+
+@pytest.fixture(scope="session")
+def parts(target):
+    """60 users to adapt to; the histories and test interactions of the others."""
+    few = target.rows() < 60
+    rest = target.take(~few)
+    first = lrrec.splits.given(rest, 0.5, np.random.default_rng(0).random(len(rest)))
+    return target.take(few), rest.take(first), rest.take(~first)
 
 
 @pytest.fixture

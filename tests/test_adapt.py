@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from checks import assert_same, fingerprint
+from checks import assert_same, fingerprint, population, quality
 
 import lrrec
 from lrrec import ALS, IALS, NMF, Interactions, LowRankAdapter, TruncatedSVD
@@ -22,47 +22,14 @@ BASES = [
 ]
 
 
-def population(made_up, data, name):
-    """The interactions of one population, with ids of their own."""
-    table = data.to_frame()
-    mine = made_up.users.user[made_up.users.population == name]
-    return Interactions.from_frame(table[table["user"].isin(mine)], value="value")
-
-
-@pytest.fixture(scope="module")
-def source(made_up, likes):
-    return population(made_up, likes, "source")
-
-
-@pytest.fixture(scope="module")
-def target(made_up, likes):
-    """Over all items, some of which the base has never seen."""
-    abroad = made_up.users.set_index("user").population[likes.users.ids].to_numpy() == "target"
-    few = likes.take(abroad[likes.rows()])
-    return Interactions(few.matrix[abroad], lrrec.IdMap(few.users.ids[abroad]), few.items)
-
-
 @pytest.fixture(scope="module")
 def base(source):
     return IALS(n_factors=16, reg=0.02, unobserved_weight=0.2, random_state=0).fit(source)
 
 
 @pytest.fixture(scope="module")
-def parts(target):
-    """60 users to adapt to; the histories and test interactions of the others."""
-    few = target.rows() < 60
-    rest = target.take(~few)
-    first = lrrec.splits.given(rest, 0.5, np.random.default_rng(0).random(len(rest)))
-    return target.take(few), rest.take(first), rest.take(~first)
-
-
-@pytest.fixture(scope="module")
 def adapter(base, parts):
     return LowRankAdapter(rank=4, **GIVEN).fit(parts[0], base=base)
-
-
-def quality(model, parts):
-    return lrrec.evaluate(model, lrrec.Split(*parts), ["ndcg@20"]).mean()["ndcg@20"]
 
 
 def test_items_that_the_source_knows_well_are_held_more_firmly(base, parts):

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from checks import assert_same, fingerprint
-from test_adapt import population, quality
+from checks import assert_same, fingerprint, quality
 
 import lrrec
 from lrrec import IALS, AdapterBank, Interactions, LowRankAdapter, NeuralMF
@@ -17,28 +16,8 @@ GIVEN = {"learning_rate": 0.02, "n_epochs": 20, "reg": 1.0, "guard": False, "ran
 
 
 @pytest.fixture(scope="module")
-def source(made_up, likes):
-    return population(made_up, likes, "source")
-
-
-@pytest.fixture(scope="module")
-def target(made_up, likes):
-    abroad = made_up.users.set_index("user").population[likes.users.ids].to_numpy() == "target"
-    few = likes.take(abroad[likes.rows()])
-    return Interactions(few.matrix[abroad], lrrec.IdMap(few.users.ids[abroad]), few.items)
-
-
-@pytest.fixture(scope="module")
 def base(source):
     return NeuralMF(8, n_hidden=16, n_epochs=30, learning_rate=0.01, batch_size=64, random_state=0).fit(source)
-
-
-@pytest.fixture(scope="module")
-def parts(target):
-    few = target.rows() < 60
-    rest = target.take(~few)
-    first = lrrec.splits.given(rest, 0.5, np.random.default_rng(0).random(len(rest)))
-    return target.take(few), rest.take(first), rest.take(~first)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import polars as pl
 import pytest
-from test_adapt import GIVEN, population
+from checks import population
+from test_adapt import GIVEN
 
 import lrrec
 from lrrec import IALS, AdapterBank, DomainFitter, Interactions, LowRankAdapter

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_adapt import population, quality
+from checks import population, quality
 
 import lrrec
 from lrrec import EASE, IALS, Interactions, LowRankAdapter, NeuralMF, Popularity, distill
