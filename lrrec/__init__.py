@@ -36,6 +36,8 @@ _HOME = {
     "Split": "lrrec.splits",
     "TruncatedSVD": "lrrec.models.svd",
     "compare": "lrrec.evaluation.compare",
+    "beyond_accuracy": "lrrec.evaluation.beyond",
+    "by_item_group": "lrrec.evaluation.beyond",
     "datasets": "lrrec.datasets",
     "errors": "lrrec.errors",
     "evaluate": "lrrec.evaluation.protocol",
@@ -44,6 +46,7 @@ _HOME = {
     "linalg": "lrrec.linalg",
     "load": "lrrec.persist",
     "metrics": "lrrec.metrics",
+    "popularity_groups": "lrrec.evaluation.beyond",
     "splits": "lrrec.splits",
 }
 __all__ = ["__version__", *sorted(_HOME)]

@@ -2,8 +2,11 @@
 
 import numpy as np
 import oracles
+import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
+from sklearn.metrics import roc_auc_score
 
 import lrrec
 from lrrec import Interactions, Split
@@ -87,7 +90,8 @@ def test_given_candidates_and_ties(likes):
     others = np.stack([rng.choice(split.items.ids[split.items.ids != one], 20, replace=False) for one in relevant])
     sampled = Split(split.train, split.train, split.test, np.column_stack((relevant, others)), "sampled")
     model = lrrec.Popularity().fit(split.train)
-    result = lrrec.evaluate(model, sampled, ["hit@5"])
+    with pytest.warns(DataWarning, match=r"21 given items a user.*other than auc are larger.*Krichene & Rendle 2020"):
+        result = lrrec.evaluate(model, sampled, ["hit@5"])
     counts = model.item_counts_[split.items.indices(sampled.candidates.ravel())].reshape(sampled.candidates.shape)
     seen = split.train.matrix[split.test_rows].toarray()
     counts[np.take_along_axis(seen, split.items.indices(sampled.candidates.ravel()).reshape(counts.shape), 1) > 0] = -1
@@ -98,7 +102,7 @@ def test_given_candidates_and_ties(likes):
         def _scores(self, encoded, columns):
             return np.zeros_like(super()._scores(encoded, columns))
 
-    with pytest.warns(DataWarning, match="flatter the model"):
+    with pytest.warns(DataWarning, match="flatter the model"), pytest.warns(DataWarning, match="if these are a sample"):
         lrrec.evaluate(Constant().fit(split.train), sampled, ["hit@5"])
 
 
@@ -129,6 +133,131 @@ def test_what_a_model_must_not_do_is_noticed(fitted, likes, split):
     lrrec.evaluate(Answer(lists), split)
     with pytest.raises(DataError, match="must have a method recommend_from for this split, got object"):
         lrrec.evaluate(object(), split)
+
+
+def shown_scores(model, split, users):
+    """The score of every item for test users, what they have seen at -inf."""
+    rows = split.users.indices(users)
+    scores = model.transform(split.history)[rows] @ model.item_factors_.T
+    scores[split.history.matrix[rows].nonzero()] = -np.inf
+    return scores
+
+
+def test_auc_is_that_of_all_candidates(fitted, split):
+    result = lrrec.evaluate(fitted, split, ["auc", "ndcg@10"])
+    scores = shown_scores(fitted, split, result.users)
+    for row, user in enumerate(result.users[:20]):
+        truth = split.test.matrix[split.users.indices([user])].toarray()[0] > 0
+        candidates = np.isfinite(scores[row])
+        ranks = np.argsort(np.argsort(-scores[row], kind="stable"))  # ties by item index
+        want = roc_auc_score(truth[candidates], -ranks[candidates])
+        assert result.values["auc"][row] == pytest.approx(want, abs=1e-4)
+    assert result.mean()["ndcg@10"] == pytest.approx(lrrec.evaluate(fitted, split, ["ndcg@10"]).mean()["ndcg@10"])
+
+
+def test_of_sampled_candidates_only_auc_says_what_all_would(fitted, split):
+    everything = lrrec.evaluate(fitted, split, ["auc", "ndcg@10"]).mean()
+    with pytest.warns(DataWarning, match="30 sampled of 319 items a user"):
+        sampled = lrrec.evaluate(fitted, split, ["auc", "ndcg@10"], candidates=30)
+    assert sampled.mean()["auc"] == pytest.approx(everything["auc"], abs=0.02)
+    assert sampled.mean()["ndcg@10"] > 1.2 * everything["ndcg@10"]
+    assert "30 sampled" in sampled.protocol["candidates"]
+    only_auc = lrrec.evaluate(fitted, split, ["auc"], candidates=30)  # no warning
+    np.testing.assert_array_equal(only_auc.values["auc"], sampled.values["auc"])
+    with pytest.raises(ParameterError, match="candidates must be at most what is neither relevant nor seen"):
+        lrrec.evaluate(fitted, split, ["auc"], candidates=319)
+
+
+def test_drawn_candidates_are_the_relevant_and_others_that_are_unseen(split):
+    asked = {}
+
+    class Spy:
+        def recommend_from(self, history, users, k, exclude_seen, items):
+            asked.update(zip(users.tolist(), items.tolist(), strict=True))
+            return [[] for _ in users]
+
+    lrrec.evaluate(Spy(), split, ["auc"], candidates=7)
+    for user, items in asked.items():
+        row = split.users.indices([user])
+        relevant, seen = (
+            set(split.items.ids[part.matrix[row].indices].tolist()) for part in (split.test, split.history)
+        )
+        assert relevant <= set(items)
+        assert len(set(items) - relevant) == 7
+        assert not set(items) & seen
+
+
+def test_given_candidates_are_the_same_for_all(fitted, split):
+    some = split.items.ids[::3]
+    result = lrrec.evaluate(fitted, split, ["auc", "recall@5"], candidates=some)
+    scores = shown_scores(fitted, split, result.users)[:, ::3]
+    relevant = split.test.matrix[split.users.indices(result.users)].toarray() > 0
+    for row, truth in enumerate(relevant[:20, ::3]):
+        top = np.argsort(-scores[row], kind="stable")[:5]
+        assert result.values["recall@5"][row] == pytest.approx(truth[top].sum() / relevant[row].sum())
+    assert result.protocol["candidates"] == f"{len(some)} given items of 319, the same for all users"
+    with pytest.raises(ParameterError, match="candidates must name at least one item"):
+        lrrec.evaluate(fitted, split, candidates=[])
+
+
+def test_errors_of_ratings(made_up):
+    split = lrrec.splits.random(made_up.interactions(), random_state=0)
+    model = lrrec.ALS(4, n_iter=3, random_state=0).fit(split.train)
+    result = lrrec.evaluate(model, split, ["rmse", "mae", "ndcg@5"])
+    rows = split.test.rows()
+    errors = model.predict(split.users.ids[rows], split.items.ids[split.test.matrix.indices]) - split.test.matrix.data
+    assert f"rmse {np.sqrt((errors.astype(float) ** 2).mean()):.4f}" in result.protocol["errors"]
+    for user, mine in zip(result.users[:9], result.values["mae"], strict=False):
+        assert mine == pytest.approx(np.abs(errors[rows == split.users.indices([user])[0]]).mean(), rel=1e-5)
+    assert list(result.values) == ["rmse", "mae", "ndcg@5"]
+    assert list(lrrec.evaluate(model, split, ["mae"]).values) == ["mae"]
+    cut = lrrec.splits.by_user(made_up.interactions(), random_state=0)
+    with pytest.raises(DataError, match="training users"):
+        lrrec.evaluate(lrrec.Popularity().fit(cut.train), cut, ["rmse"])
+
+
+def test_a_long_ranking_is_asked_for_in_blocks(fitted, split, monkeypatch):
+    whole = lrrec.evaluate(fitted, split, ["ndcg@10", "map@20"])
+    monkeypatch.setattr("lrrec.evaluation.protocol.BLOCK_PLACES", 200)
+    parts = lrrec.evaluate(fitted, split, ["ndcg@10", "map@20"])
+    for name, values in whole.values.items():
+        np.testing.assert_allclose(parts.values[name], values)
+
+
+def test_groups_of_users(fitted, split):
+    result = lrrec.evaluate(fitted, split, ["ndcg@10", "hit@5"])
+    groups = np.where(result.users % 3 == 0, "third", "rest")
+    found = result.by_group(groups)
+    assert list(found.columns) == ["group", "metric", "n", "mean", "low", "high"]
+    assert found["group"].tolist() == ["rest", "rest", "third", "third"]
+    row = found.iloc[2]
+    of_third = result.values["ndcg@10"][groups == "third"]
+    assert (row["n"], row["metric"], row["mean"]) == (len(of_third), "ndcg@10", pytest.approx(of_third.mean()))
+    assert row["low"] < row["mean"] < row["high"]
+    frame = pl.DataFrame({"user": [*result.users[::-1].tolist(), -5], "kind": [*groups[::-1].tolist(), "none"]})
+    assert result.by_group(frame, "kind").equals(found)
+    assert (
+        result.by_group(pd.DataFrame(frame.to_dict(as_series=False)), "kind", backend="polars")["mean"].to_list()
+        == found["mean"].tolist()
+    )
+    with pytest.raises(DataError, match="groups must have a row for each user, got none for"):
+        result.by_group(frame[1:3], "kind")
+    with pytest.raises(DataError, match="groups must have one entry for each of the"):
+        result.by_group(["a"])
+    with pytest.raises(DataError, match="groups must not be missing, got 1 missing"):
+        result.by_group([None, *groups[1:]])
+
+
+def test_groups_by_history(fitted, split):
+    result = lrrec.evaluate(fitted, split, ["ndcg@10"])
+    found = result.by_history((1, 10, 11, 30))
+    names = ["0", "1 to 9", "10", "11 to 29", "30 or more"]
+    assert found["group"].tolist() == [name for name in names if name in set(found["group"])]
+    sizes = result.history_sizes
+    assert found.set_index("group")["n"]["11 to 29"] == ((sizes >= 11) & (sizes < 30)).sum()
+    assert found["n"].sum() == len(sizes)
+    with pytest.raises(ParameterError, match="edges must be rising"):
+        result.by_history((5, 1))
 
 
 def test_history_sizes(fitted, split):
@@ -175,7 +304,8 @@ def test_bad_arguments(fitted, split):
 def test_published_popularity_on_the_neural_cf_protocol(real_data):
     split = lrrec.datasets.load("ncf-ml-1m", real_data).split()
     assert split.candidates.shape == (6040, 100)
-    means = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@10", "ndcg@10"]).mean()
+    with pytest.warns(DataWarning, match="100 given items a user"):
+        means = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@10", "ndcg@10"]).mean()
     assert {name: round(mean, 4) for name, mean in means.items()} == {"hit@10": 0.4538, "ndcg@10": 0.2545}
 
 
