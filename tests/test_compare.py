@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import lrrec
 from lrrec import Comparison, Evaluation
-from lrrec.errors import DataError, ParameterError
+from lrrec.errors import DataError, DataWarning, ParameterError
 from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
 
 NAMES = ["ndcg@10", "hit@3"]
@@ -198,6 +198,23 @@ def test_evaluations_are_those_of_evaluate(found, split):
     alone = lrrec.evaluate(found.models["ials"], split, NAMES)
     for name in NAMES:
         np.testing.assert_array_equal(found.evaluations["ials"].values[name], alone.values[name])
+
+
+def test_drawn_candidates_are_the_same_for_all(split):
+    model = lrrec.Popularity().fit(split.train)
+    for random_state in (0, np.random.default_rng(0)):
+        with pytest.warns(DataWarning, match="sampled"):
+            twice = lrrec.compare({"a": model, "b": model}, split, NAMES, candidates=20, random_state=random_state)
+        assert twice.pairs("ndcg@10")["ties"][0] == len(split.test_rows)
+
+
+def test_metrics_are_checked_before_a_model_is_fitted(split):
+    class Never(lrrec.Popularity):
+        def fit(self, X, y=None):
+            raise AssertionError("fitted")
+
+    with pytest.raises(ParameterError, match="got 'ndgc@10'"):
+        lrrec.compare({"a": Never()}, split, ["ndgc@10"])
 
 
 def test_a_few_lines_around_somebody_elses_model_are_enough(split):

@@ -1,5 +1,6 @@
 """compare: several models on one split, and whether their differences are more than chance."""
 
+import numbers
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from lrrec.data import frames
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
-from lrrec.evaluation.protocol import METRICS, Evaluation, evaluate
+from lrrec.evaluation.lists import METRICS, check_names
+from lrrec.evaluation.protocol import evaluate
+from lrrec.evaluation.result import Evaluation
 from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
+from lrrec.metrics import ERRORS
 from lrrec.splits import Split
 from lrrec.validate import check_int, check_real, check_rng
-
-ERRORS = ("rmse", "mae")  # of which less is better
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,7 +148,7 @@ class Comparison:
         bootstrap_rng, sign_rng = rng.spawn(2)
         low, high = bootstrap(D, level, n_resamples, bootstrap_rng)
         p_values = sign_flip(D, n_resamples, sign_rng)
-        better = -D if metric.split("@")[0] in ERRORS else D
+        better = -D if metric in ERRORS else D
         columns = {
             "model": np.array([one for one, _ in pairs], dtype=object),
             "other": np.array([other for _, other in pairs], dtype=object),
@@ -181,8 +183,9 @@ class Comparison:
 
 
 def compare(
-    models: dict[str, Any], split: Split, metrics: Sequence[str] = METRICS, *, exclude_seen: bool = True
-) -> Comparison:
+    models: dict[str, Any], split: Split, metrics: Sequence[str] = METRICS, *, exclude_seen: bool = True,
+    candidates: Any = None, random_state: Any = 0,
+) -> Comparison:  # fmt: skip
     """Evaluate several models on the same split.
 
     Parameters
@@ -192,8 +195,8 @@ def compare(
         whatever is fitted, and any other object that `evaluate` takes, is asked as it is. (So fit yourself what wants
         more than the data, as adapters want their base.)
     split : Split
-    metrics, exclude_seen
-        As for `evaluate`.
+    metrics, exclude_seen, candidates, random_state
+        As for `evaluate`; where candidates are drawn, they are the same for all models.
 
     Returns
     -------
@@ -227,6 +230,8 @@ def compare(
         if isinstance(model, type) or not callable(getattr(model, method, None)):
             got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
             raise DataError(f"models[{name!r}] must be a model with a method {method} for this split, got {got}")
+    names = check_names(metrics)  # before a model is fitted for nothing
+    seed = random_state if isinstance(random_state, numbers.Integral) else int(check_rng(random_state).integers(2**31))
     fitted: dict[str, Any] = {}
     evaluations: dict[str, Evaluation] = {}
     fit_seconds: dict[str, float] = {}
@@ -238,7 +243,9 @@ def compare(
             model.fit(split.train)
             fit_seconds[name] = time.perf_counter() - began
         timed = _Timed(model)
-        evaluations[name] = evaluate(timed, split, metrics, exclude_seen=exclude_seen)
+        evaluations[name] = evaluate(
+            timed, split, names, exclude_seen=exclude_seen, candidates=candidates, random_state=seed
+        )
         fitted[name], recommend_seconds[name] = model, timed.seconds
     return Comparison(evaluations, fitted, fit_seconds, recommend_seconds)
 
