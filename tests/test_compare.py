@@ -2,6 +2,7 @@
 
 import itertools
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -215,6 +216,21 @@ def test_metrics_are_checked_before_a_model_is_fitted(split):
 
     with pytest.raises(ParameterError, match="got 'ndgc@10'"):
         lrrec.compare({"a": Never()}, split, ["ndgc@10"])
+
+
+def test_warnings_name_the_model(split, likes):
+    models = {"honest": lrrec.Popularity(), "cheat": lrrec.Popularity().fit(likes)}
+    with pytest.warns(DataWarning, match="^cheat: the model has learned from") as told:
+        lrrec.compare(models, split, NAMES)
+    assert [one.filename for one in told] == [__file__]
+
+    class Chatty(lrrec.Popularity):
+        def recommend_from(self, *args, **options):
+            warnings.warn("a matter of its own", UserWarning, stacklevel=1)
+            return super().recommend_from(*args, **options)
+
+    with pytest.warns(UserWarning, match="^a matter of its own$"):
+        lrrec.compare({"chatty": Chatty()}, split, NAMES)
 
 
 def test_a_few_lines_around_somebody_elses_model_are_enough(split):

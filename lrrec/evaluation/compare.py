@@ -2,6 +2,7 @@
 
 import numbers
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
@@ -14,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from lrrec.data import frames
-from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, DataWarning, ParameterError, ParameterTypeError
 from lrrec.evaluation.lists import METRICS, check_names
 from lrrec.evaluation.protocol import evaluate
 from lrrec.evaluation.result import Evaluation
@@ -202,6 +203,11 @@ def compare(
     -------
     Comparison
 
+    Warns
+    -----
+    DataWarning
+        As `evaluate` does, with the model's name in front.
+
     Notes
     -----
     Seconds are of the wall clock, one model after the other. The first of lrrec's models to run in a new installation
@@ -243,9 +249,16 @@ def compare(
             model.fit(split.train)
             fit_seconds[name] = time.perf_counter() - began
         timed = _Timed(model)
-        evaluations[name] = evaluate(
-            timed, split, names, exclude_seen=exclude_seen, candidates=candidates, random_state=seed
-        )
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", DataWarning)
+            evaluations[name] = evaluate(
+                timed, split, names, exclude_seen=exclude_seen, candidates=candidates, random_state=seed
+            )
+        for one in told:
+            if issubclass(one.category, DataWarning):
+                warnings.warn(f"{name}: {one.message}", one.category, stacklevel=2)
+            else:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
         fitted[name], recommend_seconds[name] = model, timed.seconds
     return Comparison(evaluations, fitted, fit_seconds, recommend_seconds)
 
