@@ -35,6 +35,7 @@ _HOME = {
     "Recommender": "lrrec.base",
     "Split": "lrrec.splits",
     "TruncatedSVD": "lrrec.models.svd",
+    "Tuning": "lrrec.evaluation.tune",
     "compare": "lrrec.evaluation.compare",
     "beyond_accuracy": "lrrec.evaluation.beyond",
     "by_item_group": "lrrec.evaluation.beyond",
@@ -48,6 +49,8 @@ _HOME = {
     "metrics": "lrrec.metrics",
     "popularity_groups": "lrrec.evaluation.beyond",
     "splits": "lrrec.splits",
+    "tune": "lrrec.evaluation.tune",
+    "tune_all": "lrrec.evaluation.tune",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 

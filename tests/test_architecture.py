@@ -20,7 +20,9 @@ LAYERS = [
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {
     "torch": ("models/neural_training.py", "adapt/lora.py"),
-    "matplotlib": ("evaluation/report.py",),
+    "matplotlib": ("evaluation/pictures.py",),
+    "jinja2": ("evaluation/report.py",),
+    "optuna": ("evaluation/tune.py",),
     "pyspark": ("spark.py",),
     "numba": ("linalg/kernels/",),
     "typer": ("cli/",),
