@@ -9,7 +9,7 @@ import importlib
 
 from benchmarks import report
 
-NAMES = ("interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "serving")
+NAMES = ("interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "serving", "evaluation")
 
 
 def main() -> None:

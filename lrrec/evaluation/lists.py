@@ -34,7 +34,7 @@ def evaluate_lists(
     lists : Recommendations, frame, or array of item ids of shape (n, k)
         A frame has a row an entry and a column "rank" (from 1) or "score" (greatest first, equal ones in the order
         of the rows). An array has a row a user, best first; lists of different lengths and masked places are taken
-        too.
+        too; an empty place may also be None or, where that is no item's id, -1.
     test : Interactions or Split
         The relevant items; of a Split its test part, and histories and seen items are looked at too.
     metrics : sequence of str, default ("ndcg@10", "recall@20", "precision@10", "map@10", "mrr@10", "hit@10")
@@ -273,12 +273,15 @@ def _ranks(place: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The rank of each entry, from 1, among those of its user by falling score; equal scores in the order they come."""
     if np.isnan(scores).any():
         raise DataError(f"column 'score' must not be NaN, got {int(np.isnan(scores).sum())}")
-    order = np.lexsort((-scores.astype(np.float64), place))
-    sorted_places = place[order]
-    starts = np.flatnonzero(np.append(True, sorted_places[1:] != sorted_places[:-1])) if len(order) else order
-    lengths = np.diff(starts, append=len(order))
-    ranks = np.empty(len(order), dtype=np.int64)
-    ranks[order] = np.arange(len(order)) - np.repeat(starts, lengths) + 1
+    n, order = len(place), None
+    falls = (place[1:] > place[:-1]) | ((place[1:] == place[:-1]) & (scores[1:] <= scores[:-1]))
+    if not falls.all():
+        order = np.lexsort((-scores.astype(np.float64), place))
+        place = place[order]
+    starts = np.flatnonzero(np.diff(place, prepend=np.int32(-2)))
+    ranks = np.arange(1, n + 1) - np.repeat(starts, np.diff(starts, append=n))
+    if order is not None:
+        ranks[order] = ranks.copy()
     return ranks
 
 

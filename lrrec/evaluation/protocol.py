@@ -71,6 +71,9 @@ def evaluate(
     (n_users, m), where an item that a row repeats counts once. It is asked once, or, for more than four million
     places, for some of the users at a time: memory is bounded by 150 MB. "rmse" and "mae" need `predict(users, items)`.
 
+    Metrics cost next to nothing beside the ranking. "auc" sorts all candidates of every user, which takes as long as
+    hundreds of short lists; candidates=1000 gives the same mean, up to chance, much sooner.
+
     Examples
     --------
     >>> import lrrec
