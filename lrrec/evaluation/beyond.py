@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.data import frames
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError
 from lrrec.evaluation.lists import evaluate_lists, read
-from lrrec.evaluation.result import group_codes
+from lrrec.evaluation.result import group_codes, group_frame
 from lrrec.linalg.blocks import even_blocks
 from lrrec.splits import Split
 from lrrec.validate import check_real
@@ -246,15 +245,13 @@ def by_item_group(
     if not isinstance(data, Interactions):
         raise DataError(f"test must be Interactions or a Split, got {type(test).__name__}")
     codes, names = group_codes(groups, data.n_items)
-    columns: dict[str, list] = {name: [] for name in ("group", "metric", "n", "mean", "low", "high")}
+    rows = []
     for code, name in enumerate(names):
         among = codes[data.matrix.indices] == code
         if not among.any():
             continue
         found = evaluate_lists(lists, data.take(among), metrics, users=users, user=user, item=item)
         intervals = found.interval()
-        for metric, mean in found.mean().items():
-            row = (name, metric, len(found.users), mean, *intervals[metric])
-            for values, value in zip(columns.values(), row, strict=True):
-                values.append(value)
-    return frames.make({name: np.array(values) for name, values in columns.items()}, backend)
+        n = len(found.users)
+        rows += [(name, metric, n, mean, *intervals[metric]) for metric, mean in found.mean().items()]
+    return group_frame(rows, backend)

@@ -145,6 +145,8 @@ def _pool(split: Split, candidates: Any, random_state: Any) -> _Pool:
     if isinstance(candidates, int | np.integer):
         n_drawn = check_int(candidates, "candidates", low=1)
         words = f"the relevant and {n_drawn} sampled of {n_items:,} items a user, neither relevant nor seen"
+        if isinstance(random_state, int | np.integer):
+            words += f" (random_state={random_state})"
         return _Pool(words, n_drawn=n_drawn, rng=check_rng(random_state))
     shared = split.items.ids[np.unique(split.items.indices(candidates))]
     if not len(shared):

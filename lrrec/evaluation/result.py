@@ -12,6 +12,8 @@ from lrrec.data.ids import IdMap, as_ids
 from lrrec.errors import DataError, ParameterError
 from lrrec.validate import check_int, check_real, check_rng, first_three
 
+GROUP_COLUMNS = ("group", "metric", "n", "mean", "low", "high")
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
@@ -102,16 +104,12 @@ class Evaluation:
         labels = self._of_frame(groups, column, user) if column is not None else groups
         codes, names = group_codes(labels, len(self.users))
         table = self._table()
-        columns: dict[str, list] = {name: [] for name in ("group", "metric", "n", "mean", "low", "high")}
+        found = []
         for code, name in enumerate(names):
             rows = table[codes == code]
-            low, high = _interval(rows, level, n_resamples, rng)
-            for column_of_metric, metric in enumerate(self.values):
-                found = rows[:, column_of_metric].mean()
-                row = (name, metric, len(rows), found, low[column_of_metric], high[column_of_metric])
-                for values, value in zip(columns.values(), row, strict=True):
-                    values.append(value)
-        return frames.make({name: np.array(values) for name, values in columns.items()}, backend)
+            bounds = zip(rows.mean(axis=0), *_interval(rows, level, n_resamples, rng), strict=True)
+            found += [(name, metric, len(rows), *three) for metric, three in zip(self.values, bounds, strict=True)]
+        return group_frame(found, backend)
 
     def by_history(self, edges: Sequence[int] = (1, 5, 20), *, backend: str = "pandas") -> Any:
         """Return `by_group` of users by how many interactions were known of them.
@@ -198,6 +196,14 @@ def group_codes(labels: Any, n: int) -> tuple[np.ndarray, list]:
     except TypeError:  # of different kinds: in the order they come
         codes, names = pd.factorize(series)
     return codes, np.asarray(names).tolist()
+
+
+def group_frame(rows: list[tuple], backend: str) -> Any:
+    """A frame of rows of group, metric, n, mean, low, high."""
+    parts = zip(*rows, strict=True) if rows else [()] * 6
+    columns = {name: np.array(part) for name, part in zip(GROUP_COLUMNS, parts, strict=True)}
+    strings = {name: part.astype(object) for name, part in columns.items() if part.dtype.kind == "U"}
+    return frames.make(columns | strings, backend)
 
 
 def _interval(
