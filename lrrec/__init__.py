@@ -33,6 +33,7 @@ _HOME = {
     "RP3Beta": "lrrec.models.rp3beta",
     "Recommendations": "lrrec.lists",
     "Recommender": "lrrec.base",
+    "Report": "lrrec.evaluation.report",
     "Split": "lrrec.splits",
     "TruncatedSVD": "lrrec.models.svd",
     "Tuning": "lrrec.evaluation.tune",

@@ -10,12 +10,12 @@ from sklearn.base import clone
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
 from lrrec.evaluation.protocol import evaluate
+from lrrec.metrics import ERRORS
 from lrrec.models.ials import IALS
 from lrrec.models.neural import NeuralMF
 from lrrec.splits import Split, by_time, by_user, leave_last, random
 
 MAX_WATCHED = 2000  # users judged after every sweep; the last word has everybody
-LOWER_IS_BETTER = ("rmse", "mae")
 VALIDATION_SIZE = 0.2
 
 Watch = Callable[[int, float], bool]
@@ -82,7 +82,7 @@ def measure(model: Any, split: Split, metric: str) -> float:
 
 def _run_ials(model: IALS, validation: Split, watched: Split, metric: str, watch: Watch) -> Outcome:
     """Sweeps are judged by the metric in the place of nDCG@10, and the best one's factors kept."""
-    lower = metric in LOWER_IS_BETTER
+    lower = metric in ERRORS
     found: list[float] = []
 
     def judge(V: np.ndarray, data: Interactions, _: Split) -> float:

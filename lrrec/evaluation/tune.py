@@ -21,6 +21,7 @@ from lrrec.errors import DataError, MissingDependencyError, ParameterError, Para
 from lrrec.evaluation import trials
 from lrrec.evaluation.protocol import check_names
 from lrrec.evaluation.spaces import Dimension, Space, as_text, default_space, read_space
+from lrrec.metrics import ERRORS
 from lrrec.splits import Split
 from lrrec.validate import check_int, check_real
 
@@ -67,7 +68,7 @@ class Tuning:
         )
 
     def _repr_html_(self) -> str:
-        ascending = self.metric in trials.LOWER_IS_BETTER
+        ascending = self.metric in ERRORS
         return self.trials_.sort_values("value", ascending=ascending, na_position="last").to_html(index=False)
 
 
@@ -236,7 +237,7 @@ class _Search:
             if not finished:
                 errors = sorted({one.user_attrs.get("error", "pruned") for one in done})
                 raise DataError(f"tune must have a trial that ends, got {len(done)} that failed: {'; '.join(errors)}")
-            lower = self.metric in trials.LOWER_IS_BETTER
+            lower = self.metric in ERRORS
             best = min(finished, key=lambda one: one.value if lower else -one.value)
             params = {**best.params, **best.user_attrs["best"]}
             model = clone(self.model).set_params(**params).fit(self.train)
@@ -247,7 +248,7 @@ class _Search:
 
     def _study(self, optuna: Any, name: str, storage: str | PathLike | None) -> Any:
         """The study of this search, made or found."""
-        direction = "minimize" if self.metric in trials.LOWER_IS_BETTER else "maximize"
+        direction = "minimize" if self.metric in ERRORS else "maximize"
         pruner = optuna.pruners.MedianPruner(n_startup_trials=N_BEFORE_PRUNING, n_warmup_steps=WARM_UP)
         url = None if storage is None else f"sqlite:///{storage}"
         try:
