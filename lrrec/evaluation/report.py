@@ -195,7 +195,11 @@ class Report:
             lines.append(_making(split.description))
         lines.append("models = {")
         lines += [f"    {name!r}: {_construction(model)}," for name, model in found.models.items()]
-        return "\n".join([*lines, "}", f"found = lrrec.compare(models, split, {found.metrics!r})", "print(found)"])
+        done = next(iter(found.evaluations.values())).protocol
+        options = _options(done.get("candidates", ""), done.get("seen items", ""))
+        return "\n".join(
+            [*lines, "}", f"found = lrrec.compare(models, split, {found.metrics!r}{options})", "print(found)"]
+        )
 
 
 def _fits(found: Comparison, split: Split) -> bool:
@@ -214,6 +218,13 @@ def _making(description: str) -> str:
     if name not in ("random", "leave_last", "by_user", "cold_items", "by_time"):
         return f"split = ...  # {description or 'made by hand'}"
     return f"split = lrrec.splits.{name}(data, {arguments}"
+
+
+def _options(candidates: str, seen: str) -> str:
+    """How `compare` was asked to rank, by the protocol it left."""
+    drawn = re.search(r"and (\d+) sampled.*\(random_state=(\d+)\)", candidates)
+    options = f", candidates={drawn[1]}, random_state={drawn[2]}" if drawn else ""
+    return options + (", exclude_seen=False" if seen == "kept" else "")
 
 
 def _construction(model: Any) -> str:

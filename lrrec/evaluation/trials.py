@@ -17,6 +17,7 @@ from lrrec.splits import Split, by_time, by_user, leave_last, random
 
 MAX_WATCHED = 2000  # users judged after every sweep; the last word has everybody
 VALIDATION_SIZE = 0.2
+PATIENCE = 4  # sweeps of iALS that are no better before a trial ends; few users make for noise
 
 Watch = Callable[[int, float], bool]
 
@@ -99,7 +100,7 @@ def _run_ials(model: IALS, validation: Split, watched: Split, metric: str, watch
 
     fitting = clone(model)
     fitting._validate = judge
-    fitting.fit(validation.train, validation=watched)
+    fitting.fit(validation.train, validation=watched, patience=PATIENCE)
     best = int(np.argmin(found) if lower else np.argmax(found)) + 1
     return Outcome(measure(fitting, validation, metric), len(found), {"n_iter": best})
 

@@ -262,10 +262,10 @@ class _Search:
             raise ParameterError(
                 f"storage must be a file that SQLite can open, got {str(storage)!r}: {reason}"
             ) from None
-        asked, stored = self._asked(), study.user_attrs
-        if not stored:
-            for what, value in asked.items():
-                study.set_user_attr(what, value)
+        asked = self._asked()
+        stored = study.user_attrs.get("asked")
+        if stored is None:
+            study.set_user_attr("asked", asked)
             return study
         other = [what for what, value in asked.items() if stored.get(what) != value]
         if other:
