@@ -124,6 +124,7 @@ class Watched:
         self.users_, self.items_, self.seen_ = model.users_, model.items_, model.seen_
 
     def recommend(self, users: np.ndarray, **options: Any) -> lrrec.Recommendations:
+        """Return the lists of the model."""
         begun = time.perf_counter()
         lists = self.model.recommend(users, **options)
         self.seconds = time.perf_counter() - begun
