@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import lrrec
-from lrrec.errors import DataError, MissingDependencyError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, DataWarning, MissingDependencyError, ParameterError, ParameterTypeError
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -189,6 +189,17 @@ def test_the_code_repeats_it(comparison, split, likes):
     assert made["split"].summary()["sha256"] == split.summary()["sha256"]
     for name, one in comparison.evaluations.items():
         assert made["found"].evaluations[name].mean() == one.mean()
+
+
+def test_the_code_repeats_drawn_candidates(likes):
+    split = lrrec.splits.random(likes, random_state=0)
+    with pytest.warns(DataWarning, match="sampled"):
+        found = lrrec.compare(
+            {"knn": lrrec.ItemKNN()}, split, ["hit@10"], candidates=20, random_state=3, exclude_seen=False
+        )
+    page = Page(lrrec.Report("x", found, split=split).html())
+    (code,) = [words for words in page.words if words.startswith("import lrrec")]
+    assert "candidates=20, random_state=3, exclude_seen=False)" in code
 
 
 @pytest.mark.parametrize("make", ["leave_last", "by_time", "random"])

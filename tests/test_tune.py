@@ -89,6 +89,17 @@ def test_the_test_part_is_not_looked_at(likes, make):
     assert inner.test.matrix.multiply(split.test.matrix).nnz == 0
 
 
+def test_validation_is_cut_as_the_split_was(likes):
+    halves = lrrec.splits.by_user(likes, history=0.5, order="time", random_state=0)
+    cut = trials.cut_validation(halves, 3)
+    assert cut.description == "by_user(test_size=0.2, history=0.5, order='time', random_state=3)"
+    assert trials.cut_validation(lrrec.splits.leave_last(likes, 2), 0).description == "leave_last(n=2)"
+    fold = next(iter(lrrec.splits.k_folds(likes, 3, random_state=0)))
+    assert trials.cut_validation(fold, 0).folds_in == fold.folds_in
+    by_hand = lrrec.Split(halves.train, halves.history, halves.test)
+    assert trials.cut_validation(by_hand, 0).description.startswith("by_user(test_size=0.2, history=0.8")
+
+
 def test_validation_can_be_given(split):
     inner = lrrec.splits.random(split.train, 0.1, random_state=5)
     tuned = lrrec.tune(lrrec.EASE(), split, n_trials=2, validation=inner)

@@ -1,5 +1,6 @@
 """One trial: fit a model, watch it sweep by sweep where it has sweeps, and say what it reached on validation."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,11 +43,15 @@ class PrunedError(Exception):
 
 def cut_validation(split: Split, seed: int) -> Split:
     """A validation split out of the training part alone, of the kind that the split is by its description."""
-    kind = split.description.partition("(")[0]
+    kind, _, options = split.description.partition("(")
     if split.folds_in:
-        return by_user(split.train, VALIDATION_SIZE, random_state=seed)
+        share = re.search(r"history=(0?\.\d+)", options)
+        order = "time" if "order='time'" in options and split.train.times is not None else "random"
+        history = float(share[1]) if share else 0.8
+        return by_user(split.train, VALIDATION_SIZE, history=history, order=order, random_state=seed)
     if kind == "leave_last":
-        return leave_last(split.train)
+        last = re.search(r"n=(\d+)", options)
+        return leave_last(split.train, int(last[1]) if last else 1)
     if kind in ("by_time", "windows"):
         return by_time(split.train, VALIDATION_SIZE)
     return random(split.train, VALIDATION_SIZE, random_state=seed)
