@@ -9,7 +9,9 @@ import importlib
 
 from benchmarks import report
 
-NAMES = ("interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "serving", "neural")
+NAMES = (
+    "interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "serving", "neural", "evaluation",
+)  # fmt: skip
 
 
 def main() -> None:

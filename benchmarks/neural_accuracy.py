@@ -134,7 +134,7 @@ def with_negatives(split: Split, known: Interactions, n: int = 99) -> Split:
     for place, row in enumerate(rows):
         free = np.setdiff1d(np.arange(n_items), known.matrix[[row]].indices)
         lists[place, 1:] = rng.choice(free, n, replace=False)
-    return Split(split.train, split.history, split.test, split.items.ids[lists])
+    return Split(split.train, split.history, split.test, candidates=split.items.ids[lists])
 
 
 def gowalla() -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PACKAGES = ("numpy", "scipy", "pandas", "numba", "scikit-learn", "implicit", "irspack", "cmfrec")
+PACKAGES = ("numpy", "scipy", "pandas", "numba", "scikit-learn", "implicit", "irspack", "cmfrec", "rectools", "ranx")
 
 
 def store(name: str, rows: list[dict[str, Any]]) -> None:

@@ -5,11 +5,17 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.data.ids import IdMap
+from lrrec.candidates import from_ids
+from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
-from lrrec.errors import DataError, ParameterTypeError
+from lrrec.errors import DataError, ParameterTypeError, UnknownIdError
+from lrrec.lists import Recommendations, masked_ids
+from lrrec.metrics import find_hits
 from lrrec.models.ials import IALS
-from lrrec.validate import check_real
+from lrrec.models.popularity import Popularity
+from lrrec.validate import check_bool, check_columns, check_int, check_matrix, check_option, check_real, first_three
+
+UNFILLED = np.finfo(np.float32).min  # what implicit scores a place at or below that it fills with what it left out
 
 
 def from_factors(
@@ -97,6 +103,137 @@ def from_implicit(model: Any, *, users: Any = None, items: Any = None, seen: Any
             reg_exponent=0.0,
         )  # fmt: skip
     return from_factors(U, V, **ids)
+
+
+class ImplicitModel:
+    """A fitted model of the library implicit as it is, with the questions and answers of an lrrec model.
+
+    It ranks by its own code, so that `evaluate` and `compare` can take its measure. (`from_implicit` instead makes an
+    lrrec model of its factors, to be saved, adapted and served by this library.)
+
+    Parameters
+    ----------
+    model : recommender of implicit
+        Any of its matrix factorizations or nearest-neighbour models, fitted.
+    data : Interactions, or sparse matrix of shape (n_users, n_items)
+        What it was fitted to: model.fit(scipy.sparse.csr_matrix(data.matrix)). Seen items are left out by it.
+
+    Attributes
+    ----------
+    users_, items_ : IdMap
+        The ids of the data.
+    seen_ : csr_array, shape (n_users, n_items)
+
+    Raises
+    ------
+    DataError
+        If the model is not fitted, or to another number of users or items.
+    """
+
+    def __init__(self, model: Any, data: Any) -> None:
+        if not (callable(getattr(model, "recommend", None)) and (hasattr(model, "item_factors") or _is_knn(model))):
+            raise ParameterTypeError(f"model must be a recommender of implicit, got {type(model).__name__}")
+        learned = model.similarity if _is_knn(model) else model.item_factors
+        if learned is None:
+            raise DataError(f"model must be fitted, got an unfitted {type(model).__name__}")
+        data = as_interactions(data)
+        n_users = data.n_users if _is_knn(model) else model.user_factors.shape[0]
+        if (n_users, learned.shape[0]) != data.matrix.shape:
+            raise DataError(
+                f"data must be what the model was fitted to, ({n_users}, {learned.shape[0]}), got {data.matrix.shape}"
+            )
+        self.model = model
+        self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
+        self._popular = Popularity().fit(data)
+
+    def recommend(
+        self, users: Any = None, k: int = 10, *, exclude_seen: bool = True, items: Any = None, unknown: str = "raise"
+    ) -> Recommendations:
+        """Return the k best items of each known user, best first. As for `lrrec.Recommender.recommend`."""
+        if users is None:
+            users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
+        asked = as_ids(users, "users")
+        rows = self.users_.find(asked)
+        matrix = self.seen_[np.where(rows < 0, 0, rows)]
+        cold = (rows < 0) | (np.diff(matrix.indptr) == 0)
+        return self._lists(asked, rows, matrix, cold, k, exclude_seen, items, unknown, new=False)
+
+    def recommend_from(
+        self, histories: Any, k: int = 10, *, users: Any = None, exclude_seen: bool = True, items: Any = None,
+        unknown: str = "raise",
+    ) -> Recommendations:  # fmt: skip
+        """Return the k best items of users given by what they did. As for `lrrec.Recommender.recommend_from`.
+
+        Raises
+        ------
+        ParameterTypeError
+            If the model cannot serve new users: of the matrix factorizations only ALS can (`recalculate_user`).
+        """
+        if isinstance(histories, Interactions):
+            known = histories.over(self.items_)
+            matrix, ids, rows = known.matrix, known.users, np.flatnonzero(np.diff(histories.matrix.indptr))
+        else:
+            matrix = check_matrix(histories)
+            check_columns(matrix, len(self.items_), type(self).__name__)
+            ids, rows = IdMap.range(matrix.shape[0]), np.arange(matrix.shape[0])
+        rows = rows if users is None else ids.indices(users)
+        matrix = matrix[rows]
+        cold = np.diff(matrix.indptr) == 0
+        return self._lists(ids.ids[rows], np.arange(len(rows)), matrix, cold, k, exclude_seen, items, unknown, new=True)
+
+    def _lists(
+        self, asked: np.ndarray, rows: np.ndarray, matrix: sp.csr_array, cold: np.ndarray, k: int, exclude_seen: bool,
+        items: Any, unknown: str, new: bool,
+    ) -> Recommendations:  # fmt: skip
+        """The lists of users with these rows of the model and histories (n, I); `cold` ones get what is popular."""
+        k, exclude_seen = check_int(k, "k", low=1), check_bool(exclude_seen, "exclude_seen")
+        check_option(unknown, "unknown", ("raise", "popular"))
+        if unknown == "raise" and cold.any():
+            raise UnknownIdError(
+                f"unknown users: {first_three(asked[cold])} have nothing that the model knows; "
+                "pass unknown='popular' to recommend what is popular"
+            )
+        indices, scores = np.full((len(asked), k), -1, dtype=np.int32), np.zeros((len(asked), k), dtype=np.float32)
+        candidates = from_ids(items, self.items_, len(asked))
+        warm = np.flatnonzero(~cold)
+        if candidates.own is None:
+            blocks = [(warm, candidates.shared)]
+        else:
+            blocks = [(warm[[place]], np.unique(own[own >= 0])) for place, own in enumerate(candidates.own[warm])]
+        for block, some in blocks:
+            if len(block):
+                found, values = self._ask(rows[block], matrix[block], k, exclude_seen, some, new)
+                indices[block, : found.shape[1]], scores[block, : found.shape[1]] = found, values
+        if cold.any():
+            nothing = sp.csr_array((int(cold.sum()), len(self.items_)), dtype=np.float32)
+            some = items if candidates.own is None else np.asarray(items)[cold]
+            lists = self._popular.recommend_from(nothing, k, items=some, unknown="popular")
+            indices[cold], scores[cold] = lists.indices, lists.scores.filled(0)
+        masked: np.ma.MaskedArray = np.ma.MaskedArray(scores, mask=indices < 0)
+        return Recommendations(scores=masked, users=asked, items=masked_ids(self.items_, indices), indices=indices)
+
+    def _ask(
+        self, rows: np.ndarray, matrix: sp.csr_array, k: int, exclude_seen: bool, items: np.ndarray | None, new: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the model answers (n, at most k), -1 where it had nothing left."""
+        try:
+            found, scores = self.model.recommend(
+                rows, sp.csr_matrix(matrix), N=min(k, len(self.items_)), filter_already_liked_items=exclude_seen,
+                recalculate_user=new, items=items,
+            )  # fmt: skip
+        except NotImplementedError:
+            raise ParameterTypeError(
+                f"model must be able to serve new users, got {type(self.model).__name__}, which is not; evaluate it on "
+                "a split whose test users are in training, or see from_implicit"
+            ) from None
+        found = np.where(scores > UNFILLED, found, -1)[:, :k]
+        if exclude_seen:  # which the nearest-neighbour models list, with score 0, when they have nothing else left
+            found[find_hits(found, matrix)] = -1
+        return found, scores[:, :k]
+
+
+def _is_knn(model: Any) -> bool:
+    return hasattr(model, "similarity")
 
 
 def _factors(values: Any, name: str) -> np.ndarray:

@@ -54,6 +54,37 @@ def metrics(ranked, relevant, k):
         "capped-recall": sum(hits) / min(k, len(relevant)),
         "precision": sum(hits) / k,
         "map": sum(precisions) / min(k, len(relevant)),
+        "uncapped-map": sum(precisions) / len(relevant),
         "mrr": 1 / (hits.index(True) + 1) if any(hits) else 0,
         "hit": float(any(hits)),
+        "r-precision": sum(hits[: len(relevant)]) / len(relevant),
     }
+
+
+def graded_ndcg(ranked, values, k):
+    """nDCG with the values of a dict as gains."""
+    discounts = [1 / np.log2(rank + 2) for rank in range(k)]
+    got = [values.get(item, 0) for item in ranked[:k]]
+    best = sorted(values.values(), reverse=True)
+    return sum(map(np.multiply, got, discounts)) / sum(map(np.multiply, best, discounts))
+
+
+def auc(ranked, relevant, candidates):
+    """Pair by pair: a relevant and another candidate, the unlisted ones tied behind the listed."""
+    place = {item: rank for rank, item in enumerate(ranked)}
+    behind = {item: place.get(item, len(ranked)) for item in [*candidates, *relevant]}
+    never = len(ranked) + 1  # a relevant item that is no candidate
+    pairs = [
+        np.sign((behind[other] if other in candidates else never) - (behind[item] if item in candidates else never))
+        for item in relevant
+        for other in candidates
+        if other not in relevant
+    ]
+    return (np.mean(pairs) + 1) / 2 if pairs else 0.5
+
+
+def diversity(items, vectors):
+    """One minus the cosine, pair by pair."""
+    pairs = [(a, b) for place, a in enumerate(items) for b in items[:place]]
+    lengths = np.linalg.norm(vectors, axis=1)
+    return np.mean([1 - vectors[a] @ vectors[b] / max(lengths[a] * lengths[b], 1e-300) for a, b in pairs])

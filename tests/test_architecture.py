@@ -21,7 +21,9 @@ LAYERS = [
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {
     "torch": ("models/towers.py", "models/neural_training.py", "adapt/lora.py", "adapt/neural.py"),
-    "matplotlib": ("evaluation/report.py",),
+    "matplotlib": ("evaluation/pictures.py",),
+    "jinja2": ("evaluation/report.py",),
+    "optuna": ("evaluation/tune.py",),
     "pyspark": ("spark.py",),
     "numba": ("linalg/kernels/",),
     "typer": ("cli/",),

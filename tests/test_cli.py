@@ -1,5 +1,6 @@
 """The command line, as a user meets it: in a process of its own where it matters, else by main()."""
 
+import json
 import subprocess
 import sys
 import time
@@ -41,14 +42,24 @@ def test_help_answers_at_once():
     begun = time.perf_counter()
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert time.perf_counter() - begun < 2  # 0.2 s on an idle machine: it loads neither numpy nor pandas
-    for name in ("demo", "data", "fit", "evaluate", "recommend", "adapt"):
+    for name in ("demo", "data", "fit", "evaluate", "benchmark", "recommend", "adapt"):
         assert name in shown
     code = "import sys, lrrec.cli; print(sorted({'numpy', 'pandas', 'sklearn', 'numba'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 @pytest.mark.parametrize(
-    "words", [("fit",), ("evaluate",), ("recommend",), ("demo",), ("data", "list"), ("data", "get"), ("data", "info")]
+    "words",
+    [
+        ("fit",),
+        ("evaluate",),
+        ("benchmark",),
+        ("recommend",),
+        ("demo",),
+        ("data", "list"),
+        ("data", "get"),
+        ("data", "info"),
+    ],
 )
 def test_every_command_has_an_example(run, words):
     code, out, _ = run(*words, "--help")
@@ -216,3 +227,93 @@ def test_adapting(run, made_up, likes, tmp_path):
     assert "base must be the model" in err
     code, _, err = run("adapt", "--base", base, "--data", tmp_path / "market.csv", "--out", adapter, "--rank", "x")
     assert "--rank must be an integer >= 1 or auto, got 'x'" in err
+
+
+def test_benchmarking(run, tmp_path):
+    """Tuned, compared, written; and again from the stored settings, to the same figures."""
+    pytest.importorskip("optuna")
+    pytest.importorskip("jinja2")
+    out, page = tmp_path / "out", tmp_path / "report.html"
+    words = ("benchmark", "made-up", "--models", "popularity,ease,ials", "--metric", "ndcg@5", "--metric", "hit@5")
+    code, shown, err = run(*words, "--trials", 3, "--out", out, "--report", page)
+    assert code == 0, err
+    assert "Comparison of 3 models for 84 users" in shown
+    assert sorted(one.name for one in out.iterdir()) == ["results.json", "settings.json", "study.db", "users.csv"]
+    results = json.loads((out / "results.json").read_text())
+    assert list(results["models"]) == ["popularity", "ease", "ials"]
+    assert results["protocol"] == "by-user"
+    assert results["split"]["seed"] == 0
+    assert len(results["pairs"]) == 3
+    assert [len(one["trials"]) for one in results["tuning"].values()] == [1, 3, 3]
+    users = pd.read_csv(out / "users.csv")
+    assert list(users.columns) == ["user", "ndcg@5", "hit@5", "model"]
+    means = users.groupby("model")["ndcg@5"].mean()
+    assert means["ease"] == pytest.approx(results["models"]["ease"]["metrics"]["ndcg@5"]["mean"])
+    assert "lrrec benchmark made-up --models popularity,ease,ials" in page.read_text()
+
+    again = tmp_path / "again"
+    code, shown, err = run(*words, "--settings", out / "settings.json", "--out", again)
+    assert code == 0, err
+    stored = json.loads((again / "results.json").read_text())
+    assert stored["tuning"] is None
+    for name, one in results["models"].items():
+        assert stored["models"][name]["metrics"] == one["metrics"]
+        assert stored["models"][name]["params"] == one["params"]
+
+    code, shown, err = run(*words, "--trials", 3, "--out", out)  # goes on where it stopped: at the end
+    assert code == 0, err
+    other = json.loads((out / "results.json").read_text())
+    assert other["tuning"] == results["tuning"]
+    code, _, err = run(*words, "--seed", 1, "--out", out)
+    assert code == 1
+    assert "storage must hold trials of the same" in err
+
+
+@pytest.mark.parametrize("protocol", ["leave-last", "by_time", "ncf"])
+def test_benchmarking_by_other_protocols(run, protocol, tmp_path):
+    pytest.importorskip("optuna")
+    code, _, err = run("benchmark", "made-up", "--models", "popularity,itemknn", "--protocol", protocol,
+                       "--trials", 1, "--metric", "hit@10", "--out", tmp_path / "out")  # fmt: skip
+    assert code == 0, err
+    done = json.loads((tmp_path / "out" / "results.json").read_text())["done"]
+    if protocol == "ncf":
+        assert "99 sampled of 319 items" in done["candidates"]
+        assert len([line for line in err.splitlines() if line.startswith("Warning: popularity, itemknn: ")]) == 1
+    else:
+        assert done["candidates"] == "all 319 items"
+        assert done["split"].startswith(protocol.replace("-", "_"))
+
+
+@pytest.mark.realdata
+def test_benchmarking_with_the_published_lists(run, real_data, tmp_path):
+    pytest.importorskip("optuna")
+    code, _, err = run("benchmark", "ml-1m", "--models", "popularity", "--protocol", "ncf", "--data-home", real_data,
+                       "--out", tmp_path / "out")  # fmt: skip
+    assert code == 0, err
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["done"]["split"] == "published split of ncf-ml-1m"
+    assert found["models"]["popularity"]["metrics"]["hit@10"]["mean"] == pytest.approx(0.4538, abs=5e-5)
+
+
+def test_errors_of_benchmarking(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.json").write_text("{")
+    (tmp_path / "other.json").write_text('{"ease": {"rge": 1}}')
+    for words, message in (
+        (("made-up", "--models", "magic"), "--models must be one of 'ials', 'popularity'"),
+        (("made-up", "--models", "ease,ease"), "--models must be distinct"),
+        (("made-up", "--protocol", "fair"), "--protocol must be one of 'by-user', 'leave-last'"),
+        (("made-up", "--metric", "ndgc@10"), "NAME@K"),
+        (("made-up", "--report", "no/where.html"), "must be a file in a folder that exists"),
+        (("made-up", "--out", "no/where"), "--out must be a folder, in one that exists"),
+        (("made-up", "--settings", "none.json"), "--settings must be a file"),
+        (("made-up", "--models", "ease", "--settings", "odd.json"), "odd.json must be JSON"),
+        (("made-up", "--models", "ease", "--settings", "other.json"), "must hold parameters of EASE, got rge"),
+        (("made-up", "--models", "ials", "--settings", "other.json"), "must hold parameters for each of ials"),
+        (("none.csv",), "DATA must be an existing CSV file"),
+        (("made-up", "--protocol", "published"), "must be split by one of lrrec.splits"),
+    ):
+        code, _, err = run("benchmark", *words)
+        assert code == 1
+        assert message in err
+        assert len(err.splitlines()) == 1

@@ -1,5 +1,7 @@
 """Models trained elsewhere score, fold in and adapt as they should."""
 
+import importlib
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,8 +9,8 @@ from checks import assert_same
 
 import lrrec
 from lrrec import LowRankAdapter
-from lrrec.errors import DataError, ParameterTypeError
-from lrrec.interop import from_factors, from_implicit
+from lrrec.errors import DataError, ParameterTypeError, UnknownIdError
+from lrrec.interop import ImplicitModel, from_factors, from_implicit
 
 
 def test_factors_become_a_model(likes, tmp_path):
@@ -70,3 +72,124 @@ def test_what_is_no_model():
 def test_factors_that_are_all_zero_make_a_model():
     model = from_factors(np.ones((2, 3)), np.zeros((4, 3)))
     assert (model.recommend_from(np.eye(4)[:1], 2).scores == 0).all()
+
+
+PEERS = {
+    "als": ("als.AlternatingLeastSquares", {"factors": 8, "regularization": 0.05, "iterations": 4, "random_state": 0}),
+    "bpr": ("bpr.BayesianPersonalizedRanking", {"factors": 8, "iterations": 5, "random_state": 0}),
+    "lmf": ("lmf.LogisticMatrixFactorization", {"factors": 8, "iterations": 5, "random_state": 0}),
+    "knn": ("nearest_neighbours.CosineRecommender", {"K": 20}),
+}
+
+
+def peer(name, data):
+    """A model of implicit, fitted to the data."""
+    pytest.importorskip("implicit")
+    where, params = PEERS[name]
+    module, cls = where.split(".")
+    model = getattr(importlib.import_module(f"implicit.{module}"), cls)(**params)
+    model.fit(sp.csr_matrix(data.matrix), show_progress=False)
+    return ImplicitModel(model, data)
+
+
+def implicits(test):
+    """Of what implicit warns, threads and conversions of its own, nothing matters here."""
+    ignore = pytest.mark.filterwarnings
+    return ignore("ignore:.*:RuntimeWarning")(ignore("ignore:Method expects CSR input")(test))
+
+
+@implicits
+@pytest.mark.parametrize("name", PEERS)
+def test_models_of_implicit_answer_by_id_as_they_do_by_index(name, likes):
+    model, rows = peer(name, likes), np.arange(20)
+    lists = model.recommend(likes.users.ids[rows], 7)
+    theirs, scores = model.model.recommend(rows, sp.csr_matrix(likes.matrix[rows]), N=7)
+    np.testing.assert_array_equal(lists.items, likes.items.ids[theirs])
+    np.testing.assert_allclose(lists.scores, scores)
+    kept = model.recommend(likes.users.ids[rows], 7, exclude_seen=False)
+    assert not np.array_equal(kept.indices, lists.indices)
+
+
+@implicits
+@pytest.mark.parametrize("name", PEERS)
+def test_models_of_implicit_leave_out_what_is_seen_and_mask_what_is_not_there(name, likes):
+    model = peer(name, likes)
+    lists = model.recommend(k=likes.n_items + 5)
+    assert lists.items.shape == (likes.n_users, likes.n_items + 5)
+    for row, found in enumerate(lists.items):
+        listed = likes.items.indices(found.compressed())
+        seen = likes.matrix[[row]].indices
+        assert not np.isin(listed, seen).any()
+        assert len(listed) == len(set(listed)) <= likes.n_items - len(seen)
+        assert name == "knn" or len(listed) == likes.n_items - len(seen)
+
+
+@implicits
+@pytest.mark.parametrize("name", ["als", "knn"])
+def test_candidates_of_implicit(name, likes):
+    model, users = peer(name, likes), likes.users.ids[:10]
+    rng = np.random.default_rng(0)
+    own = np.stack([rng.choice(likes.items.ids, 30, replace=False) for _ in users])
+    lists = model.recommend(users, 5, items=own)
+    assert all(np.isin(found.compressed(), some).all() for found, some in zip(lists.items, own, strict=True))
+    shared = model.recommend(users, 40, items=own[0], exclude_seen=False)
+    same = model.recommend(users, 40, items=np.tile(own[0], (10, 1)), exclude_seen=False)
+    np.testing.assert_array_equal(shared.indices, same.indices)
+    assert (shared.items.count(axis=1) <= 30).all()
+
+
+@implicits
+def test_users_of_whom_implicit_knows_nothing(likes):
+    split = lrrec.splits.by_time(likes, 0.3)
+    model, popular = peer("als", split.train), lrrec.Popularity().fit(split.train)
+    cold = split.users.ids[np.diff(split.train.matrix.indptr) == 0]
+    assert len(cold)
+    with pytest.raises(UnknownIdError, match=r"unknown users: .* have nothing that the model knows; pass unknown="):
+        model.recommend(cold)
+    users = [split.users.ids[split.train.rows()[0]], *cold]
+    lists = model.recommend(users, 4, unknown="popular")
+    np.testing.assert_array_equal(lists.indices[1:], popular.recommend(cold, 4, unknown="popular").indices)
+    assert (lists.indices[0] != model.recommend(users[:1], 4).indices[0]).sum() == 0
+    assert len(lrrec.evaluate(model, split, ["ndcg@10"]).users) == len(split.test_rows)
+
+
+@implicits
+def test_models_of_implicit_are_compared(split, likes):
+    als, knn = peer("als", split.train), peer("knn", split.train)
+    models = {"popular": lrrec.Popularity(), "als": als, "knn": knn, "als in lrrec": from_implicit(
+        als.model, users=split.users.ids, items=split.items.ids, seen=split.train)}  # fmt: skip
+    found = lrrec.compare(models, split, ["ndcg@10"])
+    pairs = found.pairs("ndcg@10").set_index(["model", "other"])
+    assert (pairs.loc["popular", "high"] < 0).all()
+    assert pairs.loc[("als", "als in lrrec"), "difference"] == pytest.approx(0, abs=0.01)
+    known = lrrec.splits.leave_last(likes)
+    bpr = peer("bpr", known.train)
+    assert lrrec.compare({"bpr": bpr}, known, ["ndcg@10"]).recommend_seconds["bpr"] > 0
+    with pytest.raises(ParameterTypeError, match="serve new users, got BayesianPersonalizedRanking, which is not"):
+        lrrec.evaluate(peer("bpr", split.train), split)
+
+
+@implicits
+def test_new_users_are_matched_by_id(likes):
+    model, rows = peer("als", likes), np.arange(6)
+    half = likes.take(likes.matrix.indices % 2 == 0).over(lrrec.IdMap(likes.items.ids[::-2]))
+    users = half.users.ids[np.diff(half.matrix.indptr) > 0][rows]
+    lists = model.recommend_from(half, 5, users=users)
+    raw = half.over(likes.items).matrix[half.users.indices(users)]
+    np.testing.assert_array_equal(lists.users, users)
+    np.testing.assert_array_equal(lists.indices, model.recommend_from(raw, 5).indices)
+    assert len(model.recommend_from(half)) == np.count_nonzero(np.diff(half.matrix.indptr))
+
+
+@implicits
+def test_what_is_no_model_of_implicit(likes):
+    als, knn = pytest.importorskip("implicit.als"), pytest.importorskip("implicit.nearest_neighbours")
+    with pytest.raises(ParameterTypeError, match="recommender of implicit, got Popularity"):
+        ImplicitModel(lrrec.Popularity().fit(likes), likes)
+    for unfitted in (als.AlternatingLeastSquares(4), knn.CosineRecommender()):
+        with pytest.raises(DataError, match="must be fitted, got an unfitted"):
+            ImplicitModel(unfitted, likes)
+    with pytest.raises(DataError, match="what the model was fitted to"):
+        ImplicitModel(peer("als", likes).model, likes.matrix[:-1])
+    with pytest.raises(DataError, match="what the model was fitted to"):
+        ImplicitModel(peer("knn", likes).model, likes.matrix[:, :-1])

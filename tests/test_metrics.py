@@ -1,15 +1,32 @@
-"""The metrics: equal to their textbook definitions and to scikit-learn's."""
+"""The metrics: equal to their textbook definitions, to scikit-learn's and ranx's; the kernel equal to the formulas."""
 
 import numpy as np
 import oracles
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import ndcg_score, roc_auc_score
 
+import lrrec
+from lrrec import metrics
 from lrrec.errors import ParameterError
-from lrrec.metrics import METRICS, find_hits, parse
+from lrrec.metrics import METRICS, count_hits, cutoff, find_hits, measure, parse
+
+NAMES = [f"{name}@{k}" for name in (*METRICS, "graded-ndcg") for k in (1, 3, 10)]
+
+
+def random_lists(seed, n_users=40, n_items=25, k=10):
+    """Lists with empty places, and relevance with repeated values and rows without any."""
+    rng = np.random.default_rng(seed)
+    lists = np.argsort(rng.random((n_users, n_items)), axis=1)[:, :k].astype(np.int32)
+    lists[np.arange(k) >= rng.integers(0, k + 1, n_users)[:, None]] = -1
+    dense = np.where(rng.random((n_users + 5, n_items)) < 0.3, rng.integers(1, 4, (n_users + 5, n_items)), 0)
+    rows = rng.permutation(n_users + 5)[:n_users]
+    dense[rows[1:], 0] = 1
+    dense[rows[0]] = 0
+    return lists, sp.csr_array(dense.astype(np.float32)), rows
 
 
 @given(
@@ -32,7 +49,7 @@ def test_metrics_are_the_textbook_ones(ranked, relevant, k):
 @given(st.integers(1, 10), st.integers(1, 10))
 def test_a_perfect_list_scores_one(k, n_relevant):
     hits = np.arange(k)[None, :] < n_relevant
-    for name in ("ndcg", "capped-recall", "map", "mrr", "hit"):
+    for name in ("ndcg", "capped-recall", "map", "mrr", "hit", *(["r-precision", "uncapped-map"] * (k >= n_relevant))):
         assert METRICS[name](hits, np.array([n_relevant]))[0] == pytest.approx(1)
     assert METRICS["recall"](hits, np.array([n_relevant]))[0] == pytest.approx(min(k, n_relevant) / n_relevant)
 
@@ -69,3 +86,121 @@ def test_names():
     for bad in ("ndcg", "ndcg@0", "ndcg@x", "auc@10", "ndcg@-1", 5, "recall@5 "):
         with pytest.raises(ParameterError, match="a metric must be NAME@K"):
             parse(bad)
+        with pytest.raises(ParameterError, match="or one of auc, rmse, mae, got"):
+            cutoff(bad)
+    assert [cutoff(name) for name in ("graded-ndcg@7", "auc", "rmse")] == [7, None, None]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3))
+def test_the_kernel_is_the_formulas(seed, n_threads):
+    lists, relevant, rows = random_lists(seed)
+    got, twice = measure(lists, relevant, rows, NAMES, n_threads=n_threads)
+    assert not twice.any()
+    dense = relevant[rows].toarray().astype(float)
+    hits, n_relevant = find_hits(lists, relevant[rows]), (dense > 0).sum(1)
+    gains = np.where(lists >= 0, np.take_along_axis(dense, np.maximum(lists, 0), axis=1), 0)
+    best = -np.sort(-dense, axis=1)
+    for values, name in zip(got.T, NAMES, strict=True):
+        k = cutoff(name)
+        assert np.isnan(values[0])
+        if name.startswith("graded"):
+            want = metrics.graded_ndcg(gains[1:, :k], best[1:, :k])
+        else:
+            want = parse(name)[0](hits[1:, :k], n_relevant[1:])
+        np.testing.assert_allclose(values[1:], want, atol=1e-12)
+    assert count_hits(lists, relevant, rows).tolist() == hits.sum(1).tolist()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_graded_ndcg_and_auc_are_the_textbook_ones(seed):
+    lists, relevant, rows = random_lists(seed, n_users=6, n_items=14, k=10)
+    seen = np.random.default_rng(seed).random((6, 14)) < 0.1
+    seen[np.arange(6)[:, None], np.maximum(lists, 0)] = False
+    got, _ = measure(lists, relevant, rows, ["graded-ndcg@4", "auc"], n_candidates=14 - seen.sum(1))
+    for one in range(1, 6):
+        ranked = [item for item in lists[one].tolist() if item >= 0]
+        row = relevant[[rows[one]]]
+        values = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+        assert got[one, 0] == pytest.approx(oracles.graded_ndcg(ranked, values, 4))
+        candidates = set(np.flatnonzero(~seen[one]).tolist())
+        if set(values) <= candidates:
+            assert got[one, 1] == pytest.approx(oracles.auc(ranked, set(values), candidates))
+        hits = find_hits(lists[[one]], row)
+        want = metrics.auc(hits, np.array([row.nnz]), np.array([len(ranked)]), np.array([len(candidates)]))
+        assert got[one, 1] == pytest.approx(want[0])
+    assert 0 <= got[1:].min() <= got[1:].max() <= 1 + 1e-12
+
+
+def test_ndcg_of_grades_and_auc_are_scikit_learns_with_ties():
+    lists, relevant, rows = random_lists(1, n_users=60)
+    got, _ = measure(lists, relevant, rows, ["graded-ndcg@10", "graded-ndcg@3", "auc"], n_candidates=np.full(60, 25))
+    for one in range(1, 60):
+        scores = np.full(25, -100.0)  # what is not listed is tied
+        filled = lists[one][lists[one] >= 0]
+        scores[filled] = -np.arange(len(filled))
+        truth = relevant[[rows[one]]].toarray()
+        if len(filled) == 10:
+            want = [ndcg_score(truth, scores[None], k=k, ignore_ties=True) for k in (10, 3)]
+            np.testing.assert_allclose(got[one, :2], want, atol=1e-9)
+        assert got[one, 2] == pytest.approx(roc_auc_score(truth[0] > 0, scores), abs=1e-9)
+
+
+def test_a_list_without_other_candidates_has_an_auc_of_one_half():
+    relevant = sp.csr_array(np.ones((1, 2), np.float32))
+    assert measure(np.array([[1, 0]]), relevant, np.array([0]), ["auc"], n_candidates=np.array([2]))[0] == 0.5
+
+
+def test_what_lists_hold_twice_is_found_and_short_lists_are_refused():
+    relevant = sp.csr_array(np.ones((2, 3), np.float32))
+    lists = np.array([[1, 0, 1], [-1, -1, -1]])
+    assert measure(lists, relevant, np.array([0, 1]), ["hit@2"])[1].tolist() == [True, False]
+    with pytest.raises(ParameterError, match="as long as the largest cutoff, 5, got 3"):
+        measure(lists, relevant, np.array([0, 1]), ["hit@5"])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_errors_of_a_constant_are_its_distance(seed):
+    rng = np.random.default_rng(seed)
+    rows = np.sort(np.append(np.arange(4), rng.integers(0, 4, 9)))
+    errors = rng.normal(size=13)
+    rmse, mae = metrics.rmse(errors, rows, 4), metrics.mae(errors, rows, 4)
+    assert (mae <= rmse + 1e-12).all()
+    assert rmse == pytest.approx([np.sqrt((errors[rows == row] ** 2).mean()) for row in range(4)])
+    np.testing.assert_allclose(metrics.rmse(np.full(13, -2.0), rows, 4), 2)
+    np.testing.assert_allclose(metrics.mae(np.full(13, -2.0), rows, 4), 2)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_metrics_are_those_of_ranx():
+    ranx = pytest.importorskip("ranx")
+    rng = np.random.default_rng(0)
+    run = {}
+    for user in range(50):
+        items, scores = rng.choice(60, 30, replace=False), rng.integers(0, 8, 30)  # many ties
+        run[str(user)] = dict(zip(map(str, items), map(float, scores), strict=True))
+    relevant = rng.random((50, 60)) < 0.2
+    relevant[:, 0] = True
+    users, items = np.nonzero(relevant)
+    values = rng.integers(1, 4, len(users))
+    graded, binary = {}, {}
+    for user, item, value in zip(users, items, values, strict=True):
+        graded.setdefault(str(user), {})[str(item)] = int(value)
+        binary.setdefault(str(user), {})[str(item)] = 1
+
+    lists = ranx.Run(run)
+    lists.sort()  # its order of what is tied
+    rows = [(int(user), int(item), score) for user, found in lists.run.items() for item, score in found.items()]
+    frame = pd.DataFrame(rows, columns=["user", "item", "score"])
+    theirs = {
+        "ndcg": "ndcg", "recall": "recall", "precision": "precision", "uncapped-map": "map", "mrr": "mrr",
+        "hit": "hit_rate", "graded-ndcg": "ndcg",
+    }  # fmt: skip
+    pairs = {f"{ours}@{k}": f"{name}@{k}" for ours, name in theirs.items() for k in (1, 5, 20)}
+    pairs["r-precision@60"] = "r-precision"
+    result = lrrec.evaluate_lists(frame, lrrec.Interactions.from_pairs(users, items, values), list(pairs))
+    order = [int(user) for user in lists.run]
+    for ours, name in pairs.items():
+        truth = ranx.Qrels(graded if ours.startswith("graded") else binary)
+        want = ranx.evaluate(truth, lists, name, return_mean=False)
+        np.testing.assert_allclose(result.values[ours][order], want, atol=1e-9, err_msg=ours)

@@ -2,11 +2,14 @@
 
 import warnings
 
+import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import SkipTestWarning
-from sklearn.model_selection import GridSearchCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Binarizer
+from sklearn.preprocessing import Binarizer, FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
 
 from lrrec import ALS, EASE, IALS, NMF, ItemKNN, Popularity, RP3Beta, TruncatedSVD
@@ -121,3 +124,47 @@ def test_grid_search_and_pipeline(likes):
     assert search.fit(likes.matrix).best_params_ == {"reg": 0.003}
     factors = make_pipeline(Binarizer(), IALS(n_factors=4, n_iter=2, random_state=0)).fit_transform(likes.matrix)
     assert factors.shape == (likes.n_users, 4)
+
+
+TUNED = [
+    (IALS(n_factors=8, n_iter=3, random_state=0), {"reg": [0.003, 1e6]}, 0.003),
+    (EASE(), {"reg": [20.0, 1e9]}, 20.0),
+    (TruncatedSVD(n_factors=8, random_state=0), {"n_factors": [8, 250]}, 8),
+]
+USERS = KFold(3, shuffle=True, random_state=0)  # rows of a user-by-item matrix are users
+named = pytest.mark.parametrize(("model", "grid", "best"), TUNED, ids=[type(model).__name__ for model, *_ in TUNED])
+
+
+@named
+def test_cross_validation_is_strong_generalization(model, grid, best, likes):
+    found = cross_val_score(model, likes.matrix, cv=USERS)
+    by_hand = [
+        clone(model).fit(likes.matrix[train]).score(likes.matrix[test]) for train, test in USERS.split(likes.matrix)
+    ]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5)
+    assert (found > cross_val_score(Popularity(), likes.matrix, cv=USERS)).all()
+
+
+@named
+def test_grid_search_over_folds_of_users(model, grid, best, likes):
+    search = GridSearchCV(model, grid, cv=USERS).fit(likes.matrix)
+    assert search.best_params_ == dict.fromkeys(grid, best)
+    again = clone(model).set_params(**search.best_params_).fit(likes.matrix)
+    np.testing.assert_array_equal(search.best_estimator_.recommend([0, 5]).items, again.recommend([0, 5]).items)
+
+
+@named
+def test_grid_search_in_a_pipeline(model, grid, best, likes):
+    steps = make_pipeline(FunctionTransformer(np.log1p, accept_sparse=True), model)
+    (name, values), step = next(iter(grid.items())), type(model).__name__.lower()
+    search = GridSearchCV(steps, {f"{step}__{name}": values}, cv=USERS).fit(likes.matrix)
+    assert search.best_params_ == {f"{step}__{name}": best}
+    assert search.best_score_ == pytest.approx(cross_val_score(search.best_estimator_, likes.matrix, cv=USERS).mean())
+    assert search.score(likes.matrix) > search.best_score_
+
+
+def test_factors_are_a_step_of_a_pipeline(likes):
+    """What users are like, from what they did, for whatever model comes after."""
+    even = likes.users.ids % 2
+    model = make_pipeline(Binarizer(), TruncatedSVD(n_factors=4, random_state=0), LogisticRegression())
+    assert np.isfinite(cross_val_score(model, likes.matrix, even, cv=USERS)).all()

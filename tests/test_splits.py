@@ -1,5 +1,9 @@
 """Splits: nothing in both parts, nothing lost, nothing of the future in the past."""
 
+import itertools
+import json
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import interactions
 
+import lrrec
 from lrrec import Interactions, Split, splits
-from lrrec.errors import DataError, LrrecError, ParameterError
+from lrrec.errors import DataError, DataWarning, LrrecError, ParameterError
 
 QUICK = settings(max_examples=60, deadline=None)
 
@@ -144,3 +149,227 @@ def test_nanoseconds_are_compared_exactly():
     begun = 1_700_000_000_000_000_000
     data = Interactions.from_pairs([1, 1, 1, 2], [1, 2, 3, 1], times=[begun, begun + 50, begun + 100, begun - 10**9])
     assert sorted(splits.by_time(data, at=begun + 50).train.times) == [begun - 10**9, begun]
+
+
+def assert_shares_maps(split, data):
+    """The maps of ids are the very ones of the data, and no interaction is in two parts."""
+    parts = [split.train, split.test] + ([split.history] if split.folds_in else [])
+    assert all(part.users is data.users and part.items is data.items for part in parts)
+    assert len(set().union(*map(cells, parts))) == sum(map(len, parts))
+
+
+@given(interactions(min_users=5), st.integers(2, 4), st.sampled_from(["random", "time"]), st.integers(0, 9))
+@QUICK
+def test_every_eligible_user_is_tested_in_one_fold(data, n_folds, order, seed):
+    counts = np.diff(data.matrix.indptr)
+    assume((counts >= 2).sum() >= n_folds)
+    folds = list(splits.k_folds(data, n_folds, order=order, random_state=seed))
+    tested = np.concatenate([fold.test_rows for fold in folds])
+    np.testing.assert_array_equal(np.sort(tested), np.flatnonzero(counts >= 2))
+    sizes = [len(fold.test_rows) for fold in folds]
+    assert max(sizes) - min(sizes) <= 1
+    for fold in folds:
+        assert_lawful(fold, data)
+        assert not (np.diff(fold.train.matrix.indptr) > 0)[fold.test_rows].any()
+        assert (np.diff(fold.history.matrix.indptr) > 0)[fold.test_rows].all()
+
+
+@given(interactions(), st.integers(2, 3), st.integers(0, 9))
+@QUICK
+def test_every_interaction_is_held_out_in_one_fold(data, n_folds, seed):
+    assume(len(data) >= n_folds)
+    folds = list(splits.k_folds(data, n_folds, by="interaction", random_state=seed))
+    held_out = [cell for fold in folds for cell in cells(fold.test)]
+    assert sorted(held_out) == sorted(cells(data))
+    for fold in folds:
+        assert_lawful(fold, data)
+
+
+def test_folds_are_the_same_for_the_same_seed(likes):
+    def hashes(seed):
+        return [fold.summary()["sha256"] for fold in splits.k_folds(likes, 3, random_state=seed)]
+
+    assert hashes(1) == hashes(1)
+    assert len({*hashes(1), *hashes(2)}) == 6
+    assert [fold.seed for fold in splits.k_folds(likes, 3, random_state=1)] == [1, 1, 1]
+
+
+@given(interactions(), st.floats(0.05, 0.9), st.sampled_from(["random", "time"]))
+@QUICK
+def test_cold_items_have_no_training_interaction_and_are_the_candidates(data, test_size, order):
+    n_eligible = len(np.unique(data.matrix.indices))
+    n_cold = max(1, round(test_size * n_eligible))
+    assume(n_cold < n_eligible)
+    split = splits.cold_items(data, test_size, order=order, random_state=0)
+    assert_lawful(split, data)
+    cold = np.unique(split.test.matrix.indices)
+    assert len(cold) == n_cold
+    assert not np.isin(split.train.matrix.indices, cold).any()
+    assert split.candidates.shape == (len(split.test_rows), n_cold)
+    assert (split.candidates == data.items.ids[cold]).all()
+    if order == "time":
+
+        def first(part, item):
+            return part.times[part.matrix.indices == item].min()
+
+        newest_known = max(first(split.train, item) for item in np.unique(split.train.matrix.indices))
+        assert all(first(split.test, item) >= newest_known for item in cold)
+
+
+def test_a_model_of_interactions_alone_ranks_cold_items_as_equals(likes):
+    split = splits.cold_items(likes, random_state=0)
+    with pytest.warns(DataWarning) as told:
+        result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@5"])
+    assert any("score equals another candidate's" in str(one.message) for one in told)
+    assert f"{split.candidates.shape[1]} given items" in result.protocol["candidates"]
+
+
+@given(interactions(), st.integers(1, 3), st.booleans(), st.booleans())
+@QUICK
+def test_windows_learn_from_the_past_alone(data, n_windows, by_width, rolling):
+    low, high = int(data.times.min()), int(data.times.max())
+    width = max(1, (high - low) // 4)
+    size = {"width": width} if by_width else {"test_size": 0.2}
+    try:
+        found = list(splits.windows(data, n_windows, span=2 * width if rolling else None, **size))
+    except LrrecError:
+        assume(False)
+    assert len(found) == n_windows
+    for split in found:
+        assert_shares_maps(split, data)
+        assert split.train.times.max() < split.test.times.min()
+        if rolling:
+            assert split.train.times.min() >= split.test.times.min() - 2 * width - width
+        if by_width:
+            assert split.test.times.max() - split.test.times.min() <= width
+    for split, later in itertools.pairwise(found):
+        assert split.test.times.max() < later.test.times.min()
+        if not rolling:
+            assert cells(split.train) | cells(split.test) == cells(later.train)
+    tested = [cell for split in found for cell in cells(split.test)]
+    assert len(tested) == len(set(tested))
+    assert found[-1].test.times.max() == high
+
+
+def test_windows_of_dates():
+    days = pd.date_range("2024-01-01", periods=12)
+    data = Interactions.from_pairs(np.arange(12) % 3, np.arange(12), times=days)
+    first, second = splits.windows(data, 2, width="2 days", span="3 days")
+    assert [len(first.train), len(first.test), len(second.train), len(second.test)] == [3, 2, 3, 3]
+    assert second.test.times.max() == np.datetime64("2024-01-12")
+    assert "cut at 2024-01-10" in second.description
+
+
+def test_windows_of_nanoseconds_are_cut_exactly():
+    times = 1_700_000_000_000_000_000 + np.arange(4)
+    found = list(splits.windows(Interactions.from_pairs([1] * 4, [1, 2, 3, 4], times=times), 2, width=1))
+    assert [len(split.train) for split in found] == [1, 2]
+    assert [len(split.test) for split in found] == [1, 2]  # the last one's end is in
+
+
+def test_repeated_draws_with_seeds_of_their_own(likes):
+    found = list(splits.repeated(partial(splits.by_user, likes, 0.1), 4, random_state=3))
+    again = list(splits.repeated(partial(splits.by_user, likes, 0.1), 4, random_state=3))
+    hashes = [split.summary()["sha256"] for split in found]
+    assert hashes == [split.summary()["sha256"] for split in again]
+    assert len(set(hashes)) == 4
+    for split in found:
+        assert_lawful(split, likes)
+        made_again = splits.by_user(likes, 0.1, random_state=split.seed)
+        assert made_again.summary() == split.summary()
+
+
+def test_a_split_is_made_when_it_is_asked_for(likes):
+    asked = []
+    several = splits.repeated(lambda random_state: asked.append(random_state) or splits.leave_last(likes), 3)
+    assert asked == []
+    next(several)
+    assert len(asked) == 1
+
+
+def test_summary_is_for_a_json_file(likes):
+    split = splits.by_user(likes, 50, random_state=np.int64(7))
+    found = json.loads(json.dumps(split.summary()))
+    assert found == split.summary()
+    assert found["seed"] == 7
+    assert found["test"] == {
+        "users": 50,
+        "items": len(np.unique(split.test.matrix.indices)),
+        "interactions": len(split.test),
+    }
+    assert found["train"]["interactions"] + found["history"]["interactions"] + len(split.test) == len(likes)
+    assert found["description"] == split.description
+    assert splits.random(likes, random_state=np.random.default_rng(0)).summary()["seed"] is None
+
+
+def hash_of(users=(1, 1, 2, 2), items=(1, 2, 1, 2), values=(1, 2, 3, 4), times=(1, 2, 3, 4), test=(1, 3), **more):
+    data = Interactions.from_pairs(list(users), list(items), list(values), None if times is None else np.array(times))
+    held_out = np.isin(np.arange(len(data)), test)
+    train = data.take(~held_out)
+    return Split(train, train, data.take(held_out), **more).summary()["sha256"]
+
+
+@pytest.mark.parametrize("change", [
+    {"users": (1, 1, 3, 3)}, {"users": ("1", "1", "2", "2")}, {"items": (1, 3, 1, 3)}, {"values": (1, 2, 3, 5)},
+    {"times": (1, 2, 3, 5)}, {"times": None}, {"test": (0, 3)}, {"candidates": np.array([[1], [2]])},
+    {"times": (1.0, 2.0, 3.0, 4.5)},
+])  # fmt: skip
+def test_other_splits_have_another_hash(change):
+    assert hash_of(**change) != hash_of()
+
+
+def test_the_hash_is_of_what_is_held_not_of_how():
+    assert hash_of() == hash_of(description="another way", seed=3)
+    assert hash_of() == hash_of(users=[2, 2, 1, 1], items=[1, 2, 1, 2], values=[3, 4, 1, 2], times=[3, 4, 1, 2])
+    assert hash_of() == hash_of(times=np.array([1, 2, 3, 4], dtype=np.int32))
+    assert hash_of(candidates=np.array([[1], [2]])) != hash_of(candidates=np.array([[2], [1]]))
+    days = np.array(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04T00:00:00.5"], dtype="datetime64[ms]")
+    assert hash_of(times=days) == hash_of(times=days.astype("datetime64[ns]"))
+    assert hash_of(times=days) != hash_of(times=days + np.timedelta64(1, "ms"))
+
+
+def test_the_hash_stays_the_same_from_release_to_release():
+    assert hash_of() == "524cd7a73a066216033cfd0b78f6ea3d50e64a4375208db6c2d58a83f305789c"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda d: splits.k_folds(d, 1), ParameterError, "n_folds must be"),
+        (lambda d: splits.k_folds(d, 10**6), DataError, "users with two interactions, got"),
+        (lambda d: splits.k_folds(d, 10**6, by="interaction"), DataError, "interactions, got"),
+        (lambda d: splits.k_folds(d, by="item"), ParameterError, "by must be one of"),
+        (lambda d: splits.k_folds(d, history=2), ParameterError, "history must be"),
+        (lambda d: splits.k_folds(d.matrix), DataError, "Interactions, got csr_array"),
+        (lambda d: splits.cold_items(d, 10**6), ParameterError, "leave some of the .* items"),
+        (lambda d: splits.cold_items(d, order="popular"), ParameterError, "order must be"),
+        (lambda d: splits.cold_items(Interactions.from_matrix(d.matrix), order="time"), DataError, "times, got none"),
+        (lambda d: splits.repeated(d), TypeError, "make must be called with random_state"),
+        (lambda d: splits.repeated(lambda random_state: d, 0), ParameterError, "n must be"),
+        (lambda d: next(splits.repeated(lambda random_state: d)), TypeError, "make must return a Split, got Inter"),
+        (lambda d: splits.windows(d, 3, 0.1, width=5), ParameterError, "got both"),
+        (lambda d: splits.windows(d, 11, 0.1), ParameterError, "n_windows x test_size must leave some"),
+        (lambda d: splits.windows(d, 2, width="10000 days"), DataError, "got none to learn from before 19"),
+        (lambda d: splits.windows(d, 2, width="1 ns"), DataError, "got none to test on from 20"),
+        (lambda d: splits.windows(numbered(d), 2, width="a week"), TypeError, "width must be a number > 0"),
+        (lambda d: splits.windows(numbered(d), 2, width=0), ParameterError, "width must be an integer >= 1"),
+        (lambda d: splits.windows(numbered(d), 2, span=-0.5), ParameterError, "span must be a finite number > 0"),
+        (lambda d: splits.windows(Interactions.from_matrix(d.matrix)), DataError, "times, got none"),
+    ],
+)
+def test_bad_arguments_of_several_splits(likes, make, error, words):
+    with pytest.raises(error, match=words):
+        make(likes)
+
+
+def numbered(data):
+    """The same with times that are numbers of seconds."""
+    return Interactions(data.matrix, data.users, data.items, data.times.astype(np.int64))
+
+
+@pytest.mark.parametrize("width", ["soon", 5, "0 days", "-1 days", object(), pd.NaT])
+def test_lengths_of_time_between_dates(width):
+    days = pd.date_range("2024-01-01", periods=4)
+    data = Interactions.from_pairs([1, 1, 2, 2], [1, 2, 1, 2], times=days)
+    with pytest.raises(ParameterError, match="width must be a length of time > 0"):
+        splits.windows(data, 1, width=width)

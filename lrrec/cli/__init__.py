@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lrrec.cli import adapt, data, demo, models
+from lrrec.cli import adapt, benchmark, data, demo, models
 
 app = typer.Typer(
     name="lrrec", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -21,6 +21,9 @@ app.command(epilog="Example:  lrrec demo")(demo.demo)
 app.command(epilog="Example:  lrrec fit ml-100k --min-rating 4 -p n_factors=32 --out movies.lrrec")(models.fit)
 app.command(epilog="Example:  lrrec evaluate ml-100k --min-rating 4 --model popularity --split by-user")(
     models.evaluate
+)
+app.command(epilog="Example:  lrrec benchmark ml-100k --trials 20 --report ml-100k.html --out ml-100k")(
+    benchmark.benchmark
 )
 app.command(epilog="Example:  lrrec adapt --base movies.lrrec --data market.csv --out market.adapter")(adapt.adapt)
 app.command(epilog="Example:  lrrec recommend movies.lrrec --user 42 --user 7 -k 5")(models.recommend)

@@ -77,7 +77,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--metric",
-            help="NAME@K with NAME one of ndcg, recall, capped-recall, precision, map, mrr, hit; may be repeated.",
+            help="NAME@K with NAME one of ndcg, recall, capped-recall, precision, map, uncapped-map, mrr, hit, "
+            "r-precision; may be repeated.",
             show_default=False,
         ),
     ] = None,

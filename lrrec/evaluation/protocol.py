@@ -1,115 +1,30 @@
 """evaluate: one model on one split, a value for every user, metric and cutoff."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
-from lrrec.data import frames
 from lrrec.errors import DataError, DataWarning, ParameterError
+from lrrec.evaluation.lists import METRICS, check_names, item_indices, refuse_repeats, relevance
+from lrrec.evaluation.result import Evaluation
+from lrrec.linalg.blocks import even_blocks
 from lrrec.lists import Recommendations
-from lrrec.metrics import find_hits, parse
+from lrrec.metrics import ERRORS, count_hits, cutoff, find_hits, measure
 from lrrec.splits import Split
-from lrrec.validate import check_int, check_real, check_rng, first_three
+from lrrec.validate import check_bool, check_int, check_rng, check_threads
 
-METRICS = ("ndcg@10", "recall@20", "precision@10", "map@10", "mrr@10", "hit@10")
 TIED_SHARE = 0.05  # of users whose hit is tied with another candidate, before candidate lists draw a warning
+BLOCK_PLACES = 2**22  # of the lists that a model is asked for at once
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Evaluation:
-    """What an evaluation found, user by user.
-
-    Attributes
-    ----------
-    users : ndarray of ids, shape (n,)
-    values : dict of str to ndarray of float64, shape (n,)
-        One value a user for each metric, in the order of `users`.
-    history_sizes : ndarray of int, shape (n,)
-        How many interactions were known of each user: 0 for those who were served what is popular.
-    protocol : dict of str to str
-        What was done: relevance, candidates, seen items, ties, users.
-    """
-
-    users: np.ndarray
-    values: dict[str, np.ndarray]
-    history_sizes: np.ndarray
-    protocol: dict[str, str]
-
-    def mean(self) -> dict[str, float]:
-        """Return the mean over users of every metric."""
-        return {name: float(per_user.mean()) for name, per_user in self.values.items()}
-
-    def interval(
-        self, level: float = 0.95, *, n_resamples: int = 1000, random_state: Any = 0
-    ) -> dict[str, tuple[float, float]]:
-        """Return a bootstrap interval for the mean of every metric.
-
-        Users are drawn with replacement, the same for all metrics; the interval is between percentiles of the
-        means of the draws. It speaks of the choice of users, not of the split or the model's random start. NaN for
-        fewer than two users.
-
-        Parameters
-        ----------
-        level : float in (0, 1), default 0.95
-        n_resamples : int, default 1000
-        random_state : int, Generator or None, default 0
-
-        References
-        ----------
-        Efron & Tibshirani (1993), "An introduction to the bootstrap", ch. 13.
-        """
-        level = check_real(level, "level", low=0, high=1)
-        n_resamples, rng = check_int(n_resamples, "n_resamples", low=1), check_rng(random_state)
-        table = np.stack(list(self.values.values()), axis=1)  # (n, M)
-        n = len(table)
-        if n < 2:
-            return dict.fromkeys(self.values, (np.nan, np.nan))
-        means = np.empty((n_resamples, table.shape[1]))
-        for draw in range(n_resamples):
-            times = np.bincount(rng.integers(0, n, n), minlength=n)
-            means[draw] = times @ table / n
-        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return {name: (float(a), float(b)) for name, a, b in zip(self.values, low, high, strict=True)}
-
-    def summary(self, backend: str = "pandas") -> Any:
-        """Return a frame with a row a metric: metric, mean, low, high (a 95 % bootstrap interval).
-
-        Parameters
-        ----------
-        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
-        """
-        means, intervals = self.mean(), self.interval()
-        columns = {
-            "metric": np.array(list(means), dtype=object),
-            "mean": np.array(list(means.values())),
-            "low": np.array([intervals[name][0] for name in means]),
-            "high": np.array([intervals[name][1] for name in means]),
-        }
-        return frames.make(columns, backend)
-
-    def to_frame(self, backend: str = "pandas") -> Any:
-        """Return a frame with a row a user: user and every metric.
-
-        Parameters
-        ----------
-        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
-        """
-        return frames.make({"user": self.users, **self.values}, backend)
-
-    def __repr__(self) -> str:
-        means, intervals = self.mean(), self.interval()
-        lines = [f"Evaluation of {len(self.users):,} users, {self.protocol['candidates']}"]
-        lines += [f"  {name:<14} {means[name]:.4f}  [{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items()]
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        return self.summary()._repr_html_()
-
-
-def evaluate(model: Any, split: Split, metrics: Sequence[str] = METRICS, *, exclude_seen: bool = True) -> Evaluation:
+def evaluate(
+    model: Any, split: Split, metrics: Sequence[str] = METRICS, *, exclude_seen: bool = True, candidates: Any = None,
+    random_state: Any = 0,
+) -> Evaluation:  # fmt: skip
     """Rank for every test user and compare with what is relevant to them.
 
     Parameters
@@ -119,9 +34,15 @@ def evaluate(model: Any, split: Split, metrics: Sequence[str] = METRICS, *, excl
     split : Split
         Users without a test interaction are left out.
     metrics : sequence of str, default ("ndcg@10", "recall@20", "precision@10", "map@10", "mrr@10", "hit@10")
-        NAME@K; see `lrrec.metrics`. All come from one ranking at the largest K.
+        NAME@K, all from one ranking at the largest K; "auc", for which all candidates are ranked; "rmse" and "mae",
+        for which the test interactions are predicted. See `lrrec.metrics`.
     exclude_seen : bool, default True
         Whether items of a user's history are kept out of the list.
+    candidates : sequence of item ids or int, optional
+        What is ranked: the whole catalogue, or the lists that the split brings, when not given; the given items, the
+        same for all users; or each user's relevant items and this many others, drawn anew for each user.
+    random_state : int, Generator or None, default 0
+        Of the draw of candidates.
 
     Returns
     -------
@@ -130,14 +51,15 @@ def evaluate(model: Any, split: Split, metrics: Sequence[str] = METRICS, *, excl
     Warns
     -----
     DataWarning
-        If the model has learned from test interactions, recommends seen or unknown items, or owes hits to ties.
+        If the model has learned from test interactions, recommends seen or unknown items, or owes hits to ties; and
+        if users have candidates of their own, as of a sample only "auc" says what the whole catalogue would.
 
     Notes
     -----
-    The candidates are the whole catalogue, unless the split brings a list for each user, as published protocols
-    with sampled negatives do: figures of the two kinds cannot be compared (Krichene & Rendle 2020, "On sampled
-    metrics for item recommendation"). Every test interaction is relevant, whatever its value. Test users without
-    any history are served what is popular, and counted.
+    Published protocols with sampled negatives bring a list of candidates for each user: figures of those and of the
+    whole catalogue cannot be compared, and two models may be in another order (Krichene & Rendle 2020, "On sampled
+    metrics for item recommendation"). Every test interaction is relevant, whatever its value, and a candidate or
+    not. Test users without any history are served what is popular, and counted.
 
     An object of yours needs one method, which returns a list of at most k item ids for each user, best first; lists
     may be of different lengths, None and masked places are skipped:
@@ -145,8 +67,12 @@ def evaluate(model: Any, split: Split, metrics: Sequence[str] = METRICS, *, excl
         recommend(users, k=..., exclude_seen=...)                                 where test users are training users
         recommend_from(history, users=..., k=..., exclude_seen=...)               for splits by user
 
-    with `unknown="popular"` where some test users have no history, and `items=` (n_users, n_candidates) where the
-    split brings candidates.
+    with `unknown="popular"` where some test users have no history, and `items=` where there are candidates: (m,), or
+    (n_users, m), where an item that a row repeats counts once. It is asked once, or, for more than four million
+    places, for some of the users at a time: memory is bounded by 150 MB. "rmse" and "mae" need `predict(users, items)`.
+
+    Metrics cost next to nothing beside the ranking. "auc" sorts all candidates of every user, which takes as long as
+    hundreds of short lists; candidates=1000 gives the same mean, up to chance, much sooner.
 
     Examples
     --------
@@ -161,114 +87,250 @@ def evaluate(model: Any, split: Split, metrics: Sequence[str] = METRICS, *, excl
         raise DataError(
             f"split must be a Split, got {type(split).__name__}; make one with lrrec.splits, e.g. by_user(data)"
         )
-    names = [metrics] if isinstance(metrics, str) else metrics
-    if not isinstance(names, list | tuple | set) or not names:
-        raise ParameterError(f"metrics must be a list of at least one metric, got {metrics!r}")
-    parsed = {name: parse(name) for name in names}
+    names = check_names(metrics)
+    check_bool(exclude_seen, "exclude_seen")
     rows = split.test_rows
     if not len(rows):
         raise DataError("split must have at least one test interaction, got none")
-    method = "recommend_from" if split.folds_in else "recommend"
-    if not callable(getattr(model, method, None)):
-        raise DataError(f"model must have a method {method} for this split, got {type(model).__name__}")
-    users = split.users.ids[rows]
     history_sizes = np.diff(split.history.matrix.indptr)[rows]
-    k = max(cutoff for _, cutoff in parsed.values())
-    options: dict[str, Any] = {"k": k, "exclude_seen": exclude_seen}
-    if not history_sizes.all():
-        options["unknown"] = "popular"
+    pool = _pool(split, candidates, random_state)
+    of_lists = [name for name in names if name not in ERRORS]
+    values: dict[str, np.ndarray] = {}
+    notes: list[str] = []
+    if of_lists:
+        task = _Task(split, of_lists, exclude_seen, pool, notes)
+        values |= task.run(model, rows, history_sizes)
+    protocol = _protocol(split, history_sizes, exclude_seen, pool, names)
+    if len(of_lists) < len(names):
+        errors, whose = _errors(model, split)
+        values |= {name: ERRORS[name](errors, whose, len(rows)) for name in names if name in ERRORS}
+        pooled = f"rmse {np.sqrt((errors**2).mean()):.4f}, mae {np.abs(errors).mean():.4f}"
+        protocol["errors"] = f"a mean over each user's test interactions; over all {len(errors)} at once: {pooled}"
+    if known := _n_learned(model, split):
+        notes.append(
+            f"the model has learned from {known} of {len(split.test)} test interactions; fit it on split.train"
+        )
+    for note in notes:
+        warnings.warn(note, DataWarning, stacklevel=2)
+    return Evaluation(split.users.ids[rows], {name: values[name] for name in names}, history_sizes, protocol)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """What is ranked: all (everything None), the same for every user, lists that the split brings, or a draw.
+
+    shared (m,): ids. own (n_test_users, m): ids. n_drawn: how many others beside each user's relevant items.
+    """
+
+    words: str
+    shared: np.ndarray | None = None
+    own: np.ndarray | None = None
+    n_drawn: int | None = None
+    rng: np.random.Generator | None = None
+
+    @property
+    def of_each_user(self) -> bool:
+        return self.own is not None or self.n_drawn is not None
+
+
+def _pool(split: Split, candidates: Any, random_state: Any) -> _Pool:
+    """The candidates asked for, or those of the split, or all items."""
+    n_items = len(split.items)
     if split.candidates is not None:
-        options["items"] = split.candidates
-    if split.folds_in:
-        lists = model.recommend_from(split.history, users=users, **options)
-    else:
-        lists = model.recommend(users, **options)
+        if candidates is not None:
+            raise ParameterError("candidates must not be given for a split that brings its own")
+        return _Pool(f"{split.candidates.shape[1]} given items a user", own=split.candidates)
+    if candidates is None:
+        return _Pool(f"all {n_items:,} items")
+    if isinstance(candidates, int | np.integer):
+        n_drawn = check_int(candidates, "candidates", low=1)
+        words = f"the relevant and {n_drawn} sampled of {n_items:,} items a user, neither relevant nor seen"
+        if isinstance(random_state, int | np.integer):
+            words += f" (random_state={random_state})"
+        return _Pool(words, n_drawn=n_drawn, rng=check_rng(random_state))
+    shared = split.items.ids[np.unique(split.items.indices(candidates))]
+    if not len(shared):
+        raise ParameterError("candidates must name at least one item, got none")
+    return _Pool(f"{len(shared):,} given items of {n_items:,}, the same for all users", shared=shared)
 
-    found = _indices(lists, split, users, k)
-    relevant = split.test.matrix[rows]
-    hits, n_relevant = find_hits(found, relevant), np.diff(relevant.indptr)
-    _warn_of_leaks(model, split)
-    if exclude_seen and (n_seen := int(find_hits(found, split.history.matrix[rows]).sum())):
-        _warn(f"{n_seen} seen items are among the recommended although they were to be left out")
-    if split.candidates is not None and isinstance(lists, Recommendations):
-        _warn_of_ties(lists, hits)
-    values = {name: metric(hits[:, :cutoff], n_relevant) for name, (metric, cutoff) in parsed.items()}
-    return Evaluation(users, values, history_sizes, _protocol(split, history_sizes, exclude_seen))
+
+@dataclass(frozen=True)
+class _Task:
+    """Lists to be asked for and measured; what is to be warned of goes to notes."""
+
+    split: Split
+    names: list[str]
+    exclude_seen: bool
+    pool: _Pool
+    notes: list[str]
+
+    def run(self, model: Any, rows: np.ndarray, history_sizes: np.ndarray) -> dict[str, np.ndarray]:
+        """The values of every metric of lists, one for each of the rows."""
+        split, pool = self.split, self.pool
+        method = "recommend_from" if split.folds_in else "recommend"
+        if not callable(getattr(model, method, None)):
+            raise DataError(f"model must have a method {method} for this split, got {type(model).__name__}")
+        k = max(self._length(rows) if name == "auc" else cutoff(name) or 0 for name in self.names)
+        options: dict[str, Any] = {"k": k, "exclude_seen": self.exclude_seen}
+        if not history_sizes.all():
+            options["unknown"] = "popular"
+        out, n_threads = np.empty((len(rows), len(self.names))), check_threads(None)
+        n_seen, n_tied, strange = 0, 0, []
+        for start, stop, items in self._blocks(rows, k):
+            some, block = rows[start:stop], slice(start, stop)
+            users = split.users.ids[some]
+            if items is not None:
+                options["items"] = items
+            if split.folds_in:
+                lists = model.recommend_from(split.history, users=users, **options)
+            else:
+                lists = model.recommend(users, **options)
+            places, unknown = _places(lists, split, users, k)
+            strange.append(unknown)
+            n_candidates = self._n_candidates(items, some, history_sizes[block]) if "auc" in self.names else None
+            out[block], twice = measure(
+                places, split.test.matrix, some, self.names, n_candidates=n_candidates, n_threads=n_threads
+            )
+            refuse_repeats(users[twice])
+            if self.exclude_seen:
+                n_seen += int(count_hits(places, split.history.matrix, some, n_threads=n_threads).sum())
+            if pool.own is not None and isinstance(lists, Recommendations):
+                n_tied += _n_tied(lists, find_hits(places, split.test.matrix[some]))
+        self._note(np.concatenate(strange), n_seen, n_tied / len(rows))
+        return dict(zip(self.names, out.T.copy(), strict=True))
+
+    def _note(self, strange: np.ndarray, n_seen: int, tied_share: float) -> None:
+        """Say what about the lists changes the figures."""
+        if len(strange):
+            self.notes.append(f"{len(strange)} recommended items are not among the split's, e.g. {strange[0]!r}")
+        if n_seen:
+            self.notes.append(f"{n_seen} seen items are among the recommended although they were to be left out")
+        if self.pool.of_each_user and set(self.names) != {"auc"}:
+            self.notes.append(
+                f"the candidates are {self.pool.words}: if these are a sample, figures other than auc are larger than "
+                f"on all {len(self.split.items):,} items, and may put models in another order (Krichene & Rendle 2020)"
+            )
+        if tied_share > TIED_SHARE:
+            self.notes.append(
+                f"{tied_share:.0%} of users have a hit whose score equals another candidate's; ties go to the place in "
+                "the given list, where the relevant item often stands first, so these figures flatter the model"
+            )
+
+    def _length(self, rows: np.ndarray) -> int:
+        """How long a list of all candidates is."""
+        pool = self.pool
+        if pool.own is not None:
+            return int(pool.own.shape[1])
+        if pool.shared is not None:
+            return len(pool.shared)
+        n_items = len(self.split.items)
+        if pool.n_drawn is None:
+            return n_items
+        return min(n_items, pool.n_drawn + int(np.diff(self.split.test.matrix.indptr)[rows].max()))
+
+    def _blocks(self, rows: np.ndarray, k: int) -> Iterator[tuple[int, int, np.ndarray | None]]:
+        """Users by blocks, with their candidates."""
+        pool = self.pool
+        width = k if pool.n_drawn is None else max(k, self._length(rows))
+        for start, stop in even_blocks(len(rows), max(1, BLOCK_PLACES // width)):
+            if pool.own is not None:
+                yield start, stop, pool.own[start:stop]
+            elif pool.n_drawn is not None:
+                yield start, stop, self._draw(rows[start:stop], pool.n_drawn)
+            else:
+                yield start, stop, pool.shared
+
+    def _draw(self, rows: np.ndarray, n_drawn: int) -> np.ndarray:
+        """Ids of each user's relevant items and of n_drawn others, by rising index; filled up with repetitions."""
+        test, history, n_items = self.split.test.matrix, self.split.history.matrix, len(self.split.items)
+        lists = np.empty((len(rows), n_drawn + int(np.diff(test.indptr)[rows].max())), dtype=np.int64)
+        for place, row in enumerate(rows):
+            relevant = test.indices[test.indptr[row] : test.indptr[row + 1]]
+            taken = np.union1d(relevant, history.indices[history.indptr[row] : history.indptr[row + 1]])
+            n_left = n_items - len(taken)
+            if n_left < n_drawn:
+                raise ParameterError(
+                    f"candidates must be at most what is neither relevant nor seen: {n_left} items for user "
+                    f"{self.split.users.ids[row]!r}, got {n_drawn}"
+                )
+            drawn = self.pool.rng.choice(n_left, n_drawn, replace=False)  # type: ignore[union-attr]
+            others = drawn + np.searchsorted(taken - np.arange(len(taken)), drawn, side="right")  # the untaken
+            found = np.sort(np.concatenate((relevant, others)))
+            lists[place, : len(found)], lists[place, len(found) :] = found, found[-1]
+        return self.split.items.ids[lists]
+
+    def _n_candidates(self, items: np.ndarray | None, rows: np.ndarray, history_sizes: np.ndarray) -> np.ndarray:
+        """How many items may be in each list, (n,)."""
+        n_items, history = len(self.split.items), self.split.history.matrix
+        if items is None:
+            return n_items - history_sizes * self.exclude_seen
+        if items.ndim == 1:
+            among = np.zeros(n_items, dtype=history.data.dtype)
+            among[self.split.items.indices(items)] = 1
+            seen = sp.csr_array((np.ones_like(history.data), history.indices, history.indptr), shape=history.shape)
+            return len(items) - (seen @ among)[rows].astype(np.int64) * self.exclude_seen
+        columns = np.sort(item_indices(items, self.split.items)[0], axis=1)
+        columns[:, 1:][columns[:, 1:] == columns[:, :-1]] = -1
+        return (columns >= 0).sum(axis=1) - count_hits(columns, history, rows) * self.exclude_seen
 
 
-def _indices(lists: Any, split: Split, users: np.ndarray, k: int) -> np.ndarray:
-    """What was recommended, as indices of the split's items (n, k), -1 where nothing was."""
+def _places(lists: Any, split: Split, users: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """What was recommended, as indices of the split's items, int32 (n, k), negative where nothing was; unknown ids."""
     rows = lists.items if isinstance(lists, Recommendations) else lists
     if not hasattr(rows, "__len__") or len(rows) != len(users) or isinstance(rows, dict | str):
         shape = getattr(rows, "shape", type(rows).__name__)
         raise DataError(f"the model must return a list of items for each of {len(users)} users, got {shape}")
-    if not isinstance(rows, np.ndarray):
-        rows = _ragged(rows)
-    if rows.ndim != 2 or rows.shape[1] > k:
-        raise DataError(f"the model must return lists of at most {k} items, got shape {rows.shape}")
-    places = np.full(rows.shape, -1, dtype=np.int64)
-    filled = ~np.ma.getmaskarray(rows)
-    places[filled] = split.items.find(np.ma.getdata(rows)[filled])
-    strange = filled & (places < 0) & (np.ma.getdata(rows) != -1)
-    if strange.any():
-        example = np.ma.getdata(rows)[strange][0]
-        _warn(f"{int(strange.sum())} recommended items are not among the split's, e.g. {example!r}")
-    ordered = np.sort(places, axis=1)
-    twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
-    if twice.any():
-        raise DataError(f"a list must not hold an item twice, got that for {first_three(users[twice])}")
-    return np.pad(places, ((0, 0), (0, k - rows.shape[1])), constant_values=-1)
+    places, unknown = item_indices(rows, split.items)
+    if places.shape[1] > k:
+        raise DataError(f"the model must return lists of at most {k} items, got shape {places.shape}")
+    if places.shape[1] < k:
+        places = np.pad(places, ((0, 0), (0, k - places.shape[1])), constant_values=-1)
+    return places, unknown
 
 
-def _ragged(rows: Any) -> np.ma.MaskedArray:
-    """Lists of different lengths as a masked array of ids; None is masked."""
-    listed = [[item for item in row if item is not None and item is not np.ma.masked] for row in rows]
-    table = np.ma.masked_all((len(listed), max(map(len, listed), default=0)), dtype=object)
-    for place, row in enumerate(listed):
-        table[place, : len(row)] = row
-    return table
+def _errors(model: Any, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted minus true value of each test interaction, and the place of its user among the test users, (N,)."""
+    if split.folds_in:
+        raise DataError("rmse and mae must be asked of a split whose test users are training users, e.g. splits.random")
+    if not callable(getattr(model, "predict", None)):
+        raise DataError(f"model must have a method predict for rmse and mae, got {type(model).__name__}")
+    rows, matrix = split.test.rows(), split.test.matrix
+    predicted = np.asarray(model.predict(split.users.ids[rows], split.items.ids[matrix.indices]), dtype=np.float64)
+    if predicted.shape != rows.shape:
+        raise DataError(f"the model must predict a value for each of {len(rows)} pairs, got shape {predicted.shape}")
+    return predicted - matrix.data, np.searchsorted(split.test_rows, rows)
 
 
-def _warn(what: str) -> None:
-    warnings.warn(what, DataWarning, stacklevel=4)
-
-
-def _warn_of_leaks(model: Any, split: Split) -> None:
-    """Say so when the model's training matrix holds test interactions."""
+def _n_learned(model: Any, split: Split) -> int:
+    """How many test interactions the model's training matrix holds."""
     if getattr(model, "users_", None) != split.users or getattr(model, "items_", None) != split.items:
-        return
-    n_known = model.seen_.multiply(split.test.matrix).nnz
-    if n_known:
-        _warn(f"the model has learned from {n_known} of {len(split.test)} test interactions; fit it on split.train")
+        return 0
+    return int(model.seen_.multiply(split.test.matrix).nnz)
 
 
-def _warn_of_ties(lists: Recommendations, hits: np.ndarray) -> None:
-    """Candidate lists often name the relevant item first, so it wins its ties: say so where that matters."""
+def _n_tied(lists: Recommendations, hits: np.ndarray) -> int:
+    """How many users have a hit whose score equals its neighbour's."""
     scores = lists.scores.filled(np.nan)
     equal = scores[:, 1:] == scores[:, :-1]
     tied = np.zeros(hits.shape, dtype=bool)
     tied[:, 1:] |= equal
     tied[:, :-1] |= equal
-    share = float((tied & hits).any(axis=1).mean())
-    if share > TIED_SHARE:
-        _warn(
-            f"{share:.0%} of users have a hit whose score equals another candidate's; ties go to the place in the "
-            "given list, where the relevant item often stands first, so these figures flatter the model"
-        )
+    return int((tied & hits).any(axis=1).sum())
 
 
-def _protocol(split: Split, history_sizes: np.ndarray, exclude_seen: bool) -> dict[str, str]:
+def _protocol(
+    split: Split, history_sizes: np.ndarray, exclude_seen: bool, pool: _Pool, names: list[str]
+) -> dict[str, str]:
     """What was done, in words."""
-    lists, data = split.candidates, split.test.matrix.data
     n_cold = int((history_sizes == 0).sum())
     cold = f", {n_cold} of them without history (served what is popular)" if n_cold else ""
-    values = f", whatever its value ({data.min():g} to {data.max():g})" if data.min() != data.max() else ""
     return {
         "split": split.description,
-        "relevance": f"every test interaction{values}",
-        "candidates": f"all {len(split.items):,} items" if lists is None else f"{lists.shape[1]} given items a user",
+        "relevance": relevance(split.test, split.test_rows),
+        "candidates": pool.words,
+        "cutoffs": ", ".join(names) + ", from one ranking",
         "seen items": "to be left out" if exclude_seen else "kept",
-        "ties": "by item index" if lists is None else "by place in the given list",
-        "users": f"{len(history_sizes)} with a test interaction{cold}",
+        "ties": "by item index" if pool.own is None else "by place in the given list",
+        "users": f"{len(history_sizes)} with a test interaction{cold}; who has none is left out",
         "served from": "their history, folded in" if split.folds_in else "what the model learned of them",
     }

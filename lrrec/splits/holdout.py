@@ -1,80 +1,17 @@
-"""Cut interactions into what a model may learn from and what it is asked for.
-
-| split        | test users in training | asks                                                           |
-|--------------|------------------------|----------------------------------------------------------------|
-| `random`     | yes                    | which held-out interactions are found                          |
-| `leave_last` | yes                    | what comes next for each user                                  |
-| `by_time`    | as it happened         | what comes after a date, nothing after it being known          |
-| `by_user`    | no                     | how new users, known by a history, are served (strong generalization) |
-"""
+"""One split at a time: interactions, last interactions, a date, users, items."""
 
 import numbers
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError
+from lrrec.splits.split import Split, check_data
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """What to fit on, what is known of the test users when they are served, and what they should be served.
-
-    Attributes
-    ----------
-    train : Interactions
-        What a model may learn from.
-    history : Interactions
-        What is known of the test users. The same object as `train` where they are training users; otherwise
-        their histories are folded in.
-    test : Interactions
-        The relevant items of each test user.
-    candidates : ndarray of ids, shape (n_test_users, n_candidates), or None
-        Where a protocol ranks given lists instead of the catalogue: a list for each user with a test
-        interaction, in the order of the users' indices.
-    description : str
-        How the split was made.
-    """
-
-    train: Interactions
-    history: Interactions
-    test: Interactions
-    candidates: np.ndarray | None = field(default=None, repr=False)
-    description: str = ""
-
-    def __post_init__(self) -> None:
-        for part in (self.train, self.history, self.test):
-            _check_data(part)
-            if part.users is not self.train.users or part.items is not self.train.items:
-                raise DataError("train, history and test must share the same IdMap objects")
-        if self.candidates is not None and len(self.candidates) != len(self.test_rows):
-            wanted = f"a row for each of the {len(self.test_rows)} users in test"
-            raise DataError(f"candidates must have {wanted}, got {len(self.candidates)}")
-
-    @property
-    def users(self) -> IdMap:
-        """The ids of all users."""
-        return self.train.users
-
-    @property
-    def items(self) -> IdMap:
-        """The ids of all items."""
-        return self.train.items
-
-    @property
-    def test_rows(self) -> np.ndarray:
-        """The indices of the users with a test interaction, rising."""
-        return np.flatnonzero(np.diff(self.test.matrix.indptr))
-
-    @property
-    def folds_in(self) -> bool:
-        """Whether the test users are new to the model and served from their histories."""
-        return self.history is not self.train
+ORDERS = ("random", "time")
 
 
 def random(data: Interactions, test_size: float | int = 0.2, *, random_state: Any = None) -> Split:
@@ -87,11 +24,12 @@ def random(data: Interactions, test_size: float | int = 0.2, *, random_state: An
         The share or the number of interactions held out.
     random_state : int, Generator or None
     """
-    _check_data(data)
-    n_test = _count(test_size, len(data), "test_size", "interactions")
+    check_data(data)
+    n_test = count_of(test_size, len(data), "test_size", "interactions")
     held_out = np.zeros(len(data), dtype=bool)
     held_out[check_rng(random_state).choice(len(data), n_test, replace=False)] = True
-    return _transductive(data, held_out, f"random(test_size={test_size}, random_state={random_state})")
+    made = f"random(test_size={test_size}, random_state={random_state})"
+    return transductive(data, held_out, made, seed_of(random_state))
 
 
 def leave_last(data: Interactions, n: int = 1) -> Split:
@@ -106,14 +44,14 @@ def leave_last(data: Interactions, n: int = 1) -> Split:
         With times.
     n : int, default 1
     """
-    times = _times(data, "leave_last")
+    times = times_of(data, "leave_last")
     n = check_int(n, "n", low=1)
     counts = np.diff(data.matrix.indptr)
     n_left = np.where(counts > n, counts - n, counts)
     held_out = _ranks(data, times) >= np.repeat(n_left, counts)
     if not held_out.any():
         raise DataError(f"data must have a user with more than n = {n} interactions, got at most {counts.max()}")
-    return _transductive(data, held_out, f"leave_last(n={n})")
+    return transductive(data, held_out, f"leave_last(n={n})")
 
 
 def by_time(data: Interactions, test_size: float | None = None, *, at: Any = None) -> Split:
@@ -131,11 +69,11 @@ def by_time(data: Interactions, test_size: float | None = None, *, at: Any = Non
     at : time, optional
         The cut, in the units of `data.times`; anything that numpy.datetime64 takes where these are datetimes.
     """
-    times = _times(data, "by_time")
+    times = times_of(data, "by_time")
     if at is not None and test_size is not None:
         raise ParameterError("by_time must be given test_size or at, got both")
     if at is None:
-        n_test = _count(0.2 if test_size is None else test_size, len(data), "test_size", "interactions")
+        n_test = count_of(0.2 if test_size is None else test_size, len(data), "test_size", "interactions")
         at = np.partition(times, len(times) - n_test)[len(times) - n_test]
     elif times.dtype.kind == "M":
         at = _date(at)
@@ -148,7 +86,7 @@ def by_time(data: Interactions, test_size: float | None = None, *, at: Any = Non
         raise DataError(
             f"at must be after the first time ({times.min()}) and not after the last ({times.max()}), got {at}"
         )
-    return _transductive(data, held_out, f"by_time(at={at})")
+    return transductive(data, held_out, f"by_time(at={at})")
 
 
 def by_user(
@@ -177,25 +115,80 @@ def by_user(
     Marlin (2004), "Collaborative filtering: a machine learning perspective", sec. 3.3; Liang et al. (2018),
     arXiv:1802.05814, sec. 4.2.
     """
-    _check_data(data)
+    check_data(data)
     share = check_real(history, "history", low=0, high=1)
-    check_option(order, "order", ("random", "time"))
+    check_option(order, "order", ORDERS)
     rng = check_rng(random_state)
-    counts = np.diff(data.matrix.indptr)
-    eligible = np.flatnonzero(counts >= 2)
-    if len(eligible) < 2:
-        raise DataError(f"data must have at least two users with two interactions, got {len(eligible)}")
-    chosen = rng.choice(eligible, _count(test_size, len(eligible), "test_size", "users"), replace=False)
+    eligible = servable(data, 2)
+    chosen = rng.choice(eligible, count_of(test_size, len(eligible), "test_size", "users"), replace=False)
+    first = given(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
+    made = f"by_user(test_size={test_size}, history={history}, order={order!r}, random_state={random_state})"
+    return of_users(data, chosen, first, made, seed_of(random_state))
+
+
+def cold_items(
+    data: Interactions, test_size: float | int = 0.2, *, order: str = "random", random_state: Any = None
+) -> Split:
+    """Hold out items altogether: every interaction on them is in test, and they are the only candidates.
+
+    A model that knows an item by its interactions alone has nothing to go by here: it ranks the candidates as equals.
+    Users who have nothing but cold items are cold themselves; `evaluate` counts them.
+
+    Parameters
+    ----------
+    data : Interactions
+    test_size : float in (0, 1) or int, default 0.2
+        The share or the number of items held out, out of those with an interaction.
+    order : {"random", "time"}, default "random"
+        Whether the items are drawn at random, or are those whose first interaction is latest; of equals those with
+        the larger index.
+    random_state : int, Generator or None
+
+    References
+    ----------
+    Schein, Popescul, Ungar & Pennock (2002), "Methods and metrics for cold-start recommendations", sec. 4.
+    """
+    check_data(data)
+    check_option(order, "order", ORDERS)
+    columns = data.matrix.indices
+    eligible = np.unique(columns)
+    n_test = count_of(test_size, len(eligible), "test_size", "items")
+    if order == "random":
+        chosen = np.sort(check_rng(random_state).choice(eligible, n_test, replace=False))
+    else:
+        times = times_of(data, "order='time'")
+        ordered = np.lexsort((times, columns))
+        first = times[ordered[np.searchsorted(columns[ordered], eligible)]]
+        chosen = np.sort(eligible[np.argsort(first, kind="stable")[-n_test:]])
+    is_cold = np.zeros(data.n_items, dtype=bool)
+    is_cold[chosen] = True
+    held_out = is_cold[columns]
+    train, test = data.take(~held_out), data.take(held_out)
+    n_test_users = int(np.count_nonzero(np.diff(test.matrix.indptr)))
+    candidates = np.broadcast_to(data.items.ids[chosen], (n_test_users, n_test))  # one list in memory
+    made = f"cold_items(test_size={test_size}, order={order!r}, random_state={random_state})"
+    return Split(train, train, test, candidates, made, seed_of(random_state))
+
+
+def servable(data: Interactions, n_least: int) -> np.ndarray:
+    """The indices of the users with two interactions: one to give and one to ask for. At least n_least of them."""
+    eligible = np.flatnonzero(np.diff(data.matrix.indptr) >= 2)
+    if len(eligible) < n_least:
+        raise DataError(f"data must have at least {n_least} users with two interactions, got {len(eligible)}")
+    return eligible
+
+
+def of_users(data: Interactions, chosen: np.ndarray, first: np.ndarray, made: str, seed: int | None) -> Split:
+    """The split whose test users are those chosen, given their `first` interactions, bool (n_interactions,)."""
     is_test_user = np.zeros(data.n_users, dtype=bool)
     is_test_user[chosen] = True
-
-    first = given(data, share, rng.random(len(data)) if order == "random" else _times(data, "order='time'"))
     of_test_user = is_test_user[data.rows()]
     return Split(
         train=data.take(~of_test_user),
         history=data.take(of_test_user & first),
         test=data.take(of_test_user & ~first),
-        description=f"by_user(test_size={test_size}, history={history}, order={order!r}, random_state={random_state})",
+        description=made,
+        seed=seed,
     )
 
 
@@ -217,23 +210,22 @@ def _ranks(data: Interactions, key: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _transductive(data: Interactions, held_out: np.ndarray, description: str) -> Split:
+def transductive(data: Interactions, held_out: np.ndarray, made: str, seed: int | None = None) -> Split:
     """The split whose test users are training users."""
     train = data.take(~held_out)
     if not len(train):
         raise DataError("train must have at least one interaction, got none; make test_size smaller")
-    return Split(train, train, data.take(held_out), description=description)
+    return Split(train, train, data.take(held_out), description=made, seed=seed)
 
 
-def _check_data(data: Interactions) -> None:
-    if not isinstance(data, Interactions):
-        raise DataError(
-            f"each part and the data must be Interactions, got {type(data).__name__}; see Interactions.from_matrix"
-        )
+def seed_of(random_state: Any) -> int | None:
+    """The number that draws the same again, if there is one."""
+    return int(random_state) if isinstance(random_state, numbers.Integral) else None
 
 
-def _times(data: Interactions, what: str) -> np.ndarray:
-    _check_data(data)
+def times_of(data: Interactions, what: str) -> np.ndarray:
+    """The times of the interactions, if they have any."""
+    check_data(data)
     if data.times is None:
         raise DataError(f"{what} must be given data with times, got none; name the column, e.g. time='timestamp'")
     return data.times
@@ -250,7 +242,7 @@ def _date(at: Any) -> np.datetime64:
     raise ParameterError(f"at must be a date or time, e.g. '2024-01-31', got {at!r}")
 
 
-def _count(size: float | int, n: int, name: str, what: str) -> int:
+def count_of(size: float | int, n: int, name: str, what: str) -> int:
     """A share in (0, 1) or a number of n things, as a number that leaves some on both sides."""
     if isinstance(size, float | np.floating):
         check_real(size, name, low=0, high=1, open_low=True)

@@ -1,0 +1,222 @@
+"""Evaluation: what was found, user by user, and what it says of all users and of groups of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lrrec.data import frames
+from lrrec.data.ids import IdMap, as_ids
+from lrrec.errors import DataError, ParameterError
+from lrrec.validate import check_int, check_real, check_rng, first_three
+
+GROUP_COLUMNS = ("group", "metric", "n", "mean", "low", "high")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """What an evaluation found, user by user.
+
+    Attributes
+    ----------
+    users : ndarray of ids, shape (n,)
+    values : dict of str to ndarray of float64, shape (n,)
+        One value a user for each metric, in the order of `users`.
+    history_sizes : ndarray of int, shape (n,)
+        How many interactions were known of each user: 0 for those who were served what is popular, -1 where that is
+        not known (ready-made lists without their split).
+    protocol : dict of str to str
+        What was done: relevance, candidates, seen items, ties, users.
+    """
+
+    users: np.ndarray
+    values: dict[str, np.ndarray]
+    history_sizes: np.ndarray
+    protocol: dict[str, str]
+
+    def mean(self) -> dict[str, float]:
+        """Return the mean over users of every metric."""
+        return {name: float(per_user.mean()) for name, per_user in self.values.items()}
+
+    def interval(
+        self, level: float = 0.95, *, n_resamples: int = 1000, random_state: Any = 0
+    ) -> dict[str, tuple[float, float]]:
+        """Return a bootstrap interval for the mean of every metric.
+
+        Users are drawn with replacement, the same for all metrics; the interval is between percentiles of the
+        means of the draws. It speaks of the choice of users, not of the split or the model's random start. NaN for
+        fewer than two users.
+
+        Parameters
+        ----------
+        level : float in (0, 1), default 0.95
+        n_resamples : int, default 1000
+        random_state : int, Generator or None, default 0
+
+        References
+        ----------
+        Efron & Tibshirani (1993), "An introduction to the bootstrap", ch. 13.
+        """
+        level = check_real(level, "level", low=0, high=1)
+        n_resamples, rng = check_int(n_resamples, "n_resamples", low=1), check_rng(random_state)
+        low, high = _interval(self._table(), level, n_resamples, rng)
+        return {name: (float(a), float(b)) for name, a, b in zip(self.values, low, high, strict=True)}
+
+    def by_group(
+        self, groups: Any, column: str | None = None, *, user: str = "user", level: float = 0.95,
+        n_resamples: int = 1000, random_state: Any = 0, backend: str = "pandas",
+    ) -> Any:  # fmt: skip
+        """Return a frame with a row a group of users and metric: group, metric, n, mean, low, high.
+
+        n is the number of users; low and high bound a bootstrap interval for the group's mean, as `interval` does.
+        Intervals of many groups are many chances to be wrong: a group that stands out asks for new data.
+
+        Parameters
+        ----------
+        groups : sequence of shape (n,), or frame
+            The group of each user, in the order of `users`; or a frame with a row a user.
+        column : str, optional
+            The frame's column of groups; not given for a sequence.
+        user : str, default "user"
+            The frame's column of user ids. Users who were not evaluated are left out.
+        level, n_resamples, random_state
+            As for `interval`.
+        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+
+        Raises
+        ------
+        DataError
+            If a user has no group.
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+        >>> split = lrrec.splits.by_user(data, random_state=0)
+        >>> result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@10"])
+        >>> result.by_group(["even" if user % 2 == 0 else "odd" for user in result.users])["group"].tolist()
+        ['even', 'odd']
+        """
+        level = check_real(level, "level", low=0, high=1)
+        n_resamples, rng = check_int(n_resamples, "n_resamples", low=1), check_rng(random_state)
+        labels = self._of_frame(groups, column, user) if column is not None else groups
+        codes, names = group_codes(labels, len(self.users))
+        table = self._table()
+        found = []
+        for code, name in enumerate(names):
+            rows = table[codes == code]
+            bounds = zip(rows.mean(axis=0), *_interval(rows, level, n_resamples, rng), strict=True)
+            found += [(name, metric, len(rows), *three) for metric, three in zip(self.values, bounds, strict=True)]
+        return group_frame(found, backend)
+
+    def by_history(self, edges: Sequence[int] = (1, 5, 20), *, backend: str = "pandas") -> Any:
+        """Return `by_group` of users by how many interactions were known of them.
+
+        Parameters
+        ----------
+        edges : rising sequence of int >= 1, default (1, 5, 20)
+            Where groups begin: by default 0 (cold), 1 to 4, 5 to 19, 20 or more. Groups without a user are left out.
+        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        """
+        if (self.history_sizes < 0).any():
+            raise DataError("history_sizes must be known, got ready-made lists without a split; pass the Split as test")
+        starts = [0, *(check_int(edge, "edges", low=1) for edge in edges)]
+        if len(starts) < 2 or starts != sorted(set(starts)):
+            raise ParameterError(f"edges must be rising integers >= 1, got {edges!r}")
+        ends = [stop - 1 for stop in starts[1:]]
+        names = [str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=False)]
+        names.append(f"{starts[-1]} or more")
+        codes = np.searchsorted(starts, self.history_sizes, side="right") - 1
+        return self.by_group(pd.Categorical.from_codes(codes, pd.Index(names), ordered=True), backend=backend)
+
+    def summary(self, backend: str = "pandas") -> Any:
+        """Return a frame with a row a metric: metric, mean, low, high (a 95 % bootstrap interval).
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        """
+        means, intervals = self.mean(), self.interval()
+        columns = {
+            "metric": np.array(list(means), dtype=object),
+            "mean": np.array(list(means.values())),
+            "low": np.array([intervals[name][0] for name in means]),
+            "high": np.array([intervals[name][1] for name in means]),
+        }
+        return frames.make(columns, backend)
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """Return a frame with a row a user: user and every metric.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        """
+        return frames.make({"user": self.users, **self.values}, backend)
+
+    def __repr__(self) -> str:
+        means, intervals = self.mean(), self.interval()
+        lines = [f"Evaluation of {len(self.users):,} users, {self.protocol['candidates']}"]
+        lines += [f"  {name:<14} {means[name]:.4f}  [{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    def _table(self) -> np.ndarray:
+        """The values of every user and metric, (n, M)."""
+        return np.stack(list(self.values.values()), axis=1)
+
+    def _of_frame(self, frame: Any, column: str, user: str) -> Any:
+        """A frame's column of groups, in the order of the users."""
+        table = frames.eager(frame)
+        ids = as_ids(frames.column(table, user, "user").to_numpy(), f"column {user!r}")
+        groups = frames.column(table, column, "column").to_native()
+        places = IdMap(ids).find(self.users)
+        if (places < 0).any():
+            raise DataError(f"groups must have a row for each user, got none for {first_three(self.users[places < 0])}")
+        return pd.Series(groups).iloc[places]
+
+
+def group_codes(labels: Any, n: int) -> tuple[np.ndarray, list]:
+    """The place of each user's group among the groups' sorted names (of a categorical: in its order)."""
+    series = labels if isinstance(labels, pd.Series | pd.Categorical) else pd.Series(list(labels))
+    if len(series) != n:
+        raise DataError(f"groups must have one entry for each of the {n} users, got {len(series)}")
+    missing = int(pd.isna(series).sum())
+    if missing:
+        raise DataError(f"groups must not be missing, got {missing} missing")
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        named = pd.Categorical(series).remove_unused_categories()
+        return np.asarray(named.codes), named.categories.tolist()
+    try:
+        codes, names = pd.factorize(series, sort=True)
+    except TypeError:  # of different kinds: in the order they come
+        codes, names = pd.factorize(series)
+    return codes, np.asarray(names).tolist()
+
+
+def group_frame(rows: list[tuple], backend: str) -> Any:
+    """A frame of rows of group, metric, n, mean, low, high."""
+    parts = zip(*rows, strict=True) if rows else [()] * 6
+    columns = {name: np.array(part) for name, part in zip(GROUP_COLUMNS, parts, strict=True)}
+    strings = {name: part.astype(object) for name, part in columns.items() if part.dtype.kind == "U"}
+    return frames.make(columns | strings, backend)
+
+
+def _interval(
+    table: np.ndarray, level: float, n_resamples: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentiles of the means of bootstrap draws of the rows of a table (n, M), (M,) each; NaN for fewer than two."""
+    n = len(table)
+    if n < 2:
+        nothing = np.full(table.shape[1], np.nan)
+        return nothing, nothing
+    means = np.empty((n_resamples, table.shape[1]))
+    for draw in range(n_resamples):
+        times = np.bincount(rng.integers(0, n, n), minlength=n)
+        means[draw] = times @ table / n
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high

@@ -1,0 +1,105 @@
+"""The report in a browser: it loads without a network or a complaint, and its tables are sorted by keyboard."""
+
+import shutil
+
+import pytest
+
+import lrrec
+
+webdriver = pytest.importorskip("selenium.webdriver")
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd(
+        "Network.emulateNetworkConditions",
+        {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
+    )
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def address(split, tmp_path_factory):
+    models = {"popularity": lrrec.Popularity(), "ease": lrrec.EASE(300.0), "knn": lrrec.ItemKNN()}
+    found = lrrec.compare(models, split, ["ndcg@10", "recall@20"])
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    lrrec.Report("What is liked", found, split=split).save(path)
+    return path.as_uri()
+
+
+def look(browser, address, *, width=1200, scheme="light"):
+    """Open the page in a window of this width and colour scheme."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    browser.get(address)
+
+
+def first_column(browser):
+    script = (
+        "return [...document.querySelectorAll('#models tbody')[0].rows].map(row => row.cells[0].textContent.trim())"
+    )
+    return browser.execute_script(script)
+
+
+def test_it_loads_offline_without_a_complaint(browser, address):
+    look(browser, address)
+    assert browser.title == "What is liked"
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")
+    assert [name for name in loaded if not name.startswith("data:")] == []
+    assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
+
+
+def test_a_table_is_sorted_by_its_headings(browser, address):
+    look(browser, address)
+    assert first_column(browser) == ["knn", "ease", "popularity"]
+    heads = browser.find_elements("css selector", "#models table:first-of-type thead button")
+    heads[1].click()
+    assert first_column(browser) == ["popularity", "ease", "knn"]
+    heads[1].send_keys("\ue007")  # Enter: the keyboard does what a click does
+    assert first_column(browser) == ["knn", "ease", "popularity"]
+    head = heads[1].find_element("xpath", "..")
+    assert head.get_attribute("aria-sort") == "descending"
+    heads[0].send_keys(" ")
+    assert first_column(browser) == ["ease", "knn", "popularity"]
+    assert head.get_attribute("aria-sort") is None
+    assert browser.get_log("browser") == []
+
+
+def test_it_fits_a_phone(browser, address):
+    look(browser, address, width=360)
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    assert width <= 360  # wide tables scroll in themselves
+
+
+def test_dark_is_dark(browser, address):
+    colors = {}
+    for scheme in ("light", "dark"):
+        look(browser, address, scheme=scheme)
+        colors[scheme] = browser.execute_script(
+            "const of = (what, name) => getComputedStyle(document.querySelector(what))[name];"
+            "return [of('body', 'backgroundColor'), of('figure svg text', 'fill')]"
+        )
+    assert colors["light"][0] == "rgb(255, 255, 255)"
+    assert all(light != dark for light, dark in zip(*colors.values(), strict=True))
