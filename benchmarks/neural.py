@@ -34,7 +34,6 @@ COMPILED = "cornac-bpr"  # no neural model: for information
 
 
 def run() -> Iterator[dict[str, Any]]:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     split = interactions_held_out()
     ours = {name: mine(split, name) for name in ("softmax", "squared", "squared, from IALS")}
     yield epoch_row(ours["softmax"])
@@ -102,8 +101,9 @@ def peer(split: Split, name: str) -> list[dict[str, Any]] | str:
         def ask(epochs: int, threads: int) -> list[dict[str, Any]]:
             words = [str(python), str(script), name, *map(str, files), "--epochs", str(epochs), "--factors", str(D)]
             done = subprocess.run(
-                [*words, "--threads", str(threads), *more], capture_output=True, text=True, timeout=900
-            )
+                [*words, "--threads", str(threads), *more], capture_output=True, text=True, timeout=900,
+                env=os.environ | {"OMP_WAIT_POLICY": "active"},
+            )  # fmt: skip
             if done.returncode:
                 raise RuntimeError(done.stderr.strip().splitlines()[-1])
             return [json.loads(one) for one in done.stdout.splitlines() if one.startswith("{")]
