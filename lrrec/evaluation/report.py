@@ -168,7 +168,8 @@ class Report:
         p = row["p holm"]
         return (
             f"{said} The next is {others[0]}, apart by {abs(row['difference']):.4f} (p = {p:.4f}, corrected for "
-            f"{len(pairs)} pairs): {'more than' if p < 0.05 else 'that may be'} chance in who the users are."
+            f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}): {'more than' if p < 0.05 else 'that may be'} chance "
+            "in who the users are."
         )
 
     def _repetition(self) -> Section:
