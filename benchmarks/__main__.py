@@ -11,6 +11,7 @@ from benchmarks import report
 
 NAMES = (
     "interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "serving", "neural", "evaluation",
+    "pipelines",
 )  # fmt: skip
 
 

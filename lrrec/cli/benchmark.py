@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrrec.cli.models import _MODELS, check_folder, read_interactions
+from lrrec.cli.models import MODELS, check_folder, read_interactions
 from lrrec.cli.options import (
     Data,
     DataHome,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lrrec.evaluation.tune import Tuning
     from lrrec.splits import Split
 
-_ALL = _MODELS | {"neural": "NeuralMF"}
 _PROTOCOLS = ("by-user", "leave-last", "by-time", "ncf", "published")
 N_NEGATIVES = 99  # of ncf
 LIKED = 4  # a rating of so much is a like, where nothing else is said
@@ -35,7 +34,7 @@ LIKED = 4  # a rating of so much is a like, where nothing else is said
 def benchmark(
     data: Data,
     models: Annotated[
-        str, typer.Option(help=f"Names separated by commas, of {', '.join(_ALL)}.")
+        str, typer.Option(help=f"Names separated by commas, of {', '.join(MODELS)}.")
     ] = "popularity,itemknn,ease,svd,ials",
     protocol: Annotated[
         str,
@@ -98,7 +97,7 @@ def benchmark(
     names = [name.strip() for name in models.split(",")]
     if len(set(names)) < len(names):
         raise ParameterError(f"--models must be distinct, got {models!r}")
-    candidates = {name: _model(check_option(name, "--models", tuple(_ALL)), seed) for name in names}
+    candidates = {name: _model(check_option(name, "--models", tuple(MODELS)), seed) for name in names}
     metrics = check_names(metric or (["ndcg@10", "hit@10"] if how == "ncf" else list(METRICS)))
     stored = None if settings is None else _read_settings(settings, candidates)
     if report is not None:
@@ -157,7 +156,7 @@ def _model(name: str, seed: int) -> Any:
     """An unfitted model of a name."""
     import lrrec
 
-    model = getattr(lrrec, _ALL[name])()
+    model = getattr(lrrec, MODELS[name])()
     return model.set_params(random_state=seed) if "random_state" in model.get_params() else model
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lrrec.data.interactions import Interactions
     from lrrec.splits import Split
 
-_MODELS = {
+MODELS = {
     "ials": "IALS",
     "popularity": "Popularity",
     "svd": "TruncatedSVD",
@@ -217,7 +217,7 @@ def _make(model: str, params: list[str] | None, seed: int) -> Any:
     import lrrec
     from lrrec.validate import check_option
 
-    cls = getattr(lrrec, _MODELS[check_option(model, "--model", tuple(_MODELS))])
+    cls = getattr(lrrec, MODELS[check_option(model, "--model", tuple(MODELS))])
     known = cls().get_params()
     given: dict[str, Any] = {"random_state": seed} if "random_state" in known else {}
     for pair in params or ():

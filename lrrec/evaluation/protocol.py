@@ -139,6 +139,8 @@ def _pool(split: Split, candidates: Any, random_state: Any) -> _Pool:
     if split.candidates is not None:
         if candidates is not None:
             raise ParameterError("candidates must not be given for a split that brings its own")
+        if split.candidates.ndim == 1:
+            return _shared(split, split.candidates)
         return _Pool(f"{split.candidates.shape[1]} given items a user", own=split.candidates)
     if candidates is None:
         return _Pool(f"all {n_items:,} items")
@@ -148,10 +150,15 @@ def _pool(split: Split, candidates: Any, random_state: Any) -> _Pool:
         if isinstance(random_state, int | np.integer):
             words += f" (random_state={random_state})"
         return _Pool(words, n_drawn=n_drawn, rng=check_rng(random_state))
+    return _shared(split, candidates)
+
+
+def _shared(split: Split, candidates: Any) -> _Pool:
+    """The same candidates for all users."""
     shared = split.items.ids[np.unique(split.items.indices(candidates))]
     if not len(shared):
         raise ParameterError("candidates must name at least one item, got none")
-    return _Pool(f"{len(shared):,} given items of {n_items:,}, the same for all users", shared=shared)
+    return _Pool(f"{len(shared):,} given items of {len(split.items):,}, the same for all users", shared=shared)
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,7 @@ class _Task:
             refuse_repeats(users[twice])
             if self.exclude_seen:
                 n_seen += int(count_hits(places, split.history.matrix, some, n_threads=n_threads).sum())
-            if pool.own is not None and isinstance(lists, Recommendations):
+            if (pool.own is not None or pool.shared is not None) and isinstance(lists, Recommendations):
                 n_tied += _n_tied(lists, find_hits(places, split.test.matrix[some]))
         self._note(np.concatenate(strange), n_seen, n_tied / len(rows))
         return dict(zip(self.names, out.T.copy(), strict=True))
@@ -212,9 +219,11 @@ class _Task:
             )
         if tied_share > TIED_SHARE:
             self.notes.append(
-                f"{tied_share:.0%} of users have a hit whose score equals another candidate's; ties go to the place in "
-                "the given list, where the relevant item often stands first, so these figures flatter the model"
-            )
+                f"{tied_share:.0%} of users have a hit whose score equals another candidate's; ties go to "
+                + ("the item index, so that these figures say little of the model" if self.pool.own is None else
+                   "the place in the given list, where the relevant item often stands first, so these figures flatter "
+                   "the model")
+            )  # fmt: skip
 
     def _length(self, rows: np.ndarray) -> int:
         """How long a list of all candidates is."""

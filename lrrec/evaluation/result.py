@@ -10,6 +10,7 @@ import pandas as pd
 from lrrec.data import frames
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.errors import DataError, ParameterError
+from lrrec.evaluation.statistics import bootstrap
 from lrrec.validate import check_int, check_real, check_rng, first_three
 
 GROUP_COLUMNS = ("group", "metric", "n", "mean", "low", "high")
@@ -61,7 +62,7 @@ class Evaluation:
         """
         level = check_real(level, "level", low=0, high=1)
         n_resamples, rng = check_int(n_resamples, "n_resamples", low=1), check_rng(random_state)
-        low, high = _interval(self._table(), level, n_resamples, rng)
+        low, high = bootstrap(self._table(), level, n_resamples, rng)
         return {name: (float(a), float(b)) for name, a, b in zip(self.values, low, high, strict=True)}
 
     def by_group(
@@ -107,7 +108,7 @@ class Evaluation:
         found = []
         for code, name in enumerate(names):
             rows = table[codes == code]
-            bounds = zip(rows.mean(axis=0), *_interval(rows, level, n_resamples, rng), strict=True)
+            bounds = zip(rows.mean(axis=0), *bootstrap(rows, level, n_resamples, rng), strict=True)
             found += [(name, metric, len(rows), *three) for metric, three in zip(self.values, bounds, strict=True)]
         return group_frame(found, backend)
 
@@ -204,19 +205,3 @@ def group_frame(rows: list[tuple], backend: str) -> Any:
     columns = {name: np.array(part) for name, part in zip(GROUP_COLUMNS, parts, strict=True)}
     strings = {name: part.astype(object) for name, part in columns.items() if part.dtype.kind == "U"}
     return frames.make(columns | strings, backend)
-
-
-def _interval(
-    table: np.ndarray, level: float, n_resamples: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Percentiles of the means of bootstrap draws of the rows of a table (n, M), (M,) each; NaN for fewer than two."""
-    n = len(table)
-    if n < 2:
-        nothing = np.full(table.shape[1], np.nan)
-        return nothing, nothing
-    means = np.empty((n_resamples, table.shape[1]))
-    for draw in range(n_resamples):
-        times = np.bincount(rng.integers(0, n, n), minlength=n)
-        means[draw] = times @ table / n
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high

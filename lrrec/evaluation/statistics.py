@@ -1,6 +1,7 @@
 """Which of two models is better, from one value a user: intervals, tests, sizes of effect.
 
-D (n, P): the differences, a row a user and a column a pair of models. All columns are judged on the same draws.
+D (n, P): the differences, a row a user and a column a pair of models, or a metric's values where one model is judged
+alone. All columns are judged on the same draws.
 """
 
 import numpy as np

@@ -64,7 +64,9 @@ def some_users(split: Split, seed: int) -> Split:
         return split
     kept = np.zeros(len(split.users), dtype=bool)
     kept[np.random.default_rng(seed).choice(rows, MAX_WATCHED, replace=False)] = True
-    candidates = None if split.candidates is None else split.candidates[kept[rows]]
+    candidates = split.candidates
+    if candidates is not None and candidates.ndim == 2:
+        candidates = candidates[kept[rows]]
     return replace(split, test=split.test.take(kept[split.test.rows()]), candidates=candidates)
 
 

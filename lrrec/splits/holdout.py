@@ -164,10 +164,8 @@ def cold_items(
     is_cold[chosen] = True
     held_out = is_cold[columns]
     train, test = data.take(~held_out), data.take(held_out)
-    n_test_users = int(np.count_nonzero(np.diff(test.matrix.indptr)))
-    candidates = np.broadcast_to(data.items.ids[chosen], (n_test_users, n_test))  # one list in memory
     made = f"cold_items(test_size={test_size}, order={order!r}, random_state={random_state})"
-    return Split(train, train, test, candidates, made, seed_of(random_state))
+    return Split(train, train, test, data.items.ids[chosen], made, seed_of(random_state))
 
 
 def servable(data: Interactions, n_least: int) -> np.ndarray:

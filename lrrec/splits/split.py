@@ -25,9 +25,9 @@ class Split:
         their histories are folded in.
     test : Interactions
         The relevant items of each test user.
-    candidates : ndarray of ids, shape (n_test_users, n_candidates), or None
-        Where a protocol ranks given lists instead of the catalogue: a list for each user with a test
-        interaction, in the order of the users' indices.
+    candidates : ndarray of ids, shape (n_candidates,) or (n_test_users, n_candidates), or None
+        Where a protocol ranks given items instead of the catalogue: the same for all users, or a list for each user
+        with a test interaction, in the order of the users' indices.
     description : str
         How the split was made.
     seed : int or None
@@ -46,9 +46,10 @@ class Split:
             check_data(part)
             if part.users is not self.train.users or part.items is not self.train.items:
                 raise DataError("train, history and test must share the same IdMap objects")
-        if self.candidates is not None and len(self.candidates) != len(self.test_rows):
+        given = self.candidates
+        if given is not None and given.ndim == 2 and len(given) != len(self.test_rows):
             wanted = f"a row for each of the {len(self.test_rows)} users in test"
-            raise DataError(f"candidates must have {wanted}, got {len(self.candidates)}")
+            raise DataError(f"candidates must have {wanted}, got {len(given)}")
 
     @property
     def users(self) -> IdMap:
@@ -92,7 +93,7 @@ class Split:
             "users": len(self.users),
             "items": len(self.items),
             **{name: _counts(part) for name, part in parts.items()},
-            "candidates": None if self.candidates is None else self.candidates.shape[1],
+            "candidates": None if self.candidates is None else self.candidates.shape[-1],
             "folds_in": self.folds_in,
             "sha256": self._hash(),
         }
