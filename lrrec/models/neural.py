@@ -51,7 +51,7 @@ class NeuralMF(FactorModel):
     n_epochs : int, default 40
         From a fitted model (`init` of `fit`) a quarter of them does.
     batch_size : int, default 256
-        Users at a time.
+        Users at a time, at most: small data are cut into eight batches, down to 16 users.
     learning_rate : float, default 0.003
         The highest; it rises during the first twentieth of all steps and falls along a cosine after that. From a fitted
         model 0.0005 to 0.001 does better.

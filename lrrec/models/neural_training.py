@@ -24,6 +24,7 @@ from lrrec.models.neural import NeuralMF
 from lrrec.models.towers import Objective, Towers, device_of, features_of
 
 WARM_UP = 0.05  # of all steps
+STEPS, SMALLEST = 8, 16  # at least so many batches an epoch, unless they would be of fewer users
 
 
 @dataclass
@@ -100,7 +101,8 @@ class _Run:
             lr=model.learning_rate, fused=True,
         )  # fmt: skip
         self.rows = np.flatnonzero(np.diff(matrix.indptr) > 0)
-        self.n_batches = -(-len(self.rows) // model.batch_size)
+        self.size = min(model.batch_size, max(SMALLEST, -(-len(self.rows) // STEPS)))
+        self.n_batches = -(-len(self.rows) // self.size)
         self.epoch, self.step, self.best, self.best_epoch = 0, 0, -1.0, 0
         self.best_arrays: dict[str, np.ndarray] | None = None
         self.history: list[dict[str, float]] = []
@@ -133,10 +135,10 @@ class _Run:
         """Go through all users once, in a new order; the mean loss of a user."""
         matrix = self.matrix[self.rows[torch.randperm(len(self.rows), generator=self.generator).numpy()]]
         total = 0.0
-        for start in range(0, matrix.shape[0], self.model.batch_size):
+        for start in range(0, matrix.shape[0], self.size):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate()
-            losses = self.objective.of_users(self.towers, matrix[start : start + self.model.batch_size])
+            losses = self.objective.of_users(self.towers, matrix[start : start + self.size])
             self.optimizer.zero_grad()
             losses.mean().backward()
             torch.nn.utils.clip_grad_norm_(self.towers.parameters(), self.model.max_norm)
