@@ -34,6 +34,9 @@ class LowRankAdapter(FactorModel):
     has never seen get factors of their own. No source data are needed, and the base is never changed. New users are
     folded in, as with any factor model.
 
+    Of a `NeuralMF` both towers change: the tables of items by A B^T as above, the layers by low-rank matrices of the
+    same share of their width, trained in torch with the base's own loss; see `lrrec.adapt.neural`.
+
     Parameters
     ----------
     rank : int or "auto", default 8
