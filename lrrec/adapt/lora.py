@@ -102,6 +102,8 @@ class LowRankTable(LowRank):
     trained as they are, and take no part in A B^T.
     """
 
+    free: Tensor
+
     def __init__(
         self, base: Table, rank: int, *, directions: Tensor | None = None, alpha: float | None = None,
         rank_stabilized: bool = False, generator: torch.Generator | None = None, free: Tensor | None = None,
@@ -112,7 +114,8 @@ class LowRankTable(LowRank):
             directions = torch.randn(n_columns, rank, generator=generator) / n_columns**0.5
         self.A = torch.nn.Parameter(torch.zeros(n, rank))
         self.B = torch.nn.Parameter(directions.detach().clone())
-        self.free = torch.zeros(0, dtype=torch.int64) if free is None else free
+        none = torch.zeros(0, dtype=torch.int64)
+        self.register_buffer("free", none if free is None else free, persistent=False)
         self.values = torch.nn.Parameter(base.rows()[self.free].detach().clone())
 
     def _change(self) -> Tensor:
