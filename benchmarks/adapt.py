@@ -254,11 +254,12 @@ def seconds_row(transfer: Transfer, runs: list[dict[str, dict[str, Any]]]) -> di
 
 
 def guarded_row(
-    transfer: Transfer, size: int, runs: list[dict[str, dict[str, Any]]], name: str, told: str
-) -> dict[str, Any]:
+    transfer: Transfer, size: int, runs: list[dict[str, dict[str, Any]]], name: str, told: str,
+    against: tuple[str, ...] = ("fold-in", "scratch"),
+) -> dict[str, Any]:  # fmt: skip
     """Whether the guard did harm."""
     guarded = np.concatenate([one[name]["values"]["ndcg@20"] for one in runs])
-    rivals = {m: np.concatenate([one[m]["values"]["ndcg@20"] for one in runs]) for m in ("fold-in", "scratch")}
+    rivals = {m: np.concatenate([one[m]["values"]["ndcg@20"] for one in runs]) for m in against}
     rival = max(rivals, key=lambda m: rivals[m].mean())
     apart = guarded - rivals[rival]
     error = apart.std(ddof=1) / np.sqrt(len(apart))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import lrrec
-from benchmarks.adapt import METRICS, N_FACTORS, SEEDS, Run, averages, mean, pooled, source_model, summary
+from benchmarks.adapt import METRICS, N_FACTORS, SEEDS, Run, averages, guarded_row, mean, pooled, source_model, summary
 from benchmarks.report import RESULTS, line
 from benchmarks.transfers import Transfer, get, transfers
 from lrrec import IALS, LowRankAdapter, NeuralMF, Split, distill
@@ -25,6 +25,9 @@ METHODS: dict[str, dict[str, Any]] = {
     **{f"neural, low rank {rank}": {"rank": rank} for rank in (2, 4, 8, 16)},
 }
 ELSEWHERE = ("neural, zero-shot", "neural, scratch", "neural, full", "neural, low rank 8")
+GUARDED = "neural, guarded"
+RIVALS = ("neural, zero-shot", "neural, scratch")
+LITTLE_TO_GAIN = ("gender", "taste")  # where the guard is looked at too
 
 
 def run() -> Iterator[dict[str, Any]]:
@@ -37,9 +40,8 @@ def run() -> Iterator[dict[str, Any]]:
         base = neural_base(transfer, source)
         runs = [Run(transfer, linear, source, seed) for seed in range(SEEDS)]
         sizes = (25, 50, 100) if main else (25, 100)
-        found = {
-            size: [measure(one, base, size, tuple(METHODS) if main else ELSEWHERE) for one in runs] for size in sizes
-        }
+        methods = tuple(METHODS) if main else ELSEWHERE + (GUARDED,) * (name in LITTLE_TO_GAIN)
+        found = {size: [measure(one, base, size, methods) for one in runs] for size in sizes}
         details += list(summary(transfer, found, "neural, zero-shot"))
         (RESULTS / "adapt-neural-details.json").write_text(json.dumps(details, indent=1) + "\n")
         if main:
@@ -48,6 +50,9 @@ def run() -> Iterator[dict[str, Any]]:
             yield pooled_teacher(transfer, linear, runs)
         else:
             yield from (adapted(transfer, found, size) for size in sizes)
+            if GUARDED in methods:
+                yield from (guarded_row(transfer, size, found[size], GUARDED, "NeuralMF, guarded", RIVALS)
+                            for size in sizes)  # fmt: skip
 
 
 def neural_base(transfer: Transfer, source: Split) -> NeuralMF:
@@ -71,7 +76,8 @@ def measure(one: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> di
     out: dict[str, dict[str, Any]] = {}
     for name in methods:
         begun = time.perf_counter()
-        adapter = LowRankAdapter(metric="ndcg@20", guard=False, random_state=one.seed, **METHODS[name]).fit(
+        options = METHODS[name] | {"guard": False} if name in METHODS else {"rank": 8}
+        adapter = LowRankAdapter(metric="ndcg@20", random_state=one.seed, **options).fit(
             train, base=base, catalogue=one.transfer.catalogue, validation=validation
         )
         seconds = time.perf_counter() - begun
@@ -80,6 +86,7 @@ def measure(one: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> di
         out[name] = {
             "values": lrrec.evaluate(adapter, test, METRICS).values, "seconds": seconds,
             "parameters": adapter.n_parameters, "source": mean(lrrec.evaluate(adapter, source, METRICS)),
+            "kept": adapter.kept_,
         }  # fmt: skip
     return out
 
