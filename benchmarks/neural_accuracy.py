@@ -9,7 +9,7 @@ import numpy as np
 import lrrec
 from benchmarks import matrices
 from benchmarks.report import line
-from lrrec import IALS, Interactions, NeuralMF, Recommender, Split, distill
+from lrrec import IALS, NeuralMF, Recommender, Split, distill
 
 SEEDS = 3
 BASES = [
@@ -111,7 +111,7 @@ def distilled(inner: Split, split: Split, teacher: NeuralMF) -> Iterator[dict[st
 def neural_cf() -> Iterator[dict[str, Any]]:
     """The last movie of every user among 99 given ones; tuned on the last but one among 99 drawn."""
     split = lrrec.datasets.load("ncf-ml-1m", matrices.data_home()).split()
-    inner = with_negatives(lrrec.splits.leave_last(split.train), split.train)
+    inner = lrrec.splits.with_negatives(lrrec.splits.leave_last(split.train), random_state=0)
     base = IALS(192, unobserved_weight=0.3, reg=0.007, n_iter=12, random_state=0).fit(inner.train)
     settings = [
         {"unobserved_weight": weight, "learning_rate": rate, "n_epochs": n_epochs}
@@ -124,17 +124,6 @@ def neural_cf() -> Iterator[dict[str, Any]]:
     for metric, bar, aim in (("hit@10", 0.7093, 0.7294), ("ndcg@10", 0.4349, 0.4523)):
         yield line(f"ncf-ml-1m, {metric}", f"NeuMF as published {bar}; aim {aim}", f"{found[metric]:.4f}", f"{bar}",
                    found[metric] >= bar)  # fmt: skip
-
-
-def with_negatives(split: Split, known: Interactions, n: int = 99) -> Split:
-    """The split with candidates: the test item, and so many that the user does not have, drawn alike."""
-    rng, rows, n_items = np.random.default_rng(0), split.test_rows, split.test.n_items
-    lists = np.empty((len(rows), n + 1), dtype=np.int64)
-    lists[:, 0] = split.test.matrix[rows].indices
-    for place, row in enumerate(rows):
-        free = np.setdiff1d(np.arange(n_items), known.matrix[[row]].indices)
-        lists[place, 1:] = rng.choice(free, n, replace=False)
-    return Split(split.train, split.history, split.test, candidates=split.items.ids[lists])
 
 
 def gowalla() -> Iterator[dict[str, Any]]:

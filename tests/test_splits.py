@@ -373,3 +373,25 @@ def test_lengths_of_time_between_dates(width):
     data = Interactions.from_pairs([1, 1, 2, 2], [1, 2, 1, 2], times=days)
     with pytest.raises(ParameterError, match="width must be a length of time > 0"):
         splits.windows(data, 1, width=width)
+
+
+def test_negatives_are_what_the_user_has_nothing_of(likes):
+    split = splits.with_negatives(splits.leave_last(likes), 20, random_state=0)
+    again = splits.with_negatives(splits.leave_last(likes), 20, random_state=0)
+    np.testing.assert_array_equal(split.candidates, again.candidates)
+    whole = likes.matrix
+    drawn = np.zeros(likes.n_items, dtype=int)
+    for row, candidates in zip(
+        split.test_rows, split.items.indices(split.candidates.ravel()).reshape(-1, 21), strict=True
+    ):
+        assert candidates[0] == split.test.matrix[[row]].indices[0]
+        assert len(set(candidates.tolist())) == 21
+        assert not set(candidates[1:].tolist()) & set(whole[[row]].indices.tolist())
+        drawn[candidates[1:]] += 1
+    popularity = np.bincount(whole.indices, minlength=likes.n_items)
+    assert abs(np.corrcoef(drawn, popularity)[0, 1]) < 0.7  # alike, but for what users have
+    assert (drawn > 0).mean() > 0.95
+    with pytest.raises(ParameterError, match="at most what is neither relevant nor seen"):
+        splits.with_negatives(splits.leave_last(likes), 10**4)
+    with pytest.raises(DataError, match="as many test interactions"):
+        splits.with_negatives(splits.random(likes, random_state=0))

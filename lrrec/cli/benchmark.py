@@ -123,8 +123,7 @@ def benchmark(
         candidates[name].set_params(**params)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
-        sampled = N_NEGATIVES if how == "ncf" and split.candidates is None else None
-        found = lrrec.compare(candidates, split, metrics, candidates=sampled, random_state=seed)
+        found = lrrec.compare(candidates, split, metrics, random_state=seed)
     for message, concerned in _of_models([str(one.message) for one in caught], names).items():
         typer.echo(f"Warning: {', '.join(concerned)}: {message}", err=True)
     typer.echo(repr(found))
@@ -201,15 +200,25 @@ def _read(
         if not named:
             raise ParameterError(f"--protocol must not be published for a file, got DATA {data!r}")
         split = dataset.split()
-        if split.train.times is not None:
-            return split, lrrec.splits.leave_last(split.train), titles
+        if split.candidates is not None:
+            return split, _one_among(lrrec.splits.leave_last(split.train), seed), titles
         return split, dataset.split("valid") if data == "gowalla" else None, titles
     interactions = read_interactions(data, data_home, min_rating, columns, sep)
-    if how in ("leave-last", "ncf"):
+    if how == "ncf":
+        split = _one_among(lrrec.splits.leave_last(interactions), seed)
+        return split, _one_among(lrrec.splits.leave_last(split.train), seed), titles
+    if how == "leave-last":
         return lrrec.splits.leave_last(interactions), None, titles
     if how == "by-time":
         return lrrec.splits.by_time(interactions), None, titles
     return lrrec.splits.by_user(interactions, random_state=seed), None, titles
+
+
+def _one_among(split: "Split", seed: int) -> "Split":
+    """The split with the candidates of ncf."""
+    import lrrec
+
+    return lrrec.splits.with_negatives(split, N_NEGATIVES, random_state=seed)
 
 
 def _write(

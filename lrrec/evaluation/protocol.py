@@ -15,6 +15,7 @@ from lrrec.linalg.blocks import even_blocks
 from lrrec.lists import Recommendations
 from lrrec.metrics import ERRORS, count_hits, cutoff, find_hits, measure
 from lrrec.splits import Split
+from lrrec.splits.holdout import others
 from lrrec.validate import check_bool, check_int, check_rng, check_threads
 
 TIED_SHARE = 0.05  # of users whose hit is tied with another candidate, before candidate lists draw a warning
@@ -256,15 +257,9 @@ class _Task:
         for place, row in enumerate(rows):
             relevant = test.indices[test.indptr[row] : test.indptr[row + 1]]
             taken = np.union1d(relevant, history.indices[history.indptr[row] : history.indptr[row + 1]])
-            n_left = n_items - len(taken)
-            if n_left < n_drawn:
-                raise ParameterError(
-                    f"candidates must be at most what is neither relevant nor seen: {n_left} items for user "
-                    f"{self.split.users.ids[row]!r}, got {n_drawn}"
-                )
-            drawn = self.pool.rng.choice(n_left, n_drawn, replace=False)  # type: ignore[union-attr]
-            others = drawn + np.searchsorted(taken - np.arange(len(taken)), drawn, side="right")  # the untaken
-            found = np.sort(np.concatenate((relevant, others)))
+            assert self.pool.rng is not None
+            drawn = others(taken, n_items, n_drawn, self.split.users.ids[row], self.pool.rng)
+            found = np.sort(np.concatenate((relevant, drawn)))
             lists[place, : len(found)], lists[place, len(found) :] = found, found[-1]
         return self.split.items.ids[lists]
 

@@ -1,6 +1,7 @@
 """One trial: fit a model, watch it sweep by sweep where it has sweeps, and say what it reached on validation."""
 
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 
 from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError
+from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.protocol import evaluate
 from lrrec.metrics import ERRORS
 from lrrec.models.ials import IALS
@@ -85,7 +86,9 @@ def run(model: Any, validation: Split, watched: Split, metric: str, watch: Watch
 
 def measure(model: Any, split: Split, metric: str) -> float:
     """The mean over the test users."""
-    return evaluate(model, split, [metric]).mean()[metric]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # once is enough: in the comparison
+        return evaluate(model, split, [metric]).mean()[metric]
 
 
 def _run_ials(model: IALS, validation: Split, watched: Split, metric: str, watch: Watch) -> Outcome:

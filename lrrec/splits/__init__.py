@@ -8,6 +8,8 @@
 | `by_user`    | no                     | how new users, known by a history, are served (strong generalization) |
 | `cold_items` | as it happened         | which items are liked that nobody has tried, by their features        |
 
+`with_negatives` gives the test users of a split candidates, as protocols do that rank one item among a hundred.
+
 and several at once, made one after another as they are asked for:
 
 | splits     | each tests on                                                        |
@@ -17,7 +19,7 @@ and several at once, made one after another as they are asked for:
 | `repeated` | another draw of a split of the table above                           |
 """
 
-from lrrec.splits.holdout import by_time, by_user, cold_items, given, leave_last, random
+from lrrec.splits.holdout import by_time, by_user, cold_items, given, leave_last, random, with_negatives
 from lrrec.splits.several import k_folds, repeated, windows
 from lrrec.splits.split import Split
 
@@ -32,4 +34,5 @@ __all__ = [
     "random",
     "repeated",
     "windows",
+    "with_negatives",
 ]

@@ -1,6 +1,7 @@
 """One split at a time: interactions, last interactions, a date, users, items."""
 
 import numbers
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,58 @@ def by_user(
     first = given(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
     made = f"by_user(test_size={test_size}, history={history}, order={order!r}, random_state={random_state})"
     return of_users(data, chosen, first, made, seed_of(random_state))
+
+
+def with_negatives(split: Split, n: int = 99, *, random_state: Any = None) -> Split:
+    """Give each test user candidates: the test items, and n others drawn alike among those the user has nothing of.
+
+    What published protocols of the kind "one among a hundred" do. Their figures are larger than those of the whole
+    catalogue, and may put models in another order (Krichene & Rendle 2020, "On sampled metrics for item
+    recommendation"); a model that is to be judged by them must be tuned by them too.
+
+    Parameters
+    ----------
+    split : Split
+        Whose test users all have the same number of test interactions, as `leave_last` makes them.
+    n : int, default 99
+    random_state : int, Generator or None
+
+    Returns
+    -------
+    Split
+        The same, with candidates (n_test_users, n_test + n), test items first.
+
+    References
+    ----------
+    He et al. (2017), "Neural collaborative filtering", sec. 4.1.
+    """
+    n, rng, rows = check_int(n, "n", low=1), check_rng(random_state), split.test_rows
+    counts = np.diff(split.test.matrix.indptr)[rows]
+    if not len(rows) or (counts != counts[0]).any():
+        raise DataError("split must have as many test interactions of each test user, as leave_last makes them")
+    n_items, n_test = len(split.items), int(counts[0])
+    lists = np.empty((len(rows), n_test + n), dtype=np.int64)
+    for place, row in enumerate(rows):
+        relevant = split.test.matrix[[row]].indices
+        known = np.union1d(relevant, split.history.matrix[[row]].indices)
+        lists[place, :n_test] = relevant
+        lists[place, n_test:] = others(known, n_items, n, split.users.ids[row], rng, "n")
+    made = f"{split.description}, {n} negatives a user (random_state={random_state})"
+    return replace(split, candidates=split.items.ids[lists], description=made, seed=seed_of(random_state))
+
+
+def others(
+    taken: np.ndarray, n_items: int, n: int, user: Any, rng: np.random.Generator, name: str = "candidates"
+) -> np.ndarray:
+    """Draw n distinct items out of those not taken (rising indices) by a user, who is named where there are too few."""
+    n_left = n_items - len(taken)
+    if n_left < n:
+        raise ParameterError(
+            f"{name} must be at most what is neither relevant nor seen: {n_left} items for user {user!r}, got {n}"
+        )
+    drawn = rng.choice(n_left, n, replace=False)
+    found: np.ndarray = drawn + np.searchsorted(taken - np.arange(len(taken)), drawn, side="right")
+    return found
 
 
 def cold_items(
