@@ -144,7 +144,8 @@ def with_negatives(split: Split, n: int = 99, *, random_state: Any = None) -> Sp
     Returns
     -------
     Split
-        The same, with candidates (n_test_users, n_test + n), test items first.
+        The same, with candidates (n_test_users, n_test + n) by rising index: where the test items stood first, models
+        with many equal scores would win by their ties.
 
     References
     ----------
@@ -159,8 +160,8 @@ def with_negatives(split: Split, n: int = 99, *, random_state: Any = None) -> Sp
     for place, row in enumerate(rows):
         relevant = split.test.matrix[[row]].indices
         known = np.union1d(relevant, split.history.matrix[[row]].indices)
-        lists[place, :n_test] = relevant
-        lists[place, n_test:] = others(known, n_items, n, split.users.ids[row], rng, "n")
+        drawn = others(known, n_items, n, split.users.ids[row], rng, "n")
+        lists[place] = np.sort(np.concatenate((relevant, drawn)))
     made = f"{split.description}, {n} negatives a user (random_state={random_state})"
     return replace(split, candidates=split.items.ids[lists], description=made, seed=seed_of(random_state))
 
