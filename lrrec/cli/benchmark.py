@@ -91,6 +91,7 @@ def benchmark(
     import lrrec
     from lrrec.errors import DataWarning, ParameterError
     from lrrec.evaluation.protocol import METRICS, check_names
+    from lrrec.evaluation.report import check_installed
     from lrrec.validate import check_option
 
     how = check_option(protocol.replace("_", "-"), "--protocol", _PROTOCOLS)
@@ -102,6 +103,7 @@ def benchmark(
     stored = None if settings is None else _read_settings(settings, candidates)
     if report is not None:
         check_folder(report)
+        check_installed()
     if out is not None:
         if not out.absolute().parent.is_dir() or out.is_file():
             raise ParameterError(f"--out must be a folder, in one that exists, got {str(out)!r}")

@@ -111,14 +111,7 @@ class Report:
 
     def html(self) -> str:
         """Return the page."""
-        try:
-            import jinja2
-
-            importlib.import_module("matplotlib")
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"Report must have jinja2 and matplotlib: pip install 'lrrec[report]' ({error})"
-            ) from None
+        jinja2 = check_installed()
         template = (Path(__file__).parent / "templates" / "report.html.j2").read_text(encoding="utf-8")
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
         found, several = self.comparison, self.comparison is not None and len(self.comparison.evaluations) > 1
@@ -241,3 +234,16 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def check_installed() -> Any:
+    """Jinja2, which is loaded by nothing else, if it and matplotlib are there; so that nothing is done for nothing."""
+    try:
+        import jinja2
+
+        importlib.import_module("matplotlib")
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Report must have jinja2 and matplotlib: pip install 'lrrec[report]' ({error})"
+        ) from None
+    return jinja2
