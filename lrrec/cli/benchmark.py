@@ -85,7 +85,10 @@ def benchmark(
     sep: Separator = ",",
     data_home: DataHome = None,
 ) -> None:
-    """Tune several models alike, compare them on test users who decided nothing, and write a report."""
+    """Tune several models alike, compare them on test users who decided nothing, and write a report.
+
+    Tuning needs the extra tune, a report the extra report: pip install 'lrrec[tune,report]'.
+    """
     from rich.console import Console
 
     import lrrec
