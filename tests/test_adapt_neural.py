@@ -191,3 +191,14 @@ def test_what_cannot_be_done_is_refused(base, source, target):
         LowRankAdapter(**GIVEN | {"learning_rate": 1e30}).fit(target, base=base)
     with pytest.raises(ParameterError, match="n_epochs must be an integer >= 1, got 0"):
         LowRankAdapter(n_epochs=0).fit(target, base=base)
+
+
+@pytest.mark.parametrize("loss", ["squared", "softmax", "bpr", "sampled-softmax", "ratings"])
+@pytest.mark.parametrize("method", ["low-rank", "scratch"])
+def test_every_loss_and_no_hidden_layer(loss, method, source, target, tmp_path):
+    model = NeuralMF(4, n_hidden=0, loss=loss, n_negatives=50, n_epochs=2, random_state=0).fit(source)
+    adapter = LowRankAdapter(2, method=method, **GIVEN | {"n_epochs": 3}).fit(target, base=model)
+    adapter.save(tmp_path / "a", histories=True)
+    loaded = lrrec.load(tmp_path / "a", base=model)
+    for other in (loaded, adapter.merge()):
+        np.testing.assert_array_equal(other.recommend(k=5).items, adapter.recommend(k=5).items)
