@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,6 @@ def mine(split: Split, name: str) -> list[dict[str, float]]:
 
 
 def timed_ials(train: Interactions) -> tuple[IALS, float]:
-    import time
-
     IALS(4, n_iter=1).fit(train)  # compiled before
     begun = time.perf_counter()
     base = IALS(D, unobserved_weight=0.3, reg=0.006, random_state=0).fit(train)

@@ -1,6 +1,5 @@
 """distill: a large model's scores put into a small one, or into an adapter."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,13 @@ from lrrec.base import Recommender
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.factor_model import FactorModel
+from lrrec.linalg.blocks import even_blocks
 from lrrec.linalg.cells import Cells, solve
 from lrrec.linalg.dense import cross, gram
 from lrrec.models.ials import IALS
 from lrrec.validate import check_int, check_real
+
+BLOCK_ROWS = 512  # users whose scores are listed at once
 
 
 def distill(
@@ -114,11 +116,12 @@ class _Lessons:
         if isinstance(teacher, FactorModel):
             self.U, self.V = encoded, teacher.item_factors_[places]
         parts = [
-            _listed(teacher._scores(encoded[a:b], places), matrix[a:b], min(k, n_items)) for a, b in _spans(n_users)
+            _listed(teacher._scores(encoded[a:b], places), matrix[a:b], min(k, n_items))
+            for a, b in even_blocks(n_users, BLOCK_ROWS)
         ]
         cells = sp.csr_array(sp.vstack([listed for listed, _ in parts], format="csr"))
         targets = np.clip(np.concatenate([values for _, values in parts]), 0, 1).astype(np.float32)
-        self.cells = Cells(everywhere, weighed(cells, weight), np.float32(weight) * targets)
+        self.cells = Cells(everywhere, _weighed(cells, weight), np.float32(weight) * targets)
 
     def linear(self, U: np.ndarray) -> np.ndarray | None:
         """A sum_u s_ui u_u of every item (n_items, D), for users U."""
@@ -128,7 +131,7 @@ class _Lessons:
         return found
 
 
-def weighed(cells: sp.csr_array, weight: float) -> sp.csr_array:
+def _weighed(cells: sp.csr_array, weight: float) -> sp.csr_array:
     """The same cells, all of one value."""
     return sp.csr_array((np.full(cells.nnz, weight, np.float32), cells.indices, cells.indptr), shape=cells.shape)
 
@@ -141,11 +144,6 @@ def _listed(scores: np.ndarray, observed: sp.csr_array, k: int) -> tuple[sp.csr_
     rows, columns = np.nonzero(best)
     cells = sp.csr_array((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=scores.shape)
     return cells, scores[rows, columns]
-
-
-def _spans(n_users: int, size: int = 512) -> Iterator[tuple[int, int]]:
-    """Blocks of users."""
-    return ((start, min(start + size, n_users)) for start in range(0, n_users, size))
 
 
 def _of_teacher(teacher: Recommender, data: Any) -> Interactions:
