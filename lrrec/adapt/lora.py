@@ -142,13 +142,6 @@ class LowRankTable(LowRank):
         assert isinstance(self.base, Table)
         return self.base.bag(history) + self.scale * history.times(self.A) @ self.B.T
 
-    def scores(self, U: Tensor) -> Tensor:
-        """U (V + scale A B^T)^T (B, n)."""
-        assert isinstance(self.base, Table)
-        if len(self.free):
-            return U @ self.rows().T
-        return self.base.scores(U) + self.scale * (U @ self.B) @ self.A.T
-
     def penalty(self) -> Tensor:
         """The sum of squares of the change, free rows included."""
         assert isinstance(self.base, Table)

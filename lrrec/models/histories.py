@@ -5,16 +5,19 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.linalg.dense import product
 from lrrec.linalg.products import times
+from lrrec.validate import check_threads
 
 
 def encode(matrix: sp.csr_array, tower: Mapping[str, np.ndarray]) -> np.ndarray:
     """The user's tower: factors (B, n_columns) of histories (B, I), from the arrays that `NeuralMF` lists."""
+    n_threads = check_threads(None)
     x = times(normalized(matrix, tower["center_"]), tower["embedding_"])
-    hidden = np.maximum(x @ tower["hidden_"] + tower["hidden_bias_"], 0)
-    u = x + hidden @ tower["output_"] + tower["output_bias_"]
+    hidden = np.maximum(product(x, tower["hidden_"], n_threads) + tower["hidden_bias_"], 0)
+    u = x + product(hidden, tower["output_"], n_threads) + tower["output_bias_"]
     u[np.diff(matrix.indptr) == 0] = 0
-    return np.concatenate((u, np.ones((len(u), 1), dtype=np.float32)), axis=1) @ tower["projection_"]
+    return product(np.concatenate((u, np.ones((len(u), 1), dtype=np.float32)), axis=1), tower["projection_"], n_threads)
 
 
 def normalized(matrix: sp.csr_array, center: np.ndarray | None = None) -> sp.csr_array:

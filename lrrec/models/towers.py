@@ -1,5 +1,6 @@
 """The towers of NeuralMF in torch: items' vectors, the user's tower over histories, losses of their scores."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,6 +14,7 @@ from torch.nn import functional
 from lrrec.errors import ParameterError
 from lrrec.models.neural import NeuralMF
 
+TINY = 1e-38  # what a softmax of float32 may round to 0
 DENSE = 64  # a batch of fewer unobserved cells for each observed one is scored as a whole
 
 
@@ -34,10 +36,6 @@ class Table(torch.nn.Embedding):
     def bag(self, history: "History") -> Tensor:
         """Weighted sums of the vectors of histories (B, C)."""
         return history.times(self.rows())
-
-    def scores(self, U: Tensor) -> Tensor:
-        """U V^T (B, I)."""
-        return U @ self.rows().T
 
 
 class Towers(torch.nn.Module):
@@ -140,41 +138,55 @@ class History:
 class Batch:
     """B users, what they did, and what is shown of it.
 
-    rows, columns, values (N,): the user within the batch, the item and the value of each interaction.
+    rows, columns, cells, values (N,): the user within the batch, the item, the place among all B I cells and the value
+    of each interaction, user by user. lengths (B,): how many each user has.
     """
 
     rows: Tensor
     columns: Tensor
+    cells: Tensor
     values: Tensor
+    lengths: Tensor
     history: History
 
     @property
     def n_users(self) -> int:
         """B."""
-        return len(self.history.offsets)
+        return len(self.lengths)
+
+    def by_user(self, values: Tensor) -> Tensor:
+        """Sums (B,) of what each interaction has."""
+        return torch.segment_reduce(values, "sum", lengths=self.lengths, unsafe=True)
 
 
 def make_batch(
-    part: sp.csr_array, center: Tensor, *, dropout: float, generator: torch.Generator, device: torch.device
-) -> Batch:
-    """The users of a matrix (B, I), a share of their histories hidden."""
-    n_users = part.shape[0]
-    rows = torch.from_numpy(np.repeat(np.arange(n_users), np.diff(part.indptr)))
-    columns, values = torch.from_numpy(part.indices.astype(np.int64)), torch.from_numpy(part.data)
-    shown = values
-    if dropout:
-        shown = values * (torch.rand(len(values), generator=generator) >= dropout)
-    lengths = torch.zeros(n_users).index_add_(0, rows, shown**2).sqrt().clamp(min=1e-12)
-    offsets = torch.from_numpy(part.indptr[:-1].astype(np.int64))
-    rows, columns, values, shown, lengths, offsets = (
-        one.to(device) for one in (rows, columns, values, shown, lengths, offsets)
-    )
-    weights = (shown - center[columns] * (shown != 0)) / lengths[rows]
+    part: sp.csr_array, center: Tensor, *, dropout: float, generator: torch.Generator, device: torch.device,
+    precision: torch.dtype = torch.float32,
+) -> Batch:  # fmt: skip
+    """The users of a matrix (B, I), a share of their histories hidden; dense histories in some precision."""
+    n_users, n_items = part.shape
+    counts = np.diff(part.indptr).astype(np.int64)
+    rows, columns = np.repeat(np.arange(n_users), counts), part.indices.astype(np.int64)
+    at = (rows, columns, rows * n_items + columns, counts, part.indptr[:-1].astype(np.int64), part.data)
+    on_cpu = [torch.from_numpy(one) for one in at]
+    shown = on_cpu[-1] * kept((len(columns),), dropout, generator) if dropout else on_cpu[-1]
+    users, items, cells, lengths, offsets, values, weights = (one.to(device) for one in (*on_cpu, shown))
+    norms = torch.segment_reduce(weights * weights, "sum", lengths=lengths, unsafe=True).sqrt().clamp(min=1e-12)
+    if center.any():
+        weights = weights - center[items] * (weights != 0)
+    weights = weights / norms.repeat_interleave(lengths)
     dense = None
-    if n_users * len(center) <= DENSE * len(columns):
-        dense = torch.zeros(n_users, len(center), device=device)
-        dense[rows, columns] = weights
-    return Batch(rows, columns, values, History(columns, weights, offsets, dense))
+    if n_users * n_items <= DENSE * len(columns):
+        dense = torch.zeros(n_users, n_items, device=device, dtype=precision)
+        dense.view(-1)[cells] = weights.to(precision)
+    return Batch(users, items, cells, values, lengths, History(items, weights, offsets, dense))
+
+
+def kept(shape: tuple[int, ...], dropout: float, generator: torch.Generator) -> Tensor:
+    """True with probability 1 - dropout, to the nearest 1/65536: four draws of each random number."""
+    n = math.prod(shape)
+    numbers = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    return (numbers.view(torch.int16)[:n] >= round(dropout * 65536) - 32768).view(shape)
 
 
 class Objective:
@@ -192,41 +204,46 @@ class Objective:
             "sampled-softmax": self._sampled_softmax,
         }  # fmt: skip
         self._loss = losses[model.loss]
+        self.precision = getattr(torch, model.precision)
 
     def of_users(self, towers: Towers, part: sp.csr_array) -> Tensor:
         """The losses (B,) of the users of a matrix (B, I), with parts of histories and hidden layers left out."""
-        model = self.model
-        batch = make_batch(part, towers.center, dropout=model.dropout, generator=self.generator, device=self.device)
-        kept = None
+        model, device = self.model, self.device
+        batch = make_batch(
+            part, towers.center, dropout=model.dropout, generator=self.generator, device=device,
+            precision=self.precision,
+        )  # fmt: skip
+        hidden_kept = None
         if model.hidden_dropout and towers.hidden is not None:
-            drawn = torch.rand(batch.n_users, model.n_hidden, generator=self.generator) >= model.hidden_dropout
-            kept = (drawn / (1 - model.hidden_dropout)).to(self.device)
-        return self._loss(towers, batch, towers.users(batch.history, kept))
+            drawn = kept((batch.n_users, model.n_hidden), model.hidden_dropout, self.generator)
+            hidden_kept = drawn.to(device, torch.float32) / (1 - model.hidden_dropout)
+        with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
+            U = towers.users(batch.history, hidden_kept)
+        return self._loss(towers, batch, U.to(torch.float32))
 
     def _softmax(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """- sum_i w_ui log softmax(s_u)_i."""
-        scores = towers.items.scores(U) + towers.bias.rows().T
-        found: Tensor = _Multinomial.apply(scores, batch.rows, batch.columns, batch.values)
+        found: Tensor = _Multinomial.apply(U, towers.items.rows(), towers.bias.rows(), batch, self.precision)
         return found
 
     def _squared(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """sum_i w_ui (s_ui - 1)^2 + a sum over all items s_ui^2."""
         U, V = torch.cat((U, torch.ones_like(U[:, :1])), 1), torch.cat((towers.items.rows(), towers.bias.rows()), 1)
         everywhere = ((U @ (V.T @ V)) * U).sum(1)
-        observed = _by_user(batch.values * (_scores_of(U, V, batch) - 1) ** 2, batch)
+        observed = batch.by_user(batch.values * (self._scores(U, V, batch) - 1) ** 2)
         return observed + self.model.unobserved_weight * everywhere
 
     def _ratings(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """sum_i (s_ui - r_ui)^2 over the observed."""
-        scores = _scores_of(U, towers.items.rows(), batch) + towers.bias.rows()[batch.columns, 0]
-        return _by_user((scores - batch.values) ** 2, batch)
+        scores = self._scores(U, towers.items.rows(), batch) + towers.bias.rows()[batch.columns, 0]
+        return batch.by_user((scores - batch.values) ** 2)
 
     def _bpr(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """- log sigmoid(s_ui - s_uj) for an item j drawn at random for each interaction."""
         V, bias = towers.items.rows(), towers.bias.rows()[:, 0]
         others = torch.randint(len(V), (len(batch.rows),), generator=self.generator).to(self.device)
         ahead = (U[batch.rows] * (V[batch.columns] - V[others])).sum(1) + bias[batch.columns] - bias[others]
-        return _by_user(-batch.values * functional.logsigmoid(ahead), batch)
+        return batch.by_user(-batch.values * functional.logsigmoid(ahead))
 
     def _sampled_softmax(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """Softmax of each interaction over the items drawn for the batch, less log of how often they are to be drawn.
@@ -247,56 +264,57 @@ class Objective:
         accidental[rows[hit], place[hit]] = True
         others = torch.logsumexp(scores.masked_fill(accidental, -1e30), 1)[rows]
         own = (U[rows] * V[columns]).sum(1) + bias[columns] - expected[columns]
-        return _by_user(batch.values * (torch.logaddexp(own, others) - own), batch)
+        return batch.by_user(batch.values * (torch.logaddexp(own, others) - own))
+
+    def _scores(self, U: Tensor, V: Tensor, batch: Batch) -> Tensor:
+        """u . v_i of every interaction of a batch (N,)."""
+        if batch.history.dense is None:
+            return (U[batch.rows] * V[batch.columns]).sum(1)
+        found: Tensor = _CellScores.apply(U, V, batch.cells, self.precision)
+        return found
 
 
 class _Multinomial(torch.autograd.Function):
-    """sum_i w_ui (logsumexp(s_u) - s_ui) of scores (B, I), with one pass for the gradient."""
+    """- sum_i w_ui log p_ui of users (B,), p = softmax of u . v_i + b_i, with products in some precision.
+
+    One matrix (B, I) is made, and turned into p - w / W in its place, W = sum_i w_ui: the gradient, W aside.
+    """
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, rows: Tensor, columns: Tensor, values: Tensor) -> Tensor:
-        top = scores.amax(1, keepdim=True)
-        shares = (scores - top).exp_()
-        sums, weights = shares.sum(1), torch.zeros_like(top[:, 0]).index_add_(0, rows, values)
-        own = torch.zeros_like(weights).index_add_(0, rows, values * scores[rows, columns])
-        shares.mul_((weights / sums)[:, None])
-        shares[rows, columns] -= values
-        ctx.save_for_backward(shares)
-        return weights * (sums.log() + top[:, 0]) - own
+    def forward(ctx: Any, U: Tensor, V: Tensor, bias: Tensor, batch: Batch, precision: torch.dtype) -> Tensor:
+        U, V = U.to(precision), V.to(precision)
+        p = torch.softmax(torch.addmm(bias.T.to(precision), U, V.T), 1)
+        cells, total = p.view(-1), batch.by_user(batch.values)
+        own = cells[batch.cells].float()
+        share = batch.values / total.clamp(min=TINY).repeat_interleave(batch.lengths)
+        cells[batch.cells] = (own - share).to(precision)
+        ctx.save_for_backward(p, U, V, total)
+        return -batch.by_user(own.clamp(min=TINY).log() * batch.values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (shares,) = ctx.saved_tensors
-        return shares * gradients[0][:, None], None, None, None
+        p, U, V, total = ctx.saved_tensors
+        scale = gradients[0] * total
+        near = scale.to(p.dtype)
+        of_items = p.T @ (U * near[:, None])
+        return (p @ V).float() * scale[:, None], of_items.float(), (near @ p).float()[:, None], None, None
 
 
 class _CellScores(torch.autograd.Function):
-    """u . v_i of cells (N,), through products of whole matrices."""
+    """u . v_i of cells (N,), through products of whole matrices in some precision."""
 
     @staticmethod
-    def forward(ctx: Any, U: Tensor, V: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        ctx.save_for_backward(U, V, rows, columns)
-        return (U @ V.T)[rows, columns]
+    def forward(ctx: Any, U: Tensor, V: Tensor, cells: Tensor, precision: torch.dtype) -> Tensor:
+        U, V = U.to(precision), V.to(precision)
+        ctx.save_for_backward(U, V, cells)
+        return (U @ V.T).view(-1)[cells].float()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        U, V, rows, columns = ctx.saved_tensors
+        U, V, cells = ctx.saved_tensors
         dense = torch.zeros(len(U), len(V), device=U.device, dtype=U.dtype)
-        dense[rows, columns] = gradients[0]
-        return dense @ V, dense.T @ U, None, None
-
-
-def _scores_of(U: Tensor, V: Tensor, batch: Batch) -> Tensor:
-    """U . v_i of every interaction of a batch (N,)."""
-    if batch.history.dense is None:
-        return (U[batch.rows] * V[batch.columns]).sum(1)
-    found: Tensor = _CellScores.apply(U, V, batch.rows, batch.columns)
-    return found
-
-
-def _by_user(values: Tensor, batch: Batch) -> Tensor:
-    """Sums (B,) of what each interaction has."""
-    return torch.zeros(batch.n_users, device=values.device, dtype=values.dtype).index_add(0, batch.rows, values)
+        dense.view(-1)[cells] = gradients[0].to(U.dtype)
+        return (dense @ V).float(), (dense.T @ U).float(), None, None
 
 
 def device_of(name: Any) -> torch.device:
