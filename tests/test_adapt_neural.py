@@ -5,7 +5,7 @@ import pytest
 from checks import assert_same, fingerprint, quality
 
 import lrrec
-from lrrec import IALS, AdapterBank, Interactions, LowRankAdapter, NeuralMF
+from lrrec import IALS, AdapterBank, Interactions, LowRankAdapter, NeuralMF, Split
 from lrrec.adapt.domain import make_domain
 from lrrec.adapt.settings import Settings
 from lrrec.errors import DataError, FileFormatError, ParameterError
@@ -161,6 +161,36 @@ def test_columns_fall_by_weight_and_can_be_cut(adapter, base, parts):
     np.testing.assert_allclose(found, 2 * once - E0, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["low-rank", "anchored"])
+def test_shrinkage_goes_back_to_the_base_by_so_much(base, parts, method):
+    whole, less = (
+        LowRankAdapter(3, method=method, shrinkage=by, **GIVEN).fit(parts[0], base=base) for by in (0.0, 0.25)
+    )
+    whole.scale = 0.75
+    np.testing.assert_allclose(less.item_factors_, whole.item_factors_, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(less.user_factors_, whole.user_factors_, rtol=1e-4, atol=1e-5)
+
+
+def test_a_change_is_shrunk_where_nobody_can_tell(base, parts):
+    from lrrec.adapt.guard import SHRINKAGES
+
+    options = {name: value for name, value in GIVEN.items() if name != "n_epochs"} | {"random_state": 1}
+    split, history = Split(*parts), parts[1]
+    plain, held = (
+        LowRankAdapter(3, shrinkage=by, **options).fit(parts[0], base=base, validation=split) for by in (0.0, "auto")
+    )
+    assert held.settings_.n_epochs == plain.settings_.n_epochs
+    assert held.settings_.shrinkage in SHRINKAGES
+    as_told = LowRankAdapter(3, **options, shrinkage=held.settings_.shrinkage, n_epochs=held.settings_.n_epochs)
+    assert_same(as_told.fit(parts[0], base=base).recommend_from(history), held.recommend_from(history))
+    nothing = LowRankAdapter(3, **options | {"reg": 1e9}).fit(parts[0], base=base, validation=split)
+    assert nothing.settings_.shrinkage == SHRINKAGES[-1]
+    by_themselves = (
+        LowRankAdapter(method="scratch", **GIVEN, shrinkage=by).fit(parts[0], base=base) for by in (0, 0.5)
+    )
+    assert_same(*(one.recommend_from(history) for one in by_themselves))
+
+
 def test_the_source_is_forgotten_less_where_it_is_kept(base, source, parts):
     split = lrrec.splits.by_user(source, 60, history=0.6, random_state=0)
 
@@ -191,6 +221,15 @@ def test_what_cannot_be_done_is_refused(base, source, target):
         LowRankAdapter(**GIVEN | {"learning_rate": 1e30}).fit(target, base=base)
     with pytest.raises(ParameterError, match="n_epochs must be an integer >= 1, got 0"):
         LowRankAdapter(n_epochs=0).fit(target, base=base)
+    with pytest.raises(ParameterError, match=r"shrinkage must be .*, got 1\.5"):
+        LowRankAdapter(shrinkage=1.5).fit(target, base=base)
+    with pytest.raises(TypeError, match="validation must be a Split, got"):
+        LowRankAdapter().fit(target, base=base, validation=target)
+    for model in (NeuralMF(4), IALS(4)):
+        with pytest.raises(DataError, match="validation must be a Split of the same items as X, got 3"):
+            model.fit(source, validation=3)
+    with pytest.raises(ParameterError, match=r"precision must be .*, got 'float8'"):
+        NeuralMF(precision="float8").fit(source)
 
 
 @pytest.mark.parametrize("loss", ["squared", "softmax", "bpr", "sampled-softmax", "ratings"])

@@ -55,6 +55,12 @@ class Change:
         V[self.rows] = V0[self.rows] + np.float32(scale) * (self.values - V0[self.rows])
         return V
 
+    def scaled(self, by: float, V0: np.ndarray, tower: Mapping[str, np.ndarray]) -> "Change":
+        """That part of the change, of a matrix V0 and of a tower: what `apply` gives for the scale."""
+        parts = {name: part.scaled(by, np.atleast_2d(tower[name]), {}) for name, part in self.tower.items()}
+        values = V0[self.rows] + np.float32(by) * (self.values - V0[self.rows])
+        return Change(self.A * np.float32(by), self.B, self.rows, values, parts)
+
     def plus(self, other: "Change", V0: np.ndarray, tower: Mapping[str, np.ndarray]) -> "Change":
         """Both changes at once, of a matrix V0 and of a tower."""
         rows = np.union1d(self.rows, other.rows)

@@ -18,7 +18,19 @@ from lrrec.linalg.dense import gram
 def find_change(
     domain: Domain, users: np.ndarray, settings: Settings, watch: Callable[[float], Any] | None = None
 ) -> Change:
-    """Fit a change to some of the domain's users.
+    """Fit a change to some of the domain's users, and shrink it as the settings ask."""
+    return shrunk(domain, _found(domain, users, settings, watch), settings)
+
+
+def shrunk(domain: Domain, change: Change, settings: Settings) -> Change:
+    """What is left of a change after the settings' shrinkage; "scratch" has no base to go back to."""
+    if not settings.shrinkage or settings.method == "scratch":
+        return change
+    return change.scaled(1 - settings.shrinkage, domain.item_factors, domain.tower)
+
+
+def _found(domain: Domain, users: np.ndarray, settings: Settings, watch: Callable[[float], Any] | None) -> Change:
+    """The change of some of the domain's users.
 
     Minimises over V = V0 + A B^T (rows of unknown items free) and U, in turns, each exactly or downhill,
 

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.fitting import find_change
+from lrrec.adapt.fitting import find_change, shrunk
 from lrrec.adapt.settings import Settings
 from lrrec.data import frames
 from lrrec.data.interactions import Interactions
@@ -27,6 +27,7 @@ RANKS = (1, 2, 4, 8, 16, 32)
 LEARNING_RATES = (0.01, 0.03)  # of a neural base, as are the next two
 EPOCHS = (5, 10, 20, 40, 80)
 NEURAL_REGS = (3.0, 10.0)  # beside 1
+SHRINKAGES = (0.0, 0.1, 0.2)  # the last where a standard error cannot tell: it forgets a third less of the source
 N_FOLDS = 5
 LARGE = 200  # from so many users on, one part of them is held back once
 Z = 1.282  # beyond which a normal variable is once in ten
@@ -152,7 +153,7 @@ def cut_back(domain: Domain, trials: Sequence[Trial], widest: Outcome, metric: s
     """The smallest rank within a standard error of the best."""
     ranks = [rank for rank in RANKS if rank < widest.settings.rank]
     smaller = [replace(widest.settings, rank=rank) for rank in ranks]
-    outcomes = judge(domain, trials, smaller, metric, frozenset({"n_epochs"}))
+    outcomes = judge(domain, trials, smaller, metric)
     outcomes.append(widest)
     best = max(outcomes, key=lambda outcome: outcome.mean)
     for outcome in outcomes:  # rising ranks
@@ -163,11 +164,13 @@ def cut_back(domain: Domain, trials: Sequence[Trial], widest: Outcome, metric: s
 
 
 def judge(
-    domain: Domain, trials: Sequence[Trial], tried: Sequence[Settings], metric: str, fixed: frozenset[str] = frozenset()
-) -> list[Outcome]:
+    domain: Domain, trials: Sequence[Trial], tried: Sequence[Settings], metric: str, *, epochs: Sequence[int] = (),
+    shrinkages: Sequence[float] = (),
+) -> list[Outcome]:  # fmt: skip
     """Fit each of the settings in every trial, and measure the users held back.
 
-    Training a neural base's change gives an outcome for each of several numbers of epochs.
+    An outcome for each of several shrinkages, where they are given, and of a neural base's change for each of several
+    numbers of epochs: both cost one training.
     """
     pairs = [(settings, trial) for settings in tried for trial in trials]
     found: list[list[Measured]] = [[]] * len(pairs)
@@ -175,7 +178,7 @@ def judge(
     def work(start: int, stop: int) -> None:
         for place in range(start, stop):
             settings, trial = pairs[place]
-            changes = _changes(domain, trial.fit, settings, fixed)
+            changes = _changes(domain, trial.fit, settings, epochs, shrinkages)
             found[place] = [_measured(domain, change, one, trial, metric) for one, change in changes]
 
     run_blocks(work, even_blocks(len(pairs), 1), 1 if domain.tower else check_threads(None))
@@ -194,17 +197,20 @@ def judge(
 
 
 def _changes(
-    domain: Domain, users: np.ndarray, settings: Settings, fixed: frozenset[str]
+    domain: Domain, users: np.ndarray, settings: Settings, epochs: Sequence[int], shrinkages: Sequence[float]
 ) -> Iterator[tuple[Settings, Change]]:
-    """The change of some settings; of a neural base, at several lengths of training."""
-    if not domain.tower or settings.method == "fold-in":
-        yield settings, find_change(domain, users, settings)
-        return
-    from lrrec.adapt.neural import find_changes
+    """The change of some settings; of a neural base, at several lengths of training; in full or in parts."""
+    whole = replace(settings, shrinkage=0.0)
+    if domain.tower and epochs and settings.method != "fold-in":
+        from lrrec.adapt.neural import find_changes
 
-    epochs = (settings.n_epochs,) if "n_epochs" in fixed else EPOCHS
-    for n_epochs, change in find_changes(domain, users, settings, epochs):
-        yield replace(settings, n_epochs=n_epochs), change
+        found = find_changes(domain, users, whole, epochs)
+    else:
+        found = iter([(settings.n_epochs, find_change(domain, users, whole))])
+    for n_epochs, change in found:
+        for shrinkage in shrinkages or (settings.shrinkage,):
+            one = replace(settings, n_epochs=n_epochs, shrinkage=shrinkage)
+            yield one, shrunk(domain, change, one)
 
 
 def _measured(domain: Domain, change: Change, settings: Settings, trial: Trial, metric: str) -> Measured:
@@ -226,17 +232,32 @@ def tune(domain: Domain, trials: Sequence[Trial], start: Settings, fixed: frozen
 
     The values are those of choosing, not of the chosen: in each part of the users, of what is best on all others.
     """
+    epochs = () if not domain.tower or "n_epochs" in fixed else EPOCHS
     grids = {field: grid for field, grid in _grids(domain, start).items() if field not in fixed}
-    tried, best = [] if grids else judge(domain, trials, [start], metric, fixed), start
+    tried, best = [] if grids else judge(domain, trials, [start], metric, epochs=epochs), start
     for field, grid in grids.items():
         own = getattr(domain.base, "reg", None)
         here = own if field == "reg_fold" and best.reg_fold is None else getattr(best, field)
         batch = [replace(best, **dict[str, Any]({field: value})) for value in grid if value != here]
-        tried += judge(domain, trials, batch if tried else [start, *batch], metric, fixed)
+        tried += judge(domain, trials, batch if tried else [start, *batch], metric, epochs=epochs)
         best = max(tried, key=lambda outcome: outcome.mean).settings
     if start.method == "fold-in":  # away from the base's own for a reason only
         tried = tried[:1] + [other for other in tried[1:] if clearly(other, tried[0])]
-    return cross_chosen(tried)
+    found = cross_chosen(tried)
+    if domain.tower and start.method in ("anchored", "low-rank") and "shrinkage" not in fixed:
+        return held(domain, trials, found, metric)
+    return found
+
+
+def held(domain: Domain, trials: Sequence[Trial], found: Outcome, metric: str) -> Outcome:
+    """The outcome, its change shrunk as far as that stays within a standard error of the best."""
+    outcomes = judge(domain, trials, [found.settings], metric, shrinkages=SHRINKAGES)
+    best = max(outcomes, key=lambda outcome: outcome.mean)
+    for outcome in reversed(outcomes):
+        gap, error = best.ahead(outcome)
+        if outcome is best or gap <= error:
+            break
+    return replace(outcome, values=found.values + outcome.values - outcomes[0].values)
 
 
 def _grids(domain: Domain, start: Settings) -> dict[str, Sequence[float]]:

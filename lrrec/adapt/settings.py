@@ -37,6 +37,8 @@ class Settings:
     learning_rate, n_epochs, source_weight, towers, seed
         Of a neural base: how its change is trained, the weight of the source's loss where its data are given, and
         whether the user's tower changes too.
+    shrinkage : float
+        How much of the way back to the base a change goes once found, 0 to 1.
     """
 
     method: str = "low-rank"
@@ -52,11 +54,13 @@ class Settings:
     source_weight: float = 1.0
     towers: bool = True
     seed: int = 0
+    shrinkage: float = 0.0
 
 
 def checked(adapter: Any) -> tuple[Settings, frozenset[str]]:
     """The settings that an adapter's parameters ask for, defaults where they are "auto"; names of those given."""
     values: dict[str, Any] = {"reg": 1.0, "reg_fold": None, "reg_free": 1.0, "learning_rate": 0.01, "n_epochs": 20}
+    values["shrinkage"] = 0.0
     fixed = set()
     for name in values:
         given = getattr(adapter, name)
@@ -64,6 +68,8 @@ def checked(adapter: Any) -> tuple[Settings, frozenset[str]]:
             continue
         if name == "n_epochs":
             values[name] = check_int(given, name, low=1)
+        elif name == "shrinkage":
+            values[name] = check_real(given, name, low=0, high=1)
         else:
             values[name] = check_real(given, name, low=0, open_low=name != "reg_fold")
         fixed.add(name)

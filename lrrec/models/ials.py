@@ -170,8 +170,8 @@ class IALS(FactorModel):
         objective, rng = self._objective(), check_rng(self.random_state)
         if callback is not None and not callable(callback):
             raise ParameterTypeError(f"callback must be callable, got {callback!r}")
-        if validation is not None and validation.items != data.items:
-            raise DataError("validation must be a Split of the same items as X")
+        if validation is not None and not (isinstance(validation, Split) and validation.items == data.items):
+            raise DataError(f"validation must be a Split of the same items as X, got {validation!r}")
 
         begun = time.perf_counter()
         weights = self._weights(data.matrix)

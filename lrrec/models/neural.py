@@ -202,8 +202,8 @@ class NeuralMF(FactorModel):
         seed = int(check_rng(self.random_state).integers(2**63))
         if callback is not None and not callable(callback):
             raise ParameterTypeError(f"callback must be callable, got {callback!r}")
-        if validation is not None and validation.items != data.items:
-            raise DataError("validation must be a Split of the same items as X")
+        if validation is not None and not (isinstance(validation, Split) and validation.items == data.items):
+            raise DataError(f"validation must be a Split of the same items as X, got {validation!r}")
         if init is not None:
             self._check_init(init, data)
         features = check_features(item_features, data.n_items)

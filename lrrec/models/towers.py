@@ -267,7 +267,7 @@ class Objective:
         return batch.by_user(batch.values * (torch.logaddexp(own, others) - own))
 
     def _scores(self, U: Tensor, V: Tensor, batch: Batch) -> Tensor:
-        """u . v_i of every interaction of a batch (N,)."""
+        """Scores (N,) of every interaction of a batch."""
         if batch.history.dense is None:
             return (U[batch.rows] * V[batch.columns]).sum(1)
         found: Tensor = _CellScores.apply(U, V, batch.cells, self.precision)
