@@ -18,7 +18,7 @@ from lrrec.linalg.blocks import even_blocks
 from lrrec.linalg.cells import Cells, solve
 from lrrec.linalg.dense import cross, gram
 from lrrec.models.ials import IALS
-from lrrec.validate import check_int, check_real
+from lrrec.validate import check_int, check_real, first_three
 
 BLOCK_ROWS = 512  # users whose scores are listed at once
 
@@ -156,7 +156,7 @@ def _of_teacher(teacher: Recommender, data: Any) -> Interactions:
     lacking = data.items.ids[np.unique(data.matrix.indices)]
     lacking = lacking[teacher.items_.find(lacking) < 0]
     if len(lacking):
-        raise DataError(f"data must have items that the teacher knows, got {len(lacking)} others, e.g. {lacking[0]!r}")
+        raise DataError(f"data must have items that the teacher knows, got {len(lacking)} others: {first_three(lacking)}")
     return data.over(teacher.items_)
 
 

@@ -16,7 +16,7 @@ from lrrec.lists import Recommendations
 from lrrec.metrics import ERRORS, count_hits, cutoff, find_hits, measure
 from lrrec.splits import Split
 from lrrec.splits.holdout import others
-from lrrec.validate import check_bool, check_int, check_rng, check_threads
+from lrrec.validate import check_bool, check_int, check_rng, check_threads, first_three
 
 TIED_SHARE = 0.05  # of users whose hit is tied with another candidate, before candidate lists draw a warning
 BLOCK_PLACES = 2**22  # of the lists that a model is asked for at once
@@ -210,7 +210,7 @@ class _Task:
     def _note(self, strange: np.ndarray, n_seen: int, tied_share: float) -> None:
         """Say what about the lists changes the figures."""
         if len(strange):
-            self.notes.append(f"{len(strange)} recommended items are not among the split's, e.g. {strange[0]!r}")
+            self.notes.append(f"{len(strange)} recommended items are not among the split's: {first_three(strange)}")
         if n_seen:
             self.notes.append(f"{n_seen} seen items are among the recommended although they were to be left out")
         if self.pool.of_each_user and set(self.names) != {"auc"}:
