@@ -71,8 +71,8 @@ def mine(split: Split, name: str) -> list[dict[str, float]]:
     options: dict[str, Any] = {"validation": split, "patience": EPOCHS}
     precision = "bfloat16" if "bfloat16" in name else "float32"
     model = NeuralMF(
-        D, loss=name.split(",")[0], start="random", learning_rate=3e-3, n_epochs=EPOCHS, precision=precision,
-        random_state=0,
+        D, loss=name.split(",")[0], start="random", unobserved_weight=0.3, learning_rate=3e-3, n_epochs=EPOCHS,
+        precision=precision, random_state=0,
     )  # fmt: skip
     begun = 0.0
     if name.endswith("IALS"):

@@ -45,12 +45,15 @@ class NeuralMF(FactorModel):
         over negatives drawn by popularity^0.75 for a batch, corrected for how often they are drawn and not against the
         user's own items; for large catalogues. "ratings": sum_observed (s_ui - r_ui)^2, where values are ratings.
     start : {"ials", "random"}, default "ials"
-        What training begins with where `fit` is given no `init`: an `IALS` of the same n_factors and unobserved_weight,
-        which does better with every loss, or noise. "ratings" begins with noise.
+        What training begins with where `fit` is given no `init`: an `IALS` of the same n_factors, which does better
+        with every loss, or noise. "ratings" begins with noise.
+    start_unobserved_weight : float, default 0.3
+        unobserved_weight of that IALS. Typical: 0.05 to 1.
     start_reg : float, default 0.005
         reg of that IALS. Typical: 0.001 to 0.1.
-    unobserved_weight : float, default 0.3
-        a of "squared", and of the IALS to start from. Typical: 0.05 (large sparse catalogues) to 1.
+    unobserved_weight : float, default 1.0
+        a of "squared". Typical: three times that of an IALS, as half of a history is hidden; of large sparse catalogues
+        0.1, else 0.3 to 2.
     n_negatives : int, default 1000
         Of "sampled-softmax", for a batch.
     dropout : float in [0, 0.99], default 0.5
@@ -115,8 +118,9 @@ class NeuralMF(FactorModel):
         n_hidden: int = 256,
         loss: str = "squared",
         start: str = "ials",
+        start_unobserved_weight: float = 0.3,
         start_reg: float = 0.005,
-        unobserved_weight: float = 0.3,
+        unobserved_weight: float = 1.0,
         n_negatives: int = 1000,
         dropout: float = 0.5,
         hidden_dropout: float = 0.5,
@@ -133,6 +137,7 @@ class NeuralMF(FactorModel):
         self.n_hidden = n_hidden
         self.loss = loss
         self.start = start
+        self.start_unobserved_weight = start_unobserved_weight
         self.start_reg = start_reg
         self.unobserved_weight = unobserved_weight
         self.n_negatives = n_negatives
@@ -209,7 +214,7 @@ class NeuralMF(FactorModel):
         check_option(self.precision, "precision", PRECISIONS)
         for name in ("dropout", "hidden_dropout"):
             check_real(getattr(self, name), name, low=0, high=0.99)
-        for name in ("start_reg", "unobserved_weight", "learning_rate", "max_norm"):
+        for name in ("start_unobserved_weight", "start_reg", "unobserved_weight", "learning_rate", "max_norm"):
             check_real(getattr(self, name), name, low=0, open_low=True)
         check_real(self.weight_decay, "weight_decay", low=0)
         seed = int(check_rng(self.random_state).integers(2**63))
@@ -253,7 +258,7 @@ class NeuralMF(FactorModel):
         """The model to start from; none where a checkpoint is gone on from."""
         if checkpoint is not None and Path(checkpoint).exists():
             return None
-        options: Any = {"unobserved_weight": self.unobserved_weight, "reg": self.start_reg}
+        options: Any = {"unobserved_weight": self.start_unobserved_weight, "reg": self.start_reg}
         return IALS(self.n_factors, random_state=seed % 2**32, **options).fit(data, progress=progress)
 
     def _check_init(self, init: Any, data: Interactions) -> None:
