@@ -70,7 +70,10 @@ def mine(split: Split, name: str) -> list[dict[str, float]]:
     """Seconds and nDCG@10 of every epoch; those of the model to start from are in the first."""
     options: dict[str, Any] = {"validation": split, "patience": EPOCHS}
     precision = "bfloat16" if "bfloat16" in name else "float32"
-    model = NeuralMF(D, loss=name.split(",")[0], n_epochs=EPOCHS, precision=precision, random_state=0)
+    model = NeuralMF(
+        D, loss=name.split(",")[0], start="random", unobserved_weight=0.3, learning_rate=3e-3, n_epochs=EPOCHS,
+        precision=precision, random_state=0,
+    )  # fmt: skip
     begun = 0.0
     if name.endswith("IALS"):
         base, begun = timed_ials(split.train)

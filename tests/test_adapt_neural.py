@@ -183,7 +183,7 @@ def test_a_change_is_shrunk_where_nobody_can_tell(base, parts):
     assert held.settings_.shrinkage in SHRINKAGES
     as_told = LowRankAdapter(3, **options, shrinkage=held.settings_.shrinkage, n_epochs=held.settings_.n_epochs)
     assert_same(as_told.fit(parts[0], base=base).recommend_from(history), held.recommend_from(history))
-    nothing = LowRankAdapter(3, **options | {"reg": 1e9}).fit(parts[0], base=base, validation=split)
+    nothing = LowRankAdapter(3, **options | {"learning_rate": 1e-9}).fit(parts[0], base=base, validation=split)
     assert nothing.settings_.shrinkage == SHRINKAGES[-1]
     by_themselves = (
         LowRankAdapter(method="scratch", **GIVEN, shrinkage=by).fit(parts[0], base=base) for by in (0, 0.5)

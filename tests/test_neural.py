@@ -11,7 +11,10 @@ import lrrec
 from lrrec import IALS, NeuralMF
 from lrrec.errors import DataError, FileFormatError, MissingDependencyError, ParameterError
 
-SMALL = {"n_factors": 8, "n_hidden": 16, "n_epochs": 3, "batch_size": 64, "random_state": 0}
+SMALL = {
+    "n_factors": 8, "n_hidden": 16, "n_epochs": 3, "batch_size": 64, "random_state": 0, "start": "random",
+    "learning_rate": 0.003, "unobserved_weight": 0.3,
+}  # fmt: skip
 LOSSES = ["squared", "softmax", "bpr", "sampled-softmax"]
 
 
@@ -49,7 +52,7 @@ def by_user(likes):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_loss_falls_and_popularity_is_beaten(torch, loss, by_user):
-    options = {"learning_rate": 0.01, "n_negatives": 100, "unobserved_weight": 0.2} | SMALL | {"n_epochs": 25}
+    options = SMALL | {"learning_rate": 0.01, "n_negatives": 100, "unobserved_weight": 0.2, "n_epochs": 25}
     model = NeuralMF(loss=loss, **options).fit(by_user.train)
     values = [entry["loss"] for entry in model.history_]
     assert values[-1] < 0.9 * values[0]
@@ -150,7 +153,36 @@ def test_decompose_then_train_on_is_ahead_of_both(torch, by_user):
     options = {"unobserved_weight": 0.3, "random_state": 0, "n_hidden": 16, "batch_size": 64, "n_epochs": 10}
     model = NeuralMF(8, learning_rate=1e-3, **options).fit(by_user.train, init=base)
     assert quality(model) > 0.97 * quality(base)
-    assert quality(model) > quality(NeuralMF(8, learning_rate=1e-3, **options).fit(by_user.train))
+    assert quality(model) > quality(NeuralMF(8, start="random", learning_rate=1e-3, **options).fit(by_user.train))
+
+
+def test_unless_told_otherwise_it_starts_from_an_ials(torch, by_user, tmp_path):
+    options = SMALL | {"start": "ials", "start_reg": 0.02, "start_unobserved_weight": 0.2}
+    first = NeuralMF(**options | {"n_epochs": 1, "learning_rate": 1e-9}).fit(by_user.train)
+    seed = int(np.random.default_rng(0).integers(2**63)) % 2**32
+    base = IALS(8, reg=0.02, unobserved_weight=0.2, random_state=seed).fit(by_user.train)
+    np.testing.assert_allclose(first.item_factors_[:, :-1], base.item_factors_, atol=1e-6)
+    given = NeuralMF(**options).fit(by_user.train, init=base)
+    whole = NeuralMF(**options).fit(by_user.train)
+    np.testing.assert_array_equal(whole.item_factors_, given.item_factors_)
+
+    def kill(entry):
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        NeuralMF(**options).fit(by_user.train, checkpoint=tmp_path / "state", callback=kill)
+    resumed = NeuralMF(**options).fit(by_user.train, checkpoint=tmp_path / "state")
+    np.testing.assert_array_equal(resumed.item_factors_, whole.item_factors_)
+    with pytest.raises(ParameterError, match=r"start must be .*, got 'svd'"):
+        NeuralMF(start="svd").fit(by_user.train)
+
+
+def test_as_it_comes_it_is_ahead_of_ials_as_it_comes(torch, by_user):
+    mine, theirs = (
+        lrrec.evaluate(model.fit(by_user.train), by_user, ["ndcg@20"]).mean()["ndcg@20"]
+        for model in (NeuralMF(8, random_state=0), IALS(8, random_state=0))
+    )
+    assert mine > theirs
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,9 @@ SPACES: dict[str, Space] = {
     "ALS": {"n_factors": [8, 16, 32, 64], "reg": (0.01, 0.3, "log")},
     "IALS": {"n_factors": list(_WIDTHS), "unobserved_weight": (0.005, 1.0, "log"), "reg": (0.001, 0.1, "log")},
     "NeuralMF": {
-        "n_factors": [32, 64, 128, 256], "unobserved_weight": (0.02, 1.0, "log"), "dropout": (0.2, 0.8),
-        "learning_rate": (0.001, 0.01, "log"),
+        "n_factors": [32, 64, 128, 256], "start_unobserved_weight": (0.01, 1.0, "log"),
+        "start_reg": (0.001, 0.1, "log"), "unobserved_weight": (0.05, 3.0, "log"),
+        "learning_rate": (0.0003, 0.003, "log"),
     },
 }  # fmt: skip
 _HU = {"n_factors": list(_WIDTHS), "alpha": (0.5, 50.0, "log"), "reg": (0.1, 100.0, "log")}
