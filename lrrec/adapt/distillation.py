@@ -156,7 +156,7 @@ def _of_teacher(teacher: Recommender, data: Any) -> Interactions:
     lacking = data.items.ids[np.unique(data.matrix.indices)]
     lacking = lacking[teacher.items_.find(lacking) < 0]
     if len(lacking):
-        raise DataError(f"data must have items that the teacher knows, got {len(lacking)} others: {first_three(lacking)}")
+        raise DataError(f"data must have items that the teacher knows, got others: {first_three(lacking)}")
     return data.over(teacher.items_)
 
 
