@@ -233,9 +233,12 @@ def test_what_cannot_be_done_is_refused(base, source, target):
 
 
 @pytest.mark.parametrize("loss", ["squared", "softmax", "bpr", "sampled-softmax", "ratings"])
-@pytest.mark.parametrize("method", ["low-rank", "scratch"])
-def test_every_loss_and_no_hidden_layer(loss, method, source, target, tmp_path):
-    model = NeuralMF(4, n_hidden=0, loss=loss, n_negatives=50, n_epochs=2, random_state=0).fit(source)
+@pytest.mark.parametrize(
+    ("method", "precision"), [("low-rank", "float32"), ("scratch", "float32"), ("low-rank", "bfloat16")]
+)
+def test_every_loss_and_no_hidden_layer(loss, method, precision, source, target, tmp_path):
+    options = {"n_hidden": 0, "n_negatives": 50, "n_epochs": 2, "precision": precision, "random_state": 0}
+    model = NeuralMF(4, loss=loss, **options).fit(source)
     adapter = LowRankAdapter(2, method=method, **GIVEN | {"n_epochs": 3}).fit(target, base=model)
     adapter.save(tmp_path / "a", histories=True)
     loaded = lrrec.load(tmp_path / "a", base=model)
