@@ -225,6 +225,13 @@ def test_adapting(run, made_up, likes, tmp_path):
     code, _, err = run("recommend", adapter)
     assert (code, err.count("\n")) == (1, 1)
     assert "base must be the model" in err
+    code, out, _ = run(*words)
+    assert "without its users" in out
+    for asked in ((), ("--user", "m0"), ("--user", "1")):
+        code, _, err = run("recommend", adapter, "--base", base, *asked)
+        assert code == 1
+        assert "must hold users to recommend to" in err
+        assert "--histories" in err
     code, _, err = run("adapt", "--base", base, "--data", tmp_path / "market.csv", "--out", adapter, "--rank", "x")
     assert "--rank must be an integer >= 1 or auto, got 'x'" in err
 

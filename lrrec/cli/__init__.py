@@ -25,7 +25,9 @@ app.command(epilog="Example:  lrrec evaluate ml-100k --min-rating 4 --model popu
 app.command(epilog="Example:  lrrec benchmark ml-100k --trials 20 --report ml-100k.html --out ml-100k")(
     benchmark.benchmark
 )
-app.command(epilog="Example:  lrrec adapt --base movies.lrrec --data market.csv --out market.adapter")(adapt.adapt)
+app.command(epilog="Example:  lrrec adapt --base movies.lrrec --data market.csv --out market.adapter --histories")(
+    adapt.adapt
+)
 app.command(epilog="Example:  lrrec recommend movies.lrrec --user 42 --user 7 -k 5")(models.recommend)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -54,4 +54,5 @@ def adapt(
         console.print(report_table(adapter.report_))
     console.print(f"Kept: {adapter.kept_} ({adapter.verdict_}).", highlight=False)
     adapter.save(out, histories=histories)
-    typer.echo(f"{adapter.n_parameters:,} numbers saved to {out} ({out.stat().st_size:,} bytes)")
+    told = "" if histories else ", without its users: --histories to recommend to them by lrrec recommend"
+    typer.echo(f"{adapter.n_parameters:,} numbers saved to {out} ({out.stat().st_size:,} bytes){told}")

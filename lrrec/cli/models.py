@@ -159,11 +159,15 @@ def recommend(
 ) -> None:
     """Recommend items to known users with a saved model, as CSV: user, item, rank, score."""
     import lrrec
-    from lrrec.errors import UnknownIdError
+    from lrrec.errors import DataError, UnknownIdError
 
     if out is not None:
         check_folder(out)
     fitted = lrrec.load(model) if base is None else lrrec.load(model, base=lrrec.load(base))
+    if not len(fitted.users_):
+        raise DataError(
+            f"{model} must hold users to recommend to, got an adapter without: make it by lrrec adapt --histories"
+        )
     users: Any = user or None
     if user and fitted.users_.ids.dtype != object:
         try:
