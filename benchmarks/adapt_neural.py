@@ -108,14 +108,14 @@ def verdicts(transfer: Transfer, base: NeuralMF, found: dict[int, list[Any]]) ->
         for rank in (2, 4, 8, 16):
             mine, other = (averages(found[size], name) for name in (f"neural, low rank {rank}", "neural, full"))
             names = f"neural, low rank {rank}", "neural, full", "neural, full, shrunk"
-            left, full, kept = (np.mean([one[name]["source"] for one in found[size]]) for name in names)
-            also = averages(found[size], "neural, full, shrunk")
+            left, full, left_shrunk = (np.mean([one[name]["source"] for one in found[size]]) for name in names)
+            shrunk = averages(found[size], "neural, full, shrunk")
             share = np.median([one[f"neural, low rank {rank}"]["parameters"] / one["neural, full"]["parameters"]
                                for one in found[size]])  # fmt: skip
             whole, ratios = mine.mean() / other.mean(), np.sort(mine / other)
             shown = (f"{whole:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}): {mine.mean():.4f}, {other.mean():.4f}; "
                      f"{share:.1%} of the parameters; on the source {left:.4f}, {full:.4f} "
-                     f"(full, shrunk as adapters are: {also.mean():.4f}, {kept:.4f})")  # fmt: skip
+                     f"(full, shrunk as adapters are: {shrunk.mean():.4f}, {left_shrunk:.4f})")  # fmt: skip
             met = whole >= 0.98 and (share <= 0.15 or rank > 8) and left > full
             wanted = "0.98 x, 15 %, less forgotten" if rank <= 8 else "0.98 x, less forgotten"
             yield line(f"{transfer.name}: NeuralMF, {size} users, low rank {rank}", "full fine-tuning", shown, wanted,

@@ -154,6 +154,10 @@ class Recommender(BaseEstimator):
                 f"unknown users: {first_three(asked[cold])} have no interaction in the training data; "
                 "pass unknown='popular' to recommend what is popular"
             )
+        if not len(self.users_):  # a model that was stored without users
+            nothing = sp.csr_array((len(asked), len(self.items_)), dtype=np.float32)
+            encoded = self._encode(nothing)
+            return self._recommend(asked, k, lambda block: encoded[block], nothing, None, items, cold, n_threads)
         rows = np.where(rows < 0, 0, rows)
 
         seen_rows = np.where(cold, -1, rows) if exclude_seen else None

@@ -10,7 +10,7 @@ from lrrec import ALS, IALS, NMF, Interactions, LowRankAdapter, TruncatedSVD
 from lrrec.adapt.domain import make_domain
 from lrrec.adapt.fitting import find_change
 from lrrec.adapt.settings import Settings
-from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError, UnknownIdError
 
 GIVEN = {"reg": 1.0, "reg_fold": 0.02, "reg_free": 1.0, "guard": False}
 BASES = [
@@ -93,6 +93,29 @@ def test_a_fresh_adapter_is_the_base(model, made_up, source, target, tmp_path):
     changed = LowRankAdapter(rank=2, **GIVEN).fit(known, base=base, catalogue=base.items_.ids)
     changed.scale = 0
     np.testing.assert_allclose(changed.recommend_from(known, 12).scores, theirs.scores, rtol=1e-4)
+
+
+@pytest.mark.parametrize("neural", [False, True])
+def test_an_adapter_without_users_recommends_what_is_popular_to_anybody(base, parts, neural, tmp_path):
+    if neural:
+        pytest.importorskip("torch")
+        source = Interactions(base.seen_, base.users_, base.items_)
+        base = lrrec.NeuralMF(4, n_hidden=0, n_epochs=1, random_state=0).fit(source)
+    adapter = LowRankAdapter(method="fold-in", guard=False, reg_fold=0.02).fit(parts[0], base=base)
+    adapter.save(tmp_path / "adapter")
+    loaded = lrrec.load(tmp_path / "adapter", base=base)
+    with pytest.raises(UnknownIdError, match="unknown users: -5"):
+        loaded.recommend([-5])
+    found, wanted = (one.recommend([-5, -6], 3, unknown="popular") for one in (loaded, adapter))
+    np.testing.assert_array_equal(found.items, wanted.items)
+    assert not len(loaded.recommend(k=3))
+
+
+def test_shrinkage_goes_back_to_the_base_by_so_much(base, parts):
+    whole, less = (LowRankAdapter(rank=2, shrinkage=by, **GIVEN).fit(parts[0], base=base) for by in ("auto", 0.25))
+    whole.scale = 0.75
+    np.testing.assert_allclose(less.item_factors_, whole.item_factors_, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(less.user_factors_, whole.user_factors_, rtol=1e-4, atol=1e-5)
 
 
 def test_the_base_is_not_touched(base, parts):

@@ -232,6 +232,8 @@ def test_adapting(run, made_up, likes, tmp_path):
         assert code == 1
         assert "must hold users to recommend to" in err
         assert "--histories" in err
+    code, out, _ = run("recommend", adapter, "--base", base, "--user", "somebody", "--popular", "-k", 3)
+    assert (code, len(out.splitlines())) == (0, 4)
     code, _, err = run("adapt", "--base", base, "--data", tmp_path / "market.csv", "--out", adapter, "--rank", "x")
     assert "--rank must be an integer >= 1 or auto, got 'x'" in err
 

@@ -52,14 +52,18 @@ class Change:
     def apply(self, V0: np.ndarray, scale: float = 1.0) -> np.ndarray:
         """The new item factors (I, D); scale 0 gives V0, 1 the change in full."""
         V = V0 + np.float32(scale) * (self.A @ self.B.T)
-        V[self.rows] = V0[self.rows] + np.float32(scale) * (self.values - V0[self.rows])
+        V[self.rows] = self._outright(V0, scale)
         return V
+
+    def _outright(self, V0: np.ndarray, scale: float) -> np.ndarray:
+        """The rows given outright, so much of the way from V0."""
+        found: np.ndarray = V0[self.rows] + np.float32(scale) * (self.values - V0[self.rows])
+        return found
 
     def scaled(self, by: float, V0: np.ndarray, tower: Mapping[str, np.ndarray]) -> "Change":
         """That part of the change, of a matrix V0 and of a tower: what `apply` gives for the scale."""
         parts = {name: part.scaled(by, np.atleast_2d(tower[name]), {}) for name, part in self.tower.items()}
-        values = V0[self.rows] + np.float32(by) * (self.values - V0[self.rows])
-        return Change(self.A * np.float32(by), self.B, self.rows, values, parts)
+        return Change(self.A * np.float32(by), self.B, self.rows, self._outright(V0, by), parts)
 
     def plus(self, other: "Change", V0: np.ndarray, tower: Mapping[str, np.ndarray]) -> "Change":
         """Both changes at once, of a matrix V0 and of a tower."""

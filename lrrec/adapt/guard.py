@@ -24,10 +24,10 @@ REGS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # in interactions
 FOLD_FACTORS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the base's own regularization
 SCRATCH_FACTORS = (0.3, 1.0, 3.0, 10.0)
 RANKS = (1, 2, 4, 8, 16, 32)
-LEARNING_RATES = (0.01, 0.03)  # of a neural base, as are the next two
+LEARNING_RATES = (0.01, 0.03)  # of a neural base, as are the next three
 EPOCHS = (5, 10, 20, 40, 80)
 NEURAL_REGS = (3.0, 10.0)  # beside 1
-SHRINKAGES = (0.0, 0.1, 0.2)  # the last where a standard error cannot tell: it forgets a third less of the source
+SHRINKAGES = (0.0, 0.1, 0.2)  # more costs on the target; a fifth forgets a third less of the source
 N_FOLDS = 5
 LARGE = 200  # from so many users on, one part of them is held back once
 Z = 1.282  # beyond which a normal variable is once in ten
@@ -155,12 +155,13 @@ def cut_back(domain: Domain, trials: Sequence[Trial], widest: Outcome, metric: s
     smaller = [replace(widest.settings, rank=rank) for rank in ranks]
     outcomes = judge(domain, trials, smaller, metric)
     outcomes.append(widest)
+    return near_best(outcomes)[0]  # ranks rise
+
+
+def near_best(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those within a standard error of the best, in their order."""
     best = max(outcomes, key=lambda outcome: outcome.mean)
-    for outcome in outcomes:  # rising ranks
-        gap, error = best.ahead(outcome)
-        if outcome is best or gap <= error:
-            return outcome
-    return best
+    return [outcome for outcome in outcomes if outcome is best or not clearly(best, outcome)]
 
 
 def judge(
@@ -252,12 +253,8 @@ def tune(domain: Domain, trials: Sequence[Trial], start: Settings, fixed: frozen
 def held(domain: Domain, trials: Sequence[Trial], found: Outcome, metric: str) -> Outcome:
     """The outcome, its change shrunk as far as that stays within a standard error of the best."""
     outcomes = judge(domain, trials, [found.settings], metric, shrinkages=SHRINKAGES)
-    best = max(outcomes, key=lambda outcome: outcome.mean)
-    for outcome in reversed(outcomes):
-        gap, error = best.ahead(outcome)
-        if outcome is best or gap <= error:
-            break
-    return replace(outcome, values=found.values + outcome.values - outcomes[0].values)
+    kept = near_best(outcomes)[-1]
+    return replace(kept, values=found.values + kept.values - outcomes[0].values)
 
 
 def _grids(domain: Domain, start: Settings) -> dict[str, Sequence[float]]:
@@ -313,12 +310,7 @@ def choose(outcomes: Sequence[Outcome]) -> tuple[Outcome, str]:
         told = f"{' and '.join(ahead)} came out ahead, but by less than the {len(safest.values)} users can tell"
         return safest, told if ahead else "nothing did better on the users held back"
     best = max(better, key=lambda outcome: outcome.mean)
-    near = []
-    for outcome in better:
-        gap, error = best.ahead(outcome)
-        if outcome is best or gap <= error:
-            near.append(outcome)
-    kept = min(near, key=lambda outcome: outcome.n_parameters)
+    kept = min(near_best(better), key=lambda outcome: outcome.n_parameters)
     return kept, "better than folding in alone, on the users held back" + (
         "" if kept is best else f"; as good as {best.settings.method} with fewer parameters"
     )

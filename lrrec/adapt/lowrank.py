@@ -57,12 +57,13 @@ class LowRankAdapter(FactorModel):
         Whether all items are held to the base alike, or each in proportion to the base's `item_precision_`. The two
         came out alike where they were measured.
     learning_rate : float or "auto", default "auto"
-        Of a neural base, as are the next four: how its change is trained. Typical: 0.003 to 0.03.
+        Of a neural base, as are n_epochs, source_weight and towers: how its change is trained. Typical: 0.003 to 0.03.
     n_epochs : int or "auto", default "auto"
         Passes over the target's users.
     shrinkage : float in [0, 1] or "auto", default "auto"
         How much of the way back to the base the trained change goes. "auto" finds the most, up to 0.2, that the users
-        held back cannot tell from none: a fifth forgets a third less of the source. 0 where nothing is compared.
+        held back cannot tell from none: a fifth forgets a third less of the source. 0 where nothing is compared. Of
+        other bases "auto" is 0, as reg is chosen finely enough.
     source_weight : float, default 1.0
         Weight of the source's loss, where `fit` is given the source.
     towers : bool, default True
@@ -375,7 +376,7 @@ class LowRankAdapter(FactorModel):
 
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         served = super()._serves(rows)
-        return served if served.all() else served | (self.user_factors_[rows] != 0).any(axis=1)
+        return served if served.all() or not len(self.users_) else served | (self.user_factors_[rows] != 0).any(axis=1)
 
     def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         return self.domain_.fold(matrix, V, self._reg_fold() if reg is None else reg, tower=self._tower_now())

@@ -164,12 +164,12 @@ def recommend(
     if out is not None:
         check_folder(out)
     fitted = lrrec.load(model) if base is None else lrrec.load(model, base=lrrec.load(base))
-    if not len(fitted.users_):
+    if not len(fitted.users_) and not (user and popular):
         raise DataError(
             f"{model} must hold users to recommend to, got an adapter without: make it by lrrec adapt --histories"
         )
     users: Any = user or None
-    if user and fitted.users_.ids.dtype != object:
+    if user and len(fitted.users_) and fitted.users_.ids.dtype != object:
         try:
             users = [int(one.replace("_", "x")) for one in user]
         except ValueError:

@@ -233,7 +233,7 @@ class NeuralMF(FactorModel):
             ) from None
 
         if init is None and self.start == "ials" and self.loss != "ratings":
-            init = self._first(data, seed, checkpoint, progress=progress)
+            init = self._initial(data, seed, checkpoint, progress=progress)
 
         def judge(arrays: dict[str, np.ndarray]) -> float:
             assert validation is not None
@@ -252,7 +252,7 @@ class NeuralMF(FactorModel):
             raise trained.error
         return self
 
-    def _first(
+    def _initial(
         self, data: Interactions, seed: int, checkpoint: str | PathLike | None, *, progress: bool
     ) -> IALS | None:
         """The model to start from; none where a checkpoint is gone on from."""
