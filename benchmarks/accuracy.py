@@ -56,14 +56,14 @@ def rmse(name: str, bar: float) -> dict[str, Any]:
     """Root mean squared error over five random folds of the ratings."""
     data = lrrec.datasets.load(name, matrices.data_home()).interactions()
     fold = np.random.default_rng(0).permutation(len(data)) % N_FOLDS
-    inner = lrrec.splits.random(data.take(fold != 0), 0.1, random_state=1)
+    inner = lrrec.splits.random(data.filter(fold != 0), 0.1, random_state=1)
     settings = [
         ALS(n_factors, reg=reg, n_iter=20, clip=True, random_state=0)
         for n_factors in (8, 16, 32, 64)
         for reg in (0.04, 0.06, 0.08, 0.1)
     ]
     best = min(settings, key=lambda model: error(model.fit(inner.train), inner.test))
-    errors = [error(best.fit(data.take(fold != f)), data.take(fold == f)) for f in range(N_FOLDS)]
+    errors = [error(best.fit(data.filter(fold != f)), data.filter(fold == f)) for f in range(N_FOLDS)]
     return row(f"{name}, RMSE, {N_FOLDS} random folds", best, float(np.mean(errors)), bar, higher=False)
 
 

@@ -81,16 +81,16 @@ class Run:
         """Histories and test interactions of some users; train has the rest, and is not used."""
         target = self.transfer.target
         mine = np.isin(target.rows(), rows)
-        some = target.take(mine)
-        first = lrrec.splits.given(some, share, self.key[mine])
+        some = target.filter(mine)
+        first = lrrec.splits.history_mask(some, share, self.key[mine])
         if at_most is not None:
             first &= _ranks(some, self.key[mine]) < at_most
-        return Split(target.take(~mine), some.take(first), some.take(~first))
+        return Split(target.filter(~mine), some.filter(first), some.filter(~first))
 
     def measure(self, size: int) -> dict[str, dict[str, Any]]:
         """Every method at one size: per-user values on test, seconds, parameters."""
         rows = self.pool[:size]
-        train = self.transfer.target.take(np.isin(self.transfer.target.rows(), rows))
+        train = self.transfer.target.filter(np.isin(self.transfer.target.rows(), rows))
         validation, test = self.split(self.validation_rows), self.split(self.test_rows)
         out: dict[str, dict[str, Any]] = {}
 
@@ -107,7 +107,7 @@ class Run:
             out[name]["validation"] = float(adapter.report_["ndcg@20"].to_numpy()[-1])
             return adapter
 
-        popular = train.over(adapt("fold-in", method="fold-in", guard=False).items_)
+        popular = train.align_items(adapt("fold-in", method="fold-in", guard=False).items_)
         note("popularity", lrrec.Popularity().fit(popular), 0.0, 0)
         adapt("scratch", method="scratch", guard=False)
         adapt("anchored", method="anchored", guard=False)
@@ -115,7 +115,7 @@ class Run:
             adapter = adapt(f"low rank {rank}", rank=rank, guard=False)
             if rank == 8:
                 parts = (self.source.train, self.source.history, self.source.test)
-                source = Split(*(part.over(adapter.items_) for part in parts))
+                source = Split(*(part.align_items(adapter.items_) for part in parts))
                 quality = {}
                 for told, scale in (("before", 0.0), ("adapted", 1.0)):
                     adapter.scale = scale
@@ -172,8 +172,8 @@ class Run:
 def pooled(source: Interactions, target: Interactions, weight: float, base: IALS) -> IALS:
     """The base's configuration, fitted to the source and so many copies of the target's users."""
     items = lrrec.IdMap(np.union1d(source.items.ids, target.items.ids))
-    theirs = target.over(items).matrix[np.diff(target.matrix.indptr) > 0]
-    matrix = sp.csr_array(sp.vstack([source.over(items).matrix] + [theirs] * weight, format="csr"))
+    theirs = target.align_items(items).matrix[np.diff(target.matrix.indptr) > 0]
+    matrix = sp.csr_array(sp.vstack([source.align_items(items).matrix] + [theirs] * weight, format="csr"))
     users = lrrec.IdMap.range(matrix.shape[0])
     model: IALS = clone(base).fit(Interactions.from_matrix(matrix, users, items))
     return model
@@ -287,7 +287,7 @@ def histories(transfer: Transfer, runs: list[Run]) -> Iterator[dict[str, Any]]:
     for told, share, at_most in (("5 items given", 0.8, 5), ("80 % given", 0.8, None)):
         means: dict[str, list[float]] = {"low-rank": [], "fold-in": []}
         for one in runs:
-            train = transfer.target.take(np.isin(transfer.target.rows(), one.pool[:25]))
+            train = transfer.target.filter(np.isin(transfer.target.rows(), one.pool[:25]))
             validation, test = (one.split(rows, share, at_most) for rows in (one.validation_rows, one.test_rows))
             for method, values in means.items():
                 adapter = LowRankAdapter(method=method, guard=False, random_state=one.seed).fit(

@@ -72,7 +72,7 @@ def neural_base(transfer: Transfer, source: Split) -> NeuralMF:
 def measure(one: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Every method at one size: per-user values on test, seconds, parameters, and quality left on the source."""
     target = one.transfer.target
-    train = target.take(np.isin(target.rows(), one.pool[:size]))
+    train = target.filter(np.isin(target.rows(), one.pool[:size]))
     validation, test = one.split(one.validation_rows), one.split(one.test_rows)
     out: dict[str, dict[str, Any]] = {}
     for name in methods:
@@ -83,7 +83,7 @@ def measure(one: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> di
         )
         seconds = time.perf_counter() - begun
         parts = (one.source.train, one.source.history, one.source.test)
-        source = Split(*(part.over(adapter.items_) for part in parts))
+        source = Split(*(part.align_items(adapter.items_) for part in parts))
         out[name] = {
             "values": lrrec.evaluate(adapter, test, METRICS).values, "seconds": seconds,
             "parameters": adapter.n_parameters, "source": mean(lrrec.evaluate(adapter, source, METRICS)),
@@ -130,7 +130,7 @@ def verdicts(transfer: Transfer, base: NeuralMF, found: dict[int, list[Any]]) ->
 def merged(one: Run, base: NeuralMF) -> dict[str, Any]:
     """A merged adapter against the adapter: same lists, and scores."""
     target = one.transfer.target
-    train = target.take(np.isin(target.rows(), one.pool[:25]))
+    train = target.filter(np.isin(target.rows(), one.pool[:25]))
     options: dict[str, Any] = {"learning_rate": 0.01, "n_epochs": 20, "reg": 1.0, "guard": False, "random_state": 0}
     adapter = LowRankAdapter(8, **options).fit(train, base=base, catalogue=one.transfer.catalogue)
     history = one.split(one.test_rows).history
@@ -146,11 +146,11 @@ def pooled_teacher(transfer: Transfer, linear: IALS, runs: list[Run]) -> dict[st
     values: dict[str, list[float]] = {"adapter": [], "pooled": []}
     for one in runs:
         target = transfer.target
-        train = target.take(np.isin(target.rows(), one.pool[:25]))
+        train = target.filter(np.isin(target.rows(), one.pool[:25]))
         validation, test = one.split(one.validation_rows), one.split(one.test_rows)
         teachers = [pooled(transfer.source, train, weight, linear) for weight in (10, 30, 100)]
         teacher = max(teachers, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
-        data = train.over(teacher.items_)
+        data = train.align_items(teacher.items_)
         students = [
             distill(teacher, LowRankAdapter(8, reg=reg, reg_fold=linear.reg), data, base=linear)
             for reg in (0.1, 1.0, 10.0)

@@ -46,8 +46,8 @@ def measure(
     test, validation = both[:fifth], both[fifth : fifth + tenth]
     hidden = {"test": test, "validation": validation}
     of = target.users.ids[target.rows()]
-    train = target.take(~np.isin(of, both[: fifth + tenth]))
-    asked = {name: target.take(np.isin(of, users)) for name, users in hidden.items()}
+    train = target.filter(~np.isin(of, both[: fifth + tenth]))
+    asked = {name: target.filter(np.isin(of, users)) for name, users in hidden.items()}
 
     def values(model: Any, name: str) -> np.ndarray:
         """Ranked over the target's items for users whom the model knows."""

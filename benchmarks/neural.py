@@ -59,10 +59,10 @@ def run() -> Iterator[dict[str, Any]]:
 
 def interactions_held_out() -> Split:
     """A tenth of the interactions of ml-1m held out, of 1000 users to be ranked for."""
-    data = lrrec.datasets.load("ml-1m", matrices.data_home()).interactions().implicit()
+    data = lrrec.datasets.load("ml-1m", matrices.data_home()).interactions().binarize()
     split = lrrec.splits.random(data, 0.1, random_state=0)
     some = np.random.default_rng(0).choice(split.test_rows, 1000, replace=False)
-    test = split.test.take(np.isin(split.test.rows(), some))
+    test = split.test.filter(np.isin(split.test.rows(), some))
     return Split(split.train, split.train, test)
 
 

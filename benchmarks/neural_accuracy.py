@@ -40,7 +40,7 @@ def neural(base: IALS, n_epochs: int = 10, **options: Any) -> NeuralMF:
 
 def by_user() -> Iterator[dict[str, Any]]:
     """A fifth of the users of ml-1m is new to the model, 80 % of their ratings are given."""
-    data = lrrec.datasets.load("ml-1m", matrices.data_home()).interactions().implicit()
+    data = lrrec.datasets.load("ml-1m", matrices.data_home()).interactions().binarize()
     outer = lrrec.splits.by_user(data, 0.2, random_state=0)
     inner = lrrec.splits.by_user(outer.train, 0.15, random_state=1)
     plain = max(BASES, key=lambda model: ndcg(model.fit(inner.train), inner))

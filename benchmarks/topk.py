@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 import lrrec
 from benchmarks import matrices
 from benchmarks.report import ratio_row
-from lrrec.linalg.blocks import even_blocks, run_blocks
+from lrrec.linalg.threads import even_blocks, run_blocks
 
 ROUNDS, D, K, THREADS = 5, 128, 20, 2
 

@@ -39,7 +39,7 @@ def get(name: str) -> Transfer:
 
 def _ratings(name: str) -> Interactions:
     """Whatever was rated counts."""
-    return lrrec.datasets.load(name, matrices.data_home()).interactions().implicit()
+    return lrrec.datasets.load(name, matrices.data_home()).interactions().binarize()
 
 
 def _kept(data: Interactions, users: np.ndarray | None = None, items: np.ndarray | None = None) -> Interactions:
@@ -70,7 +70,7 @@ def _ml_100k() -> Transfer:
     known = {item: place[_plain(title)] for item, title in zip(small.items["item"], small.items["title"], strict=True)
              if _plain(title) in place}  # fmt: skip
     table = small.ratings[small.ratings["item"].isin(known)]
-    target = Interactions.from_pairs(table["user"], table["item"].map(known), duplicates="last").implicit()
+    target = Interactions.from_pairs(table["user"], table["item"].map(known), duplicates="last").binarize()
     return Transfer("ml-1m to ml-100k, by title and year", source, target, target.items.ids, 150, 200,
                     (10, 25, 50, 100, 500))  # fmt: skip
 
@@ -113,4 +113,4 @@ def amazon(name: str) -> Interactions:
     folder = Path(matrices.data_home() or "") / "amazon-sport-cloth" / name
     parts = [pd.read_csv(folder / part, sep="\t", header=None) for part in ("train.txt", "test.txt")]
     table = pd.concat(parts)
-    return Interactions.from_pairs(table[0], name[0] + table[1].astype(str), duplicates="last").implicit()
+    return Interactions.from_pairs(table[0], name[0] + table[1].astype(str), duplicates="last").binarize()

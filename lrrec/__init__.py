@@ -10,49 +10,44 @@
 import importlib
 from typing import Any
 
+from lrrec.models import CATALOGUE
+
 __version__ = "0.1.0.dev0"
 
 # Public name -> module that defines it. Nothing is imported until it is used, so `import lrrec` costs
 # milliseconds. A name that is its module's last part is the module itself.
 _HOME = {
-    "ALS": "lrrec.models.als",
+    **{name: entry.module for name, entry in CATALOGUE.items()},
     "AdapterBank": "lrrec.adapt.bank",
-    "Comparison": "lrrec.evaluation.compare",
-    "DomainFitter": "lrrec.adapt.fitter",
-    "EASE": "lrrec.models.ease",
-    "IALS": "lrrec.models.ials",
+    "Comparison": "lrrec.evaluation.comparison",
+    "DomainFitter": "lrrec.adapt.domain_fitter",
     "Evaluation": "lrrec.evaluation.result",
-    "FactorModel": "lrrec.factor_model",
+    "FactorModel": "lrrec.models.base.factor_model",
     "IdMap": "lrrec.data.ids",
     "Interactions": "lrrec.data.interactions",
-    "ItemKNN": "lrrec.models.itemknn",
-    "LowRankAdapter": "lrrec.adapt.lowrank",
-    "NMF": "lrrec.models.nmf",
-    "NeuralMF": "lrrec.models.neural",
-    "Popularity": "lrrec.models.popularity",
-    "RP3Beta": "lrrec.models.rp3beta",
-    "Recommendations": "lrrec.lists",
-    "Recommender": "lrrec.base",
-    "Report": "lrrec.evaluation.report",
+    "LowRankAdapter": "lrrec.adapt.low_rank",
+    "Recommendations": "lrrec.models.base.results",
+    "Recommender": "lrrec.models.base.recommender",
+    "Report": "lrrec.report.page",
     "Split": "lrrec.splits",
-    "TruncatedSVD": "lrrec.models.svd",
-    "Tuning": "lrrec.evaluation.tune",
-    "compare": "lrrec.evaluation.compare",
+    "Tuning": "lrrec.tuning.search",
     "beyond_accuracy": "lrrec.evaluation.beyond",
     "by_item_group": "lrrec.evaluation.beyond",
+    "compare": "lrrec.evaluation.comparison",
     "datasets": "lrrec.datasets",
     "distill": "lrrec.adapt.distillation",
     "errors": "lrrec.errors",
-    "evaluate": "lrrec.evaluation.protocol",
-    "evaluate_lists": "lrrec.evaluation.lists",
+    "evaluate": "lrrec.evaluation.evaluator",
+    "evaluate_lists": "lrrec.evaluation.ready_lists",
     "interop": "lrrec.interop",
     "linalg": "lrrec.linalg",
     "load": "lrrec.persist",
     "metrics": "lrrec.metrics",
+    "models": "lrrec.models",
     "popularity_groups": "lrrec.evaluation.beyond",
     "splits": "lrrec.splits",
-    "tune": "lrrec.evaluation.tune",
-    "tune_all": "lrrec.evaluation.tune",
+    "tune": "lrrec.tuning.search",
+    "tune_all": "lrrec.tuning.search",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 

@@ -1,5 +1,7 @@
 """Every error and warning of lrrec. Each derives from LrrecError and from the matching builtin."""
 
+from typing import Any
+
 
 class LrrecError(Exception):
     """Base of all errors raised by lrrec on purpose."""
@@ -39,3 +41,17 @@ class FetchError(LrrecError, OSError):
 
 class DataWarning(UserWarning):
     """The data are usable, but something about them changes the result, and the caller can act on it."""
+
+
+def __getattr__(name: str) -> Any:
+    """Define NotFittedError at its first use: it derives from scikit-learn's, which takes long to load."""
+    if name != "NotFittedError":
+        raise AttributeError(f"module 'lrrec.errors' has no attribute {name!r}")
+    from sklearn import exceptions
+
+    class NotFittedError(LrrecError, exceptions.NotFittedError):
+        """A model is used before it is fitted."""
+
+    NotFittedError.__qualname__ = name
+    globals()[name] = NotFittedError
+    return NotFittedError

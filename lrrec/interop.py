@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.candidates import from_ids
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, ParameterTypeError, UnknownIdError
-from lrrec.lists import Recommendations, masked_ids
 from lrrec.metrics import find_hits
+from lrrec.models.base.candidates import from_ids
+from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.models.ials import IALS
 from lrrec.models.popularity import Popularity
 from lrrec.validate import check_bool, check_columns, check_int, check_matrix, check_option, check_real, first_three
@@ -170,7 +170,7 @@ class ImplicitModel:
             If the model cannot serve new users: of the matrix factorizations only ALS can (`recalculate_user`).
         """
         if isinstance(histories, Interactions):
-            known = histories.over(self.items_)
+            known = histories.align_items(self.items_)
             matrix, ids, rows = known.matrix, known.users, np.flatnonzero(np.diff(histories.matrix.indptr))
         else:
             matrix = check_matrix(histories)

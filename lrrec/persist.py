@@ -5,25 +5,13 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from lrrec import files
-from lrrec.base import Recommender
 from lrrec.errors import FileFormatError, ParameterError
-from lrrec.factor_model import FactorModel
+from lrrec.models import CATALOGUE
+from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.recommender import Recommender
 
 if TYPE_CHECKING:
-    from lrrec.adapt.lowrank import LowRankAdapter
-
-# What a file may name, and where it is defined.
-_MODELS = {
-    "ALS": "lrrec.models.als",
-    "EASE": "lrrec.models.ease",
-    "IALS": "lrrec.models.ials",
-    "ItemKNN": "lrrec.models.itemknn",
-    "NMF": "lrrec.models.nmf",
-    "NeuralMF": "lrrec.models.neural",
-    "Popularity": "lrrec.models.popularity",
-    "RP3Beta": "lrrec.models.rp3beta",
-    "TruncatedSVD": "lrrec.models.svd",
-}
+    from lrrec.adapt.low_rank import LowRankAdapter
 
 
 def load(path: str | PathLike, *, base: FactorModel | None = None) -> Recommender:
@@ -42,11 +30,11 @@ def load(path: str | PathLike, *, base: FactorModel | None = None) -> Recommende
     """
     kind, params, arrays = files.read(path)
     if kind == "LowRankAdapter":
-        adapter: type[LowRankAdapter] = importlib.import_module("lrrec.adapt.lowrank").LowRankAdapter
+        adapter: type[LowRankAdapter] = importlib.import_module("lrrec.adapt.low_rank").LowRankAdapter
         return adapter.from_file(path, base)
     if base is not None:
         raise ParameterError(f"base must only be given for an adapter's file, got one for {path}, which holds {kind!r}")
-    if kind not in _MODELS:
-        raise FileFormatError(f"{path} must hold one of {', '.join(_MODELS)}, got {kind!r}")
-    model: type[Recommender] = getattr(importlib.import_module(_MODELS[kind]), kind)
+    if kind not in CATALOGUE:
+        raise FileFormatError(f"{path} must hold one of {', '.join(CATALOGUE)}, got {kind!r}")
+    model: type[Recommender] = getattr(importlib.import_module(CATALOGUE[kind].module), kind)
     return model._from_file(path, params, arrays)

@@ -186,7 +186,7 @@ def check_unknown_users(model, data):
 @every_model
 def check_users_without_data_are_unknown(model, data):
     mask = data.rows() != 0
-    model.fit(data.take(mask))
+    model.fit(data.filter(mask))
     with pytest.raises(UnknownIdError, match="no interaction"):
         model.recommend(data.users.ids[:1])
     assert model.recommend(data.users.ids[:1], unknown="popular").items.count() == 10
@@ -194,7 +194,7 @@ def check_users_without_data_are_unknown(model, data):
 
 @every_model
 def check_everybody_by_default(model, data):
-    model.fit(data.take(data.rows() != 0))
+    model.fit(data.filter(data.rows() != 0))
     lists = model.recommend()
     np.testing.assert_array_equal(lists.users, data.users.ids[1:])
 

@@ -68,7 +68,7 @@ def source(made_up, likes):
 def target(made_up, likes):
     """Over all items, some of which the base has never seen."""
     abroad = made_up.users.set_index("user").population[likes.users.ids].to_numpy() == "target"
-    few = likes.take(abroad[likes.rows()])
+    few = likes.filter(abroad[likes.rows()])
     return lrrec.Interactions(few.matrix[abroad], lrrec.IdMap(few.users.ids[abroad]), few.items)
 
 
@@ -76,9 +76,9 @@ def target(made_up, likes):
 def parts(target):
     """60 users to adapt to; the histories and test interactions of the others."""
     few = target.rows() < 60
-    rest = target.take(~few)
-    first = lrrec.splits.given(rest, 0.5, np.random.default_rng(0).random(len(rest)))
-    return target.take(few), rest.take(first), rest.take(~first)
+    rest = target.filter(~few)
+    first = lrrec.splits.history_mask(rest, 0.5, np.random.default_rng(0).random(len(rest)))
+    return target.filter(few), rest.filter(first), rest.filter(~first)
 
 
 @pytest.fixture

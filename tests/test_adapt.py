@@ -7,8 +7,8 @@ from checks import assert_same, fingerprint, population, quality
 
 import lrrec
 from lrrec import ALS, IALS, NMF, Interactions, LowRankAdapter, TruncatedSVD
+from lrrec.adapt.closed_form import find_change
 from lrrec.adapt.domain import make_domain
-from lrrec.adapt.fitting import find_change
 from lrrec.adapt.settings import Settings
 from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError, UnknownIdError
 
@@ -51,7 +51,7 @@ def test_items_that_the_source_knows_well_are_held_more_firmly(base, parts):
 def test_items_that_the_source_never_saw_are_held_too(made_up):
     data = made_up.interactions()
     source, target = (population(made_up, data, name) for name in ("source", "target"))
-    wider = Interactions(source.over(data.items).matrix, source.users, data.items)
+    wider = Interactions(source.align_items(data.items).matrix, source.users, data.items)
     base = ALS(n_factors=4, random_state=0).fit(wider)
     assert (base.item_precision_ == 0).any()
     adapter = LowRankAdapter(rank=2, anchor="precision", **GIVEN).fit(target, base=base)
@@ -82,7 +82,7 @@ def test_a_fresh_adapter_is_the_base(model, made_up, source, target, tmp_path):
         source, target = (population(made_up, data, name) for name in ("source", "target"))
     base = model.fit(source)
     reg = {} if isinstance(model, TruncatedSVD) else {"reg_fold": model.reg}
-    known = target.take(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
+    known = target.filter(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
     fresh = LowRankAdapter(method="fold-in", **(GIVEN | {"reg_fold": 0.0} | reg)).fit(
         known, base=base, catalogue=base.items_.ids
     )
@@ -137,8 +137,8 @@ def test_a_planted_shift_is_found():
     base = IALS(n_factors=D, reg=0.005, random_state=0).fit(X[:n_users])
     target = Interactions.from_matrix(X[n_users : n_users + 300])
     rest = Interactions.from_matrix(X[n_users + 300 :])
-    first = lrrec.splits.given(rest, 0.5, rng.random(len(rest)))
-    test = lrrec.Split(rest, rest.take(first), rest.take(~first))
+    first = lrrec.splits.history_mask(rest, 0.5, rng.random(len(rest)))
+    test = lrrec.Split(rest, rest.filter(first), rest.filter(~first))
     adapter = LowRankAdapter(rank=2, random_state=0).fit(target, base=base)
     assert adapter.kept_ == "low-rank"
     found, before = (lrrec.evaluate(model, test, ["ndcg@20"]).mean()["ndcg@20"] for model in (adapter, base))
@@ -165,12 +165,12 @@ def test_the_guard_falls_back_on_noise(base, parts):
     for seed in range(6):
         rng = np.random.default_rng(seed)
         noise, other = (
-            Interactions.from_frame(part.to_frame().assign(item=rng.choice(base.items_.ids, len(part)))).implicit()
+            Interactions.from_frame(part.to_frame().assign(item=rng.choice(base.items_.ids, len(part)))).binarize()
             for part in parts[:2]
         )
         adapter = LowRankAdapter(rank=4, random_state=seed).fit(noise, base=base)
-        first = lrrec.splits.given(other, 0.5, rng.random(len(other)))
-        fresh = lrrec.Split(other, other.take(first), other.take(~first))
+        first = lrrec.splits.history_mask(other, 0.5, rng.random(len(other)))
+        fresh = lrrec.Split(other, other.filter(first), other.filter(~first))
         values = [lrrec.evaluate(model, fresh, ["ndcg@20"]).values["ndcg@20"] for model in (adapter, base)]
         gains.append((values[0] - values[1]).mean())
         kept.append(adapter)
@@ -181,12 +181,12 @@ def test_the_guard_falls_back_on_noise(base, parts):
 
 
 def test_too_few_users_to_tell(base, target):
-    adapter = LowRankAdapter(rank=2, random_state=0).fit(target.take(target.rows() < 2), base=base)
+    adapter = LowRankAdapter(rank=2, random_state=0).fit(target.filter(target.rows() < 2), base=base)
     assert adapter.kept_ in {"fold-in", "low-rank", "anchored", "scratch"}
     assert "users" in adapter.verdict_
     with pytest.raises(DataError, match="at least two users with two interactions to compare"):
-        LowRankAdapter(rank=2).fit(target.take(target.rows() < 1), base=base)
-    LowRankAdapter(rank=2, **GIVEN).fit(target.take(target.rows() < 1), base=base)
+        LowRankAdapter(rank=2).fit(target.filter(target.rows() < 1), base=base)
+    LowRankAdapter(rank=2, **GIVEN).fit(target.filter(target.rows() < 1), base=base)
 
 
 @pytest.mark.parametrize("method", ["low-rank", "anchored", "scratch", "fold-in"])
@@ -253,11 +253,11 @@ def test_the_same_users_with_other_items(likes):
     on = there[likes.matrix.indices]
     rng = np.random.default_rng(0)
     hidden = (rng.random(likes.n_users) < 0.25)[likes.rows()]
-    base = IALS(n_factors=12, reg=0.02, random_state=0).fit(likes.take(~on))
+    base = IALS(n_factors=12, reg=0.02, random_state=0).fit(likes.filter(~on))
     catalogue = likes.items.ids[there]
     renamed = Interactions(likes.matrix, likes.users, lrrec.IdMap(likes.items.ids + 1000 * there))
-    train = renamed.take(on & ~hidden)
-    test = lrrec.Split(train, train, renamed.take(on & hidden))
+    train = renamed.filter(on & ~hidden)
+    test = lrrec.Split(train, train, renamed.filter(on & hidden))
     adapter = LowRankAdapter(method="anchored", **(GIVEN | {"reg_fold": 0.2})).fit(
         test.train, base=base, catalogue=catalogue + 1000, same_users=True
     )
@@ -270,7 +270,7 @@ def test_the_same_users_with_other_items(likes):
 def test_update_is_a_fit_on_everything(base, target):
     early = np.random.default_rng(0).random(len(target)) < 0.6
     options = {"rank": 3, **GIVEN}
-    updated = LowRankAdapter(**options).fit(target.take(early), base=base).update(target.take(~early))
+    updated = LowRankAdapter(**options).fit(target.filter(early), base=base).update(target.filter(~early))
     whole = LowRankAdapter(**options).fit(target, base=base)
     places = updated.items_.indices(whole.items_.ids)
     np.testing.assert_allclose(updated.item_factors_[places], whole.item_factors_, atol=1e-5)
@@ -294,8 +294,8 @@ def test_an_adapter_without_its_histories_is_not_updated(adapter, base, parts, t
 def test_a_file_keeps_who_the_users_are(likes, tmp_path):
     even = likes.items.ids % 2 == 0
     on = even[likes.matrix.indices]
-    base = IALS(n_factors=6, random_state=0).fit(likes.take(~on))
-    some = likes.take(on & (likes.rows() < 100))
+    base = IALS(n_factors=6, random_state=0).fit(likes.filter(~on))
+    some = likes.filter(on & (likes.rows() < 100))
     adapter = LowRankAdapter(method="anchored", **GIVEN).fit(
         some, base=base, catalogue=likes.items.ids, same_users=True
     )

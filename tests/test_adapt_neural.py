@@ -26,7 +26,7 @@ def adapter(base, parts):
 
 
 def test_unchanged_it_is_the_base(base, target):
-    known = target.take(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
+    known = target.filter(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
     fresh = LowRankAdapter(method="fold-in", guard=False).fit(known, base=base, catalogue=base.items_.ids)
     assert_same(fresh.recommend_from(known), base.recommend_from(known))
     changed = LowRankAdapter(rank=2, **GIVEN).fit(known, base=base, catalogue=base.items_.ids)
@@ -37,7 +37,7 @@ def test_unchanged_it_is_the_base(base, target):
 
 @pytest.mark.parametrize("method", ["low-rank", "anchored"])
 def test_the_loss_falls_and_the_base_is_not_touched(base, parts, method):
-    from lrrec.adapt.neural import _Training
+    from lrrec.adapt.two_tower import _Training
 
     before = fingerprint(base)
     still = lrrec.NeuralMF(**base.get_params() | {"dropout": 0.0, "hidden_dropout": 0.0})
@@ -63,7 +63,7 @@ def test_the_loss_falls_and_the_base_is_not_touched(base, parts, method):
 @pytest.mark.parametrize("towers", [True, False])
 def test_the_change_is_what_was_trained(base, parts, method, towers):
     """Towers in torch and the change applied in numpy score alike."""
-    from lrrec.adapt.neural import _Training
+    from lrrec.adapt.two_tower import _Training
 
     domain = make_domain(base, parts[0])
     training = _Training(domain, np.arange(60), Settings(method, rank=3, learning_rate=0.02, towers=towers))
@@ -126,7 +126,7 @@ def test_a_file_that_does_not_fit_is_refused(base, adapter, tmp_path):
 
 
 def test_a_bank_serves_them(base, adapter, parts, target):
-    other = LowRankAdapter(rank=2, **GIVEN).fit(target.take(target.rows() >= 60), base=base)
+    other = LowRankAdapter(rank=2, **GIVEN).fit(target.filter(target.rows() >= 60), base=base)
     bank = AdapterBank(base, {"a": adapter, "b": other})
     users = [int(adapter.users_.ids[0]), int(other.recommend(k=1).users[0]), int(adapter.users_.ids[5])]
     lists = bank.recommend(users, ["a", "b", "a"], 9)
@@ -139,9 +139,9 @@ def test_a_bank_serves_them(base, adapter, parts, target):
 def test_training_repeats_and_update_is_a_fit_on_everything(adapter, base, parts):
     again = LowRankAdapter(rank=3, **GIVEN).fit(parts[0], base=base)
     assert_same(again.recommend(), adapter.recommend())
-    some = parts[0].take(parts[0].rows() < 40)
+    some = parts[0].filter(parts[0].rows() < 40)
     updated = LowRankAdapter(rank=3, **GIVEN).fit(some, base=base, catalogue=parts[0].items.ids)
-    updated.update(parts[0].take(parts[0].rows() >= 40))
+    updated.update(parts[0].filter(parts[0].rows() >= 40))
     whole = LowRankAdapter(rank=3, **GIVEN).fit(parts[0], base=base, catalogue=parts[0].items.ids)
     whole.settings_ = updated.settings_
     users = parts[0].users.ids[:60]
@@ -172,7 +172,7 @@ def test_shrinkage_goes_back_to_the_base_by_so_much(base, parts, method):
 
 
 def test_a_change_is_shrunk_where_nobody_can_tell(base, parts):
-    from lrrec.adapt.guard import SHRINKAGES
+    from lrrec.adapt.selection import SHRINKAGES
 
     options = {name: value for name, value in GIVEN.items() if name != "n_epochs"} | {"random_state": 1}
     split, history = Split(*parts), parts[1]
@@ -196,7 +196,7 @@ def test_the_source_is_forgotten_less_where_it_is_kept(base, source, parts):
 
     def forgetting(**options):
         adapter = LowRankAdapter(rank=3, **GIVEN | {"reg": 0.01, "n_epochs": 60}).fit(parts[0], base=base, **options)
-        here = lrrec.Split(*(part.over(adapter.items_) for part in (split.train, split.history, split.test)))
+        here = lrrec.Split(*(part.align_items(adapter.items_) for part in (split.train, split.history, split.test)))
         return quality(adapter, (here.train, here.history, here.test))
 
     assert forgetting(source=source) > forgetting()

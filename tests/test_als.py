@@ -34,7 +34,7 @@ def test_cholesky_is_the_dense_truth(small, factors, objective):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_cg_converges_to_the_dense_truth(small, factors, objective):
     want = oracles.solve_rows(small, factors, objective)
-    got = solve_rows(small, factors.astype(np.float64), objective, solver="cg", n_steps=80)
+    got = solve_rows(small, factors.astype(np.float64), objective, solver="cg", cg_steps=80)
     np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-8)
 
 

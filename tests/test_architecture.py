@@ -14,18 +14,18 @@ import lrrec
 ROOT = Path(lrrec.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
-    {"errors"}, {"validate"}, {"linalg"}, {"metrics"}, {"data"}, {"splits", "lists", "files", "candidates"},
-    {"datasets"}, {"base"}, {"factor_model"}, {"models"}, {"adapt", "evaluation", "interop"}, {"persist"},
-    {"spark"}, {"cli"}, {"__init__", "__main__"},
+    {"errors"}, {"validate"}, {"linalg"}, {"metrics"}, {"data"}, {"splits", "files"}, {"datasets"}, {"models"},
+    {"adapt", "evaluation", "interop"}, {"tuning"}, {"report"}, {"persist"}, {"spark"}, {"__init__"}, {"cli"},
+    {"__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {
-    "torch": ("models/towers.py", "models/neural_training.py", "adapt/lora.py", "adapt/neural.py"),
-    "matplotlib": ("evaluation/pictures.py",),
-    "jinja2": ("evaluation/report.py",),
-    "optuna": ("evaluation/tune.py",),
+    "torch": ("models/neural/towers.py", "models/neural/training.py", "adapt/lora.py", "adapt/two_tower.py"),
+    "matplotlib": ("report/figures.py",),
+    "jinja2": ("report/page.py",),
+    "optuna": ("tuning/search.py",),
     "pyspark": ("spark.py",),
-    "numba": ("linalg/kernels/",),
+    "numba": ("linalg/kernels/", "metrics/kernels.py"),
     "typer": ("cli/",),
 }
 MAX_LINES = 400

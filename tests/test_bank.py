@@ -26,16 +26,16 @@ def target(made_up, likes):
 @pytest.fixture(scope="module")
 def bank(base, target):
     """Domains of thirty users: low-rank with new items, of the base's items alone, full rank, narrow, unchanged."""
-    known = target.take(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
+    known = target.filter(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
     rows, few = target.rows(), known.rows()
     make = {
-        "de": LowRankAdapter(rank=4, **GIVEN).fit(target.take(rows < 30), base=base),
+        "de": LowRankAdapter(rank=4, **GIVEN).fit(target.filter(rows < 30), base=base),
         "fr": LowRankAdapter(rank=2, **GIVEN).fit(
-            known.take((few >= 30) & (few < 60)), base=base, catalogue=base.items_.ids
+            known.filter((few >= 30) & (few < 60)), base=base, catalogue=base.items_.ids
         ),
-        "it": LowRankAdapter(method="anchored", **GIVEN).fit(target.take((rows >= 60) & (rows < 90)), base=base),
-        "es": LowRankAdapter(rank=3, **GIVEN).fit(target.take(rows >= 90), base=base, catalogue=target.items.ids),
-        "uk": LowRankAdapter(method="fold-in", **GIVEN).fit(target.take(rows < 5), base=base),
+        "it": LowRankAdapter(method="anchored", **GIVEN).fit(target.filter((rows >= 60) & (rows < 90)), base=base),
+        "es": LowRankAdapter(rank=3, **GIVEN).fit(target.filter(rows >= 90), base=base, catalogue=target.items.ids),
+        "uk": LowRankAdapter(method="fold-in", **GIVEN).fit(target.filter(rows < 5), base=base),
     }
     return AdapterBank(base, make)
 
@@ -55,7 +55,7 @@ def test_a_mixed_batch_is_each_adapters_own(bank):
 
 
 def test_histories(bank, target):
-    rest = target.take(target.rows() < 8)
+    rest = target.filter(target.rows() < 8)
     asked = Interactions(rest.matrix[:8], lrrec.IdMap(rest.users.ids[:8]), rest.items)
     lists = bank.recommend_from(asked, ["de", "it"] * 4, 10)
     for row, name in enumerate(["de", "it"] * 4):
@@ -93,7 +93,7 @@ def test_many_are_fitted_at_a_time(base, target):
     options = LowRankAdapter(rank=2, **GIVEN)
     bank = AdapterBank(base).fit_many(target, by, options, n_jobs=2)
     assert set(bank) == {"odd", "even"}
-    alone = LowRankAdapter(rank=2, **GIVEN).fit(target.take(target.users.ids[target.rows()] % 2 == 1), base=base)
+    alone = LowRankAdapter(rank=2, **GIVEN).fit(target.filter(target.users.ids[target.rows()] % 2 == 1), base=base)
     np.testing.assert_array_equal(alone.change_.A, bank["even"].change_.A)
     with pytest.raises(DataError, match="a domain for each"):
         bank.fit_many(target, ["a"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from lrrec.linalg.blocks import balanced_blocks, even_blocks, one_threaded_blas, run_blocks
+from lrrec.linalg.threads import balanced_blocks, even_blocks, one_threaded_blas, run_blocks
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=60), st.integers(1, 20))

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
-from lrrec.linalg.cells import Cells, solve, solve_basis
+from lrrec.linalg.quadratic import Cells, solve, solve_basis
 
 
 @pytest.fixture

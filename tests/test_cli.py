@@ -221,7 +221,7 @@ def test_adapting(run, made_up, likes, tmp_path):
         assert word in out
     code, out, _ = run("recommend", adapter, "--base", base, "-k", 3)
     assert code == 0
-    assert len(out.splitlines()) == 1 + 3 * likes.take(abroad.to_numpy()).to_frame()["user"].nunique()
+    assert len(out.splitlines()) == 1 + 3 * likes.filter(abroad.to_numpy()).to_frame()["user"].nunique()
     code, _, err = run("recommend", adapter)
     assert (code, err.count("\n")) == (1, 1)
     assert "base must be the model" in err

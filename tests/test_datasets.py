@@ -18,7 +18,7 @@ import pytest
 import lrrec
 from lrrec import datasets
 from lrrec.datasets import fetch
-from lrrec.datasets.recipe import folder, recipe
+from lrrec.datasets.recipes import folder, recipe
 from lrrec.errors import DataError, FetchError, ParameterError
 
 RATINGS = "userId,movieId,rating,timestamp\n1,10,4.0,100\n2,10,2.5,200\n2,20,5.0,300\n"
@@ -126,10 +126,10 @@ def test_the_planted_shift_is_there(made_up):
     is_source = (population == "source")[data.rows()]
     shared = set(data.matrix.indices[is_source]) & set(data.matrix.indices[~is_source])
     on_shared = np.isin(data.matrix.indices, list(shared))
-    split = lrrec.splits.by_user(data.take(~is_source & on_shared), 40, history=0.5, random_state=0)
+    split = lrrec.splits.by_user(data.filter(~is_source & on_shared), 40, history=0.5, random_state=0)
     model = lrrec.IALS(n_factors=8, unobserved_weight=0.3, reg=0.02, random_state=0)
     at_home = lrrec.evaluate(model.fit(split.train), split).mean()["ndcg@10"]
-    from_source = lrrec.evaluate(model.fit(data.take(is_source & on_shared)), split).mean()["ndcg@10"]
+    from_source = lrrec.evaluate(model.fit(data.filter(is_source & on_shared)), split).mean()["ndcg@10"]
     popular = lrrec.evaluate(lrrec.Popularity().fit(split.train), split).mean()["ndcg@10"]
     assert at_home > 1.1 * from_source
     assert at_home > 1.1 * popular

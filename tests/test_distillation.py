@@ -41,19 +41,19 @@ def test_the_loss_is_stationary_in_the_items(teacher, by_user, factors):
 
 def test_a_student_takes_after_its_teacher(made_up, likes, by_user):
     """Its teacher learned other people's tastes: the student, on these histories alone, has them from the teacher."""
-    source = population(made_up, likes, "source").over(likes.items)
+    source = population(made_up, likes, "source").align_items(likes.items)
     teacher = IALS(48, unobserved_weight=0.2, reg=0.01, random_state=0).fit(source)
     abroad = (made_up.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
     alone = IALS(12, unobserved_weight=0.2, reg=0.01, random_state=0)
-    student = distill(teacher, alone, likes.take(abroad))
+    student = distill(teacher, alone, likes.filter(abroad))
     assert not hasattr(alone, "item_factors_")
-    np.testing.assert_allclose(student.transform(likes.take(abroad)), student.user_factors_, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(student.transform(likes.filter(abroad)), student.user_factors_, rtol=1e-4, atol=1e-6)
 
     def agreement(model):
         lists, theirs = (one.recommend_from(by_user.history, 20).indices for one in (model, teacher))
         return np.mean([len(np.intersect1d(a, b)) for a, b in zip(lists, theirs, strict=True)]) / 20
 
-    assert agreement(student) > agreement(alone.fit(likes.take(abroad))) + 0.1
+    assert agreement(student) > agreement(alone.fit(likes.filter(abroad))) + 0.1
 
 
 def test_teachers_of_every_kind(by_user):
@@ -77,12 +77,12 @@ def test_a_neural_teacher(by_user):
 def test_an_adapter_takes_after_a_pooled_teacher(made_up, likes, method, tmp_path):
     source = population(made_up, likes, "source")
     abroad = (made_up.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
-    target = likes.take(abroad)
+    target = likes.filter(abroad)
     few = np.isin(target.rows(), np.unique(target.rows())[:60])
-    rest = target.take(~few)
-    first = lrrec.splits.given(rest, 0.5, np.random.default_rng(0).random(len(rest)))
-    parts = target.take(few), rest.take(first), rest.take(~first)
-    pooled = IALS(16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.take(~abroad | _of(parts[0], likes)))
+    rest = target.filter(~few)
+    first = lrrec.splits.history_mask(rest, 0.5, np.random.default_rng(0).random(len(rest)))
+    parts = target.filter(few), rest.filter(first), rest.filter(~first)
+    pooled = IALS(16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad | _of(parts[0], likes)))
     base = IALS(16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(source)
     adapter = distill(pooled, LowRankAdapter(4, method=method, reg=1.0), parts[0], base=base)
     zero_shot = LowRankAdapter(method="fold-in", guard=False, reg_fold=base.reg).fit(

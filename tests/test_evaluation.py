@@ -221,7 +221,7 @@ def test_errors_of_ratings(made_up):
 
 def test_a_long_ranking_is_asked_for_in_blocks(fitted, split, monkeypatch):
     whole = lrrec.evaluate(fitted, split, ["ndcg@10", "map@20"])
-    monkeypatch.setattr("lrrec.evaluation.protocol.BLOCK_PLACES", 200)
+    monkeypatch.setattr("lrrec.evaluation.evaluator.BLOCK_PLACES", 200)
     parts = lrrec.evaluate(fitted, split, ["ndcg@10", "map@20"])
     for name, values in whole.values.items():
         np.testing.assert_allclose(parts.values[name], values)
@@ -269,7 +269,7 @@ def test_history_sizes(fitted, split):
 
 
 def test_one_user_has_no_interval(split):
-    one = split.test.take(split.test.rows() == split.test_rows[0])
+    one = split.test.filter(split.test.rows() == split.test_rows[0])
     result = lrrec.evaluate(lrrec.Popularity().fit(split.train), Split(split.train, split.history, one), ["ndcg@10"])
     assert np.isnan(result.interval()["ndcg@10"]).all()
 
@@ -289,7 +289,7 @@ def test_bad_arguments(fitted, split):
         lrrec.evaluate(fitted, split, [])
     with pytest.raises(DataError, match="split must be a Split"):
         lrrec.evaluate(fitted, split.test)
-    nothing = split.test.take(np.zeros(len(split.test), bool))
+    nothing = split.test.filter(np.zeros(len(split.test), bool))
     with pytest.raises(DataError, match="at least one test interaction"):
         lrrec.evaluate(fitted, Split(split.train, split.train, nothing))
     with pytest.raises(DataError, match="candidates must have a row"):

@@ -175,21 +175,21 @@ def test_more_cells_than_32_bits_count():
 
 def test_implicit_keeps_the_maps():
     data = Interactions.from_frame(FRAME, value="value")
-    likes = data.implicit(5)
+    likes = data.binarize(5)
     assert likes.users is data.users
     assert likes.items is data.items
     assert dense(likes) == [[1, 0], [1, 0]]
     assert dense(data) == [[5, 2], [5, 3]]
-    assert dense(data.implicit()) == [[1, 1], [1, 1]]
+    assert dense(data.binarize()) == [[1, 1], [1, 1]]
     with pytest.raises(ParameterError, match="min_value"):
-        data.implicit(np.nan)
+        data.binarize(np.nan)
 
 
 def test_parts_must_fit():
     with pytest.raises(DataError, match="users x items"):
         Interactions(sp.csr_array((2, 2)), IdMap.range(3), IdMap.range(2))
     with pytest.raises(DataError, match="mask"):
-        Interactions.from_frame(FRAME).take(np.ones(2, bool))
+        Interactions.from_frame(FRAME).filter(np.ones(2, bool))
 
 
 def test_frames_out():

@@ -172,10 +172,10 @@ def test_models_of_implicit_are_compared(split, likes):
 @implicits
 def test_new_users_are_matched_by_id(likes):
     model, rows = peer("als", likes), np.arange(6)
-    half = likes.take(likes.matrix.indices % 2 == 0).over(lrrec.IdMap(likes.items.ids[::-2]))
+    half = likes.filter(likes.matrix.indices % 2 == 0).align_items(lrrec.IdMap(likes.items.ids[::-2]))
     users = half.users.ids[np.diff(half.matrix.indptr) > 0][rows]
     lists = model.recommend_from(half, 5, users=users)
-    raw = half.over(likes.items).matrix[half.users.indices(users)]
+    raw = half.align_items(likes.items).matrix[half.users.indices(users)]
     np.testing.assert_array_equal(lists.users, users)
     np.testing.assert_array_equal(lists.indices, model.recommend_from(raw, 5).indices)
     assert len(model.recommend_from(half)) == np.count_nonzero(np.diff(half.matrix.indptr))

@@ -9,8 +9,8 @@ import lrrec
 from lrrec import ALS, EASE, NMF, ItemKNN, RP3Beta, TruncatedSVD
 from lrrec.errors import FileFormatError
 from lrrec.linalg.inverse import invert
-from lrrec.linalg.products import co_occurrences
 from lrrec.linalg.ratings import rating_loss, rating_rows
+from lrrec.linalg.sparse import co_occurrences
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def test_the_loss_falls_and_popularity_is_beaten(torch, loss, by_user):
 
 
 def test_numpy_towers_are_torchs(torch, made_up):
-    from lrrec.models.towers import Towers, make_batch
+    from lrrec.models.neural.towers import Towers, make_batch
 
     for loss, data in (("softmax", made_up.interactions(min_rating=4)), ("ratings", made_up.interactions())):
         model = NeuralMF(**SMALL, loss=loss).fit(data)
@@ -249,7 +249,7 @@ def test_a_device_that_is_not_there(torch, likes):
     ("dense", "precision", "within"), [(True, "float32", 1e-3), (False, "float32", 1e-3), (True, "bfloat16", 3e-2)]
 )
 def test_losses_and_their_gradients_are_as_written(torch, loss, dense, precision, within, monkeypatch):
-    from lrrec.models import towers as module
+    from lrrec.models.neural import towers as module
 
     monkeypatch.setattr(module, "DENSE", 10**9 if dense else 0)
     rng = np.random.default_rng(0)

@@ -5,7 +5,13 @@ import pytest
 import scipy.sparse as sp
 
 from lrrec.errors import DataError
-from lrrec.linalg.rank import bi_cross_validation, energy, gavish_donoho, one_standard_error, parallel_analysis
+from lrrec.linalg.rank_selection import (
+    bi_cross_validation,
+    energy,
+    gavish_donoho,
+    one_standard_error,
+    parallel_analysis,
+)
 
 
 @pytest.fixture(scope="module")

@@ -32,11 +32,10 @@ def test_results_are_the_stored_ones():
 
 def test_every_model_and_data_set_is_named():
     text = README.read_text()
-    for name, home in lrrec._HOME.items():
-        if home.startswith("lrrec.models."):
-            assert f"| `{name}` |" in text
+    for name in lrrec.models.CATALOGUE:
+        assert f"| `{name}` |" in text
     for name in lrrec.datasets.names():
-        counts = lrrec.datasets.recipe(name).statistics
+        counts = lrrec.datasets.recipes(name).statistics
         row = f"| `{name}` | {counts['users']:,} × {counts['items']:,} | {counts['ratings']:,} |"  # noqa: RUF001
         assert row in text
 

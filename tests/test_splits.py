@@ -305,8 +305,8 @@ def test_summary_is_for_a_json_file(likes):
 def hash_of(users=(1, 1, 2, 2), items=(1, 2, 1, 2), values=(1, 2, 3, 4), times=(1, 2, 3, 4), test=(1, 3), **more):
     data = Interactions.from_pairs(list(users), list(items), list(values), None if times is None else np.array(times))
     held_out = np.isin(np.arange(len(data)), test)
-    train = data.take(~held_out)
-    return Split(train, train, data.take(held_out), **more).summary()["sha256"]
+    train = data.filter(~held_out)
+    return Split(train, train, data.filter(held_out), **more).summary()["sha256"]
 
 
 @pytest.mark.parametrize("change", [

@@ -14,7 +14,8 @@ import pytest
 
 import lrrec
 from lrrec.errors import DataError, MissingDependencyError, ParameterError, ParameterTypeError
-from lrrec.evaluation import spaces, trials
+from lrrec.tuning import space as spaces
+from lrrec.tuning import trial as trials
 
 optuna = pytest.importorskip("optuna")
 
@@ -76,8 +77,8 @@ def test_as_good_as_a_grid(split):
 def test_the_test_part_is_not_looked_at(likes, make):
     cut = getattr(lrrec.splits, make)
     split = cut(likes) if make in ("leave_last", "by_time") else cut(likes, random_state=0)
-    poison = split.test.take(np.random.default_rng(0).random(len(split.test)) < 0.3)
-    history = split.history.take(np.zeros(len(split.history), bool)) if split.folds_in else split.history
+    poison = split.test.filter(np.random.default_rng(0).random(len(split.test)) < 0.3)
+    history = split.history.filter(np.zeros(len(split.history), bool)) if split.folds_in else split.history
     poisoned = replace(split, history=history, test=poison)
     model = lrrec.IALS(8, n_iter=3)
     one, other = (lrrec.tune(model, part, n_trials=4) for part in (split, poisoned))

@@ -11,17 +11,17 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt.lowrank import LowRankAdapter
-from lrrec.adapt.store import fingerprint
-from lrrec.base import MAX_K
+from lrrec.adapt.adapter_files import fingerprint
+from lrrec.adapt.low_rank import LowRankAdapter
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
-from lrrec.factor_model import FactorModel
 from lrrec.linalg import kernels
-from lrrec.linalg.blocks import even_blocks
 from lrrec.linalg.ranking import Columns, rank
-from lrrec.lists import Recommendations
+from lrrec.linalg.threads import even_blocks
+from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.recommender import MAX_K
+from lrrec.models.base.results import Recommendations
 from lrrec.validate import check_bool, check_int, check_threads, first_three
 
 BLOCK_ROWS, TILE = 256, 4096  # columns scored and changed at once, while they are in the cache

@@ -8,15 +8,15 @@ from sklearn.base import clone
 
 from lrrec.adapt.change import Change, ordered
 from lrrec.adapt.domain import Domain, make_domain
-from lrrec.adapt.lowrank import LowRankAdapter
+from lrrec.adapt.low_rank import LowRankAdapter
 from lrrec.adapt.settings import Settings, checked
-from lrrec.base import Recommender
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
-from lrrec.factor_model import FactorModel
-from lrrec.linalg.blocks import even_blocks
-from lrrec.linalg.cells import Cells, solve
 from lrrec.linalg.dense import cross, gram
+from lrrec.linalg.quadratic import Cells, solve
+from lrrec.linalg.threads import even_blocks
+from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.recommender import Recommender
 from lrrec.models.ials import IALS
 from lrrec.validate import check_int, check_real, first_three
 
@@ -108,7 +108,7 @@ class _Lessons:
     def __init__(
         self, teacher: Recommender, matrix: sp.csr_array, data: Interactions, everywhere: float, k: int, weight: float
     ) -> None:
-        histories = Interactions.from_matrix(matrix, items=data.items).over(teacher.items_).matrix
+        histories = Interactions.from_matrix(matrix, items=data.items).align_items(teacher.items_).matrix
         encoded, places = teacher._encode(histories), teacher.items_.find(data.items.ids)
         n_users, n_items = matrix.shape
         self.everywhere = everywhere
@@ -157,7 +157,7 @@ def _of_teacher(teacher: Recommender, data: Any) -> Interactions:
     lacking = lacking[teacher.items_.find(lacking) < 0]
     if len(lacking):
         raise DataError(f"data must have items that the teacher knows, got others: {first_three(lacking)}")
-    return data.over(teacher.items_)
+    return data.align_items(teacher.items_)
 
 
 def _adapter(

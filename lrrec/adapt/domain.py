@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from lrrec.base import NotFittedError
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError, ParameterError, ParameterTypeError
-from lrrec.factor_model import FactorModel
-from lrrec.linalg.cells import solve
-from lrrec.models.histories import encode
+from lrrec.errors import DataError, NotFittedError, ParameterError, ParameterTypeError
+from lrrec.linalg.quadratic import solve
+from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.neural.encoder import encode
 from lrrec.validate import check_columns, check_matrix, first_three
 
 
@@ -108,7 +107,7 @@ def make_domain(
     ids = _catalogue(base, data, catalogue)
     of_base = base.items_.find(ids.ids)
     factors = factors_of(base, of_base)
-    data = data.over(ids)
+    data = data.align_items(ids)
     met = of_base[np.unique(data.matrix.indices)] >= 0
     priors = None
     if same_users:
@@ -124,7 +123,7 @@ def make_domain(
         )
     kept = None
     if source is not None:
-        matrix = as_target(base, source).over(ids).matrix
+        matrix = as_target(base, source).align_items(ids).matrix
         kept = matrix[np.flatnonzero(np.diff(matrix.indptr))]
         if not kept.shape[0]:
             raise DataError("source must have an interaction with an item of the catalogue, got none")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lrrec.errors import ParameterError
-from lrrec.models.towers import History, Table
+from lrrec.models.neural.towers import History, Table
 
 
 class LowRank(torch.nn.Module):

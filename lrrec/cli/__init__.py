@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lrrec.cli import adapt, benchmark, data, demo, models
+from lrrec.cli import adapt_command, benchmark_command, data_commands, demo_command, model_commands
 
 app = typer.Typer(
     name="lrrec", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -16,19 +16,19 @@ app = typer.Typer(
     "\n\nStart with [bold]lrrec demo[/bold].",
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-app.add_typer(data.app, name="data")
-app.command(epilog="Example:  lrrec demo")(demo.demo)
-app.command(epilog="Example:  lrrec fit ml-100k --min-rating 4 -p n_factors=32 --out movies.lrrec")(models.fit)
+app.add_typer(data_commands.app, name="data")
+app.command(epilog="Example:  lrrec demo")(demo_command.demo)
+app.command(epilog="Example:  lrrec fit ml-100k --min-rating 4 -p n_factors=32 --out movies.lrrec")(model_commands.fit)
 app.command(epilog="Example:  lrrec evaluate ml-100k --min-rating 4 --model popularity --split by-user")(
-    models.evaluate
+    model_commands.evaluate
 )
 app.command(epilog="Example:  lrrec benchmark ml-100k --trials 20 --report ml-100k.html --out ml-100k")(
-    benchmark.benchmark
+    benchmark_command.benchmark
 )
 app.command(epilog="Example:  lrrec adapt --base movies.lrrec --data market.csv --out market.adapter --histories")(
-    adapt.adapt
+    adapt_command.adapt
 )
-app.command(epilog="Example:  lrrec recommend movies.lrrec --user 42 --user 7 -k 5")(models.recommend)
+app.command(epilog="Example:  lrrec recommend movies.lrrec --user 42 --user 7 -k 5")(model_commands.recommend)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from lrrec.models import by_command_name
+
 DataHome = Annotated[
     Path | None,
     typer.Option(
@@ -39,7 +41,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="ials, popularity, svd, nmf, ease, itemknn, rp3beta, als (ratings), or neural (needs torch).",
+        help=f"One of {', '.join(by_command_name())}; als is for ratings, neural needs torch.",
     ),
 ]
 Param = Annotated[
@@ -47,9 +49,7 @@ Param = Annotated[
     typer.Option(
         "--param",
         "-p",
-        help="A parameter of the model as NAME=VALUE; may be repeated; see the models' "
-        "docstrings. ials: n_factors, objective, "
-        "unobserved_weight, alpha, confidence, reg, reg_exponent, n_iter, solver, n_steps, init_scale, n_threads.",
+        help="A parameter of the model as NAME=VALUE; may be repeated. An unknown name lists those there are.",
         show_default=False,
     ),
 ]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lrrec.evaluation.protocol import Evaluation
+    from lrrec.evaluation.evaluator import Evaluation
 
 
 def metrics_table(results: dict[str, "Evaluation"]) -> Any:

@@ -181,7 +181,7 @@ class Interactions:
         """The number of items, those without an interaction included."""
         return self.matrix.shape[1]
 
-    def implicit(self, min_value: float | None = None) -> "Interactions":
+    def binarize(self, min_value: float | None = None) -> "Interactions":
         """Keep what counts as positive, each with weight 1; the id maps stay the same objects.
 
         Parameters
@@ -191,11 +191,11 @@ class Interactions:
         """
         data = self.matrix.data
         low = -np.inf if min_value is None else check_real(min_value, "min_value")
-        kept = self.take(data >= low)
+        kept = self.filter(data >= low)
         kept.matrix.data[:] = 1
         return kept
 
-    def take(self, mask: np.ndarray) -> "Interactions":
+    def filter(self, mask: np.ndarray) -> "Interactions":
         """Keep the interactions where mask, a bool array in the order of `matrix.data`, is true."""
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (self.matrix.nnz,):
@@ -205,12 +205,12 @@ class Interactions:
         matrix = sp.csr_array((self.matrix.data[mask], self.matrix.indices[mask], indptr), shape=self.matrix.shape)
         return Interactions(matrix, self.users, self.items, None if self.times is None else self.times[mask])
 
-    def over(self, items: IdMap) -> "Interactions":
+    def align_items(self, items: IdMap) -> "Interactions":
         """Match the items by id with another catalogue; interactions on items that it lacks are left out."""
         if items is self.items or items == self.items:
             return Interactions(self.matrix, self.users, items, self.times)
         columns = items.find(self.items.ids)[self.matrix.indices]
-        kept = self.take(columns >= 0)
+        kept = self.filter(columns >= 0)
         columns = columns[columns >= 0]
         order = np.lexsort((columns, kept.rows()))
         matrix = sp.csr_array(
@@ -301,7 +301,7 @@ def _assemble(
         "shift the scale if 0 is a rating",
         DataWarning, stacklevel=3,
     )  # fmt: skip
-    return interactions.take(data > 0)
+    return interactions.filter(data > 0)
 
 
 def _merge(

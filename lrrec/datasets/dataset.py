@@ -9,7 +9,7 @@ import pandas as pd
 from lrrec.data.interactions import Interactions
 from lrrec.datasets.fetch import fetch
 from lrrec.datasets.readers import READERS, Tables, neural_cf
-from lrrec.datasets.recipe import Recipe, recipe
+from lrrec.datasets.recipes import Recipe, recipe
 from lrrec.errors import DataError
 from lrrec.splits import Split
 from lrrec.validate import check_option
@@ -48,7 +48,7 @@ class Dataset:
         """
         known = {role: name for role, name in (("value", "rating"), ("time", "time")) if name in self.ratings}
         data = Interactions.from_frame(self.ratings, **known)
-        return data if min_rating is None else data.implicit(min_rating)
+        return data if min_rating is None else data.binarize(min_rating)
 
     def split(self, part: str = "test") -> Split:
         """Return the published split, every interaction with weight 1.
@@ -74,17 +74,17 @@ class Dataset:
             raise DataError(
                 f"{self.recipe.name} has no published validation part; cut one from split().train with lrrec.splits"
             )
-        data = self.interactions().implicit()
+        data = self.interactions().binarize()
         held_out = self._mask(data, tables.held_out)
-        train = data.take(~held_out)
+        train = data.filter(~held_out)
         if part == "test":
-            test = data.take(held_out)
+            test = data.filter(held_out)
             candidates = None if tables.negatives is None else self._candidates(test, tables.negatives)
             return Split(train, train, test, candidates, f"published split of {self.recipe.name}")
         valid = self._mask(data, tables.valid)
-        kept = data.take(~held_out & ~valid)
+        kept = data.filter(~held_out & ~valid)
         return Split(
-            kept, kept, data.take(valid), description=f"validation part of the published split of {self.recipe.name}"
+            kept, kept, data.filter(valid), description=f"validation part of the published split of {self.recipe.name}"
         )
 
     def _mask(self, data: Interactions, of_ratings: np.ndarray | None) -> np.ndarray:

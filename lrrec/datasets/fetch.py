@@ -13,7 +13,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from lrrec.datasets.recipe import Recipe
+from lrrec.datasets.recipes import Recipe
 from lrrec.datasets.wheels import REBUILD
 from lrrec.errors import FetchError, ParameterError
 

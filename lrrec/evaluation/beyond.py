@@ -20,9 +20,9 @@ import scipy.sparse as sp
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError
-from lrrec.evaluation.lists import evaluate_lists, read
+from lrrec.evaluation.ready_lists import evaluate_lists, read
 from lrrec.evaluation.result import group_codes, group_frame
-from lrrec.linalg.blocks import even_blocks
+from lrrec.linalg.threads import even_blocks
 from lrrec.splits import Split
 from lrrec.validate import check_real
 
@@ -250,7 +250,7 @@ def by_item_group(
         among = codes[data.matrix.indices] == code
         if not among.any():
             continue
-        found = evaluate_lists(lists, data.take(among), metrics, users=users, user=user, item=item)
+        found = evaluate_lists(lists, data.filter(among), metrics, users=users, user=user, item=item)
         intervals = found.interval()
         n = len(found.users)
         rows += [(name, metric, n, mean, *intervals[metric]) for metric, mean in found.mean().items()]

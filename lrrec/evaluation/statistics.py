@@ -6,7 +6,7 @@ alone. All columns are judged on the same draws.
 
 import numpy as np
 
-from lrrec.linalg.blocks import even_blocks
+from lrrec.linalg.threads import even_blocks
 
 BLOCK_CELLS = 2**20  # of draws x users at a time: 8 MB an array
 ROUNDING = 1e-12  # sums that differ by less than this share of all they are made of count as equal

@@ -7,7 +7,7 @@ within an algorithm everything runs on blocks of rows, and nothing outside.
 import numpy as np
 
 from lrrec.errors import DataError
-from lrrec.linalg.blocks import even_blocks, run_blocks
+from lrrec.linalg.threads import even_blocks, run_blocks
 
 SLICE = 4096  # rows multiplied at once
 

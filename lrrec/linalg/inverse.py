@@ -3,8 +3,8 @@
 import numpy as np
 
 from lrrec.errors import DataError
-from lrrec.linalg.blocks import even_blocks, one_threaded_blas, run_blocks
 from lrrec.linalg.dense import product
+from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.validate import check_threads
 
 TILE = 1024  # columns updated at once: the product stays in the cache

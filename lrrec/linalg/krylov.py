@@ -5,9 +5,9 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
-from lrrec.linalg.blocks import balanced_blocks, even_blocks, run_blocks
 from lrrec.linalg.dense import cross, rotate, subtract
 from lrrec.linalg.dense import gram as dense_gram
+from lrrec.linalg.threads import balanced_blocks, even_blocks, run_blocks
 
 N_CHUNKS = 16  # partial sums of A^T A X: a fixed number, so that threads do not change the result
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
-from lrrec.linalg.blocks import balanced_blocks, run_blocks
+from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_threads
 
 

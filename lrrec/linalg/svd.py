@@ -13,11 +13,11 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from lrrec.errors import DataError, ParameterError
-from lrrec.linalg.blocks import one_threaded_blas
 from lrrec.linalg.dense import cross, product, rotate, subtract
 from lrrec.linalg.dense import gram as dense_gram
 from lrrec.linalg.krylov import Gram, norms, orthonormal
-from lrrec.linalg.products import times
+from lrrec.linalg.sparse import times
+from lrrec.linalg.threads import one_threaded_blas
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 

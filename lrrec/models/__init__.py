@@ -1,1 +1,44 @@
-"""One model a file."""
+"""The catalogue of models: a model is one file here and one line of `CATALOGUE`.
+
+The public names of lrrec, what a file may hold, the command line's choices and the documentation derive from it.
+Nothing is imported until a model is used.
+"""
+
+import importlib
+from typing import Any, NamedTuple
+
+
+class Entry(NamedTuple):
+    """Where a model's class is defined, and what the command line calls it."""
+
+    module: str
+    command_name: str
+
+
+CATALOGUE = {
+    "ALS": Entry("lrrec.models.als", "als"),
+    "EASE": Entry("lrrec.models.ease", "ease"),
+    "IALS": Entry("lrrec.models.ials", "ials"),
+    "ItemKNN": Entry("lrrec.models.item_knn", "itemknn"),
+    "NMF": Entry("lrrec.models.nmf", "nmf"),
+    "NeuralMF": Entry("lrrec.models.neural.neural_mf", "neural"),
+    "Popularity": Entry("lrrec.models.popularity", "popularity"),
+    "RP3Beta": Entry("lrrec.models.rp3beta", "rp3beta"),
+    "TruncatedSVD": Entry("lrrec.models.truncated_svd", "svd"),
+}
+__all__ = ["CATALOGUE", "Entry", *CATALOGUE, "by_command_name"]
+
+
+def by_command_name() -> dict[str, str]:
+    """Return the class name of each name on the command line."""
+    return {entry.command_name: name for name, entry in CATALOGUE.items()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in CATALOGUE:
+        raise AttributeError(f"module 'lrrec.models' has no attribute {name!r}")
+    return getattr(importlib.import_module(CATALOGUE[name].module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *CATALOGUE})

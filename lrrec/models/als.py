@@ -7,9 +7,9 @@ import scipy.sparse as sp
 from tqdm.auto import tqdm
 
 from lrrec.errors import ParameterError
-from lrrec.factor_model import FactorModel
-from lrrec.linalg.cells import Cells
+from lrrec.linalg.quadratic import Cells
 from lrrec.linalg.ratings import rating_rows
+from lrrec.models.base.factor_model import FactorModel
 from lrrec.validate import check_int, check_real, check_rng
 
 

@@ -5,10 +5,10 @@ from os import PathLike
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.base import Recommender
 from lrrec.linalg.inverse import invert
-from lrrec.linalg.products import co_occurrences, times
 from lrrec.linalg.ranking import Columns
+from lrrec.linalg.sparse import co_occurrences, times
+from lrrec.models.base.recommender import Recommender
 from lrrec.validate import check_real
 
 

@@ -11,9 +11,9 @@ from tqdm.auto import tqdm
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
-from lrrec.factor_model import FactorModel
-from lrrec.linalg.als import SOLVERS, Objective, half_sweep, implicit_loss, solve_rows
-from lrrec.linalg.cells import Cells
+from lrrec.linalg.implicit_als import SOLVERS, Objective, half_sweep, implicit_loss, solve_rows
+from lrrec.linalg.quadratic import Cells
+from lrrec.models.base.factor_model import FactorModel
 from lrrec.splits import Split
 from lrrec.validate import check_int, check_option, check_real, check_rng, check_threads
 
@@ -31,7 +31,7 @@ class IALS(FactorModel):
         "hu"      sum_{u,i} c_ui (x_u . y_i - p_ui)^2  +  reg [ sum_u n_u^nu |x_u|^2  +  sum_i n_i^nu |y_i|^2 ]
 
     where w = alpha * value; p is 1 where observed and 0 elsewhere; c is 1 + alpha * value (or alpha * value) where
-    observed and 1 elsewhere. Use `Interactions.implicit()` for values of 1.
+    observed and 1 elsewhere. Use `Interactions.binarize()` for values of 1.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class IALS(FactorModel):
     solver : {"cg", "cholesky"}, default "cg"
         How the sweeps solve a row: a few preconditioned conjugate-gradient steps, or exactly. Fold-in, and the
         user factors that are kept, are always exact.
-    n_steps : int, default 2
+    cg_steps : int, default 2
         Steps of "cg" a row and sweep.
     init_scale : float, default 0.1
         Initial factors are N(0, (init_scale / sqrt(n_factors))^2).
@@ -108,7 +108,7 @@ class IALS(FactorModel):
         reg_exponent: float = 1.0,
         n_iter: int = 16,
         solver: str = "cg",
-        n_steps: int = 2,
+        cg_steps: int = 2,
         init_scale: float = 0.1,
         random_state: Any = None,
         n_threads: int | None = None,
@@ -122,7 +122,7 @@ class IALS(FactorModel):
         self.reg_exponent = reg_exponent
         self.n_iter = n_iter
         self.solver = solver
-        self.n_steps = n_steps
+        self.cg_steps = cg_steps
         self.init_scale = init_scale
         self.random_state = random_state
         self.n_threads = n_threads
@@ -163,7 +163,7 @@ class IALS(FactorModel):
         data = self._read(X)
         n_factors = check_int(self.n_factors, "n_factors", low=1)
         check_option(self.solver, "solver", SOLVERS)
-        options: Any = {"solver": self.solver, "n_steps": check_int(self.n_steps, "n_steps", low=1)}
+        options: Any = {"solver": self.solver, "cg_steps": check_int(self.cg_steps, "cg_steps", low=1)}
         options["n_threads"] = check_threads(self.n_threads)
         init_scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
         n_iter, patience = check_int(self.n_iter, "n_iter", low=1), check_int(patience, "patience", low=1)

@@ -6,12 +6,12 @@ import numpy as np
 import scipy.sparse as sp
 from tqdm.auto import tqdm
 
-from lrrec.factor_model import FactorModel
 from lrrec.linalg import kernels
-from lrrec.linalg.blocks import even_blocks, run_blocks
-from lrrec.linalg.cells import Cells
 from lrrec.linalg.dense import gram
-from lrrec.linalg.products import times
+from lrrec.linalg.quadratic import Cells
+from lrrec.linalg.sparse import times
+from lrrec.linalg.threads import even_blocks, run_blocks
+from lrrec.models.base.factor_model import FactorModel
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 

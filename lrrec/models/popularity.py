@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.base import Recommender
 from lrrec.linalg.ranking import Columns
+from lrrec.models.base.recommender import Recommender
 
 
 class Popularity(Recommender):

@@ -5,10 +5,10 @@ from os import PathLike
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.base import Recommender
 from lrrec.errors import FileFormatError
-from lrrec.linalg.degrees import power, scaled
 from lrrec.linalg.ranking import Columns
+from lrrec.linalg.sparse import power, scaled
+from lrrec.models.base.recommender import Recommender
 from lrrec.validate import check_int, check_real
 
 BLOCK = 512  # items whose transitions are computed at a time

@@ -19,8 +19,8 @@ and several at once, made one after another as they are asked for:
 | `repeated` | another draw of a split of the table above                           |
 """
 
-from lrrec.splits.holdout import by_time, by_user, cold_items, given, leave_last, random, with_negatives
-from lrrec.splits.several import k_folds, repeated, windows
+from lrrec.splits.holdout import by_time, by_user, cold_items, history_mask, leave_last, random, with_negatives
+from lrrec.splits.resampling import k_folds, repeated, windows
 from lrrec.splits.split import Split
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "by_time",
     "by_user",
     "cold_items",
-    "given",
+    "history_mask",
     "k_folds",
     "leave_last",
     "random",

@@ -122,7 +122,7 @@ def by_user(
     rng = check_rng(random_state)
     eligible = servable(data, 2)
     chosen = rng.choice(eligible, count_of(test_size, len(eligible), "test_size", "users"), replace=False)
-    first = given(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
+    first = history_mask(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
     made = f"by_user(test_size={test_size}, history={history}, order={order!r}, random_state={random_state})"
     return of_users(data, chosen, first, made, seed_of(random_state))
 
@@ -217,7 +217,7 @@ def cold_items(
     is_cold = np.zeros(data.n_items, dtype=bool)
     is_cold[chosen] = True
     held_out = is_cold[columns]
-    train, test = data.take(~held_out), data.take(held_out)
+    train, test = data.filter(~held_out), data.filter(held_out)
     made = f"cold_items(test_size={test_size}, order={order!r}, random_state={random_state})"
     return Split(train, train, test, data.items.ids[chosen], made, seed_of(random_state))
 
@@ -236,15 +236,15 @@ def of_users(data: Interactions, chosen: np.ndarray, first: np.ndarray, made: st
     is_test_user[chosen] = True
     of_test_user = is_test_user[data.rows()]
     return Split(
-        train=data.take(~of_test_user),
-        history=data.take(of_test_user & first),
-        test=data.take(of_test_user & ~first),
+        train=data.filter(~of_test_user),
+        history=data.filter(of_test_user & first),
+        test=data.filter(of_test_user & ~first),
         description=made,
         seed=seed,
     )
 
 
-def given(data: Interactions, share: float, key: np.ndarray) -> np.ndarray:
+def history_mask(data: Interactions, share: float, key: np.ndarray) -> np.ndarray:
     """Return a mask of each user's first interactions by key, bool (n_interactions,).
 
     About `share` of them; for users with two or more, at least one is given and one is not.
@@ -264,10 +264,10 @@ def _ranks(data: Interactions, key: np.ndarray) -> np.ndarray:
 
 def transductive(data: Interactions, held_out: np.ndarray, made: str, seed: int | None = None) -> Split:
     """The split whose test users are training users."""
-    train = data.take(~held_out)
+    train = data.filter(~held_out)
     if not len(train):
         raise DataError("train must have at least one interaction, got none; make test_size smaller")
-    return Split(train, train, data.take(held_out), description=made, seed=seed)
+    return Split(train, train, data.filter(held_out), description=made, seed=seed)
 
 
 def seed_of(random_state: Any) -> int | None:

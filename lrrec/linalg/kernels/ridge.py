@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from lrrec.linalg.kernels.als import REORDER, gather, longest_row, solve_cholesky
+from lrrec.linalg.kernels.rows import REORDER, gather, longest_row, solve_cholesky
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER)

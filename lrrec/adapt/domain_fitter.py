@@ -1,0 +1,115 @@
+"""DomainFitter: adapt a base to the domains of a frame, wherever the frame is."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.base import clone
+
+from lrrec.adapt.low_rank import LowRankAdapter
+from lrrec.data import frames
+from lrrec.data.interactions import Interactions
+from lrrec.errors import DataError
+from lrrec.models.base.factor_model import FactorModel
+from lrrec.validate import check_bool
+
+
+class DomainFitter:
+    """Adapt a base to every domain of a frame of interactions: a function from frames to frames, which pickles.
+
+    So that a cluster can fit many domains: each worker gets the function with the base in it, and the interactions
+    of whole domains. `AdapterBank.fit_many` does the same in one process.
+
+    Parameters
+    ----------
+    base : FactorModel
+        Fitted.
+    adapter : LowRankAdapter, optional
+        The configuration; the default one when not given.
+    domain, user, item : str, defaults "domain", "user", "item"
+        Names of the columns.
+    value : str, optional
+        The column of values; 1 for every row when not given.
+    float16 : bool, default False
+        Store the adapters in half precision.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lrrec import DomainFitter, IALS, Interactions, LowRankAdapter
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = pd.DataFrame({"domain": "de", "user": ["dan", "dan", "eve"], "item": ["x", "z", "x"]})
+    >>> fit = DomainFitter(base, LowRankAdapter(rank=2, reg=0.1, reg_fold=0.005, guard=False))
+    >>> table = fit(target)
+    >>> table[["domain", "kept", "users"]].values.tolist()
+    [['de', 'low-rank', 2]]
+    >>> dict(fit.adapters(table))["de"].rank
+    2
+    """
+
+    def __init__(
+        self,
+        base: FactorModel,
+        adapter: LowRankAdapter | None = None,
+        *,
+        domain: str = "domain",
+        user: str = "user",
+        item: str = "item",
+        value: str | None = None,
+        float16: bool = False,
+    ) -> None:
+        self.base, self.adapter = base, adapter or LowRankAdapter()
+        self.domain, self.user, self.item, self.value = domain, user, item, value
+        self.float16 = check_bool(float16, "float16")
+
+    def __call__(self, frame: Any) -> pd.DataFrame:
+        """Fit an adapter to each domain.
+
+        Parameters
+        ----------
+        frame : frame
+            A row an interaction. All rows of a domain must be here.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a domain: its name, kept (the method), users, parameters, verdict, adapter (the file, bytes).
+        """
+        table = frames.eager(frame)
+        names, places = frames.codes(frames.column(table, self.domain, "domain"), self.domain)
+        rows = []
+        for number, name in enumerate(names.tolist()):
+            part = table.filter((places == number).tolist()).to_native()
+            data = Interactions.from_frame(part, user=self.user, item=self.item, value=self.value)
+            fitted = clone(self.adapter).fit(data, base=self.base)
+            rows.append({
+                self.domain: name,
+                "kept": fitted.kept_,
+                "users": data.n_users,
+                "parameters": fitted.n_parameters,
+                "verdict": fitted.verdict_,
+                "adapter": _as_bytes(fitted, float16=self.float16),
+            })  # fmt: skip
+        return pd.DataFrame(rows, columns=[self.domain, "kept", "users", "parameters", "verdict", "adapter"])
+
+    def adapters(self, table: Any) -> Iterator[tuple[Any, LowRankAdapter]]:
+        """Read the adapters of such a table: (domain, adapter) pairs, as `AdapterBank(base, dict(...))` takes them."""
+        table = frames.eager(table)
+        names, contents = (frames.column(table, name, name).to_list() for name in (self.domain, "adapter"))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "adapter"
+            for name, content in zip(names, contents, strict=True):
+                if not isinstance(content, bytes):
+                    raise DataError(f"adapter must be the bytes of a file, got {type(content).__name__}")
+                path.write_bytes(content)
+                yield name, LowRankAdapter.from_file(path, self.base)
+
+
+def _as_bytes(adapter: LowRankAdapter, *, float16: bool) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "adapter"
+        adapter.save(path, float16=float16)
+        return path.read_bytes()

@@ -1,0 +1,86 @@
+"""Products of a sparse matrix with a block of dense vectors."""
+
+import numpy as np
+from numba import njit
+
+from lrrec.linalg.kernels.prefetch import prefetch
+from lrrec.linalg.kernels.rows import REORDER
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER, inline="always")
+def add_row(begin, end, indices, data, X, t):
+    """Add sum_s w_s X[i_s] over the entries begin..end to t, four vectors at a time."""
+    n = X.shape[1]
+    fours = (end - begin) // 4
+    for group in range(fours):
+        s = begin + 4 * group
+        if s + 11 < end:
+            for ahead in range(8, 12):
+                for z in range(0, n, 16):
+                    prefetch(X, indices[s + ahead], z)  # type: ignore[call-arg]
+        i0, i1, i2, i3 = indices[s], indices[s + 1], indices[s + 2], indices[s + 3]
+        w0, w1, w2, w3 = data[s], data[s + 1], data[s + 2], data[s + 3]
+        for f in range(n):
+            t[f] += w0 * X[i0, f] + w1 * X[i1, f] + w2 * X[i2, f] + w3 * X[i3, f]
+    for s in range(begin + 4 * fours, end):
+        i0, w0 = indices[s], data[s]
+        for f in range(n):
+            t[f] += w0 * X[i0, f]
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER)
+def times_rows(start, stop, indptr, indices, data, X, out):
+    """Write A X for the rows start..stop of the csr matrix A. X (I, B), out (U, B)."""
+    n = X.shape[1]
+    t = np.empty(n, X.dtype)
+    for u in range(start, stop):
+        for f in range(n):
+            t[f] = 0
+        add_row(indptr[u], indptr[u + 1], indices, data, X, t)
+        for f in range(n):
+            out[u, f] = t[f]
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER)
+def gram_times(start, stop, indptr, indices, data, X, out):
+    """Add A^T A X for the rows start..stop of the csr matrix A, in one pass over them. X, out (I, B)."""
+    n = X.shape[1]
+    t = np.empty(n, X.dtype)
+    for u in range(start, stop):
+        for f in range(n):
+            t[f] = 0
+        add_row(indptr[u], indptr[u + 1], indices, data, X, t)
+        for s in range(indptr[u], indptr[u + 1]):
+            if s + 8 < indptr[u + 1]:
+                for z in range(0, n, 16):
+                    prefetch(out, indices[s + 8], z)  # type: ignore[call-arg]
+            j, w = indices[s], data[s]
+            for f in range(n):
+                out[j, f] += w * t[f]
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER)
+def co_occurrences(start, stop, of_items, users, weights, of_users, items, data, out):
+    """Write the rows start..stop of the upper half of X^T X, where X is given by columns and by rows.
+
+    X^T in csr: of_items (I + 1,), users, weights. X in csr, sorted: of_users (U + 1,), items, data. out (I, I).
+    """
+    for i in range(start, stop):
+        for s in range(of_items[i], of_items[i + 1]):
+            u, w = users[s], weights[s]
+            z = of_users[u + 1] - 1
+            while z >= of_users[u] and items[z] >= i:
+                out[i, items[z]] += w * data[z]
+                z -= 1
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER)
+def dot_rows(start, stop, indptr, indices, X, Y, out):
+    """Write x_u . y_i for every entry of the rows start..stop of a csr matrix. X (U, D), Y (I, D), out (N,)."""
+    n = X.shape[1]
+    for u in range(start, stop):
+        for s in range(indptr[u], indptr[u + 1]):
+            i, total = indices[s], X[u, 0] * 0
+            for f in range(n):
+                total += X[u, f] * Y[i, f]
+            out[s] = total

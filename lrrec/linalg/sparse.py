@@ -1,0 +1,53 @@
+"""Products of sparse and dense matrices on all threads."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.linalg import kernels
+from lrrec.linalg.threads import balanced_blocks, run_blocks
+from lrrec.validate import check_threads
+
+
+def times(A: sp.csr_array, X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
+    """Return A X, dense (n_rows, n) of X's type, for a csr matrix A and dense X (n_columns, n)."""
+    X = np.ascontiguousarray(X)
+    out = np.empty((A.shape[0], X.shape[1]), dtype=X.dtype)
+    data = A.data.astype(X.dtype, copy=False)
+
+    def work(start: int, stop: int) -> None:
+        kernels.times_rows(start, stop, A.indptr, A.indices, data, X, out)
+
+    blocks = balanced_blocks(A.indptr, max(1, min(A.shape[0] // 64, 64)))
+    if len(blocks) == 1:
+        work(*blocks[0])
+    else:
+        run_blocks(work, blocks, check_threads(n_threads))
+    return out
+
+
+def co_occurrences(A: sp.csr_array, *, n_threads: int | None = None) -> np.ndarray:
+    """Return the upper half of A^T A, dense float32 (n_columns, n_columns), 0 below, for a sorted csr matrix A.
+
+    O(sum over rows of n^2) time; a row of the result at a time is summed, which stays in the processor's cache.
+    """
+    by_columns = A.T.tocsr()
+    out = np.zeros((A.shape[1], A.shape[1]), dtype=np.float32)
+
+    def work(start: int, stop: int) -> None:
+        kernels.co_occurrences(
+            start, stop, by_columns.indptr, by_columns.indices, by_columns.data, A.indptr, A.indices, A.data, out
+        )
+
+    run_blocks(work, balanced_blocks(by_columns.indptr, 64), check_threads(n_threads))
+    return out
+
+
+def power(counts: np.ndarray, exponent: float) -> np.ndarray:
+    """Return counts^exponent as float32, a count of 0 taken for 1."""
+    return (np.maximum(counts, 1).astype(np.float64) ** exponent).astype(np.float32)
+
+
+def scaled(matrix: sp.csr_array, rows: np.ndarray, columns: np.ndarray) -> sp.csr_array:
+    """Return diag(rows) matrix diag(columns); the structure is shared with the matrix."""
+    data = matrix.data * np.repeat(rows, np.diff(matrix.indptr)) * columns[matrix.indices]
+    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -1,0 +1,376 @@
+"""Recommender: what every model does, written once."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+
+from lrrec import files
+from lrrec.data.ids import IdMap, as_ids
+from lrrec.data.interactions import Interactions, as_interactions
+from lrrec.errors import DataError, FileFormatError, NotFittedError, UnknownIdError
+from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
+from lrrec.linalg.threads import even_blocks
+from lrrec.metrics import find_hits, ndcg
+from lrrec.models.base.candidates import from_ids
+from lrrec.models.base.results import Recommendations, masked_ids
+from lrrec.splits import history_mask
+from lrrec.validate import check_bool, check_columns, check_int, check_matrix, check_option, check_threads, first_three
+
+UNKNOWN = ("raise", "popular")
+MAX_K = 2**20  # longer lists are a mistake, and would not fit memory
+
+
+class Recommender(BaseEstimator):
+    """A model that ranks items for users.
+
+    A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(users, columns)`.
+    What stands for a user there is a row of the matrix, unless the model says otherwise in `_encode` (new users) and
+    `_known` (training users).
+
+    Attributes
+    ----------
+    users_, items_ : IdMap
+        The ids of the training matrix's rows and columns.
+    seen_ : csr_array, shape (n_users, n_items)
+        The training matrix.
+    item_counts_ : ndarray of int64, shape (n_items,)
+        How many users interacted with each item.
+    """
+
+    _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
+    _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
+
+    def _fit(self, matrix: sp.csr_array) -> None:
+        """Learn from a canonical matrix, after checking the parameters; a model with options of fit writes `fit`."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _scores(self, encoded: Any, columns: Columns) -> np.ndarray:
+        """Scores of the items at columns for a block of encoded users, float32 (B, len(columns)), freshly made."""
+
+    def _encode(self, matrix: sp.csr_array) -> Any:
+        """What scoring needs of new users, a row each, from their histories (B, I)."""
+        return matrix
+
+    def _known(self, rows: np.ndarray) -> Any:
+        """What scoring needs of training users."""
+        return self.seen_[rows]
+
+    def _serves(self, rows: np.ndarray) -> np.ndarray:
+        """Whether the model knows something of each training user."""
+        return self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
+
+    def fit(self, X: Any, y: None = None) -> Self:
+        """Learn from interactions, forgetting any earlier fit.
+
+        Parameters
+        ----------
+        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
+            Values are weights >= 0; ids of a raw matrix are its indices.
+        y : None
+            Ignored; scikit-learn's pipelines pass it.
+
+        Returns
+        -------
+        self
+        """
+        data = self._read(X)
+        self._fit(data.matrix)
+        return self._remember(data)
+
+    def _read(self, X: Any) -> Interactions:
+        """The interactions of X, at least one."""
+        data = as_interactions(X)
+        if not len(data):
+            raise DataError("X must have at least one interaction, got none")
+        return data
+
+    def _remember(self, data: Interactions) -> Self:
+        """Keep what every fitted model knows of its training data."""
+        self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
+        self.item_counts_ = np.bincount(data.matrix.indices, minlength=data.n_items)
+        self.n_features_in_ = data.n_items
+        return self
+
+    def recommend(
+        self, users: Any = None, k: int = 10, *, exclude_seen: bool = True, items: Any = None, unknown: str = "raise",
+        n_threads: int | None = None,
+    ) -> Recommendations:  # fmt: skip
+        """Return the k best items of each known user, best first.
+
+        Parameters
+        ----------
+        users : sequence of ids, shape (n,), optional
+            Output order is input order; repetitions are answered as often. Everybody with an interaction in the
+            training data when not given.
+        k : int, default 10
+            Length of the lists. Places that cannot be filled are masked.
+        exclude_seen : bool, default True
+            Leave out what the user has in the training data.
+        items : sequence of ids, shape (m,), or array of ids, shape (n, m), optional
+            Candidates: the only items that may be recommended, the same for all users or a list for each. Of
+            equal scores the smaller item index comes first; with a list for each user, the earlier in the list.
+        unknown : {"raise", "popular"}, default "raise"
+            What to do with users who are not in the training data or have no interaction there: refuse, or
+            recommend the items that most users interacted with.
+        n_threads : int, optional
+            All cores when None; the result is the same. (Asked for in another batch, a user's scores may differ in
+            their last digits.)
+
+        Returns
+        -------
+        Recommendations
+
+        Raises
+        ------
+        UnknownIdError
+            If a user (unless unknown="popular") or a candidate item is unknown.
+
+        Notes
+        -----
+        O(n_items n_factors) a user for factor models. Memory is bounded by a block of scores a thread (32 MB),
+        whatever the number of users.
+        """
+        self._check_fitted()
+        check_option(unknown, "unknown", UNKNOWN)
+        check_bool(exclude_seen, "exclude_seen")
+        if users is None:
+            users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
+        asked = as_ids(users, "users")
+        rows = self.users_.find(asked)
+        cold = (rows < 0) | ~self._serves(rows)
+        if unknown == "raise" and cold.any():
+            raise UnknownIdError(
+                f"unknown users: {first_three(asked[cold])} have no interaction in the training data; "
+                "pass unknown='popular' to recommend what is popular"
+            )
+        if not len(self.users_):  # a model that was stored without users
+            nothing = sp.csr_array((len(asked), len(self.items_)), dtype=np.float32)
+            encoded = self._encode(nothing)
+            return self._recommend(asked, k, lambda block: encoded[block], nothing, None, items, cold, n_threads)
+        rows = np.where(rows < 0, 0, rows)
+
+        seen_rows = np.where(cold, -1, rows) if exclude_seen else None
+        return self._recommend(
+            asked, k, lambda block: self._known(rows[block]), self.seen_, seen_rows, items, cold, n_threads
+        )
+
+    def recommend_from(
+        self, histories: Any, k: int = 10, *, users: Any = None, exclude_seen: bool = True, items: Any = None,
+        unknown: str = "raise", n_threads: int | None = None,
+    ) -> Recommendations:  # fmt: skip
+        """Return the k best items of users given by what they did; nothing is learned or kept.
+
+        Parameters
+        ----------
+        histories : Interactions, or sparse matrix or array of shape (n, n_items)
+            Items are matched by id, and those the model does not know are left out; the columns of a raw matrix
+            are the model's items by position.
+        k, exclude_seen, items, n_threads
+            As for `recommend`; seen is what is in the history.
+        users : sequence of ids, optional
+            Which users of the histories to answer for, in this order. By default every row of a raw matrix, and
+            every user with an interaction of Interactions.
+        unknown : {"raise", "popular"}, default "raise"
+            What to do with users in whose history there is no item that the model knows.
+        """
+        self._check_fitted()
+        check_option(unknown, "unknown", UNKNOWN)
+        check_bool(exclude_seen, "exclude_seen")
+        matrix, ids = self._histories(histories)
+        if users is not None:
+            rows = ids.indices(users)
+        elif isinstance(histories, Interactions):
+            rows = np.flatnonzero(np.diff(histories.matrix.indptr))
+        else:
+            rows = np.arange(len(ids))
+        asked = ids.ids[rows]
+        cold = matrix.indptr[rows] == matrix.indptr[rows + 1]
+        if unknown == "raise" and cold.any():
+            raise UnknownIdError(
+                "users must have an item in their history that the model knows, got none for "
+                f"{first_three(asked[cold])}; pass unknown='popular' to recommend what is popular"
+            )
+
+        encoded = self._encode(matrix[rows])
+        seen_rows = rows if exclude_seen else None
+        return self._recommend(asked, k, lambda block: encoded[block], matrix, seen_rows, items, cold, n_threads)
+
+    def recommend_all(
+        self, path: str | PathLike, k: int = 10, *, exclude_seen: bool = True, n_threads: int | None = None
+    ) -> int:
+        """Write the k best items of everybody with an interaction to a Parquet file, and return how many users that is.
+
+        The columns are user, item, rank (from 1) and score; places that cannot be filled are left out. Needs pyarrow.
+
+        Parameters
+        ----------
+        path : path
+            Replaced whole or not at all.
+        k : int, default 10
+        exclude_seen : bool, default True
+        n_threads : int, optional
+            As for `recommend`.
+
+        Notes
+        -----
+        Users are served and written by the ten thousand: memory does not grow with their number.
+        """
+        self._check_fitted()
+        users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
+        with files.parquet(path) as write:
+            for start in range(0, len(users), 10_000):
+                some = users[start : start + 10_000]
+                write(self.recommend(some, k, exclude_seen=exclude_seen, n_threads=n_threads).to_frame("pyarrow"))
+        return len(users)
+
+    def predict(self, users: Any, items: Any) -> np.ndarray:
+        """Return the score of each pair of a known user and a known item, float32 (n,).
+
+        Parameters
+        ----------
+        users, items : sequence of ids, shape (n,)
+        """
+        self._check_fitted()
+        rows, columns = self.users_.indices(users), self.items_.indices(items)
+        if len(rows) != len(columns):
+            raise DataError(f"users and items must be equally long, got {len(rows)} and {len(columns)}")
+        return self._predict(rows, columns)
+
+    def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Scores of pairs of indices, through blocks of all scores."""
+        out = np.empty(len(rows), dtype=np.float32)
+        distinct, which = np.unique(rows, return_inverse=True)
+        order = np.argsort(which, kind="stable")
+        for start, stop in even_blocks(len(distinct), max(1, BLOCK_CELLS // len(self.items_))):
+            scores = self._scores(self._known(distinct[start:stop]), slice(None))
+            pairs = order[np.searchsorted(which[order], start) : np.searchsorted(which[order], stop)]
+            out[pairs] = scores[which[pairs] - start, columns[pairs]]
+        return out
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Return the mean nDCG@10 of ranking the rest of each row of X after folding its first part in.
+
+        The first part is 80 % of a row's interactions, the earliest where X has times and otherwise always the
+        same random ones. Rows with fewer than two interactions are left out. For reports use `evaluate`.
+
+        Parameters
+        ----------
+        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
+        y : None
+            Ignored.
+        """
+        self._check_fitted()
+        matrix, _ = self._histories(X)
+        counts = np.diff(matrix.indptr)
+        if not (counts >= 2).any():
+            raise DataError("X must have a row with two items that the model knows, got none")
+        timed = isinstance(X, Interactions) and matrix is X.matrix
+        rows = Interactions(matrix, IdMap.range(len(counts)), self.items_, X.times if timed else None)
+        rows = rows.filter(np.repeat(counts >= 2, counts))
+        key = np.random.default_rng(0).random(len(rows)) if rows.times is None else rows.times
+        first = history_mask(rows, 0.8, key)
+        return self._ndcg(rows.filter(first), rows.filter(~first))
+
+    def _ndcg(self, history: Interactions, asked: Interactions, k: int = 10) -> float:
+        """Mean nDCG@k over the users of `asked` who have a history; the two share their id maps."""
+        served = (np.diff(history.matrix.indptr) > 0) & (np.diff(asked.matrix.indptr) > 0)
+        if not served.any():
+            raise DataError("history and test must share a user with an interaction in both, got none")
+        lists = self.recommend_from(history, k, users=history.users.ids[served])
+        relevant = asked.matrix[served]
+        return float(ndcg(find_hits(lists.indices, relevant), np.diff(relevant.indptr)).mean())
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the fitted model to path, replacing it whole or not at all; `lrrec.load` reads it.
+
+        The file is in the safetensors format and holds no code. It contains the training matrix, which
+        `recommend` needs to leave out what a user has seen.
+        """
+        self._check_fitted()
+        arrays = {name: getattr(self, name) for name in self._learned}
+        arrays |= files.pack_ids("users_", self.users_) | files.pack_ids("items_", self.items_)
+        for name in ("seen_", *self._learned_csr):
+            arrays |= files.pack_csr(name, getattr(self, name))
+        files.write(path, type(self).__name__, self.get_params(), arrays)
+
+    @classmethod
+    def _from_file(cls, path: str | PathLike, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+        """A fitted model from what a file holds, checked."""
+        try:
+            model = cls(**params)
+        except TypeError as error:
+            raise FileFormatError(f"{path} must have the parameters of {cls.__name__}: {error}") from None
+        model.users_ = files.unpack_ids(path, "users_", arrays)
+        model.items_ = files.unpack_ids(path, "items_", arrays)
+        for name in ("seen_", *cls._learned_csr):
+            setattr(model, name, files.unpack_csr(path, name, arrays))
+        if model.seen_.shape != (len(model.users_), len(model.items_)):
+            raise FileFormatError(f"{path}: seen_ must be users x items, got {model.seen_.shape}")
+        files.check_names(path, arrays, cls._learned)
+        for name, array in arrays.items():
+            setattr(model, name, array)
+        model._remember(Interactions(model.seen_, model.users_, model.items_))
+        model._check_loaded(path)
+        return model
+
+    def _check_loaded(self, path: str | PathLike) -> None:
+        """Refuse learned arrays that do not fit each other."""
+
+    def _check_array(self, path: str | PathLike, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> None:
+        """Refuse a learned array of another shape or type, or one that is not finite."""
+        array = getattr(self, name)
+        if array.dtype != dtype or array.shape != shape:
+            want = f"{np.dtype(dtype)} {shape}"
+            raise FileFormatError(f"{path}: {name} must be {want}, got {array.dtype} {array.shape}")
+        if not np.isfinite(array).all():
+            raise FileFormatError(f"{path}: {name} must be finite, got NaN or infinity")
+
+    def _recommend(
+        self, users: np.ndarray, k: int, encoded: Callable[[slice], Any], seen: sp.csr_array,
+        seen_rows: np.ndarray | None, items: Any, cold: np.ndarray, n_threads: int | None,
+    ) -> Recommendations:  # fmt: skip
+        """Blocks of users to lists. seen_rows (n,): the row of `seen` to leave out for each user, -1 for none."""
+
+        def score(block: slice, columns: Columns) -> np.ndarray:
+            scores = self._scores(encoded(block), columns)
+            if cold[block].any():
+                scores[cold[block]] = self.item_counts_[columns]
+            return scores
+
+        k, n_threads = check_int(k, "k", low=1, high=MAX_K), check_threads(n_threads)
+        candidates = from_ids(items, self.items_, len(users))
+        indices, values = rank(
+            score, len(users), len(self.items_), k,
+            candidates=candidates, seen=seen, seen_rows=seen_rows, n_threads=n_threads,
+        )  # fmt: skip
+        scores = np.ma.MaskedArray(values, mask=indices < 0)
+        return Recommendations(scores=scores, users=users, items=masked_ids(self.items_, indices), indices=indices)
+
+    def _histories(self, X: Any) -> tuple[sp.csr_array, IdMap]:
+        """Histories as a matrix over the model's items, and the ids of its rows."""
+        if not isinstance(X, Interactions):
+            matrix = check_matrix(X)
+            check_columns(matrix, len(self.items_), type(self).__name__)
+            return matrix, IdMap.range(matrix.shape[0])
+        known = X.align_items(self.items_)
+        return known.matrix, known.users
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "seen_"):
+            raise NotFittedError(f"{type(self).__name__} must be fitted first, got an unfitted model: call fit(data)")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "seen_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = True
+        tags.target_tags.required = False
+        return tags

@@ -1,0 +1,1 @@
+"""NeuralMF: its two towers, their training in torch, and serving in numpy."""

@@ -1,0 +1,36 @@
+"""From histories to user vectors, in numpy: what NeuralMF serves with."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.linalg.dense import product
+from lrrec.linalg.sparse import times
+from lrrec.validate import check_threads
+
+
+def encode(matrix: sp.csr_array, tower: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The user's tower: factors (B, n_columns) of histories (B, I), from the arrays that `NeuralMF` lists."""
+    n_threads = check_threads(None)
+    x = times(normalized(matrix, tower["center_"]), tower["embedding_"])
+    hidden = np.maximum(product(x, tower["hidden_"], n_threads) + tower["hidden_bias_"], 0)
+    u = x + product(hidden, tower["output_"], n_threads) + tower["output_bias_"]
+    u[np.diff(matrix.indptr) == 0] = 0
+    return product(np.concatenate((u, np.ones((len(u), 1), dtype=np.float32)), axis=1), tower["projection_"], n_threads)
+
+
+def normalized(matrix: sp.csr_array, center: np.ndarray | None = None) -> sp.csr_array:
+    """(w_ui - m_i) / |w_u|: rows of length 1 where nothing is taken off."""
+    squares = np.add.reduceat(np.append(matrix.data**2, 0), matrix.indptr[:-1]) if matrix.shape[0] else np.zeros(0)
+    squares[np.diff(matrix.indptr) == 0] = 1
+    root = np.repeat(np.sqrt(squares), np.diff(matrix.indptr)).astype(np.float32)
+    values = matrix.data if center is None else matrix.data - center[matrix.indices]
+    return sp.csr_array((values / root, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def centers(matrix: sp.csr_array, damping: float = 5.0) -> np.ndarray:
+    """Item means, drawn to the overall mean as if by so many ratings of it, float32 (I,)."""
+    counts, sums = np.bincount(matrix.indices, minlength=matrix.shape[1]), matrix.sum(axis=0, dtype=np.float64)
+    found: np.ndarray = ((sums + damping * matrix.data.mean()) / (counts + damping)).astype(np.float32)
+    return found

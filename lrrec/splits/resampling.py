@@ -1,0 +1,203 @@
+"""Several splits of the same data: folds, windows of time, repetitions."""
+
+import numbers
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lrrec.data.interactions import Interactions
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.splits.holdout import ORDERS, count_of, history_mask, of_users, seed_of, servable, times_of, transductive
+from lrrec.splits.split import Split, check_data
+from lrrec.validate import check_int, check_option, check_real, check_rng
+
+
+def k_folds(
+    data: Interactions,
+    n_folds: int = 5,
+    *,
+    by: str = "user",
+    history: float = 0.8,
+    order: str = "random",
+    random_state: Any = None,
+) -> Iterator[Split]:
+    """Cross-validation: cut users, or interactions, into folds, and test on each after learning from the others.
+
+    Parameters
+    ----------
+    data : Interactions
+    n_folds : int, default 5
+    by : {"user", "interaction"}, default "user"
+        "user": each user with at least two interactions is a test user of one fold, unseen in training and served
+        from a part of their interactions, as in `by_user`; those with one are always in training. "interaction":
+        each interaction is held out once, whoever's it is, as in `random`.
+    history : float in (0, 1), default 0.8
+        For by="user": the share of a test user's interactions that is given; the same ones whatever the folds.
+    order : {"random", "time"}, default "random"
+        For by="user": whether the given part is drawn at random or is the earliest.
+    random_state : int, Generator or None
+
+    Yields
+    ------
+    Split
+        Made when it is asked for: one fold at a time is in memory.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> folds = lrrec.splits.k_folds(data, 5, random_state=0)
+    >>> sum(len(split.test_rows) for split in folds)  # the made-up users with two likes
+    420
+    """
+    check_data(data)
+    n_folds, rng = check_int(n_folds, "n_folds", low=2), check_rng(random_state)
+    check_option(by, "by", ("user", "interaction"))
+    check_option(order, "order", ORDERS)
+    share, seed = check_real(history, "history", low=0, high=1), seed_of(random_state)
+    if by == "interaction":
+        if len(data) < n_folds:
+            raise DataError(f"data must have at least {n_folds} interactions, got {len(data)}")
+        fold = rng.permutation(len(data)) % n_folds
+        made = f"k_folds(n_folds={n_folds}, by='interaction', random_state={random_state})"
+        return (transductive(data, fold == f, f"{made}, fold {f + 1}", seed) for f in range(n_folds))
+    shuffled = rng.permutation(servable(data, n_folds))
+    first = history_mask(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
+    made = f"k_folds(n_folds={n_folds}, by='user', history={history}, order={order!r}, random_state={random_state})"
+    return (of_users(data, shuffled[f::n_folds], first, f"{made}, fold {f + 1}", seed) for f in range(n_folds))
+
+
+def repeated(make: Callable[..., Split], n: int = 5, *, random_state: Any = None) -> Iterator[Split]:
+    """Draw a split again and again, with seeds of their own.
+
+    Parameters
+    ----------
+    make : callable
+        Called as make(random_state=seed) and returns a Split: a function of one argument of that name, or
+        functools.partial(lrrec.splits.by_user, data, 0.2).
+    n : int, default 5
+    random_state : int, Generator or None
+        What the seeds are drawn with. Each is a number, named in the split's `description` and `seed`.
+
+    Yields
+    ------
+    Split
+        Made when it is asked for.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> len(list(lrrec.splits.repeated(partial(lrrec.splits.random, data), 3, random_state=0)))
+    3
+    """
+    if not callable(make):
+        raise ParameterTypeError(
+            f"make must be called with random_state and return a Split, got {type(make).__name__}; "
+            "write functools.partial(lrrec.splits.random, data)"
+        )
+    seeds = check_rng(random_state).choice(2**31, check_int(n, "n", low=1), replace=False)
+    return (_made(make, seed) for seed in seeds.tolist())
+
+
+def windows(
+    data: Interactions, n_windows: int = 3, test_size: float | int | None = None, *, width: Any = None, span: Any = None
+) -> Iterator[Split]:
+    """Test on one stretch of time after another, each time after learning from what came before it.
+
+    The last window ends with the last interaction, the others where the next begins; what comes after a window is in
+    neither part. As in `by_time`, test users who have nothing in training are cold.
+
+    Parameters
+    ----------
+    data : Interactions
+        With times.
+    n_windows : int, default 3
+    test_size : float in (0, 1) or int, optional
+        About the share or the number of interactions in each window (0.1 unless `width` is given); interactions at the
+        time of a cut are all after it.
+    width : length of time, optional
+        Of each window, in the units of `data.times`; where these are datetimes, anything that pandas.Timedelta takes
+        with a unit, e.g. "7 days".
+    span : length of time, optional
+        How long before its window each split may learn from (rolling). Everything before it when not given
+        (expanding).
+
+    Yields
+    ------
+    Split
+        From the earliest window to the latest, made when it is asked for.
+    """
+    times = times_of(data, "windows")
+    n_windows = check_int(n_windows, "n_windows", low=1)
+    if width is not None and test_size is not None:
+        raise ParameterError("windows must be given test_size or width, got both")
+    if width is None:
+        n_each = count_of(0.1 if test_size is None else test_size, len(data), "test_size", "interactions")
+        if n_windows * n_each >= len(data):
+            raise ParameterError(
+                f"n_windows x test_size must leave some of the {len(data)} interactions for training, "
+                f"got {n_windows} windows of {n_each}"
+            )
+        cuts = [_plain(cut) for cut in np.sort(times)[-n_each * np.arange(n_windows, 0, -1)]]
+    else:
+        length = _length(width, times, "width")
+        cuts = [_plain(times.max()) - length * j for j in range(n_windows, 0, -1)]
+    starts = [None] * n_windows if span is None else [cut - _length(span, times, "span") for cut in cuts]
+    bounds = list(zip(starts, cuts, [*cuts[1:], None], strict=True))
+    for start, cut, stop in bounds:
+        for low, high, what in ((start, cut, "to learn from before"), (cut, stop, "to test on from")):
+            if not _within(times, low, high).any():
+                raise DataError(
+                    f"each window must have an interaction to learn from and one to test on, got none {what} {cut}; "
+                    "ask for fewer windows, or longer ones"
+                )
+    made = f"windows(n_windows={n_windows}, test_size={test_size}, width={width}, span={span})"
+    return (_window(data, times, *bound, f"{made}, window {w}") for w, bound in enumerate(bounds, 1))
+
+
+def _window(data: Interactions, times: np.ndarray, start: Any, cut: Any, stop: Any, made: str) -> Split:
+    """Learn from start..cut, test on cut..stop; None is without a bound."""
+    train = data.filter(_within(times, start, cut))
+    return Split(train, train, data.filter(_within(times, cut, stop)), description=f"{made}: cut at {cut}")
+
+
+def _within(times: np.ndarray, low: Any, high: Any) -> np.ndarray:
+    """Whether low <= time < high, bool (n_interactions,)."""
+    inside = np.ones(len(times), dtype=bool)
+    if low is not None:
+        inside &= times >= low
+    if high is not None:
+        inside &= times < high
+    return inside
+
+
+def _plain(time: Any) -> Any:
+    """A time that can be reckoned with: integers without a limit, so that they neither overflow nor round."""
+    return int(time) if isinstance(time, np.integer) else time
+
+
+def _length(value: Any, times: np.ndarray, name: str) -> Any:
+    """A length of time > 0 in the units of times."""
+    if times.dtype.kind != "M":
+        if times.dtype.kind in "iu" and isinstance(value, numbers.Integral):
+            return check_int(value, name, low=1)
+        return check_real(value, name, low=0, open_low=True)
+    try:
+        length = None if isinstance(value, numbers.Number) else pd.Timedelta(value)
+    except (ValueError, TypeError):
+        length = None
+    if length is None or pd.isna(length) or length <= pd.Timedelta(0):
+        raise ParameterError(f"{name} must be a length of time > 0, e.g. '7 days', got {value!r}")
+    return length.to_timedelta64()
+
+
+def _made(make: Callable[..., Split], seed: int) -> Split:
+    """What make returns, if it is a Split."""
+    split = make(random_state=seed)
+    if not isinstance(split, Split):
+        raise ParameterTypeError(f"make must return a Split, got {type(split).__name__}")
+    return split

@@ -1,0 +1,1 @@
+"""Choosing parameters on a validation part of the training data."""
