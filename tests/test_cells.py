@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
-from lrrec.linalg.quadratic import Cells, solve, solve_basis
+from lrrec.linalg.quadratic import QuadraticLoss, improve_basis, solve_ridge
 
 
 @pytest.fixture
@@ -13,14 +13,14 @@ def cells(small):
     rng = np.random.default_rng(0)
     weights = small.copy()
     weights.data = weights.data * rng.integers(0, 2, small.nnz).astype(np.float32)  # zeros stay stored
-    return Cells(0.3, weights, rng.normal(size=small.nnz).astype(np.float32))
+    return QuadraticLoss(0.3, weights, rng.normal(size=small.nnz).astype(np.float32))
 
 
 def dense(cells):
     """w and b as matrices."""
     W, P = np.zeros(cells.shape), np.zeros(cells.shape)
     W[cells.rows, cells.weights.indices] = cells.weights.data
-    P[cells.rows, cells.weights.indices] = cells.pulls
+    P[cells.rows, cells.weights.indices] = cells.linear
     return W, P
 
 
@@ -44,7 +44,7 @@ def test_rows_are_the_dense_truth(cells, D, with_prior, R):
     Y, lam = rng.normal(size=(20, D)), rng.random(30) + 0.1
     prior = rng.normal(size=(30, D)) if with_prior else None
     basis = None if R is None else np.linalg.qr(rng.normal(size=(D, min(R, D))))[0]
-    found = solve(cells, Y, lam, prior=prior, basis=basis)
+    found = solve_ridge(cells, Y, lam, prior=prior, basis=basis)
     W, P = dense(cells)
     B, p = np.eye(D) if basis is None else basis, np.zeros((30, D)) if prior is None else prior
     for u in range(30):
@@ -55,7 +55,7 @@ def test_rows_are_the_dense_truth(cells, D, with_prior, R):
 
 def test_threads_change_no_bit(cells):
     Y = np.random.default_rng(3).normal(size=(20, 5)).astype(np.float32)
-    one, three = (solve(cells, Y, np.ones(30), n_threads=n) for n in (1, 3))
+    one, three = (solve_ridge(cells, Y, np.ones(30), n_threads=n) for n in (1, 3))
     np.testing.assert_array_equal(one, three)
 
 
@@ -67,10 +67,10 @@ def test_the_basis_reaches_the_minimum(cells):
     def value(B):
         return cells.loss(X, Y + A @ B.T) + float(lam @ ((A @ B.T) ** 2).sum(axis=1))
 
-    values = [value(solve_basis(cells, X, Y, A, B, lam, n_steps)) for n_steps in range(12)]
+    values = [value(improve_basis(cells, X, Y, A, B, lam, n_steps)) for n_steps in range(12)]
     assert values[0] == pytest.approx(value(B))
     assert (np.diff(values) <= 1e-9).all()
-    found, step = solve_basis(cells, X, Y, A, B, lam, 100), 1e-5
+    found, step = improve_basis(cells, X, Y, A, B, lam, 100), 1e-5
     for place in np.ndindex(5, 2):
         away = np.zeros((5, 2))
         away[place] = step
@@ -94,7 +94,7 @@ def test_scores_and_products_of_cells_are_those_of_numpy():
     dense = (rng.random((40, 30)) < 0.2) * rng.random((40, 30)).astype(np.float32)
     dense[[0, 7]] = 0
     matrix = sp.csr_array(dense.astype(np.float32))
-    cells = Cells(0.5, matrix, matrix.data)
+    cells = QuadraticLoss(0.5, matrix, matrix.data)
     X, Y, values = rng.random((40, 5)), rng.random((30, 5)), rng.random(matrix.nnz)
     np.testing.assert_allclose(cells.scores(X, Y), (X @ Y.T)[dense != 0])
     other = np.zeros((40, 30))

@@ -29,7 +29,7 @@ def test_the_loss_is_stationary_in_the_items(teacher, by_user, factors):
     a, weight, lam = 0.3, 2.0, np.linspace(0.5, 2, by_user.train.n_items, dtype=np.float32)
     lessons = distillation._Lessons(teacher, matrix, by_user.train, a, 20, weight)
     U = np.random.default_rng(0).normal(size=(matrix.shape[0], 5)).astype(np.float32)
-    V = distillation.solve(lessons.cells.T, U, lam, linear=lessons.linear(U))
+    V = distillation.solve_ridge(lessons.cells.T, U, lam, row_linear=lessons.linear(U))
     scores = teacher._scores(teacher._encode(matrix), slice(None)).astype(np.float64)
     listed = matrix.toarray() > 0
     np.put_along_axis(listed, np.argsort(-scores, axis=1)[:, :20], True, axis=1)

@@ -35,7 +35,7 @@ def test_every_model_and_data_set_is_named():
     for name in lrrec.models.CATALOGUE:
         assert f"| `{name}` |" in text
     for name in lrrec.datasets.names():
-        counts = lrrec.datasets.recipes(name).statistics
+        counts = lrrec.datasets.recipe(name).statistics
         row = f"| `{name}` | {counts['users']:,} × {counts['items']:,} | {counts['ratings']:,} |"  # noqa: RUF001
         assert row in text
 

@@ -12,7 +12,7 @@ from lrrec.adapt.change import Change, ordered
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.settings import Settings
 from lrrec.linalg.dense import gram
-from lrrec.linalg.quadratic import Cells, solve, solve_basis
+from lrrec.linalg.quadratic import QuadraticLoss, improve_basis, solve_ridge
 
 
 def find_change(
@@ -114,12 +114,14 @@ class _Turns:
             whole, facing = self._weighted(*self.domain.base._item_problem(self.matrix, self.U))
             cells = whole.columns(self.known) if len(self.new) else whole
             if len(self.new):
-                self.V[self.new] = self.of_new + solve(whole.columns(self.new).T, facing, loose, prior=self.of_new)
+                self.V[self.new] = self.of_new + solve_ridge(
+                    whole.columns(self.new).T, facing, loose, prior=self.of_new
+                )
             basis = self.B if self.low_rank else None
-            self.A = solve(cells.T, facing, held, prior=self.of_known, basis=basis)
+            self.A = solve_ridge(cells.T, facing, held, prior=self.of_known, basis=basis)
             told()
             if self.low_rank:
-                Q, R = np.linalg.qr(solve_basis(cells, facing, self.of_known, self.A, self.B, held))
+                Q, R = np.linalg.qr(improve_basis(cells, facing, self.of_known, self.A, self.B, held))
                 self.A, self.B = (self.A @ R.T).astype(np.float32), np.ascontiguousarray(Q).astype(np.float32)
                 told()
             self.V[self.known] = self.of_known + self.A @ self.B.T
@@ -130,7 +132,7 @@ class _Turns:
         """What every step lowers."""
         base = self.domain.base
         self.V[self.known] = self.of_known + self.A @ self.B.T
-        cells, facing = self._weighted(base._cells(self.matrix), self.U)
+        cells, facing = self._weighted(base._quadratic_loss(self.matrix), self.U)
         away = self.U if self.priors is None else self.U - self.priors
         lam = self.weights * base._penalties(self.matrix, self.settings.reg_fold)
         value = cells.loss(facing, self.V) + float(lam @ np.einsum("ud,ud->u", away, away, dtype=np.float64))
@@ -138,7 +140,7 @@ class _Turns:
         of_known = float(self.held @ np.einsum("id,id->i", apart, apart, dtype=np.float64))
         return value + of_known + self.t_free * float(np.sum((self.V[self.new] - self.of_new) ** 2.0))
 
-    def _weighted(self, cells: Cells, U: np.ndarray) -> tuple[Cells, np.ndarray]:
+    def _weighted(self, cells: QuadraticLoss, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
         """The loss in which users have weights, as one of other user factors: c (s - r)^2 = (s c^1/2 - r c^1/2)^2."""
         root = np.sqrt(self.weights).astype(np.float32)
-        return Cells(cells.everywhere, cells.weights, cells.pulls * root[cells.rows]), U * root[:, None]
+        return QuadraticLoss(cells.unobserved_weight, cells.weights, cells.linear * root[cells.rows]), U * root[:, None]

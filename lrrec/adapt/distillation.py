@@ -13,7 +13,7 @@ from lrrec.adapt.settings import Settings, checked
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg.dense import cross, gram
-from lrrec.linalg.quadratic import Cells, solve
+from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.recommender import Recommender
@@ -95,10 +95,10 @@ def distill(
     rng = np.random.default_rng(0)
     V = rng.standard_normal((known.n_items, model.n_factors), dtype=np.float32) / np.float32(10 * model.n_factors**0.5)
     for _ in range(n_rounds):
-        U = model._fold(matrix, V, None)
-        V = solve(lessons.cells.T, U, penalties, linear=lessons.linear(U))
+        U = model._fold_in(matrix, V, None)
+        V = solve_ridge(lessons.cells.T, U, penalties, row_linear=lessons.linear(U))
     model.item_factors_ = V
-    model.user_factors_ = model._fold(known.matrix, V, None)
+    model.user_factors_ = model._fold_in(known.matrix, V, None)
     return model._remember(known)
 
 
@@ -111,7 +111,7 @@ class _Lessons:
         histories = Interactions.from_matrix(matrix, items=data.items).align_items(teacher.items_).matrix
         encoded, places = teacher._encode(histories), teacher.items_.find(data.items.ids)
         n_users, n_items = matrix.shape
-        self.everywhere = everywhere
+        self.unobserved_weight = everywhere
         self.U, self.V = None, None
         if isinstance(teacher, FactorModel):
             self.U, self.V = encoded, teacher.item_factors_[places]
@@ -121,13 +121,13 @@ class _Lessons:
         ]
         cells = sp.csr_array(sp.vstack([listed for listed, _ in parts], format="csr"))
         targets = np.clip(np.concatenate([values for _, values in parts]), 0, 1).astype(np.float32)
-        self.cells = Cells(everywhere, _weighed(cells, weight), np.float32(weight) * targets)
+        self.cells = QuadraticLoss(everywhere, _weighed(cells, weight), np.float32(weight) * targets)
 
     def linear(self, U: np.ndarray) -> np.ndarray | None:
         """A sum_u s_ui u_u of every item (n_items, D), for users U."""
         if self.U is None or self.V is None:
             return None
-        found: np.ndarray = (self.everywhere * (self.V @ cross(self.U, U))).astype(np.float32)
+        found: np.ndarray = (self.unobserved_weight * (self.V @ cross(self.U, U))).astype(np.float32)
         return found
 
 
@@ -137,7 +137,7 @@ def _weighed(cells: sp.csr_array, weight: float) -> sp.csr_array:
 
 
 def _listed(scores: np.ndarray, observed: sp.csr_array, k: int) -> tuple[sp.csr_array, np.ndarray]:
-    """Cells of the k best items and of the observed ones, in canonical order, and the scores there."""
+    """QuadraticLoss of the k best items and of the observed ones, in canonical order, and the scores there."""
     best = np.zeros(scores.shape, dtype=bool)
     np.put_along_axis(best, np.argpartition(-scores, k - 1, axis=1)[:, :k], True, axis=1)
     best[np.repeat(np.arange(len(scores)), np.diff(observed.indptr)), observed.indices] = True
@@ -183,7 +183,7 @@ def _taught(teacher: Recommender, domain: Domain, settings: Settings, k: int, we
     """A change at full rank, then one of low rank in its leading directions; new items have rows of their own."""
     V0 = domain.item_factors
     matrix = domain.data.matrix[np.flatnonzero(np.diff(domain.data.matrix.indptr))]
-    everywhere = domain.base._cells(matrix).everywhere
+    everywhere = domain.base._quadratic_loss(matrix).unobserved_weight
     lessons = _Lessons(teacher, matrix, domain.data, everywhere, k, weight)
     U = domain.fold(matrix, V0, settings.reg_fold)
     unit = float(np.einsum("ud,ud->u", U, U).mean())
@@ -191,7 +191,7 @@ def _taught(teacher: Recommender, domain: Domain, settings: Settings, k: int, we
     V, A, B = V0, np.zeros_like(V0), np.eye(V0.shape[1], dtype=np.float32)
 
     def turn(basis: np.ndarray | None) -> np.ndarray:
-        return solve(lessons.cells.T, U, held, prior=V0, basis=basis, linear=lessons.linear(U))
+        return solve_ridge(lessons.cells.T, U, held, prior=V0, basis=basis, row_linear=lessons.linear(U))
 
     for _ in range(n_rounds):
         V = V0 + turn(None)

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, NotFittedError, ParameterError, ParameterTypeError
-from lrrec.linalg.quadratic import solve
+from lrrec.linalg.quadratic import solve_ridge
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.neural.encoder import encode
 from lrrec.validate import check_columns, check_matrix, first_three
@@ -75,10 +75,10 @@ class Domain:
         if self.tower:
             return encode(matrix, tower or self.tower)
         if priors is None:
-            return self.base._fold(matrix, V, reg)
-        cells, lam = self.base._cells(matrix), self.base._penalties(matrix, reg)
+            return self.base._fold_in(matrix, V, reg)
+        cells, lam = self.base._quadratic_loss(matrix), self.base._penalties(matrix, reg)
         lam = np.maximum(lam, np.finfo(np.float32).tiny)
-        apart = solve(cells, V, lam, prior=priors, n_threads=getattr(self.base, "n_threads", None))
+        apart = solve_ridge(cells, V, lam, prior=priors, n_threads=getattr(self.base, "n_threads", None))
         apart[np.diff(matrix.indptr) == 0] = 0
         return priors + apart
 

@@ -19,22 +19,22 @@ from lrrec.validate import check_threads
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class QuadraticLoss:
     """A quadratic loss of scores.
 
     Attributes
     ----------
-    everywhere : float
+    unobserved_weight : float
         a.
     weights : csr_array of float32, shape (n_rows, n_columns)
         w, >= 0; zeros are stored.
-    pulls : ndarray of float32, shape (n_cells,)
+    linear : ndarray of float32, shape (n_cells,)
         b, in the order of `weights.data`.
     """
 
-    everywhere: float
+    unobserved_weight: float
     weights: sp.csr_array
-    pulls: np.ndarray
+    linear: np.ndarray
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -47,14 +47,14 @@ class Cells:
         return np.repeat(np.arange(self.shape[0]), np.diff(self.weights.indptr))
 
     @cached_property
-    def T(self) -> "Cells":
+    def T(self) -> "QuadraticLoss":
         """The same cells by columns."""
         order = np.argsort(self.weights.indices, kind="stable")
         indptr = np.concatenate(([0], np.cumsum(np.bincount(self.weights.indices, minlength=self.shape[1]))))
         weights = sp.csr_array((self.weights.data[order], self.rows[order], indptr), shape=self.shape[::-1])
-        return Cells(self.everywhere, weights, self.pulls[order])
+        return QuadraticLoss(self.unobserved_weight, weights, self.linear[order])
 
-    def columns(self, kept: np.ndarray) -> "Cells":
+    def columns(self, kept: np.ndarray) -> "QuadraticLoss":
         """The cells of some columns, given in rising order."""
         place = np.full(self.shape[1], -1, dtype=np.int32)
         place[kept] = np.arange(len(kept), dtype=np.int32)
@@ -62,12 +62,12 @@ class Cells:
         inside = at >= 0
         indptr = np.concatenate(([0], np.cumsum(inside)))[self.weights.indptr]
         weights = sp.csr_array((self.weights.data[inside], at[inside], indptr), shape=(self.shape[0], len(kept)))
-        return Cells(self.everywhere, weights, self.pulls[inside])
+        return QuadraticLoss(self.unobserved_weight, weights, self.linear[inside])
 
     def scores(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """x_u . y_i of each cell, (n_cells,), for X (n_rows, D) and Y (n_columns, D)."""
         X, Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
-        out, indptr, indices = np.empty(len(self.pulls), dtype=X.dtype), self.weights.indptr, self.weights.indices
+        out, indptr, indices = np.empty(len(self.linear), dtype=X.dtype), self.weights.indptr, self.weights.indices
 
         def work(start: int, stop: int) -> None:
             kernels.dot_rows(start, stop, indptr, indices, X, Y, out)
@@ -78,8 +78,8 @@ class Cells:
     def loss(self, X: np.ndarray, Y: np.ndarray) -> float:
         """The loss of the scores X Y^T, in double precision."""
         s = self.scores(X, Y).astype(np.float64)
-        observed = float((self.weights.data * s**2 - 2 * self.pulls * s).sum())
-        return self.everywhere * float((gram(X) * gram(Y)).sum()) + observed
+        observed = float((self.weights.data * s**2 - 2 * self.linear * s).sum())
+        return self.unobserved_weight * float((gram(X) * gram(Y)).sum()) + observed
 
     def times(self, values: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """A Y (n_rows, D) for the matrix A of other values in the same cells, and Y (n_columns, D)."""
@@ -93,21 +93,21 @@ class Cells:
         return out
 
 
-def solve(
-    cells: Cells,
+def solve_ridge(
+    cells: QuadraticLoss,
     Y: np.ndarray,
     lam: np.ndarray,
     *,
     prior: np.ndarray | None = None,
     basis: np.ndarray | None = None,
-    linear: np.ndarray | None = None,
+    row_linear: np.ndarray | None = None,
     n_threads: int | None = None,
 ) -> np.ndarray:
     """Minimise loss(X Y^T) + sum_u lam_u |c_u|^2 - 2 l_u . x_u over rows x_u = p_u + B c_u; return c (n_rows, R).
 
     Parameters
     ----------
-    cells : Cells
+    cells : QuadraticLoss
     Y : ndarray of float32 or float64, shape (n_columns, D)
         The fixed side.
     lam : ndarray, shape (n_rows,)
@@ -115,7 +115,7 @@ def solve(
         p; zeros when not given.
     basis : ndarray, shape (D, R), optional
         B, with orthonormal columns; the identity when not given.
-    linear : ndarray, shape (n_rows, D), optional
+    row_linear : ndarray, shape (n_rows, D), optional
         l; zeros when not given.
 
     Notes
@@ -129,14 +129,14 @@ def solve(
         eigenvalues, E = np.linalg.eigh(gram(Z, n_threads))
     E = E.astype(dtype)
     Z = np.ascontiguousarray(Z @ E)
-    weights, pulls = cells.weights.data.astype(dtype, copy=False), cells.pulls.astype(dtype, copy=False)
+    weights, pulls = cells.weights.data.astype(dtype, copy=False), cells.linear.astype(dtype, copy=False)
     X = np.zeros((cells.shape[0], Z.shape[1]), dtype=dtype)
     if prior is not None:
         pulls = pulls - weights * cells.scores(prior, Y)
-        X -= dtype(cells.everywhere) * (prior @ cross(Y, Z, n_threads).astype(dtype))
-    if linear is not None:
-        X += linear.astype(dtype) @ (E if basis is None else basis.astype(dtype) @ E)
-    shared = (cells.everywhere * np.maximum(eigenvalues, 0)).astype(dtype)
+        X -= dtype(cells.unobserved_weight) * (prior @ cross(Y, Z, n_threads).astype(dtype))
+    if row_linear is not None:
+        X += row_linear.astype(dtype) @ (E if basis is None else basis.astype(dtype) @ E)
+    shared = (cells.unobserved_weight * np.maximum(eigenvalues, 0)).astype(dtype)
     lam = np.asarray(lam).astype(dtype)
     indptr = cells.weights.indptr
 
@@ -147,14 +147,14 @@ def solve(
     return X @ E.T
 
 
-def solve_basis(
-    cells: Cells, X: np.ndarray, Y: np.ndarray, A: np.ndarray, B: np.ndarray, lam: np.ndarray, n_steps: int = 4
+def improve_basis(
+    cells: QuadraticLoss, X: np.ndarray, Y: np.ndarray, A: np.ndarray, B: np.ndarray, lam: np.ndarray, n_steps: int = 4
 ) -> np.ndarray:
     """Lower loss(X (Y + A B^T)^T) + sum_i lam_i |B a_i|^2 over B (D, R) by conjugate gradients from B.
 
     Parameters
     ----------
-    cells : Cells, shape (n_rows, n_columns)
+    cells : QuadraticLoss, shape (n_rows, n_columns)
     X, Y : ndarray, shapes (n_rows, D), (n_columns, D)
     A : ndarray, shape (n_columns, R)
     lam : ndarray, shape (n_columns,)
@@ -163,7 +163,7 @@ def solve_basis(
     -----
     O(N R + (n_rows + n_columns) D R) time a step for N cells: the (D R, D R) system is never formed.
     """
-    G, AA = cells.everywhere * gram(X), gram(A)
+    G, AA = cells.unobserved_weight * gram(X), gram(A)
     penalty = A.T.astype(np.float64) @ (A * np.asarray(lam)[:, None])
     X64, A64 = X.astype(np.float64), A.astype(np.float64)
 
@@ -175,7 +175,7 @@ def solve_basis(
 
     at = cells.scores(X, Y) + cells.scores(X64 @ B, A64)
     residual = -(G @ (Y.T.astype(np.float64) @ A64 + B @ AA))
-    residual -= observed(cells.weights.data * at - cells.pulls) + B @ penalty
+    residual -= observed(cells.weights.data * at - cells.linear) + B @ penalty
     found, direction, size = B.astype(np.float64), residual.copy(), float((residual**2).sum())
     for _ in range(n_steps):
         if not size > 0:

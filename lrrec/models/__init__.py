@@ -16,15 +16,15 @@ class Entry(NamedTuple):
 
 
 CATALOGUE = {
-    "ALS": Entry("lrrec.models.als", "als"),
-    "EASE": Entry("lrrec.models.ease", "ease"),
     "IALS": Entry("lrrec.models.ials", "ials"),
-    "ItemKNN": Entry("lrrec.models.item_knn", "itemknn"),
-    "NMF": Entry("lrrec.models.nmf", "nmf"),
-    "NeuralMF": Entry("lrrec.models.neural.neural_mf", "neural"),
     "Popularity": Entry("lrrec.models.popularity", "popularity"),
-    "RP3Beta": Entry("lrrec.models.rp3beta", "rp3beta"),
     "TruncatedSVD": Entry("lrrec.models.truncated_svd", "svd"),
+    "NMF": Entry("lrrec.models.nmf", "nmf"),
+    "EASE": Entry("lrrec.models.ease", "ease"),
+    "ItemKNN": Entry("lrrec.models.item_knn", "itemknn"),
+    "RP3Beta": Entry("lrrec.models.rp3beta", "rp3beta"),
+    "ALS": Entry("lrrec.models.als", "als"),
+    "NeuralMF": Entry("lrrec.models.neural.neural_mf", "neural"),
 }
 __all__ = ["CATALOGUE", "Entry", *CATALOGUE, "by_command_name"]
 

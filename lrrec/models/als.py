@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from tqdm.auto import tqdm
 
 from lrrec.errors import ParameterError
-from lrrec.linalg.quadratic import Cells
+from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.ratings import rating_rows
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.validate import check_int, check_real, check_rng
@@ -120,24 +120,24 @@ class ALS(FactorModel):
         self.item_factors_ = np.column_stack((V[:, :D], ones, V[:, D] + np.float32(mean)))
         self.user_factors_ = self._encode(matrix)
 
-    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         X = rating_rows(matrix, np.ascontiguousarray(V[:, :-2]), V[:, -1], **self._options(reg))
         return np.column_stack((X, np.ones(len(X), dtype=np.float32)))
 
-    def _cells(self, matrix: sp.csr_array) -> Cells:
+    def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         ones = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
-        return Cells(0.0, ones, matrix.data)
+        return QuadraticLoss(0.0, ones, matrix.data)
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
         options = self._options(reg)
         return (options["reg"] * np.diff(matrix.indptr) ** options["reg_exponent"]).astype(np.float32)
 
-    def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[Cells, np.ndarray]:
+    def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
         """User biases are taken from the ratings: the 1 that they meet in an item's factors stays."""
-        cells, U = self._cells(matrix), U.copy()
-        pulls = cells.pulls - U[cells.rows, -2]
+        cells, U = self._quadratic_loss(matrix), U.copy()
+        pulls = cells.linear - U[cells.rows, -2]
         U[:, -2] = 0
-        return Cells(0.0, cells.weights, pulls), U
+        return QuadraticLoss(0.0, cells.weights, pulls), U
 
     def _new_item(self) -> np.ndarray:
         row = super()._new_item()

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
 from lrrec.linalg.implicit_als import SOLVERS, Objective, half_sweep, implicit_loss, solve_rows
-from lrrec.linalg.quadratic import Cells
+from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.splits import Split
 from lrrec.validate import check_int, check_option, check_real, check_rng, check_threads
@@ -215,12 +215,12 @@ class IALS(FactorModel):
         model.item_factors_, model.user_factors_ = V, np.zeros((data.n_users, V.shape[1]), dtype=np.float32)
         return model._remember(data)._ndcg(validation.history, validation.test)
 
-    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         return solve_rows(self._weights(matrix), V, self._objective(reg), n_threads=self.n_threads)
 
-    def _cells(self, matrix: sp.csr_array) -> Cells:
+    def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         weights, objective = self._weights(matrix), self._objective()
-        return Cells(objective.unobserved_weight, weights, weights.data + np.float32(objective.offset))
+        return QuadraticLoss(objective.unobserved_weight, weights, weights.data + np.float32(objective.offset))
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
         return self._objective(reg).penalties(matrix)

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from lrrec.linalg import kernels
 from lrrec.linalg.dense import gram
-from lrrec.linalg.quadratic import Cells
+from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.models.base.factor_model import FactorModel
@@ -102,13 +102,13 @@ class NMF(FactorModel):
         self.item_factors_ = V
         self.user_factors_ = self._encode(matrix)
 
-    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         start = np.zeros((matrix.shape[0], V.shape[1]), dtype=np.float32)
         return self._solve(matrix, V, start, n_sweeps=1000, reg=reg)
 
-    def _cells(self, matrix: sp.csr_array) -> Cells:
+    def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         zeros = sp.csr_array((np.zeros_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
-        return Cells(1.0, zeros, matrix.data)
+        return QuadraticLoss(1.0, zeros, matrix.data)
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
         return np.full(matrix.shape[0], self.reg if reg is None else reg, dtype=np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import ParameterError
-from lrrec.linalg.quadratic import Cells, solve
+from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
 from lrrec.linalg.sparse import power, scaled, times
 from lrrec.linalg.svd import randomized_svd, truncated_svd
 from lrrec.models.base.factor_model import FactorModel
@@ -108,18 +108,18 @@ class TruncatedSVD(FactorModel):
         V = self.item_factors_ * power(self.item_counts_, -check_real(self.score_power, "score_power", low=0))[:, None]
         return times(self._normalized(matrix, self.item_counts_), V, n_threads=self.n_threads)
 
-    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         """Least squares against V: the projection, where V is as fitted and reg 0."""
-        return solve(self._cells(matrix), V, self._penalties(matrix, reg), n_threads=self.n_threads)
+        return solve_ridge(self._quadratic_loss(matrix), V, self._penalties(matrix, reg), n_threads=self.n_threads)
 
-    def _cells(self, matrix: sp.csr_array) -> Cells:
+    def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         if self.item_power or self.score_power:
             raise ParameterError(
                 f"item_power and score_power must be 0 in a base to adapt, got {self.item_power} and {self.score_power}"
             )
         data = self._normalized(matrix, np.ones(matrix.shape[1])).data
         zeros = sp.csr_array((np.zeros_like(data), matrix.indices, matrix.indptr), shape=matrix.shape)
-        return Cells(1.0, zeros, data)
+        return QuadraticLoss(1.0, zeros, data)
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
         return np.full(matrix.shape[0], reg or 0, dtype=np.float32)

@@ -31,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells in rows; the first of a row is its name."""
+    """QuadraticLoss in rows; the first of a row is its name."""
 
     caption: str
     columns: list[str]

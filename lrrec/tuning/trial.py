@@ -102,7 +102,7 @@ def _run_ials(model: IALS, validation: Split, watched: Split, metric: str, watch
         if validation.folds_in:
             probe.user_factors_ = np.zeros((data.n_users, V.shape[1]), dtype=np.float32)
         else:
-            probe.user_factors_ = probe._fold(data.matrix, V, None)
+            probe.user_factors_ = probe._fold_in(data.matrix, V, None)
         found.append(measure(probe._remember(data), watched, metric))
         if watch(len(found), found[-1]):
             raise PrunedError(len(found), found[-1])

@@ -10,7 +10,7 @@ from sklearn.base import TransformerMixin, clone
 
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
-from lrrec.linalg.quadratic import Cells
+from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.ranking import Columns, nearest
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
@@ -43,26 +43,26 @@ class FactorModel(TransformerMixin, Recommender):
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         """User factors (B, D) of histories (B, I): fold-in, unless the model says otherwise."""
-        return self._fold(matrix, self.item_factors_, None)
+        return self._fold_in(matrix, self.item_factors_, None)
 
     @abstractmethod
-    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         """Fold-in: the user factors (B, D) that minimise the model's objective for histories (B, I), V (I, D) fixed.
 
         reg takes the place of the model's own regularization.
         """
 
     @abstractmethod
-    def _cells(self, matrix: sp.csr_array) -> Cells:
+    def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         """The model's loss on a matrix (B, I), penalties apart."""
 
     @abstractmethod
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
         """The factor of |x_u|^2 in the objective for every row of a matrix."""
 
-    def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[Cells, np.ndarray]:
+    def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
         """The loss as a function of item factors alone, and the user factors that face what may change of them."""
-        return self._cells(matrix), U
+        return self._quadratic_loss(matrix), U
 
     @property
     def item_precision_(self) -> np.ndarray:
@@ -74,7 +74,7 @@ class FactorModel(TransformerMixin, Recommender):
         self._check_fitted()
         cells, U = self._item_problem(self.seen_, self.user_factors_)
         squares = np.einsum("ud,ud->u", U, U, dtype=np.float64)
-        found: np.ndarray = (cells.everywhere * squares.sum() + cells.weights.T @ squares) / U.shape[1]
+        found: np.ndarray = (cells.unobserved_weight * squares.sum() + cells.weights.T @ squares) / U.shape[1]
         return found
 
     def _new_item(self) -> np.ndarray:

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, MissingDependencyError, ParameterTypeError
-from lrrec.linalg.quadratic import Cells
+from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.ials import IALS
 from lrrec.models.neural.encoder import encode
@@ -330,10 +330,10 @@ class NeuralMF(FactorModel):
         found[-1] = np.quantile(known[:, -1], 0.25)
         return found
 
-    def _fold(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         return self._encode(matrix)
 
-    def _cells(self, matrix: sp.csr_array) -> Cells:
+    def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         raise ParameterTypeError("base must be a linear model for closed-form adaptation, got NeuralMF")
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
