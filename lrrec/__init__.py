@@ -26,6 +26,7 @@ _HOME = {
     "IdMap": "lrrec.data.ids",
     "Interactions": "lrrec.data.interactions",
     "LowRankAdapter": "lrrec.adapt.low_rank",
+    "QuadraticModel": "lrrec.models.base.quadratic_model",
     "Recommendations": "lrrec.models.base.results",
     "Recommender": "lrrec.models.base.recommender",
     "Report": "lrrec.report.page",

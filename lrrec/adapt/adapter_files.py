@@ -41,7 +41,7 @@ def fingerprint(base: FactorModel) -> str:
     found.update(repr(sorted(params.items())).encode())
     for name, array in sorted(files.pack_ids("items", base.items_).items()):
         found.update(name.encode() + array.tobytes())
-    for name in ("item_factors_", *base._tower):
+    for name in ("item_factors_", *getattr(base, "_encoder_arrays", ())):
         found.update(np.ascontiguousarray(getattr(base, name)).tobytes())
     return found.hexdigest()[:16]
 

@@ -14,6 +14,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, NotFittedError, ParameterError, ParameterTypeError
 from lrrec.linalg.quadratic import solve_ridge
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.neural.encoder import encode
 from lrrec.validate import check_columns, check_matrix, first_three
 
@@ -57,7 +58,7 @@ class Domain:
     def tower(self) -> dict[str, np.ndarray]:
         """The arrays by which a neural base encodes histories over the catalogue; none where the base folds in."""
         of_items = {"embedding_": 0.0, "center_": float(np.mean(getattr(self.base, "center_", 0.0)))}
-        arrays = {name: getattr(self.base, name) for name in self.base._tower}
+        arrays = {name: getattr(self.base, name) for name in getattr(self.base, "_encoder_arrays", ())}
         for name in of_items.keys() & arrays.keys():
             found = arrays[name][np.maximum(self.of_base, 0)]
             found[~self.known] = of_items[name]
@@ -95,11 +96,14 @@ def make_domain(
         raise ParameterTypeError(f"base must be a fitted factor model, got {type(base).__name__}")
     if not hasattr(base, "item_factors_"):
         raise NotFittedError(f"base must be fitted first, got an unfitted {type(base).__name__}: call fit(data)")
-    if base._tower and same_users:
+    encodes = bool(getattr(base, "_encoder_arrays", ()))
+    if not encodes and not isinstance(base, QuadraticModel):
+        raise ParameterTypeError(f"{type(base).__name__} cannot be adapted: merge an adapter before adapting it again")
+    if encodes and same_users:
         raise ParameterError(f"same_users must be False for a base that encodes histories, got True for {base!r}")
-    if base._tower and base._n_columns != len(base.projection_):
+    if encodes and base._n_columns != len(base.projection_):
         raise ParameterError("base must not be compressed: adapt it first, then compress the adapter")
-    if source is not None and not base._tower:
+    if source is not None and not encodes:
         raise ParameterError(f"source must only be given for a neural base, got one for {type(base).__name__}")
     data = as_target(base, target)
     if not len(data):
@@ -134,7 +138,7 @@ def factors_of(base: FactorModel, of_base: np.ndarray) -> np.ndarray:
     """The base's item factors at some indices; where these are all in order, the base's own array: to be read only."""
     if np.array_equal(of_base, np.arange(len(base.items_))):
         return base.item_factors_
-    factors = np.tile(base._new_item(), (len(of_base), 1))
+    factors = np.tile(base._new_item_factors(), (len(of_base), 1))
     factors[of_base >= 0] = base.item_factors_[of_base[of_base >= 0]]
     return factors
 

@@ -16,7 +16,6 @@ from lrrec.adapt.selection import RANKS, choose, compare, hold_back, on_users, r
 from lrrec.adapt.settings import Settings, checked
 from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
-from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.threads import one_threaded_blas
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.splits import Split
@@ -378,11 +377,5 @@ class LowRankAdapter(FactorModel):
         served = super()._serves(rows)
         return served if served.all() or not len(self.users_) else served | (self.user_factors_[rows] != 0).any(axis=1)
 
-    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        return self.domain_.fold(matrix, V, self._reg_fold() if reg is None else reg, tower=self._tower_now())
-
-    def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
-        return self.base_._quadratic_loss(matrix)
-
-    def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
-        return self.base_._penalties(matrix, reg)
+    def _encode(self, matrix: sp.csr_array) -> np.ndarray:
+        return self.domain_.fold(matrix, self.item_factors_, self._reg_fold(), tower=self._tower_now())
