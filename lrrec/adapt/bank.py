@@ -290,7 +290,7 @@ class _Scorer:
             elif begin < end:
                 others.append((number, begin, end))
         if self.U is not None:
-            V0 = self.base.item_factors_  # type: ignore[attr-defined]
+            V0 = self.base.item_factors_
             for start, stop in even_blocks(self.n_base, TILE):
                 np.matmul(self.U[block], V0[start:stop].T, out=scores[:, start:stop])
                 for Z, At, top in low_rank:
@@ -400,7 +400,7 @@ def _known_users(view: _View, users: np.ndarray) -> _Served:
         unknown |= ~adapter._serves(np.maximum(places, 0))
     if unknown.any():
         raise UnknownIdError(f"unknown users: {first_three(users[unknown])} are not known in their domain")
-    return _Served(adapter._known(places), view.histories(adapter.seen_, places))
+    return _Served(adapter._training_users(places), view.histories(adapter.seen_, places))
 
 
 def _new_users(view: _View, data: Interactions, rows: np.ndarray) -> _Served:
