@@ -1,13 +1,15 @@
 """Checks of arguments: each returns the value in the form that is used, or says what it must be."""
 
+import importlib
 import numbers
 import os
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, MissingDependencyError, ParameterError, ParameterTypeError
 
 
 def check_int(value: Any, name: str, low: int | None = None, high: int | None = None) -> int:
@@ -65,6 +67,32 @@ def check_threads(n_threads: int | None) -> int:
         affinity = getattr(os, "sched_getaffinity", None)
         return len(affinity(0)) if affinity else os.cpu_count() or 1
     return check_int(n_threads, "n_threads", low=1)
+
+
+def import_extra(module: str, extra: str | None, purpose: str) -> ModuleType:
+    """Import an optional dependency.
+
+    Parameters
+    ----------
+    module : str
+        The module to import, e.g. "optuna" or "pyarrow.parquet".
+    extra : str or None
+        The extra of lrrec that installs it; None for a package that no extra installs.
+    purpose : str
+        What needs it, as the subject of a sentence, e.g. "tune()".
+
+    Raises
+    ------
+    MissingDependencyError
+        If it cannot be imported; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        install = package if extra is None else f"'lrrec[{extra}]'"
+        broken = "" if isinstance(error, ModuleNotFoundError) else f" ({error})"
+        raise MissingDependencyError(f"{purpose} needs {package}: pip install {install}{broken}") from error
 
 
 def check_columns(matrix: sp.csr_array, n_columns: int, model: str) -> None:

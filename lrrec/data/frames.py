@@ -1,6 +1,5 @@
 """Columns of pandas, polars and Arrow frames in, frames out."""
 
-import importlib
 from typing import Any
 
 import narwhals as nw
@@ -9,7 +8,7 @@ import pandas as pd
 
 from lrrec.data.ids import as_ids
 from lrrec.errors import DataError, ParameterError
-from lrrec.validate import check_option, first_three
+from lrrec.validate import check_option, first_three, import_extra
 
 BACKENDS = ("pandas", "polars", "pyarrow")
 
@@ -150,10 +149,7 @@ def make(columns: dict[str, np.ndarray], backend: str) -> Any:
     check_option(backend, "backend", BACKENDS)
     if backend == "pandas":
         return pd.DataFrame(columns)
-    try:
-        library = importlib.import_module(backend)
-    except ImportError:
-        raise ParameterError(f"backend must be an installed library, got {backend!r}: pip install {backend}") from None
+    library = import_extra(backend, None, f"backend={backend!r}")
     if backend == "polars":
         return library.DataFrame(
             {name: values.tolist() if values.dtype == object else values for name, values in columns.items()}
