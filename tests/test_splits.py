@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import interactions
@@ -257,7 +258,9 @@ def test_windows_of_dates():
     first, second = splits.windows(data, 2, width="2 days", span="3 days")
     assert [len(first.train), len(first.test), len(second.train), len(second.test)] == [3, 2, 3, 3]
     assert second.test.times.max() == np.datetime64("2024-01-12")
-    assert "cut at 2024-01-10" in second.description
+    assert "window 2, cut at 2024-01-10" in second.description
+    assert second.params["width"] == "2 days"
+    assert second.params["cut"].startswith("2024-01-10")
 
 
 def test_windows_of_nanoseconds_are_cut_exactly():
@@ -299,7 +302,40 @@ def test_summary_is_for_a_json_file(likes):
     }
     assert found["train"]["interactions"] + found["history"]["interactions"] + len(split.test) == len(likes)
     assert found["description"] == split.description
+    assert found["params"] == {"test_size": 50, "history": 0.8, "order": "random", "random_state": 7}
     assert splits.random(likes, random_state=np.random.default_rng(0)).summary()["seed"] is None
+
+
+@pytest.mark.parametrize("make", [
+    splits.random, splits.leave_last, splits.by_user, splits.cold_items, splits.by_time,
+    lambda d, **more: splits.by_time(d, at=d.times[len(d) // 2]),
+    lambda d, **more: splits.by_user(d, np.float64(0.3), order="time", **more),
+])  # fmt: skip
+def test_kind_and_params_make_the_split_again(likes, make):
+    """Also after a round trip through JSON; the description is the same call, as code."""
+    seed = {"random_state": np.int64(3)} if make not in (splits.leave_last, splits.by_time) else {}
+    split = make(likes, **seed)
+    stored = json.loads(json.dumps(split.summary()))
+    for again in (
+        getattr(splits, stored["kind"])(likes, **stored["params"]),
+        eval(split.description.replace("(", "(data, ", 1), vars(splits) | {"data": likes}),
+    ):
+        assert again.summary() == split.summary()
+
+
+def test_descriptions():
+    data = Interactions.from_pairs([1, 1, 2, 2], [1, 2, 1, 2], times=[1, 2, 3, 4])
+    by_user = splits.by_user(data, 1, random_state=0)
+    assert by_user.description == "by_user(test_size=1, history=0.8, order='random', random_state=0)"
+    fold = next(splits.k_folds(data, 2, by="interaction", random_state=0))
+    assert fold.description == "k_folds(n_folds=2, by='interaction', random_state=0), fold 1"
+    window = next(splits.windows(data, 1, width=2))
+    assert window.description == "windows(n_windows=1, test_size=None, width=2, span=None), window 1, cut at 2"
+    more = Interactions(sp.csr_array(data.matrix, shape=(2, 9)), data.users, lrrec.IdMap.range(9), data.times)
+    last = splits.with_negatives(splits.leave_last(more), 3, random_state=5)
+    assert last.description == "leave_last(n=1), 3 negatives a user (random_state=5)"
+    assert last.params == {"n": 1, "negatives": {"n": 3, "random_state": 5}}
+    assert Split(data, data, data).description == ""
 
 
 def hash_of(users=(1, 1, 2, 2), items=(1, 2, 1, 2), values=(1, 2, 3, 4), times=(1, 2, 3, 4), test=(1, 3), **more):
@@ -319,7 +355,7 @@ def test_other_splits_have_another_hash(change):
 
 
 def test_the_hash_is_of_what_is_held_not_of_how():
-    assert hash_of() == hash_of(description="another way", seed=3)
+    assert hash_of() == hash_of(kind="another way", params={"n": 1}, seed=3)
     assert hash_of() == hash_of(users=[2, 2, 1, 1], items=[1, 2, 1, 2], values=[3, 4, 1, 2], times=[3, 4, 1, 2])
     assert hash_of() == hash_of(times=np.array([1, 2, 3, 4], dtype=np.int32))
     assert hash_of(candidates=np.array([[1], [2]])) != hash_of(candidates=np.array([[2], [1]]))

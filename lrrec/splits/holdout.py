@@ -29,8 +29,8 @@ def random(data: Interactions, test_size: float | int = 0.2, *, random_state: An
     n_test = count_of(test_size, len(data), "test_size", "interactions")
     held_out = np.zeros(len(data), dtype=bool)
     held_out[check_rng(random_state).choice(len(data), n_test, replace=False)] = True
-    made = f"random(test_size={test_size}, random_state={random_state})"
-    return transductive(data, held_out, made, seed_of(random_state))
+    seed = seed_of(random_state)
+    return transductive(data, held_out, "random", {"test_size": test_size, "random_state": seed}, seed)
 
 
 def leave_last(data: Interactions, n: int = 1) -> Split:
@@ -52,7 +52,7 @@ def leave_last(data: Interactions, n: int = 1) -> Split:
     held_out = _ranks(data, times) >= np.repeat(n_left, counts)
     if not held_out.any():
         raise DataError(f"data must have a user with more than n = {n} interactions, got at most {counts.max()}")
-    return transductive(data, held_out, f"leave_last(n={n})")
+    return transductive(data, held_out, "leave_last", {"n": n})
 
 
 def by_time(data: Interactions, test_size: float | None = None, *, at: Any = None) -> Split:
@@ -87,7 +87,7 @@ def by_time(data: Interactions, test_size: float | None = None, *, at: Any = Non
         raise DataError(
             f"at must be after the first time ({times.min()}) and not after the last ({times.max()}), got {at}"
         )
-    return transductive(data, held_out, f"by_time(at={at})")
+    return transductive(data, held_out, "by_time", {"at": at})
 
 
 def by_user(
@@ -123,8 +123,9 @@ def by_user(
     eligible = servable(data, 2)
     chosen = rng.choice(eligible, count_of(test_size, len(eligible), "test_size", "users"), replace=False)
     first = history_mask(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
-    made = f"by_user(test_size={test_size}, history={history}, order={order!r}, random_state={random_state})"
-    return of_users(data, chosen, first, made, seed_of(random_state))
+    seed = seed_of(random_state)
+    params = {"test_size": test_size, "history": history, "order": order, "random_state": seed}
+    return inductive(data, chosen, first, "by_user", params, seed)
 
 
 def with_negatives(split: Split, n: int = 99, *, random_state: Any = None) -> Split:
@@ -162,8 +163,9 @@ def with_negatives(split: Split, n: int = 99, *, random_state: Any = None) -> Sp
         known = np.union1d(relevant, split.history.matrix[[row]].indices)
         drawn = others(known, n_items, n, split.users.ids[row], rng, "n")
         lists[place] = np.sort(np.concatenate((relevant, drawn)))
-    made = f"{split.description}, {n} negatives a user (random_state={random_state})"
-    return replace(split, candidates=split.items.ids[lists], description=made, seed=seed_of(random_state))
+    seed = seed_of(random_state)
+    params = split.params | {"negatives": {"n": n, "random_state": seed}}
+    return replace(split, candidates=split.items.ids[lists], params=params, seed=seed)
 
 
 def others(
@@ -218,8 +220,9 @@ def cold_items(
     is_cold[chosen] = True
     held_out = is_cold[columns]
     train, test = data.filter(~held_out), data.filter(held_out)
-    made = f"cold_items(test_size={test_size}, order={order!r}, random_state={random_state})"
-    return Split(train, train, test, data.items.ids[chosen], made, seed_of(random_state))
+    seed = seed_of(random_state)
+    params = {"test_size": test_size, "order": order, "random_state": seed}
+    return Split(train, train, test, data.items.ids[chosen], kind="cold_items", params=params, seed=seed)
 
 
 def servable(data: Interactions, n_least: int) -> np.ndarray:
@@ -230,16 +233,19 @@ def servable(data: Interactions, n_least: int) -> np.ndarray:
     return eligible
 
 
-def of_users(data: Interactions, chosen: np.ndarray, first: np.ndarray, made: str, seed: int | None) -> Split:
-    """The split whose test users are those chosen, given their `first` interactions, bool (n_interactions,)."""
+def inductive(
+    data: Interactions, test_users: np.ndarray, first: np.ndarray, kind: str, params: dict[str, Any], seed: int | None
+) -> Split:
+    """A split whose test users are not training users; `first`, bool (n_interactions,), are their histories."""
     is_test_user = np.zeros(data.n_users, dtype=bool)
-    is_test_user[chosen] = True
+    is_test_user[test_users] = True
     of_test_user = is_test_user[data.rows()]
     return Split(
         train=data.filter(~of_test_user),
         history=data.filter(of_test_user & first),
         test=data.filter(of_test_user & ~first),
-        description=made,
+        kind=kind,
+        params=params,
         seed=seed,
     )
 
@@ -262,12 +268,14 @@ def _ranks(data: Interactions, key: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def transductive(data: Interactions, held_out: np.ndarray, made: str, seed: int | None = None) -> Split:
-    """The split whose test users are training users."""
+def transductive(
+    data: Interactions, held_out: np.ndarray, kind: str, params: dict[str, Any], seed: int | None = None
+) -> Split:
+    """A split whose test users are training users; `held_out`, bool (n_interactions,), are the test interactions."""
     train = data.filter(~held_out)
     if not len(train):
         raise DataError("train must have at least one interaction, got none; make test_size smaller")
-    return Split(train, train, data.filter(held_out), description=made, seed=seed)
+    return Split(train, train, data.filter(held_out), kind=kind, params=params, seed=seed)
 
 
 def seed_of(random_state: Any) -> int | None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
-from lrrec.splits.holdout import ORDERS, count_of, history_mask, of_users, seed_of, servable, times_of, transductive
+from lrrec.splits.holdout import ORDERS, count_of, history_mask, inductive, seed_of, servable, times_of, transductive
 from lrrec.splits.split import Split, check_data
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
@@ -61,12 +61,14 @@ def k_folds(
         if len(data) < n_folds:
             raise DataError(f"data must have at least {n_folds} interactions, got {len(data)}")
         fold = rng.permutation(len(data)) % n_folds
-        made = f"k_folds(n_folds={n_folds}, by='interaction', random_state={random_state})"
-        return (transductive(data, fold == f, f"{made}, fold {f + 1}", seed) for f in range(n_folds))
+        params = {"n_folds": n_folds, "by": by, "random_state": seed}
+        return (transductive(data, fold == f, "k_folds", params | {"fold": f + 1}, seed) for f in range(n_folds))
     shuffled = rng.permutation(servable(data, n_folds))
     first = history_mask(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
-    made = f"k_folds(n_folds={n_folds}, by='user', history={history}, order={order!r}, random_state={random_state})"
-    return (of_users(data, shuffled[f::n_folds], first, f"{made}, fold {f + 1}", seed) for f in range(n_folds))
+    params = {"n_folds": n_folds, "by": by, "history": history, "order": order, "random_state": seed}
+    return (
+        inductive(data, shuffled[f::n_folds], first, "k_folds", params | {"fold": f + 1}, seed) for f in range(n_folds)
+    )
 
 
 def repeated(make: Callable[..., Split], n: int = 5, *, random_state: Any = None) -> Iterator[Split]:
@@ -155,14 +157,14 @@ def windows(
                     f"each window must have an interaction to learn from and one to test on, got none {what} {cut}; "
                     "ask for fewer windows, or longer ones"
                 )
-    made = f"windows(n_windows={n_windows}, test_size={test_size}, width={width}, span={span})"
-    return (_window(data, times, *bound, f"{made}, window {w}") for w, bound in enumerate(bounds, 1))
+    params = {"n_windows": n_windows, "test_size": test_size, "width": width, "span": span}
+    return (_window(data, times, *bound, params | {"window": w}) for w, bound in enumerate(bounds, 1))
 
 
-def _window(data: Interactions, times: np.ndarray, start: Any, cut: Any, stop: Any, made: str) -> Split:
-    """Learn from start..cut, test on cut..stop; None is without a bound."""
-    train = data.filter(_within(times, start, cut))
-    return Split(train, train, data.filter(_within(times, cut, stop)), description=f"{made}: cut at {cut}")
+def _window(data: Interactions, times: np.ndarray, start: Any, cut: Any, stop: Any, params: dict[str, Any]) -> Split:
+    """Train on start <= time < cut, test on cut <= time < stop; None is without a bound."""
+    train, test = data.filter(_within(times, start, cut)), data.filter(_within(times, cut, stop))
+    return Split(train, train, test, kind="windows", params=params | {"cut": cut})
 
 
 def _within(times: np.ndarray, low: Any, high: Any) -> np.ndarray:
