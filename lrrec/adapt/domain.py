@@ -111,13 +111,6 @@ def make_domain(
     base: Any, target: Any, catalogue: Any = None, *, same_users: bool = False, source: Any = None
 ) -> Domain:
     """Match a target with a base by id; see `Adapter.fit` for the arguments."""
-<<<<<<< HEAD
-=======
-    if not isinstance(base, Recommender):
-        raise ParameterTypeError(f"base must be a fitted Recommender, got {type(base).__name__}")
-    if not hasattr(base, "items_"):
-        raise NotFittedError(f"base must be fitted first, got an unfitted {type(base).__name__}: call fit(data)")
->>>>>>> models
     data = as_target(base, target)
     if not len(data):
         raise DataError("target must have at least one interaction, got none")
