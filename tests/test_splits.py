@@ -339,7 +339,8 @@ def test_descriptions():
 
 
 def hash_of(users=(1, 1, 2, 2), items=(1, 2, 1, 2), values=(1, 2, 3, 4), times=(1, 2, 3, 4), test=(1, 3), **more):
-    data = Interactions.from_pairs(list(users), list(items), list(values), None if times is None else np.array(times))
+    times = None if times is None else np.array(times)
+    data = Interactions.from_pairs(list(users), list(items), values=list(values), times=times)
     held_out = np.isin(np.arange(len(data)), test)
     train = data.filter(~held_out)
     return Split(train, train, data.filter(held_out), **more).summary()["sha256"]
