@@ -174,7 +174,7 @@ def pooled(source: Interactions, target: Interactions, weight: float, base: IALS
     theirs = target.align_items(items).matrix[np.diff(target.matrix.indptr) > 0]
     matrix = sp.csr_array(sp.vstack([source.align_items(items).matrix] + [theirs] * weight, format="csr"))
     users = lrrec.IdMap.range(matrix.shape[0])
-    model: IALS = clone(base).fit(Interactions.from_matrix(matrix, users, items))
+    model: IALS = clone(base).fit(Interactions.from_matrix(matrix, users=users, items=items))
     return model
 
 

@@ -111,4 +111,4 @@ def join(source: Interactions, target: Interactions) -> Interactions:
     for data in (source, target):
         cells = (users.indices(data.users.ids)[data.rows()], data.matrix.indices)
         parts.append(sp.csr_array((data.matrix.data, cells), shape=(len(users), data.n_items)))
-    return Interactions.from_matrix(sp.csr_array(sp.hstack(parts, format="csr")), users, items)
+    return Interactions.from_matrix(sp.csr_array(sp.hstack(parts, format="csr")), users=users, items=items)
