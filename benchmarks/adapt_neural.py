@@ -26,16 +26,17 @@ from benchmarks.adapt import (
 )
 from benchmarks.report import RESULTS, quality_row, relative
 from benchmarks.transfers import Transfer, get, transfers
-from lrrec import IALS, LowRankAdapter, NeuralMF, Split, distill
+from lrrec import IALS, AdapterSelector, LowRankAdapter, NeuralMF, Split, distill
+from lrrec.adapt import Adapter, FoldIn, FullRankTowers, LowRank, LowRankTowers, ScratchTowers
 
 D = 64
-METHODS: dict[str, dict[str, Any]] = {
-    "neural, zero-shot": {"method": "fold-in"},
-    "neural, scratch": {"method": "scratch"},
-    "neural, full": {"method": "anchored", "shrinkage": 0.0},
-    "neural, full, shrunk": {"method": "anchored"},
-    "neural, frozen towers, rank 8": {"rank": 8, "towers": False},
-    **{f"neural, low rank {rank}": {"rank": rank} for rank in (2, 4, 8, 16)},
+METHODS: dict[str, Adapter] = {
+    "neural, zero-shot": FoldIn(),
+    "neural, scratch": ScratchTowers(),
+    "neural, full": FullRankTowers(shrinkage=0.0),
+    "neural, full, shrunk": FullRankTowers(),
+    "neural, frozen towers, rank 8": LowRankTowers(8, adapt_encoder=False),
+    **{f"neural, low rank {rank}": LowRankTowers(rank) for rank in (2, 4, 8, 16)},
 }
 ELSEWHERE = ("neural, zero-shot", "neural, scratch", "neural, full", "neural, low rank 8")
 GUARDED = "neural, guarded"
@@ -91,17 +92,17 @@ def measure(run: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> di
     results: dict[str, dict[str, Any]] = {}
     for name in methods:
         begun = time.perf_counter()
-        options = METHODS[name] | {"guard": False} if name in METHODS else {"rank": 8}
-        adapter = LowRankAdapter(metric="ndcg@20", random_state=run.seed, **options).fit(
-            train, base=base, catalogue=run.transfer.catalogue, validation=validation
-        )
+        adapter: Any = LowRankAdapter(8, random_state=run.seed)
+        if name in METHODS:
+            adapter = AdapterSelector([METHODS[name]], guard=False, random_state=run.seed)
+        adapter.fit(train, base=base, catalogue=run.transfer.catalogue, validation=validation)
         seconds = time.perf_counter() - begun
         parts = (run.source.train, run.source.history, run.source.test)
         source = Split(*(part.align_items(adapter.items_) for part in parts))
         results[name] = {
             "values": lrrec.evaluate(adapter, test, METRICS).values, "seconds": seconds,
             "parameters": adapter.n_parameters, "source": mean(lrrec.evaluate(adapter, source, METRICS)),
-            "kept": adapter.kept_,
+            "kept": adapter.best_.name,
         }  # fmt: skip
     return results
 
@@ -139,8 +140,8 @@ def fine_tuning_row(measurement: str, rank: int, runs: list[Any]) -> dict[str, A
 
 def merged(run: Run, base: NeuralMF) -> dict[str, Any]:
     """Return whether a merged adapter has the lists and scores of the adapter."""
-    options: dict[str, Any] = {"learning_rate": 0.01, "n_epochs": 20, "reg": 1.0, "guard": False, "random_state": 0}
-    adapter = LowRankAdapter(8, **options).fit(run.train(25), base=base, catalogue=run.transfer.catalogue)
+    options: dict[str, Any] = {"learning_rate": 0.01, "n_epochs": 20, "reg": 1.0, "shrinkage": 0.0, "random_state": 0}
+    adapter = LowRankTowers(8, **options).fit(run.train(25), base=base, catalogue=run.transfer.catalogue)
     history = run.split(run.test_rows).history
     lists, merged_lists = (model.recommend_from(history, 20) for model in (adapter, adapter.merge()))
     error = float(np.abs(lists.scores / merged_lists.scores - 1).max())
@@ -160,8 +161,7 @@ def pooled_teacher(transfer: Transfer, linear: IALS, runs: list[Run]) -> dict[st
         teacher = max(teachers, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
         data = train.align_items(teacher.items_)
         students = [
-            distill(teacher, LowRankAdapter(8, reg=reg, reg_fold=linear.reg), data, base=linear)
-            for reg in (0.1, 1.0, 10.0)
+            distill(teacher, LowRank(8, reg=reg, fold_in_reg=linear.reg), data, base=linear) for reg in (0.1, 1.0, 10.0)
         ]
         student = max(students, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
         for name, model in (("adapter", student), ("pooled", teacher)):

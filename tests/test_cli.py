@@ -189,7 +189,7 @@ def test_files_with_their_own_ways(run, tmp_path):
     assert list(lrrec.load(tmp_path / "m").users_) == ["007", "042", "7"]
     code, out, err = run("evaluate", path, *columns, "-m", "popularity", "--split", "by_time", "--test-size", 0.4)
     assert code == 0, err
-    assert "at=2024-03-01" in out
+    assert "at='2024-03-01" in out
     code, _, err = run("fit", path, "--sep", "\t", "--min-rating", 3, "-o", tmp_path / "m")
     assert "--min-rating must come with --value-column" in err
     code, _, err = run("evaluate", path, "--split", "published")

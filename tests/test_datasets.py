@@ -244,6 +244,18 @@ def test_adjacency_files(tmp_path):
     assert tables.ratings[tables.valid].to_numpy().tolist() == [[0, 6], [1, 5]]
 
 
+def test_published_splits(tmp_path):
+    (tmp_path / "gowalla").mkdir()
+    for name, text in {"train": "0 5 6 7\n1 5 7\n", "test": "0 8\n1 6\n", "valid": "0 6\n1 5\n"}.items():
+        (tmp_path / "gowalla" / f"{name}.txt").write_text(text)
+    dataset = datasets.load("gowalla", tmp_path)
+    for part, words, n_train in (("test", "", 5), ("valid", "validation part of the ", 3)):
+        split = dataset.split(part)
+        assert (split.kind, split.params) == ("published", {"dataset": "gowalla", "part": part})
+        assert split.description == f"{words}published split of gowalla"
+        assert (len(split.train), len(split.test)) == (n_train, 2)
+
+
 def test_broken_files_are_named(tmp_path):
     (tmp_path / "gowalla").mkdir()
     for name in ("train.txt", "test.txt"):

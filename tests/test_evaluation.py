@@ -91,7 +91,7 @@ def test_given_candidates_and_ties(likes):
     rng = np.random.default_rng(0)
     relevant = split.items.ids[split.test.matrix.indices]
     others = np.stack([rng.choice(split.items.ids[split.items.ids != one], 20, replace=False) for one in relevant])
-    sampled = Split(split.train, split.train, split.test, np.column_stack((relevant, others)), "sampled")
+    sampled = Split(split.train, split.train, split.test, np.column_stack((relevant, others)), kind="sampled")
     model = lrrec.Popularity().fit(split.train)
     with pytest.warns(DataWarning, match=r"21 given items a user.*other than auc are larger.*Krichene & Rendle 2020"):
         result = lrrec.evaluate(model, sampled, ["hit@5"])

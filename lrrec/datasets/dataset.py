@@ -76,16 +76,14 @@ class Dataset:
             )
         data = self.interactions().binarize()
         held_out = self._mask(data, tables.held_out)
-        train = data.filter(~held_out)
+        train, params = data.filter(~held_out), {"dataset": self.recipe.name, "part": part}
         if part == "test":
             test = data.filter(held_out)
             candidates = None if tables.negatives is None else self._candidates(test, tables.negatives)
-            return Split(train, train, test, candidates, f"published split of {self.recipe.name}")
+            return Split(train, train, test, candidates, kind="published", params=params)
         valid = self._mask(data, tables.valid)
         kept = data.filter(~held_out & ~valid)
-        return Split(
-            kept, kept, data.filter(valid), description=f"validation part of the published split of {self.recipe.name}"
-        )
+        return Split(kept, kept, data.filter(valid), kind="published", params=params)
 
     def _mask(self, data: Interactions, of_ratings: np.ndarray | None) -> np.ndarray:
         """A mask of rows of ratings as a mask of interactions."""

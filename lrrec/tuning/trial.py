@@ -1,6 +1,5 @@
 """One trial: fit a model, watch it sweep by sweep where it has sweeps, and say what it reached on validation."""
 
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -43,19 +42,17 @@ class PrunedError(Exception):
 
 
 def cut_validation(split: Split, seed: int) -> Split:
-    """A validation split out of the training part alone, of the kind that the split is by its description."""
-    kind, _, options = split.description.partition("(")
+    """A validation split of the training part alone, made the way that the split was."""
+    train, params = split.train, split.params
     if split.folds_in:
-        share = re.search(r"history=(0?\.\d+)", options)
-        order = "time" if "order='time'" in options and split.train.times is not None else "random"
-        history = float(share[1]) if share else 0.8
-        return by_user(split.train, VALIDATION_SIZE, history=history, order=order, random_state=seed)
-    if kind == "leave_last":
-        last = re.search(r"n=(\d+)", options)
-        return leave_last(split.train, int(last[1]) if last else 1)
-    if kind in ("by_time", "windows"):
-        return by_time(split.train, VALIDATION_SIZE)
-    return random(split.train, VALIDATION_SIZE, random_state=seed)
+        order = params.get("order", "random") if train.times is not None else "random"
+        history = params.get("history", 0.8)
+        return by_user(train, VALIDATION_SIZE, history=history, order=order, random_state=seed)
+    if split.kind == "leave_last":
+        return leave_last(train, params["n"])
+    if split.kind in ("by_time", "windows"):
+        return by_time(train, VALIDATION_SIZE)
+    return random(train, VALIDATION_SIZE, random_state=seed)
 
 
 def some_users(split: Split, seed: int) -> Split:
