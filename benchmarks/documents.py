@@ -21,13 +21,13 @@ from benchmarks.report import RESULTS, ROOT, table
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/guide.md", "benchmarks/README.md", "datasets/README.md")
 USES = {  # when to use a model
     "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt",
-    "NeuralMF": "best lists where a longer fit is fine; features of items (needs `lrrec[torch]`)",
-    "EASE": "one parameter, strong lists, up to some 20,000 items (memory: items²)",
-    "TruncatedSVD": "a factor model in a blink, or a first look at the data",
+    "NeuralMF": "small networks for users and items: best lists if a longer fit is fine; item features (extra `torch`)",
+    "EASE": "linear regression of each item on all others: one parameter, up to some 20,000 items",
+    "TruncatedSVD": "SVD of the normalized matrix: a factor model in a blink",
     "NMF": "factors without negative values, which can be read as topics",
-    "RP3Beta": "many items and few interactions per user",
-    "ItemKNN": "every recommendation explained by similar items",
-    "Popularity": "the baseline that any model has to beat",
+    "RP3Beta": "random walks from item to item over users: many items, few interactions per user",
+    "ItemKNN": "similar items by cosine: every recommendation has its reasons",
+    "Popularity": "the same list for everyone: the baseline to beat",
     "ALS": "star ratings to be predicted, rather than lists",
 }
 
