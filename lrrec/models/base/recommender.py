@@ -146,8 +146,8 @@ class Recommender(BaseEstimator):
         cold = (rows < 0) | ~self._serves(rows)
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
-                f"unknown users: {first_three(asked[cold])} have no interaction in the training data; "
-                "pass unknown='popular' to recommend what is popular"
+                f"unknown users: {first_three(asked[cold])} have no interaction in the training data",
+                hint="pass unknown='popular' to recommend popular items",
             )
         if not len(self.users_):  # a model that was stored without users
             nothing = sp.csr_array((len(asked), len(self.items_)), dtype=np.float32)
@@ -194,7 +194,8 @@ class Recommender(BaseEstimator):
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
                 "users must have an item in their history that the model knows, got none for "
-                f"{first_three(asked[cold])}; pass unknown='popular' to recommend what is popular"
+                f"{first_three(asked[cold])}",
+                hint="pass unknown='popular' to recommend popular items",
             )
 
         encoded = self._encode(matrix[rows])
