@@ -18,7 +18,8 @@ import lrrec
 from benchmarks import adapt_shared, curves
 from benchmarks.report import RESULTS, line
 from benchmarks.transfers import Transfer, get, transfers
-from lrrec import IALS, Interactions, LowRankAdapter, Split
+from lrrec import IALS, AdapterSelector, Interactions, LowRankAdapter, Split
+from lrrec.adapt import Adapter, Anchored, FoldIn, LowRank, Scratch
 from lrrec.interop import from_factors
 from lrrec.linalg import solve_rows
 
@@ -98,21 +99,21 @@ class Run:
             found = lrrec.evaluate(model, test, METRICS)
             out[name] = {"values": found.values, "seconds": seconds, "parameters": n_parameters}
 
-        def adapt(name: str, base: Any = self.base, **options: Any) -> LowRankAdapter:
+        def adapt(name: str, candidate: Adapter, base: Any = self.base) -> AdapterSelector:
             begun = time.perf_counter()
-            adapter = LowRankAdapter(metric="ndcg@20", random_state=self.seed, **options).fit(
+            adapter = AdapterSelector([candidate], guard=False, random_state=self.seed).fit(
                 train, base=base, catalogue=self.transfer.catalogue, validation=validation
             )
             note(name, adapter, time.perf_counter() - begun, adapter.n_parameters)
             out[name]["validation"] = float(adapter.report_["ndcg@20"].to_numpy()[-1])
             return adapter
 
-        popular = train.align_items(adapt("fold-in", method="fold-in", guard=False).items_)
+        popular = train.align_items(adapt("fold-in", FoldIn()).items_)
         note("popularity", lrrec.Popularity().fit(popular), 0.0, 0)
-        adapt("scratch", method="scratch", guard=False)
-        adapt("anchored", method="anchored", guard=False)
+        adapt("scratch", Scratch())
+        adapt("anchored", Anchored())
         for rank in RANKS:
-            adapter = adapt(f"low rank {rank}", rank=rank, guard=False)
+            adapter = adapt(f"low rank {rank}", LowRank(rank))
             if rank == 8:
                 parts = (self.source.train, self.source.history, self.source.test)
                 source = Split(*(part.align_items(adapter.items_) for part in parts))
@@ -128,10 +129,10 @@ class Run:
                 validation=validation if name == "auto, guarded" else None,
             )  # fmt: skip
             note(name, guarded, time.perf_counter() - begun, guarded.n_parameters)
-            out[name]["kept"] = guarded.kept_
+            out[name]["kept"] = guarded.best_.name
         if size in self.transfer.sizes[:-1]:
             self._pooled(train, adapt, out)
-        adapt("continued", base=self._continued(train), method="fold-in", guard=False)
+        adapt("continued", FoldIn(), base=self._continued(train))
         return out
 
     def _pooled(self, train: Interactions, adapt: Callable[..., Any], out: dict[str, dict[str, Any]]) -> None:
@@ -144,7 +145,7 @@ class Run:
         for weight in POOL_WEIGHTS:
             begun = time.perf_counter()
             model = pooled(self.transfer.source, train, weight, self.base)
-            adapt("pooled of one weight", base=model, method="fold-in", guard=False)
+            adapt("pooled of one weight", FoldIn(), base=model)
             seconds += time.perf_counter() - begun
             of_one = of_one or seconds
             this = out.pop("pooled of one weight")
@@ -156,9 +157,7 @@ class Run:
 
     def _continued(self, train: Interactions) -> Any:
         """The base's ALS, carried on with the target alone: what not to do."""
-        domain = LowRankAdapter(method="fold-in", reg=1.0, reg_free=1.0, reg_fold=self.base.reg, guard=False).fit(
-            train, base=self.base, catalogue=self.transfer.catalogue
-        )
+        domain = FoldIn(fold_in_reg=None).fit(train, base=self.base, catalogue=self.transfer.catalogue)
         C, V, objective = domain.seen_, domain.item_factors_, self.base._objective()
         for _ in range(3):
             U = solve_rows(C, V, objective)
@@ -286,11 +285,12 @@ def histories(transfer: Transfer, runs: list[Run]) -> Iterator[dict[str, Any]]:
     """25 users, test users given 5 items or 80 % of theirs."""
     for told, share, at_most in (("5 items given", 0.8, 5), ("80 % given", 0.8, None)):
         means: dict[str, list[float]] = {"low-rank": [], "fold-in": []}
+        kinds: dict[str, Adapter] = {"low-rank": LowRank(), "fold-in": FoldIn()}
         for one in runs:
             train = transfer.target.filter(np.isin(transfer.target.rows(), one.pool[:25]))
             validation, test = (one.split(rows, share, at_most) for rows in (one.validation_rows, one.test_rows))
             for method, values in means.items():
-                adapter = LowRankAdapter(method=method, guard=False, random_state=one.seed).fit(
+                adapter = AdapterSelector([kinds[method]], guard=False, random_state=one.seed).fit(
                     train, base=one.base, catalogue=transfer.catalogue, validation=validation
                 )
                 values.append(mean(lrrec.evaluate(adapter, test, METRICS)))

@@ -14,16 +14,17 @@ import lrrec
 from benchmarks.adapt import METRICS, N_FACTORS, SEEDS, Run, averages, guarded_row, mean, pooled, source_model, summary
 from benchmarks.report import RESULTS, line
 from benchmarks.transfers import Transfer, get, transfers
-from lrrec import IALS, LowRankAdapter, NeuralMF, Split, distill
+from lrrec import IALS, AdapterSelector, LowRankAdapter, NeuralMF, Split, distill
+from lrrec.adapt import Adapter, FoldIn, FullRankTowers, LowRank, LowRankTowers, ScratchTowers
 
 D = 64
-METHODS: dict[str, dict[str, Any]] = {
-    "neural, zero-shot": {"method": "fold-in"},
-    "neural, scratch": {"method": "scratch"},
-    "neural, full": {"method": "anchored", "shrinkage": 0.0},
-    "neural, full, shrunk": {"method": "anchored"},
-    "neural, frozen towers, rank 8": {"rank": 8, "towers": False},
-    **{f"neural, low rank {rank}": {"rank": rank} for rank in (2, 4, 8, 16)},
+METHODS: dict[str, Adapter] = {
+    "neural, zero-shot": FoldIn(),
+    "neural, scratch": ScratchTowers(),
+    "neural, full": FullRankTowers(shrinkage=0.0),
+    "neural, full, shrunk": FullRankTowers(),
+    "neural, frozen towers, rank 8": LowRankTowers(8, adapt_encoder=False),
+    **{f"neural, low rank {rank}": LowRankTowers(rank) for rank in (2, 4, 8, 16)},
 }
 ELSEWHERE = ("neural, zero-shot", "neural, scratch", "neural, full", "neural, low rank 8")
 GUARDED = "neural, guarded"
@@ -77,17 +78,17 @@ def measure(one: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> di
     out: dict[str, dict[str, Any]] = {}
     for name in methods:
         begun = time.perf_counter()
-        options = METHODS[name] | {"guard": False} if name in METHODS else {"rank": 8}
-        adapter = LowRankAdapter(metric="ndcg@20", random_state=one.seed, **options).fit(
-            train, base=base, catalogue=one.transfer.catalogue, validation=validation
-        )
+        adapter: Any = LowRankAdapter(8, random_state=one.seed)
+        if name in METHODS:
+            adapter = AdapterSelector([METHODS[name]], guard=False, random_state=one.seed)
+        adapter.fit(train, base=base, catalogue=one.transfer.catalogue, validation=validation)
         seconds = time.perf_counter() - begun
         parts = (one.source.train, one.source.history, one.source.test)
         source = Split(*(part.align_items(adapter.items_) for part in parts))
         out[name] = {
             "values": lrrec.evaluate(adapter, test, METRICS).values, "seconds": seconds,
             "parameters": adapter.n_parameters, "source": mean(lrrec.evaluate(adapter, source, METRICS)),
-            "kept": adapter.kept_,
+            "kept": adapter.best_.name,
         }  # fmt: skip
     return out
 
@@ -131,8 +132,8 @@ def merged(one: Run, base: NeuralMF) -> dict[str, Any]:
     """A merged adapter against the adapter: same lists, and scores."""
     target = one.transfer.target
     train = target.filter(np.isin(target.rows(), one.pool[:25]))
-    options: dict[str, Any] = {"learning_rate": 0.01, "n_epochs": 20, "reg": 1.0, "guard": False, "random_state": 0}
-    adapter = LowRankAdapter(8, **options).fit(train, base=base, catalogue=one.transfer.catalogue)
+    options: dict[str, Any] = {"learning_rate": 0.01, "n_epochs": 20, "reg": 1.0, "shrinkage": 0.0, "random_state": 0}
+    adapter = LowRankTowers(8, **options).fit(train, base=base, catalogue=one.transfer.catalogue)
     history = one.split(one.test_rows).history
     mine, other = (model.recommend_from(history, 20) for model in (adapter, adapter.merge()))
     apart = float(np.abs(mine.scores / other.scores - 1).max())
@@ -152,8 +153,7 @@ def pooled_teacher(transfer: Transfer, linear: IALS, runs: list[Run]) -> dict[st
         teacher = max(teachers, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
         data = train.align_items(teacher.items_)
         students = [
-            distill(teacher, LowRankAdapter(8, reg=reg, reg_fold=linear.reg), data, base=linear)
-            for reg in (0.1, 1.0, 10.0)
+            distill(teacher, LowRank(8, reg=reg, fold_in_reg=linear.reg), data, base=linear) for reg in (0.1, 1.0, 10.0)
         ]
         student = max(students, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
         for name, model in (("adapter", student), ("pooled", teacher)):

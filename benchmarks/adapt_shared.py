@@ -13,7 +13,8 @@ import scipy.sparse as sp
 import lrrec
 from benchmarks.report import line
 from benchmarks.transfers import amazon
-from lrrec import IALS, IdMap, Interactions, LowRankAdapter
+from lrrec import IALS, IdMap, Interactions
+from lrrec.adapt import Anchored
 from lrrec.interop import from_factors
 
 SEEDS, N_FACTORS, N_ITER = 5, 512, 12
@@ -82,9 +83,9 @@ def measure(
     joined = join(source, train)
     out["joined"] = best(lambda weight, reg: ials(weight, reg).fit(joined), SETTINGS)
 
-    def adapted(weight: float, reg: float) -> LowRankAdapter:
-        return LowRankAdapter(
-            method="anchored", reg=1.0, reg_free=1.0, reg_fold=reg, n_iter=N_ITER, balance=0, guard=False
+    def adapted(weight: float, reg: float) -> Anchored:
+        return Anchored(
+            reg=1.0, new_item_reg=1.0, fold_in_reg=reg, n_iter=N_ITER, balance=0
         ).fit(train, base=bases[weight, reg], catalogue=target.items.ids, same_users=True)  # fmt: skip
 
     out["adapter"] = best(adapted, SETTINGS)

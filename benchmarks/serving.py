@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks import matrices
 from benchmarks.report import line
 from lrrec import IALS, AdapterBank, Interactions, LowRankAdapter
+from lrrec.adapt import LowRank
 
 ROUNDS, N_ADAPTERS, N_USERS, D = 5, 1000, 30, 64
 
@@ -27,7 +28,7 @@ def adapting(matrix: Any) -> Iterator[dict[str, Any]]:
     matrix.data[:] = 1
     base = IALS(D, n_iter=4, random_state=0).fit(matrix[:50_000])
     target = matrix[50_000:50_025]
-    given = LowRankAdapter(rank=8, reg=1.0, reg_fold=0.01, guard=False, random_state=0)
+    given = LowRank(rank=8, reg=1.0, fold_in_reg=0.01)
     for told, adapter in (("settings given", given), ("tuned, compared and guarded", LowRankAdapter(random_state=0))):
         seconds = []
         for _ in range(ROUNDS + 1):
@@ -51,17 +52,17 @@ def bank(matrix: Any) -> dict[str, Any]:
     base = IALS(D, n_iter=3, random_state=0).fit(matrix)
     users = np.arange(N_ADAPTERS * N_USERS)
     data = Interactions.from_matrix(matrix[: len(users)])
-    adapter = LowRankAdapter(rank=8, reg=1.0, reg_fold=0.01, guard=False)
-    served = AdapterBank(base).fit_many(data, users // N_USERS, adapter)
+    adapter = LowRank(rank=8, reg=1.0, fold_in_reg=0.01)
+    served = AdapterBank(base).fit_many(data, users // N_USERS, adapter=adapter)
     order = np.random.default_rng(0).permutation(users)
     domains = order // N_USERS
-    served.recommend(order[:2000], domains[:2000], 20), base.recommend(order[:2000], 20)  # warm-up
+    served.recommend(order[:2000], domains[:2000], k=20), base.recommend(order[:2000], 20)  # warm-up
     pairs = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
         base.recommend(order, 20)
         between = time.perf_counter()
-        served.recommend(order, domains, 20)
+        served.recommend(order, domains, k=20)
         pairs.append((between - begun, time.perf_counter() - between))
     ratios = np.sort([alone / mixed for alone, mixed in pairs])
     rate = len(users) / np.median([mixed for _, mixed in pairs])

@@ -65,7 +65,7 @@ def test_numpy_towers_are_torchs(torch, made_up):
 
     for loss, data in (("softmax", made_up.interactions(min_rating=4)), ("ratings", made_up.interactions())):
         model = NeuralMF(**SMALL, loss=loss).fit(data)
-        names = (*(name for name in NeuralMF._tower if name != "projection_"), "item_factors_")
+        names = (*(name for name in NeuralMF._encoder_arrays if name != "projection_"), "item_factors_")
         towers = Towers({name: getattr(model, name) for name in names})
         batch = make_batch(
             data.matrix[:20], towers.center, dropout=0, generator=torch.Generator(), device=torch.device("cpu")

@@ -9,11 +9,11 @@ from tqdm.auto import tqdm
 from lrrec.errors import ParameterError
 from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.ratings import rating_rows
-from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.validate import check_int, check_real, check_rng
 
 
-class ALS(FactorModel):
+class ALS(QuadraticModel):
     """Predict ratings from observed ratings by alternating least squares.
 
     Minimises  sum_{(u,i) observed} (r_ui - mu - b_u - c_i - x_u . y_i)^2
@@ -139,8 +139,8 @@ class ALS(FactorModel):
         U[:, -2] = 0
         return QuadraticLoss(0.0, cells.weights, pulls), U
 
-    def _new_item(self) -> np.ndarray:
-        row = super()._new_item()
+    def _new_item_factors(self) -> np.ndarray:
+        row = super()._new_item_factors()
         row[-2:] = 1, self.item_factors_[:, -1].mean()
         return row
 

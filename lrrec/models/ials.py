@@ -13,14 +13,14 @@ from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
 from lrrec.linalg.implicit_als import SOLVERS, Objective, half_sweep, implicit_loss, solve_rows
 from lrrec.linalg.quadratic import QuadraticLoss
-from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.splits import Split
 from lrrec.validate import check_int, check_option, check_real, check_rng, check_threads
 
 Callback = Callable[[int, float, float], Any]
 
 
-class IALS(FactorModel):
+class IALS(QuadraticModel):
     """Implicit-feedback ALS: every cell counts, the observed ones more.
 
     Minimises, with n_u and n_i the numbers of observed entries, a = unobserved_weight, nu = reg_exponent,

@@ -11,11 +11,11 @@ from lrrec.linalg.dense import gram
 from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import even_blocks, run_blocks
-from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 
-class NMF(FactorModel):
+class NMF(QuadraticModel):
     """Non-negative matrix factorization: an item's factors read as its share in each of n_factors themes.
 
     Minimises |X - U V^T|_F^2 + reg (|U|_F^2 + |V|_F^2) over U, V >= 0; all cells count alike.

@@ -12,7 +12,6 @@ from sklearn.base import clone
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, MissingDependencyError, ParameterTypeError
-from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.ials import IALS
 from lrrec.models.neural.encoder import encode
@@ -108,8 +107,8 @@ class NeuralMF(FactorModel):
     The same for equal seeds on one CPU.
     """
 
-    _tower = ("embedding_", "hidden_", "hidden_bias_", "output_", "output_bias_", "center_", "projection_")
-    _learned = (*FactorModel._learned, *_tower, "feature_map_")
+    _encoder_arrays = ("embedding_", "hidden_", "hidden_bias_", "output_", "output_bias_", "center_", "projection_")
+    _learned = (*FactorModel._learned, *_encoder_arrays, "feature_map_")
 
     def __init__(
         self,
@@ -283,7 +282,7 @@ class NeuralMF(FactorModel):
         return self._remember(data)
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        return encode(matrix, {name: getattr(self, name) for name in self._tower})
+        return encode(matrix, {name: getattr(self, name) for name in self._encoder_arrays})
 
     def with_items(self, items: Any, item_features: Any) -> Self:
         """Return a model that knows further items, by their features alone; no torch is needed.
@@ -323,27 +322,18 @@ class NeuralMF(FactorModel):
         wider = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=(seen.shape[0], len(every)))
         return model._remember(Interactions(wider, self.users_, every))
 
-    def _new_item(self) -> np.ndarray:
+    def _new_item_factors(self) -> np.ndarray:
         """No taste in particular, and the bias of the least liked quarter of the items."""
         known = self.item_factors_[self.item_counts_ > 0]
         found = np.zeros(self._n_columns, dtype=np.float32)
         found[-1] = np.quantile(known[:, -1], 0.25)
         return found
 
-    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        return self._encode(matrix)
-
-    def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
-        raise ParameterTypeError("base must be a linear model for closed-form adaptation, got NeuralMF")
-
-    def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
-        raise ParameterTypeError("base must be a linear model for closed-form adaptation, got NeuralMF")
-
     def compress(self, n_factors: int) -> Self:
         """Return a model of fewer columns whose scores are nearest to this one's; see `FactorModel.compress`."""
         model = super().compress(n_factors)
         model.set_params(n_factors=self.n_factors)
-        for name in self._tower:
+        for name in self._encoder_arrays:
             setattr(model, name, getattr(self, name))
         U, small = self.user_factors_.astype(np.float64), model.user_factors_.astype(np.float64)
         model.projection_ = (self.projection_ @ np.linalg.lstsq(U, small, rcond=None)[0]).astype(np.float32)
