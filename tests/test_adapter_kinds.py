@@ -118,7 +118,7 @@ def blend(tmp_path, monkeypatch):
     (tmp_path / "popularity_blend.py").write_text(textwrap.dedent(NEW_KIND))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(KINDS, "PopularityBlend", "popularity_blend")
-    yield lambda **params: getattr(__import__("popularity_blend"), "PopularityBlend")(**params)
+    yield lambda **params: __import__("popularity_blend").PopularityBlend(**params)
     sys.modules.pop("popularity_blend", None)
 
 
