@@ -7,8 +7,7 @@ import scipy.sparse as sp
 from tqdm.auto import tqdm
 
 from lrrec.errors import ParameterError
-from lrrec.linalg.quadratic import QuadraticLoss
-from lrrec.linalg.ratings import rating_rows
+from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.validate import check_int, check_real, check_rng
 
@@ -102,7 +101,7 @@ class ALS(QuadraticModel):
         return self._remember(data)
 
     def _fit(self, matrix: sp.csr_array, *, progress: bool = False) -> None:
-        D, options = check_int(self.n_factors, "n_factors", low=1), self._options()
+        D = check_int(self.n_factors, "n_factors", low=1)
         n_iter = check_int(self.n_iter, "n_iter", low=1)
         scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
         rng = check_rng(self.random_state)
@@ -112,8 +111,8 @@ class ALS(QuadraticModel):
         V = np.zeros((matrix.shape[1], D + 1), dtype=np.float32)
         V[:, :D] = rng.standard_normal((len(V), D), dtype=np.float32) * (scale / np.sqrt(D))
         for _ in tqdm(range(n_iter), desc="ALS", unit="sweep", disable=None if progress else True):
-            U = rating_rows(centred, V[:, :D], V[:, D], **options)
-            V = rating_rows(transposed, U[:, :D], U[:, D], **options)
+            U = self._solve(centred, V)
+            V = self._solve(transposed, U)
         if not np.isfinite(V).all():
             raise ParameterError("values and parameters must keep the factors finite, got overflow: scale them down")
         ones = np.ones(len(V), dtype=np.float32)
@@ -121,23 +120,35 @@ class ALS(QuadraticModel):
         self.user_factors_ = self._encode(matrix)
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        X = rating_rows(matrix, np.ascontiguousarray(V[:, :-2]), V[:, -1], **self._options(reg))
+        X = self._solve(matrix, np.delete(V, -2, axis=1), reg)
         return np.column_stack((X, np.ones(len(X), dtype=np.float32)))
 
+    def _solve(self, R: sp.csr_array, Y: np.ndarray, reg: float | None = None) -> np.ndarray:
+        """Each row's factors and bias (n_rows, D + 1) for ratings R and the other side's Y (n_columns, D + 1).
+
+        Biases come last. A bias is one more factor, which multiplies 1 on the other side.
+        """
+        loss, ones = self._quadratic_loss(R), np.ones((max(R.shape), 1), dtype=Y.dtype)
+        linear = R.data - loss.scores(ones[: R.shape[0]], Y[:, -1:], n_threads=self.n_threads)
+        factors = np.column_stack((Y[:, :-1], ones[: len(Y)]))
+        loss = QuadraticLoss(0.0, loss.weights, linear)
+        return solve_ridge(loss, factors, self._penalties(R, reg), n_threads=self.n_threads)
+
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
-        ones = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
-        return QuadraticLoss(0.0, ones, matrix.data)
+        weights = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+        return QuadraticLoss(0.0, weights, matrix.data)
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
-        options = self._options(reg)
-        return (options["reg"] * np.diff(matrix.indptr) ** options["reg_exponent"]).astype(np.float32)
+        reg = check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True)
+        nu = check_real(self.reg_exponent, "reg_exponent", low=0)
+        return (reg * np.diff(matrix.indptr).astype(np.float64) ** nu).astype(np.float32)
 
     def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
-        """User biases are taken from the ratings: the 1 that they meet in an item's factors stays."""
-        cells, U = self._quadratic_loss(matrix), U.copy()
-        pulls = cells.linear - U[cells.rows, -2]
+        """User biases are subtracted from the ratings: their factor in V, which is 1, is not to change."""
+        loss, U = self._quadratic_loss(matrix), U.copy()
+        linear = loss.linear - U[loss.rows, -2]
         U[:, -2] = 0
-        return QuadraticLoss(0.0, cells.weights, pulls), U
+        return QuadraticLoss(0.0, loss.weights, linear), U
 
     def _new_item_factors(self) -> np.ndarray:
         row = super()._new_item_factors()
@@ -145,15 +156,8 @@ class ALS(QuadraticModel):
         return row
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        found = super()._predict(rows, columns)
-        return np.clip(found, self.seen_.data.min(), self.seen_.data.max()) if self.clip else found
-
-    def _options(self, reg: float | None = None) -> dict[str, Any]:
-        return {
-            "reg": check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True),
-            "reg_exponent": check_real(self.reg_exponent, "reg_exponent", low=0),
-            "n_threads": self.n_threads,
-        }
+        ratings = super()._predict(rows, columns)
+        return np.clip(ratings, self.seen_.data.min(), self.seen_.data.max()) if self.clip else ratings
 
     @property
     def _n_columns(self) -> int:

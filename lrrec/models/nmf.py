@@ -103,8 +103,8 @@ class NMF(QuadraticModel):
         self.user_factors_ = self._encode(matrix)
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        start = np.zeros((matrix.shape[0], V.shape[1]), dtype=np.float32)
-        return self._solve(matrix, V, start, n_sweeps=1000, reg=reg)
+        init = np.zeros((matrix.shape[0], V.shape[1]), dtype=np.float32)
+        return self._solve(matrix, V, init, cd_steps=1000, reg=reg)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         zeros = sp.csr_array((np.zeros_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
@@ -114,15 +114,15 @@ class NMF(QuadraticModel):
         return np.full(matrix.shape[0], self.reg if reg is None else reg, dtype=np.float32)
 
     def _solve(
-        self, matrix: sp.csr_array, Y: np.ndarray, start: np.ndarray, n_sweeps: int, reg: float | None = None
+        self, matrix: sp.csr_array, Y: np.ndarray, init: np.ndarray, cd_steps: int, reg: float | None = None
     ) -> np.ndarray:
-        """Rows of non-negative factors against Y."""
-        penalty = np.float32(check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True))
+        """Rows of non-negative factors against Y, by coordinate descent from `init`."""
+        lam = np.float32(check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True))
         n_threads = check_threads(self.n_threads)
-        B, G, X = times(matrix, Y, n_threads=n_threads), gram(Y, n_threads).astype(np.float32), start.copy()
+        B, G, X = times(matrix, Y, n_threads=n_threads), gram(Y, n_threads).astype(np.float32), init.copy()
 
-        def work(first: int, last: int) -> None:
-            kernels.nonnegative_rows(first, last, B, G, penalty, n_sweeps, np.float32(1e-6), X)
+        def work(start: int, stop: int) -> None:
+            kernels.nonnegative_rows(start, stop, B, G, lam, cd_steps, np.float32(1e-6), X)
 
         run_blocks(work, even_blocks(len(X), max(64, len(X) // 64)), n_threads)
         return X
