@@ -71,7 +71,7 @@ def mine(split: Split, name: str) -> list[dict[str, float]]:
     options: dict[str, Any] = {"validation": split, "patience": EPOCHS}
     precision = "bfloat16" if "bfloat16" in name else "float32"
     model = NeuralMF(
-        D, loss=name.split(",")[0], start="random", unobserved_weight=0.3, learning_rate=3e-3, n_epochs=EPOCHS,
+        D, loss=name.split(",")[0], init="random", unobserved_weight=0.3, learning_rate=3e-3, n_epochs=EPOCHS,
         precision=precision, random_state=0,
     )  # fmt: skip
     begun = 0.0
@@ -80,8 +80,9 @@ def mine(split: Split, name: str) -> list[dict[str, float]]:
         options["init"] = base
         model.set_params(learning_rate=1e-3, n_epochs=15)
     model.fit(split.train, **options)
-    history = [dict(entry) for entry in model.history_]
-    history[0]["seconds"] += begun
+    seconds = np.diff([entry["seconds"] for entry in model.history_], prepend=-begun)
+    scores = [entry["score"] for entry in model.history_]
+    history = [{"seconds": float(s), "ndcg@10": score} for s, score in zip(seconds, scores, strict=True)]
     print(name, [(round(entry["seconds"], 3), round(entry["ndcg@10"], 4)) for entry in history], flush=True)
     return history
 

@@ -31,7 +31,7 @@ _HOME = {
     "Recommender": "lrrec.models.base.recommender",
     "Report": "lrrec.report.page",
     "Split": "lrrec.splits",
-    "Tuning": "lrrec.tuning.search",
+    "Tuning": "lrrec.tuning.result",
     "beyond_accuracy": "lrrec.evaluation.beyond",
     "by_item_group": "lrrec.evaluation.beyond",
     "compare": "lrrec.evaluation.comparison",
@@ -48,7 +48,6 @@ _HOME = {
     "popularity_groups": "lrrec.evaluation.beyond",
     "splits": "lrrec.splits",
     "tune": "lrrec.tuning.search",
-    "tune_all": "lrrec.tuning.search",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 
