@@ -1,4 +1,4 @@
-"""Checks of arguments: each returns the value in the form that is used, or says what it must be."""
+"""Checks of arguments: each returns the value, converted, or raises an error that names the argument."""
 
 import importlib
 import numbers
@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import DataError, MissingDependencyError, ParameterError, ParameterTypeError
+from lrrec.typing import MatrixLike, RandomState
 
 
 def check_int(value: Any, name: str, low: int | None = None, high: int | None = None) -> int:
@@ -52,7 +53,7 @@ def check_option(value: Any, name: str, options: tuple[str, ...]) -> str:
     return value
 
 
-def check_rng(random_state: Any, name: str = "random_state") -> np.random.Generator:
+def check_rng(random_state: RandomState, name: str = "random_state") -> np.random.Generator:
     """Return a numpy Generator: from None (fresh), a seed, a Generator, or a legacy RandomState."""
     if random_state is None or isinstance(random_state, np.random.Generator):
         return np.random.default_rng(random_state)
@@ -104,7 +105,7 @@ def check_columns(matrix: sp.csr_array, n_columns: int, model: str) -> None:
         )
 
 
-def check_matrix(X: Any, name: str = "X") -> sp.csr_array:
+def check_matrix(X: MatrixLike, name: str = "X") -> sp.csr_array:
     """Return X as a canonical csr float32 matrix: sorted, no duplicates, no explicit zeros.
 
     X itself is never changed; where nothing had to be, its buffers may be shared.
@@ -166,7 +167,7 @@ def to_float32(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def first_three(values: Any) -> str:
-    """The first three of several offenders and how many more there are."""
+    """The first three values, for an error message, and the number of the others."""
     values = list(values)
     shown = ", ".join(repr(v.item() if isinstance(v, np.generic) else v) for v in values[:3])
     return shown + (f" and {len(values) - 3} more" if len(values) > 3 else "")

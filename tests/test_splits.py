@@ -132,12 +132,12 @@ def test_dates():
         (lambda d: splits.random(d.matrix), DataError, "Interactions, got csr_array"),
         (lambda d: splits.leave_last(d, 0), ParameterError, "n must be"),
         (lambda d: splits.leave_last(d, 10**6), DataError, "more than n"),
-        (lambda d: splits.by_time(d, 0.2, at=5), ParameterError, "got both"),
+        (lambda d: splits.by_time(d, 0.2, at=5), ParameterError, "either .*, got both"),
         (lambda d: splits.by_time(d, at="1990-01-01"), DataError, "after the first time"),
         (lambda d: splits.by_time(d, at="x"), ParameterError, "at must be a date"),
         (lambda d: splits.by_user(d, history=1.5), ParameterError, "history must be"),
         (lambda d: splits.by_user(d, order="date"), ParameterError, "order must be"),
-        (lambda d: splits.by_time(Interactions.from_matrix(d.matrix)), DataError, "times, got none"),
+        (lambda d: splits.by_time(Interactions.from_matrix(d.matrix)), DataError, "needs .* with times"),
         (lambda d: Split(d, d, Interactions.from_matrix(d.matrix)), DataError, "same IdMap"),
     ],
 )
@@ -339,7 +339,8 @@ def test_descriptions():
 
 
 def hash_of(users=(1, 1, 2, 2), items=(1, 2, 1, 2), values=(1, 2, 3, 4), times=(1, 2, 3, 4), test=(1, 3), **more):
-    data = Interactions.from_pairs(list(users), list(items), list(values), None if times is None else np.array(times))
+    times = None if times is None else np.array(times)
+    data = Interactions.from_pairs(list(users), list(items), values=list(values), times=times)
     held_out = np.isin(np.arange(len(data)), test)
     train = data.filter(~held_out)
     return Split(train, train, data.filter(held_out), **more).summary()["sha256"]
@@ -379,18 +380,26 @@ def test_the_hash_stays_the_same_from_release_to_release():
         (lambda d: splits.k_folds(d.matrix), DataError, "Interactions, got csr_array"),
         (lambda d: splits.cold_items(d, 10**6), ParameterError, "leave some of the .* items"),
         (lambda d: splits.cold_items(d, order="popular"), ParameterError, "order must be"),
-        (lambda d: splits.cold_items(Interactions.from_matrix(d.matrix), order="time"), DataError, "times, got none"),
+        (
+            lambda d: splits.cold_items(Interactions.from_matrix(d.matrix), order="time"),
+            DataError,
+            "needs .* with times",
+        ),
         (lambda d: splits.repeated(d), TypeError, "make must be called with random_state"),
         (lambda d: splits.repeated(lambda random_state: d, 0), ParameterError, "n must be"),
         (lambda d: next(splits.repeated(lambda random_state: d)), TypeError, "make must return a Split, got Inter"),
-        (lambda d: splits.windows(d, 3, 0.1, width=5), ParameterError, "got both"),
-        (lambda d: splits.windows(d, 11, 0.1), ParameterError, "n_windows x test_size must leave some"),
-        (lambda d: splits.windows(d, 2, width="10000 days"), DataError, "got none to learn from before 19"),
-        (lambda d: splits.windows(d, 2, width="1 ns"), DataError, "got none to test on from 20"),
+        (
+            lambda d: splits.windows(d, 3, test_size=0.1, width=5),
+            ParameterError,
+            "either .*, got both",
+        ),
+        (lambda d: splits.windows(d, 11, test_size=0.1), ParameterError, "n_windows x test_size must leave some"),
+        (lambda d: splits.windows(d, 2, width="10000 days"), DataError, "no training interaction before 19"),
+        (lambda d: splits.windows(d, 2, width="1 ns"), DataError, "no test interaction from 20"),
         (lambda d: splits.windows(numbered(d), 2, width="a week"), TypeError, "width must be a number > 0"),
         (lambda d: splits.windows(numbered(d), 2, width=0), ParameterError, "width must be an integer >= 1"),
         (lambda d: splits.windows(numbered(d), 2, span=-0.5), ParameterError, "span must be a finite number > 0"),
-        (lambda d: splits.windows(Interactions.from_matrix(d.matrix)), DataError, "times, got none"),
+        (lambda d: splits.windows(Interactions.from_matrix(d.matrix)), DataError, "needs .* with times"),
     ],
 )
 def test_bad_arguments_of_several_splits(likes, make, error, words):
@@ -429,5 +438,5 @@ def test_negatives_are_what_the_user_has_nothing_of(likes):
     assert (drawn > 0).mean() > 0.95
     with pytest.raises(ParameterError, match="at most what is neither relevant nor seen"):
         splits.with_negatives(splits.leave_last(likes), 10**4)
-    with pytest.raises(DataError, match="as many test interactions"):
+    with pytest.raises(DataError, match="the same number of test interactions"):
         splits.with_negatives(splits.random(likes, random_state=0))

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt import adapter_files
-from lrrec.adapt.domain import Domain, as_target, joined, make_domain
+from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.recommender import Recommender
 from lrrec.validate import check_bool
@@ -83,8 +83,9 @@ class Adapter(Recommender):
         """
         check_bool(same_users, "same_users")
         self._check_params()
+        check_fitted(base)
+        self._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
-        self._check_domain(domain)
         undecided = list(self.search_space(domain))
         if undecided:
             raise ParameterError(
@@ -141,8 +142,8 @@ class Adapter(Recommender):
     def _check_params(self) -> None:
         """Refuse parameters that cannot work."""
 
-    def _check_domain(self, domain: Domain) -> None:
-        """Refuse a base, or a domain, that this kind cannot adapt."""
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        """Refuse a base, or options of `fit`, that this kind has no use for."""
 
     def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """Return the values to try of each "auto" parameter that matters in a domain, in the order of the search."""

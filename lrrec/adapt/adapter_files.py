@@ -15,6 +15,7 @@ from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, FileFormatError, ParameterTypeError
 from lrrec.models.base.recommender import Recommender
+from lrrec.validate import check_bool
 
 COMMON = ("base_indices", "item_counts", "users_.", "seen_.", "new_items.")  # names of what every adapter stores
 
@@ -39,7 +40,8 @@ def write(path: str | PathLike, adapter: Any, *, float16: bool, histories: bool)
     domain, arrays = adapter.domain_, adapter._pack(np.float16 if float16 else np.float32)
     if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in arrays.values()):
         raise DataError("the change has values beyond 65504, which float16 cannot hold: save it with float16=False")
-    arrays |= {"base_indices": domain.base_indices[domain.in_base].astype(np.int32), "item_counts": adapter.item_counts_}
+    arrays |= {"base_indices": domain.base_indices[domain.in_base].astype(np.int32)}
+    arrays |= {"item_counts": adapter.item_counts_}
     if not domain.in_base.all():
         arrays |= files.pack_ids("new_items", IdMap(domain.items.ids[~domain.in_base]))
     if histories:
@@ -75,10 +77,11 @@ def read(path: str | PathLike, base: Any) -> Any:
     cls = getattr(importlib.import_module(KINDS[kind]), kind)
     try:
         adapter = cls(**params["adapter"])
+        check_bool(params["same_users"], "same_users")
         adapter.domain_ = domain = _domain(path, base, arrays, same_users=params["same_users"])
         adapter.base_, adapter.verdict_ = base, str(params["verdict"])
         adapter._check_params()
-        adapter._check_domain(domain)
+        adapter._check_base(base, same_users=params["same_users"])
         adapter.params_ = adapter._settings(domain)
         counts = arrays["item_counts"]
         if counts.shape != (len(domain.items),) or counts.dtype.kind != "i":

@@ -9,7 +9,7 @@ from lrrec.adapt.adapter import Callback
 from lrrec.adapt.change import Change
 from lrrec.adapt.closed_form import ANCHORS, AlternatingSolver, fit_to_scores
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, check_quadratic_base
+from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, check_quadratic
 from lrrec.adapt.fold_in import fold_in_grid
 from lrrec.validate import check_int, check_option, check_real
 
@@ -77,9 +77,9 @@ class Anchored(FactorAdapter):
         check_real(self.balance, "balance", low=0, high=2)
         check_option(self.anchor, "anchor", ANCHORS)
 
-    def _check_domain(self, domain: Domain) -> None:
-        super()._check_domain(domain)
-        check_quadratic_base(domain, type(self).__name__)
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        super()._check_base(base, same_users=same_users, source=source)
+        check_quadratic(base, type(self).__name__)
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         new = {} if domain.in_base.all() else {"new_item_reg": REGS}

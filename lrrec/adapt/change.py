@@ -114,7 +114,9 @@ class Change:
         return cls(A, B.astype(np.float32), rows, values.astype(np.float32))
 
 
-def order_columns(A: np.ndarray, B: np.ndarray, gram_A: np.ndarray, gram_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def order_columns(
+    A: np.ndarray, B: np.ndarray, gram_A: np.ndarray, gram_B: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the same A B^T with columns by falling weight and B's of length 1, as `Change` keeps them.
 
     Weights are the singular values of L A (M B)^T for the matrices L and M that stand left and right of A B^T in

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
-from lrrec.adapt.domain import make_domain
+from lrrec.adapt.domain import check_fitted, make_domain
 from lrrec.adapt.low_rank import LowRank
 from lrrec.adapt.selector import LowRankAdapter
 from lrrec.data.interactions import Interactions, as_interactions
@@ -167,10 +167,11 @@ def _into_adapter(
     """The student's change of the base, fitted to the teacher's scores."""
     if base is None:
         raise ParameterTypeError("an adapter needs base, the model that it changes: pass base=model")
+    check_fitted(base)
     domain = make_domain(base, _over_teacher_items(teacher, data), teacher.items_.ids)
     adapter: Adapter = clone(student)
     adapter._check_params()
-    adapter._check_domain(domain)
+    adapter._check_base(base)
     matrix = domain.data.matrix[domain.active_users]
     unobserved_weight = domain.base._quadratic_loss(matrix).unobserved_weight
     targets = TeacherScores(teacher, matrix, domain.data, unobserved_weight, k, weight)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError, NotFittedError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, NotFittedError, ParameterTypeError
 from lrrec.linalg.quadratic import solve_ridge
 from lrrec.models.base.recommender import Recommender
 from lrrec.validate import check_columns, check_matrix, first_three
@@ -111,10 +111,6 @@ def make_domain(
     base: Any, target: Any, catalogue: Any = None, *, same_users: bool = False, source: Any = None
 ) -> Domain:
     """Match a target with a base by id; see `Adapter.fit` for the arguments."""
-    if not isinstance(base, Recommender):
-        raise ParameterTypeError(f"base must be a fitted Recommender, got {type(base).__name__}")
-    if not hasattr(base, "items_"):
-        raise NotFittedError(f"base must be fitted first, got an unfitted {type(base).__name__}: call fit(data)")
     data = as_target(base, target)
     if not len(data):
         raise DataError("target must have at least one interaction, got none")
@@ -164,10 +160,12 @@ def as_target(base: Any, target: Any) -> Interactions:
     return Interactions(matrix, IdMap.range(matrix.shape[0]), base.items_)
 
 
-def check_base_is_not_compressed(base: Any) -> None:
-    """Refuse a neural base whose factors are not those of its towers any more."""
-    if getattr(base, "_encoder_arrays", ()) and base._n_columns != len(base.projection_):
-        raise ParameterError("base must not be compressed: adapt it first, then compress the adapter")
+def check_fitted(base: Any) -> None:
+    """Refuse what is not a fitted model."""
+    if not isinstance(base, Recommender):
+        raise ParameterTypeError(f"base must be a fitted Recommender, got {type(base).__name__}")
+    if not hasattr(base, "items_"):
+        raise NotFittedError(f"base must be fitted first, got an unfitted {type(base).__name__}: call fit(data)")
 
 
 def _catalogue(base: Any, data: Interactions, catalogue: Any) -> IdMap:

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt.adapter import Adapter, Settings
+from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.change import Change
-from lrrec.adapt.domain import Domain, check_base_is_not_compressed
+from lrrec.adapt.domain import Domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.quadratic_model import QuadraticModel
@@ -33,14 +33,16 @@ class FactorAdapter(Adapter, FactorModel):
     low_rank: ClassVar[bool] = False  # whether changes of this kind can be truncated and added
     _item_factors: np.ndarray | None = None
 
-    def _check_domain(self, domain: Domain) -> None:
-        if not isinstance(domain.base, FactorModel):
-            raise ParameterTypeError(f"base must be a fitted factor model, got {type(domain.base).__name__}")
-        check_base_is_not_compressed(domain.base)
-        if domain.encoder and domain.same_users:
-            raise ParameterError(f"same_users must be False for a base that encodes histories, got True for {domain.base!r}")
-        if domain.source is not None and not domain.encoder:
-            raise ParameterError(f"source must only be given for a neural base, got one for {type(domain.base).__name__}")
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        name, encodes = type(base).__name__, bool(getattr(base, "_encoder_arrays", ()))
+        if not isinstance(base, FactorModel):
+            raise ParameterTypeError(f"base must be a fitted factor model, got {name}")
+        if encodes and base._n_columns != len(base.projection_):
+            raise ParameterError("base must not be compressed: adapt it first, then compress the adapter")
+        if encodes and same_users:
+            raise ParameterError(f"same_users must be False for a base that encodes histories, got True for {name}")
+        if source is not None and not encodes:
+            raise ParameterError(f"source must only be given for a neural base, got one for {name}")
 
     def _serve(self, domain: Domain) -> Self:
         self._remember(domain.data)
@@ -100,7 +102,8 @@ class FactorAdapter(Adapter, FactorModel):
     @property
     def n_parameters(self) -> int:
         """The number of parameters of the change."""
-        self._check_fitted()
+        if not hasattr(self, "change_"):
+            self._check_fitted()
         return self.change_.n_parameters
 
     def merge(self) -> FactorModel:
@@ -142,17 +145,20 @@ class FactorAdapter(Adapter, FactorModel):
             raise DataError("adapters must have the same base and catalogue to be added")
         for adapter in (self, other):
             adapter._check_low_rank("added")
-        return self._with(self.change_.plus(other.change_, self.domain_.item_factors, self.domain_.encoder))
+        change = self.change_.plus(other.change_, self.domain_.item_factors, self.domain_.encoder)
+        return self._with(change, kind=self if self.n_parameters else other)
 
     def _check_low_rank(self, what: str) -> None:
         if not self.low_rank:
             raise ParameterError(f"{self.name} adapters cannot be {what}: only low-rank ones can")
 
-    def _with(self, change: Change) -> Self:
-        """An adapter with the same settings and another change."""
-        other = clone(self)
-        other.domain_, other.base_, other.params_ = self.domain_, self.base_, self.params_
-        other.change_, other.verdict_ = change, self.verdict_
+    def _with(self, change: Change, kind: "FactorAdapter | None" = None) -> Self:
+        """An adapter of the same domain with another change; of the kind of another adapter, if one is given."""
+        kind = kind or self
+        other: Any = clone(kind)
+        other.domain_, other.base_, other.verdict_ = self.domain_, self.base_, self.verdict_
+        other.params_ = {**kind.params_, "fold_in_reg": self.params_.get("fold_in_reg")}
+        other.change_ = change
         return other._serve(self.domain_)
 
     def _pack(self, dtype: type) -> dict[str, np.ndarray]:
@@ -188,13 +194,10 @@ def check_auto_real(adapter: Any, *names: str, allow_none: tuple[str, ...] = (),
         check_real(value, name, low=0, open_low=name not in zero)
 
 
-def check_quadratic_base(domain: Domain, kind: str) -> None:
+def check_quadratic(base: Any, kind: str) -> None:
     """Refuse a base whose users are not folded in by a quadratic loss."""
-    if not isinstance(domain.base, QuadraticModel):
+    if not isinstance(base, QuadraticModel):
         raise ParameterTypeError(
-            f"base must be a factor model with a quadratic loss for {kind}, got {type(domain.base).__name__}; of a "
-            "NeuralMF adapt the towers (LowRankTowers)"
+            f"base must be a factor model with a quadratic loss for {kind}, got {type(base).__name__}; of a NeuralMF "
+            "adapt the towers (LowRankTowers)"
         )
-
-
-__all__ = ["FactorAdapter", "Settings", "check_auto_real", "check_quadratic_base", "own_reg"]

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from lrrec.adapt.adapter import Callback
 from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, check_quadratic_base, own_reg
+from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, check_quadratic, own_reg
 
 FACTORS = (0.3, 1.0, 3.0, 10.0)  # of the base's own regularization
 
@@ -33,9 +33,9 @@ class Scratch(FactorAdapter):
     def _check_params(self) -> None:
         check_auto_real(self, "reg", allow_none=("reg",))
 
-    def _check_domain(self, domain: Domain) -> None:
-        super()._check_domain(domain)
-        check_quadratic_base(domain, type(self).__name__)
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        super()._check_base(base, same_users=same_users, source=source)
+        check_quadratic(base, type(self).__name__)
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         reg = own_reg(domain)

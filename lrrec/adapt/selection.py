@@ -115,8 +115,8 @@ def fold_trials(domain: Domain, history: float, rng: np.random.Generator) -> lis
     eligible = np.flatnonzero(np.diff(domain.data.matrix.indptr) >= 2)
     if len(eligible) < 2:
         raise DataError(
-            f"target must have at least two users with two interactions to choose settings on, got {len(eligible)}; fit "
-            "an adapter with given settings instead, e.g. LowRank(8, reg=1.0, fold_in_reg=None, new_item_reg=1.0)"
+            f"target must have at least two users with two interactions to compare adapters on, got {len(eligible)}; "
+            "fit one with given settings instead, e.g. LowRank(8, reg=1.0, fold_in_reg=None, new_item_reg=1.0)"
         )
     rng.shuffle(eligible)
     if len(eligible) >= LARGE:
@@ -158,7 +158,7 @@ def tune_all(domain: Domain, trials: Sequence[Trial], candidates: Sequence[Candi
             source = chosen.get(candidate._starts_from.get(name, ""))
             if source is not None:
                 settings[name] = getattr(source, name)
-        start: Any = clone(candidate).set_params(**settings)  # type: ignore[type-var]
+        start: Any = clone(candidate).set_params(**settings)
         outcomes.append(tune(domain, trials, candidate, start, metric))
         chosen[candidate.name] = outcomes[-1].adapter
     return outcomes
@@ -196,8 +196,9 @@ def nested(tried: Sequence[Outcome]) -> Outcome:
 
 
 def one_standard_error(
-    domain: Domain, trials: Sequence[Trial], tuned: Outcome, metric: str, name: str, values: Sequence[Any], preferred: str
-) -> Outcome:
+    domain: Domain, trials: Sequence[Trial], tuned: Outcome, metric: str, name: str, values: Sequence[Any],
+    preferred: str,
+) -> Outcome:  # fmt: skip
     """The outcome with the lowest (or highest) value of a parameter within one standard error of the best."""
     if name in tuned.adapter._path:  # the tuned value is the first on the path
         outcomes = evaluate_all(domain, trials, [tuned.adapter], metric, {name: values})
@@ -281,8 +282,8 @@ def choose(outcomes: Sequence[Outcome]) -> tuple[Outcome, str]:
     if not better:
         ahead = [outcome.adapter.name for outcome in outcomes[1:] if outcome.mean > safest.mean]
         if ahead:
-            n_users = len(safest.values)
-            return safest, f"{' and '.join(ahead)} scored higher, but not significantly so on {n_users} validation users"
+            verdict = f"{' and '.join(ahead)} scored higher, but not significantly so"
+            return safest, f"{verdict} on {len(safest.values)} validation users"
         return safest, f"nothing scored higher than {safest.adapter.name} on the validation users"
     best = max(better, key=lambda outcome: outcome.mean)
     kept = min(near_best(better), key=lambda outcome: outcome.n_parameters)

@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.anchored import Anchored
-from lrrec.adapt.domain import make_domain
+from lrrec.adapt.domain import check_fitted, make_domain
 from lrrec.adapt.fold_in import FoldIn
 from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.scratch import Scratch
@@ -125,10 +125,11 @@ class AdapterSelector(Recommender):
         check_real(self.history, "history", low=0, high=1, open_low=True)
         if validation is not None and not isinstance(validation, Split):
             raise ParameterTypeError(f"validation must be a Split, got {validation!r}")
+        check_fitted(base)
         candidates = self._prepared_candidates(base)
-        domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
         for candidate in candidates:
-            candidate._check_domain(domain)
+            candidate._check_base(base, same_users=same_users, source=source)
+        domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
         if validation is not None:
             trials = [validation_trial(domain, validation.history, validation.test)]
         else:
@@ -177,14 +178,14 @@ class AdapterSelector(Recommender):
     def scale(self) -> float:
         """The share of the winner's change that is applied; see `FactorAdapter`."""
         self._check_fitted()
-        return self.best_.scale  # type: ignore[attr-defined]
+        return self.best_.scale
 
     @scale.setter
     def scale(self, value: float) -> None:
         self._check_fitted()
         if not hasattr(type(self.best_), "scale"):
             raise ParameterError(f"the chosen adapter, {self.best_.label}, has no scale")
-        self.best_.scale = value  # type: ignore[attr-defined]
+        self.best_.scale = value
 
     def update(self, new: Any) -> Self:
         """Add interactions of the target and fit the winner again; see `Adapter.update`."""
@@ -205,7 +206,7 @@ class AdapterSelector(Recommender):
     def __add__(self, other: Any) -> Adapter:
         """The sum of two low-rank changes; see `FactorAdapter`."""
         self._check_fitted()
-        return self.best_ + other  # type: ignore[operator]
+        return self.best_ + other
 
     def __getattr__(self, name: str) -> Any:
         """Whatever the winner has and the selector has not, e.g. `item_factors_`, `transform`, `truncate`."""

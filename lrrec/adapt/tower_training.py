@@ -153,7 +153,9 @@ class _Training:
         """The change so far, in numpy."""
         if self.method != "low-rank":
             arrays = self.towers.arrays() if self.method == "scratch" else self._merged_arrays()
-            parts = {name: Change.replace_all(np.atleast_2d(array)) for name, array in arrays.items() if name != "center_"}
+            parts = {
+                name: Change.replace_all(np.atleast_2d(array)) for name, array in arrays.items() if name != "center_"
+            }
             return parts.pop("item_factors_").with_encoder(parts)
         items, bias, parts = self.layer_change("items"), self.layer_change("bias"), {}
         A = np.asfortranarray(np.hstack((items.A, bias.A * bias.B[0, 0])))

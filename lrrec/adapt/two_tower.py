@@ -38,12 +38,10 @@ class TowerAdapter(FactorAdapter):
         check_real(self.balance, "balance", low=0, high=2)
         check_bool(params.get("adapt_encoder", True), "adapt_encoder")
 
-    def _check_domain(self, domain: Domain) -> None:
-        super()._check_domain(domain)
-        if not domain.encoder:
-            raise ParameterTypeError(
-                f"base must be a NeuralMF for {type(self).__name__}, got {type(domain.base).__name__}"
-            )
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        super()._check_base(base, same_users=same_users, source=source)
+        if not getattr(base, "_encoder_arrays", ()):
+            raise ParameterTypeError(f"base must be a NeuralMF for {type(self).__name__}, got {type(base).__name__}")
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         return {"learning_rate": LEARNING_RATES, "reg": REGS, "n_epochs": EPOCHS, "shrinkage": SHRINKAGES}

@@ -201,7 +201,10 @@ def read_interactions(
     if min_rating is not None and columns[2] is None:
         raise lrrec.errors.ParameterError("--min-rating must come with --value-column for a CSV file, got none")
     duplicates = "sum" if min_rating is None else "last"  # ratings are revised, counts add up
-    interactions = lrrec.Interactions.from_csv(data, *columns, sep=sep, duplicates=duplicates)
+    user, item, value, time = columns
+    interactions = lrrec.Interactions.from_csv(
+        data, user=user, item=item, value=value, time=time, sep=sep, duplicates=duplicates
+    )
     return interactions if min_rating is None else interactions.binarize(min_rating)
 
 

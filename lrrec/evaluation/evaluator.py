@@ -15,7 +15,7 @@ from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import ERRORS, count_hits, cutoff, find_hits, measure
 from lrrec.models.base.results import Recommendations
 from lrrec.splits import Split
-from lrrec.splits.holdout import others
+from lrrec.splits.holdout import draw_negatives
 from lrrec.validate import check_bool, check_int, check_rng, check_threads, first_three
 
 TIED_SHARE = 0.05  # of users whose hit is tied with another candidate, before candidate lists draw a warning
@@ -258,7 +258,7 @@ class _Task:
             relevant = test.indices[test.indptr[row] : test.indptr[row + 1]]
             taken = np.union1d(relevant, history.indices[history.indptr[row] : history.indptr[row + 1]])
             assert self.pool.rng is not None
-            drawn = others(taken, n_items, n_drawn, self.split.users.ids[row], self.pool.rng)
+            drawn = draw_negatives(taken, n_items, n_drawn, self.split.users.ids[row], self.pool.rng)
             found = np.sort(np.concatenate((relevant, drawn)))
             lists[place, : len(found)], lists[place, len(found) :] = found, found[-1]
         return self.split.items.ids[lists]

@@ -60,7 +60,7 @@ class ALS(IterativeModel, QuadraticModel):
     Examples
     --------
     >>> from lrrec import ALS, Interactions
-    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "bob"], ["x", "y", "x", "y"], [5, 1, 5, 1])
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "bob"], ["x", "y", "x", "y"], values=[5, 1, 5, 1])
     >>> ALS(n_factors=1, random_state=0).fit(train).predict(["ann", "ann"], ["x", "y"]).round().tolist()
     [5.0, 1.0]
     """

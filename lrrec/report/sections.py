@@ -210,7 +210,7 @@ def transfer(adapter: Any, curves: Any) -> Section:
         columns = ["method", metric, "against fold-in", "numbers", "kept"]
         tables.append(Table("Ways to adapt, on target users held back", columns, rows))
         if hasattr(adapter, "verdict_"):
-            texts.append(f"Kept: {adapter.kept_} ({adapter.verdict_}).")
+            texts.append(f"Kept: {adapter.best_.name} ({adapter.verdict_}).")
     if curves is not None:
         table = frames.eager(curves).to_native()
         names = [str(name) for name in table.columns if name not in ("users", "method")]
