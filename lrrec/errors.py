@@ -43,6 +43,17 @@ class DataWarning(UserWarning):
     """The data are usable, but something about them changes the result, and the caller can act on it."""
 
 
+class ModelWarning(DataWarning):
+    """A DataWarning about one of several models: `model` is its name, `message` the warning without it."""
+
+    def __init__(self, model: str, message: str) -> None:
+        super().__init__(model, message)
+        self.model, self.message = model, message
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.message}"
+
+
 def __getattr__(name: str) -> Any:
     """Define NotFittedError at its first use: it derives from scikit-learn's, which takes long to load."""
     if name != "NotFittedError":

@@ -136,7 +136,7 @@ def test_data_info_counts(run, real_data):
         (("fit", "made-up", "-o", "no/where/m"), "--out must be a file in a folder that exists"),
         (("recommend", "none"), "does not exist"),
         (("evaluate", "made-up", "--split", "fair"), "--split must be one of"),
-        (("evaluate", "made-up", "--metric", "auc"), "NAME@K"),
+        (("evaluate", "made-up", "--metric", "auc@5"), "NAME@K"),
         (("evaluate", "made-up", "--split", "published"), "must be split by one of lrrec.splits"),
         (("data", "info", "ml-2m"), "name must be one of"),
         (

@@ -18,8 +18,7 @@ from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from lrrec.errors import DataError, MissingDependencyError, ParameterError, ParameterTypeError
-from lrrec.evaluation.evaluator import check_names
-from lrrec.metrics import ERRORS
+from lrrec.metrics.registry import check_names, parse
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
@@ -68,7 +67,7 @@ class Tuning:
         )
 
     def _repr_html_(self) -> str:
-        ascending = self.metric in ERRORS
+        ascending = not parse(self.metric)[0].greater_is_better
         return self.trials_.sort_values("value", ascending=ascending, na_position="last").to_html(index=False)
 
 
@@ -237,7 +236,7 @@ class _Search:
             if not finished:
                 errors = sorted({one.user_attrs.get("error", "pruned") for one in done})
                 raise DataError(f"tune must have a trial that ends, got {len(done)} that failed: {'; '.join(errors)}")
-            lower = self.metric in ERRORS
+            lower = not parse(self.metric)[0].greater_is_better
             best = min(finished, key=lambda one: one.value if lower else -one.value)
             params = {**best.params, **best.user_attrs["best"]}
             model = clone(self.model).set_params(**params).fit(self.train)
@@ -248,7 +247,7 @@ class _Search:
 
     def _study(self, optuna: Any, name: str, storage: str | PathLike | None) -> Any:
         """The study of this search, made or found."""
-        direction = "minimize" if self.metric in ERRORS else "maximize"
+        direction = "maximize" if parse(self.metric)[0].greater_is_better else "minimize"
         pruner = optuna.pruners.MedianPruner(n_startup_trials=N_BEFORE_PRUNING, n_warmup_steps=WARM_UP)
         url = None if storage is None else f"sqlite:///{storage}"
         try:

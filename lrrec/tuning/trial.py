@@ -11,7 +11,7 @@ from sklearn.base import clone
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.evaluator import evaluate
-from lrrec.metrics import ERRORS
+from lrrec.metrics.registry import parse
 from lrrec.models.ials import IALS
 from lrrec.models.neural.neural_mf import NeuralMF
 from lrrec.splits import Split, by_time, by_user, leave_last, random
@@ -90,7 +90,7 @@ def measure(model: Any, split: Split, metric: str) -> float:
 
 def _run_ials(model: IALS, validation: Split, watched: Split, metric: str, watch: Watch) -> Outcome:
     """Sweeps are judged by the metric in the place of nDCG@10, and the best one's factors kept."""
-    lower = metric in ERRORS
+    lower = not parse(metric)[0].greater_is_better
     found: list[float] = []
 
     def judge(V: np.ndarray, data: Interactions, _: Split) -> float:
