@@ -137,7 +137,7 @@ def test_data_info_counts(run, real_data):
         (("recommend", "none"), "does not exist"),
         (("evaluate", "made-up", "--split", "fair"), "--split must be one of"),
         (("evaluate", "made-up", "--metric", "auc@5"), "NAME@K"),
-        (("evaluate", "made-up", "--split", "published"), "must be split by one of lrrec.splits"),
+        (("evaluate", "made-up", "--split", "published"), "made-up has no published split"),
         (("data", "info", "ml-2m"), "name must be one of"),
         (
             ("fit", "made-up", "-o", "m", "-m", "popularity", "-p", "x=1"),
@@ -320,7 +320,7 @@ def test_errors_of_benchmarking(run, tmp_path, monkeypatch):
         (("made-up", "--models", "ease", "--settings", "other.json"), "must hold parameters of EASE, got rge"),
         (("made-up", "--models", "ials", "--settings", "other.json"), "must hold parameters for each of ials"),
         (("none.csv",), "DATA must be an existing CSV file"),
-        (("made-up", "--protocol", "published"), "must be split by one of lrrec.splits"),
+        (("made-up", "--protocol", "published"), "made-up has no published split"),
     ):
         code, _, err = run("benchmark", *words)
         assert code == 1

@@ -146,8 +146,8 @@ class Recommender(BaseEstimator):
         cold = (rows < 0) | ~self._serves(rows)
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
-                f"unknown users: {first_three(ids[cold])} have no interaction in the training data; "
-                "pass unknown='popular' to recommend popular items to them"
+                f"unknown users: {first_three(ids[cold])} have no interaction in the training data",
+                hint="pass unknown='popular' to recommend popular items to them",
             )
 
         seen_rows = np.where(cold, -1, rows) if exclude_seen and not cold.all() else None
@@ -189,8 +189,8 @@ class Recommender(BaseEstimator):
         cold = matrix.indptr[rows] == matrix.indptr[rows + 1]
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
-                f"users {first_three(requested[cold])} have no item of the model in their history; "
-                "pass unknown='popular' to recommend popular items to them"
+                f"users {first_three(requested[cold])} have no item of the model in their history",
+                hint="pass unknown='popular' to recommend popular items to them",
             )
 
         encoded = self._encode(matrix[rows])
