@@ -18,7 +18,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.linalg.threads import even_blocks, run_blocks
-from lrrec.metrics import find_hits, parse
+from lrrec.metrics import measure, parse
 from lrrec.splits import history_mask
 from lrrec.validate import check_threads
 
@@ -251,7 +251,8 @@ def _outcome(adapter: Any, parts: list[np.ndarray], trials: Sequence[Trial], n_p
 
 def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     """The metric of each validation user."""
-    function, k = parse(metric)
+    _, k = parse(metric, ("ranking",))
+    assert k is not None
     scorer = adapter._for_scoring()
     encoded = scorer._encode_around(trial.history, trial.priors)
 
@@ -262,7 +263,7 @@ def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     lists, _ = rank(
         score, n_users, n_items, k, seen=trial.history, seen_rows=np.arange(n_users), n_threads=check_threads(None)
     )
-    return function(find_hits(lists, trial.test), np.diff(trial.test.indptr))
+    return measure(lists, trial.test, np.arange(n_users), [metric])[0][:, 0]
 
 
 def choose(outcomes: Sequence[Outcome]) -> tuple[Outcome, str]:
