@@ -55,7 +55,18 @@ class FetchError(LrrecError, OSError):
 
 
 class DataWarning(UserWarning):
-    """The data are usable, but something about them changes the result, and the caller can do something about it."""
+    """The data are usable, but something about them changes the result, and the caller can do something about it.
+
+    Parameters
+    ----------
+    text : str
+    model : str, optional
+        Of several models, the name of the one that the warning is about; shown before the text.
+    """
+
+    def __init__(self, text: str, *, model: str = "") -> None:
+        super().__init__(f"{model}: {text}" if model else text)
+        self.text, self.model = text, model
 
 
 if TYPE_CHECKING:

@@ -256,7 +256,7 @@ def compare(
             )
         for one in told:
             if issubclass(one.category, DataWarning):
-                warnings.warn(f"{name}: {one.message}", one.category, stacklevel=2)
+                warnings.warn(DataWarning(str(one.message), model=name), stacklevel=2)
             else:
                 warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
         fitted[name], recommend_seconds[name] = model, timed.seconds
