@@ -32,7 +32,7 @@ _HOME = {
     "Recommender": "lrrec.models.base.recommender",
     "Report": "lrrec.report.page",
     "Split": "lrrec.splits",
-    "Tuning": "lrrec.tuning.search",
+    "Tuning": "lrrec.tuning.result",
     "adapt": "lrrec.adapt",
     "beyond_accuracy": "lrrec.evaluation.beyond",
     "by_item_group": "lrrec.evaluation.beyond",
@@ -50,7 +50,6 @@ _HOME = {
     "popularity_groups": "lrrec.evaluation.beyond",
     "splits": "lrrec.splits",
     "tune": "lrrec.tuning.search",
-    "tune_all": "lrrec.tuning.search",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 

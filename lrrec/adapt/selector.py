@@ -217,7 +217,7 @@ class AdapterSelector(Recommender):
     def _encode(self, matrix: sp.csr_array) -> Any:
         return self.best_._encode(matrix)
 
-    def _known(self, rows: np.ndarray) -> Any:
+    def _training_users(self, rows: np.ndarray) -> Any:
         return self.best_._training_users(rows)
 
     def _serves(self, rows: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from lrrec.cli.show import print_protocol
 if TYPE_CHECKING:
     from lrrec.evaluation.comparison import Comparison
     from lrrec.splits import Split
-    from lrrec.tuning.search import Tuning
+    from lrrec.tuning.result import Tuning
 
 MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 
@@ -94,7 +94,7 @@ def benchmark(
     console.print(f"{split.description}: {split.train!r}, {len(split.test_rows):,} test users", highlight=False)
     tunings: dict[str, Tuning] | None = None
     if params is None:
-        tunings = lrrec.tune_all(
+        tunings = lrrec.tune(
             estimators, split, metric=metrics[0], validation=source.validation(split, name_of_protocol, seed),
             n_trials=trials, timeout=timeout, storage=None if out is None else out / "study.db", random_state=seed,
             progress=True,

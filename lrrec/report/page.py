@@ -17,7 +17,7 @@ from lrrec.evaluation.result import Evaluation
 from lrrec.report import sections
 from lrrec.report.sections import Cell, Section, Table
 from lrrec.splits import Split
-from lrrec.tuning.search import Tuning
+from lrrec.tuning.result import Tuning
 
 PACKAGES = ("lrrec", "numpy", "scipy", "scikit-learn", "numba", "pandas", "torch", "optuna")
 
@@ -39,7 +39,7 @@ class Report:
     split : Split, optional
         That was evaluated on.
     tunings : dict of str to Tuning, optional
-        Made by `tune_all`, or by `tune` for each.
+        Made by `tune`.
     transfer : LowRankAdapter or frame, optional
         A guarded adapter, or its `report_`.
     curves : frame, optional
