@@ -1,4 +1,4 @@
-"""What each linear model promises: stationarity, zero diagonals, oracles."""
+"""The definition of each linear model: stationarity, zero diagonals, oracles."""
 
 import numpy as np
 import pandas as pd
@@ -99,6 +99,31 @@ def test_itemknn_is_the_written_sum(likes):
     assert np.isclose(got, want, rtol=1e-4, atol=1e-5).mean() > 0.98  # ties at the 7th neighbour may go either way
 
 
+@pytest.mark.parametrize("model", [EASE(20), ItemKNN(9), RP3Beta(n_neighbors=9)], ids=repr)
+def test_item_item_scores_are_history_times_weights(model, likes, tmp_path):
+    model.fit(likes)
+    W = model.item_weights_ if isinstance(model, EASE) else model.item_weights_.toarray()
+    assert W.dtype == np.float32
+    assert not np.diag(W).any()
+    want = likes.matrix.toarray() @ W
+    columns = np.array([1, 5, 200])
+    for scorer in (model, (model.save(tmp_path / "m"), lrrec.load(tmp_path / "m"))[1]):
+        np.testing.assert_allclose(scorer._scores(likes.matrix, slice(None)), want, rtol=1e-4, atol=1e-5)
+        for users in (slice(None), slice(3, 5)):
+            scores = scorer._scores(likes.matrix[users], columns)
+            np.testing.assert_allclose(scores, want[users][:, columns], rtol=1e-4, atol=1e-5)
+
+
+def test_threads_change_no_bit_of_ease(likes):
+    one, three = (EASE(20, n_threads=n).fit(likes).item_weights_ for n in (1, 3))
+    np.testing.assert_array_equal(one, three)
+
+
+def test_itemknn_keeps_the_nearest_neighbours_of_each_item(likes):
+    weights = ItemKNN(n_neighbors=7).fit(likes).item_weights_
+    assert np.bincount(weights.indices, minlength=likes.n_items).max() == 7
+
+
 def test_rp3beta_is_the_written_walk(likes):
     X = likes.matrix.toarray().astype(np.float64)
     users, items = np.maximum((X > 0).sum(axis=1), 1), np.maximum((X > 0).sum(axis=0), 1)
@@ -178,6 +203,12 @@ def test_learned_arrays_are_checked(likes, tmp_path):
     files.write(tmp_path / "m", kind, params, arrays | {"item_weights_": arrays["item_weights_"][:5]})
     with pytest.raises(FileFormatError, match=r"item_weights_ must be float32 \(319, 319\)"):
         lrrec.load(tmp_path / "m")
+    for model in (ItemKNN(5), RP3Beta(n_neighbors=5)):
+        model.fit(likes).save(tmp_path / "m")
+        kind, params, arrays = files.read(tmp_path / "m")
+        files.write(tmp_path / "m", kind, params, arrays | {"item_weights_.shape": np.array([319, 320])})
+        with pytest.raises(FileFormatError, match=r"item_weights_ must be items x items, got \(319, 320\)"):
+            lrrec.load(tmp_path / "m")
 
 
 def test_recommend_all_writes_what_recommend_says(likes, tmp_path):

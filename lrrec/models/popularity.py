@@ -1,4 +1,4 @@
-"""Popularity: the same list for everybody, and the baseline that every model has to beat."""
+"""Popularity: the most popular items for everyone, the baseline that every model has to beat."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,9 +8,7 @@ from lrrec.models.base.recommender import Recommender
 
 
 class Popularity(Recommender):
-    """Score an item by the number of users who interacted with it.
-
-    Objective: score(u, i) = |{v : (v, i) observed}|; values do not count.
+    """Score an item by the number of users who interacted with it: score(u, i) = |{v : (v, i) observed}|.
 
     Examples
     --------
@@ -21,7 +19,7 @@ class Popularity(Recommender):
     """
 
     def _fit(self, matrix: sp.csr_array) -> None:
-        """Nothing beyond the counts that every model keeps."""
+        """Nothing to learn beyond the item counts that every model keeps."""
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
         counts = self.item_counts_[columns].astype(np.float32)
