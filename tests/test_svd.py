@@ -138,8 +138,8 @@ def test_bad_arguments(sparse):
             truncated_svd(sparse, k)
     with pytest.raises(DataError, match="sparse matrix"):
         truncated_svd(sparse.toarray(), 3)
-    with pytest.raises(ParameterError, match=r"tol must be reachable in max_steps = 1 steps, got to"):
-        truncated_svd(sparse, 30, tol=1e-12, max_steps=1)
+    with pytest.raises(ParameterError, match=r"residual .* > tol = 1.0e-12 after 1 iterations: raise max_iter or tol"):
+        truncated_svd(sparse, 30, tol=1e-12, max_iter=1)
     bad = sparse.copy()
     bad.data[0] = np.nan
     with pytest.raises(DataError, match="finite"):
