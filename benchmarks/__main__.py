@@ -1,13 +1,14 @@
-"""Run benchmarks by name, store their results, and put them into the README.
+"""Run benchmarks by name, store their results, and refresh the tables of the documents.
 
-python -m benchmarks interactions          measure, print, store in benchmarks/results, refresh the README
-python -m benchmarks --readme              refresh the README from what is stored
+python -m benchmarks interactions          measure, print, store in benchmarks/results, refresh the tables
+python -m benchmarks --readme              refresh the tables from the stored results
+python -m benchmarks --outputs             also run the documents' Python blocks and refresh what they print
 """
 
 import argparse
 import importlib
 
-from benchmarks import report
+from benchmarks import documents, report
 
 NAMES = (
     "interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "serving", "neural", "evaluation",
@@ -18,18 +19,19 @@ NAMES = (
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(NAMES)}")
-    parser.add_argument("--readme", action="store_true", help="only refresh the README from the stored results")
+    parser.add_argument("--readme", action="store_true", help="only refresh the tables from the stored results")
+    parser.add_argument("--outputs", action="store_true", help="run the documents' Python blocks, refresh their output")
     options = parser.parse_args()
     unknown = set(options.names) - set(NAMES)
-    if unknown or not (options.names or options.readme):
+    if unknown or not (options.names or options.readme or options.outputs):
         parser.error(f"NAME must be one of {', '.join(NAMES)}, got {', '.join(sorted(unknown)) or 'none'}")
     for name in options.names:
         rows = []
         for row in importlib.import_module(f"benchmarks.{name}").run():
             rows.append(row)
-            report.store(name, rows)  # at once: what was measured is kept when a later row fails
+            report.store(name, rows)  # after every row: it is kept when a later one fails
         print(report.table(rows))
-    report.refresh_readme()
+    documents.refresh(outputs=options.outputs)
 
 
 if __name__ == "__main__":

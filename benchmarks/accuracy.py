@@ -1,4 +1,4 @@
-"""How good the linear models are where others have published: each protocol is theirs, settings never come from test.
+"""Accuracy of the linear models beside published figures, in the published protocols; nothing is tuned on test data.
 
 Settings of iALS on `ncf-ml-1m` are those of Rendle et al. (2021) and those of EASE are the published ones; those of
 ALS are chosen on a part of the first fold's training ratings, and those on gowalla on a part of its training data.
@@ -24,7 +24,7 @@ def run() -> Iterator[dict[str, Any]]:
 
 
 def neural_cf() -> Iterator[dict[str, Any]]:
-    """The last movie of every user among 99 given ones."""
+    """Rank the last movie of every user among 99 published negatives."""
     split = lrrec.datasets.load("ncf-ml-1m", matrices.data_home()).split()
     model = IALS(192, unobserved_weight=0.3, reg=0.007, n_iter=12, random_state=0).fit(split.train)
     yield from rows("ncf-ml-1m", model, split, {"hit@10": 0.720, "ndcg@10": 0.440})
@@ -33,7 +33,7 @@ def neural_cf() -> Iterator[dict[str, Any]]:
 
 
 def gowalla() -> Iterator[dict[str, Any]]:
-    """The published split of check-ins; settings are tuned on a part of its training data."""
+    """Evaluate on the published split of check-ins; settings are tuned on a part of its training data."""
     data = lrrec.datasets.load("gowalla", matrices.data_home())
     split, inner = data.split(), data.split("valid")
     walks = [RP3Beta(alpha, beta, n_neighbors=None) for alpha in (0.5, 0.6, 0.7, 0.8) for beta in (0.2, 0.3, 0.4)]
@@ -52,8 +52,8 @@ def recall(model: Recommender, split: Split) -> float:
     return lrrec.evaluate(model, split, ["recall@20"]).mean()["recall@20"]
 
 
-def rmse(name: str, bar: float) -> dict[str, Any]:
-    """Root mean squared error over five random folds of the ratings."""
+def rmse(name: str, target: float) -> dict[str, Any]:
+    """Return the root mean squared error over five random folds of the ratings."""
     data = lrrec.datasets.load(name, matrices.data_home()).interactions()
     fold = np.random.default_rng(0).permutation(len(data)) % N_FOLDS
     inner = lrrec.splits.random(data.filter(fold != 0), 0.1, random_state=1)
@@ -64,35 +64,35 @@ def rmse(name: str, bar: float) -> dict[str, Any]:
     ]
     best = min(settings, key=lambda model: error(model.fit(inner.train), inner.test))
     errors = [error(best.fit(data.filter(fold != f)), data.filter(fold == f)) for f in range(N_FOLDS)]
-    return row(f"{name}, RMSE, {N_FOLDS} random folds", best, float(np.mean(errors)), bar, higher=False)
+    return row(f"{name}, RMSE, {N_FOLDS} random folds", best, float(np.mean(errors)), target, higher=False)
 
 
 def error(model: ALS, test: Interactions) -> float:
-    """Root mean squared error; users and items without a training rating included."""
-    found = model.predict(test.users.ids[test.rows()], test.items.ids[test.matrix.indices])
-    return float(np.sqrt(np.mean((found - test.matrix.data.astype(np.float64)) ** 2)))
+    """Return the root mean squared error; users and items without a training rating are included."""
+    predicted = model.predict(test.users.ids[test.rows()], test.items.ids[test.matrix.indices])
+    return float(np.sqrt(np.mean((predicted - test.matrix.data.astype(np.float64)) ** 2)))
 
 
 def rows(
-    data: str, model: Recommender, split: Split, bars: dict[str, float], within: float | None = None
+    data: str, model: Recommender, split: Split, targets: dict[str, float], within: float | None = None
 ) -> Iterator[dict[str, Any]]:
-    """A row for each metric of a fitted model, to reach its bar or to lie as near to it."""
-    means = lrrec.evaluate(model, split, list(bars)).mean()
-    for metric, bar in bars.items():
-        yield row(f"{data}, {metric}", model, means[metric], bar, higher=True, within=within)
+    """Yield a row for each metric of a fitted model, which must reach its target or lie within a distance of it."""
+    means = lrrec.evaluate(model, split, list(targets)).mean()
+    for metric, target in targets.items():
+        yield row(f"{data}, {metric}", model, means[metric], target, higher=True, within=within)
 
 
 def row(
-    what: str, model: Any, value: float, bar: float, *, higher: bool, within: float | None = None
+    data: str, model: Any, value: float, target: float, *, higher: bool, within: float | None = None
 ) -> dict[str, Any]:
-    """A row: at least the bar, at most the bar (higher=False), or the published figure, give or take."""
-    met = abs(value - bar) <= within if within else value >= bar if higher else value <= bar
+    """Return a row whose value must be at least the target, at most the target (higher=False), or within a distance."""
+    met = abs(value - target) <= within if within else value >= target if higher else value <= target
     sign = ">=" if higher else "<="
     line = {
-        "what": what,
+        "data": data,
         "model": " ".join(repr(model).split()),
         "measured": f"{value:.4f}",
-        "bar": f"{bar:.4f} +- {within}" if within else f"{sign} {bar:.3f}",
+        "target": f"{target:.4f} +- {within}" if within else f"{sign} {target:.3f}",
         "verdict": "met" if met else "missed",
     }
     print(" | ".join(line.values()), flush=True)

@@ -11,28 +11,41 @@ from typing import Any
 import numpy as np
 
 import lrrec
-from benchmarks.adapt import METRICS, N_FACTORS, SEEDS, Run, averages, guarded_row, mean, pooled, source_model, summary
-from benchmarks.report import RESULTS, line
+from benchmarks.adapt import (
+    METRICS,
+    N_FACTORS,
+    SEEDS,
+    Run,
+    averages,
+    guarded_row,
+    mean,
+    pooled,
+    ratio_row,
+    source_model,
+    summary,
+)
+from benchmarks.report import RESULTS, quality_row, relative
 from benchmarks.transfers import Transfer, get, transfers
-from lrrec import IALS, LowRankAdapter, NeuralMF, Split, distill
+from lrrec import IALS, AdapterSelector, LowRankAdapter, NeuralMF, Split, distill
+from lrrec.adapt import Adapter, FoldIn, FullRankTowers, LowRank, LowRankTowers, ScratchTowers
 
 D = 64
-METHODS: dict[str, dict[str, Any]] = {
-    "neural, zero-shot": {"method": "fold-in"},
-    "neural, scratch": {"method": "scratch"},
-    "neural, full": {"method": "anchored", "shrinkage": 0.0},
-    "neural, full, shrunk": {"method": "anchored"},
-    "neural, frozen towers, rank 8": {"rank": 8, "towers": False},
-    **{f"neural, low rank {rank}": {"rank": rank} for rank in (2, 4, 8, 16)},
+METHODS: dict[str, Adapter] = {
+    "neural, zero-shot": FoldIn(),
+    "neural, scratch": ScratchTowers(),
+    "neural, full": FullRankTowers(shrinkage=0.0),
+    "neural, full, shrunk": FullRankTowers(),
+    "neural, frozen towers, rank 8": LowRankTowers(8, adapt_encoder=False),
+    **{f"neural, low rank {rank}": LowRankTowers(rank) for rank in (2, 4, 8, 16)},
 }
 ELSEWHERE = ("neural, zero-shot", "neural, scratch", "neural, full", "neural, low rank 8")
 GUARDED = "neural, guarded"
 RIVALS = ("neural, zero-shot", "neural, scratch")
-LITTLE_TO_GAIN = ("gender", "taste")  # where the guard is looked at too
+LITTLE_TO_GAIN = ("gender", "taste")  # transfers on which the guard is measured too
 
 
 def run() -> Iterator[dict[str, Any]]:
-    """The main transfer with every method; the others at 25 and 100 users."""
+    """Yield the rows of the main transfer with every method, and of the others at 25 and 100 users."""
     details: list[dict[str, Any]] = []
     for name in transfers():
         transfer = get(name)
@@ -42,122 +55,118 @@ def run() -> Iterator[dict[str, Any]]:
         runs = [Run(transfer, linear, source, seed) for seed in range(SEEDS)]
         sizes = (25, 50, 100) if main else (25, 100)
         methods = tuple(METHODS) if main else ELSEWHERE + (GUARDED,) * (name in LITTLE_TO_GAIN)
-        found = {size: [measure(one, base, size, methods) for one in runs] for size in sizes}
-        details += list(summary(transfer, found, "neural, zero-shot"))
+        results = {size: [measure(run, base, size, methods) for run in runs] for size in sizes}
+        details += list(summary(transfer, results, "neural, zero-shot"))
         (RESULTS / "adapt-neural-details.json").write_text(json.dumps(details, indent=1) + "\n")
         if main:
-            yield from verdicts(transfer, base, found)
+            yield from verdicts(transfer, results)
             yield merged(runs[0], base)
             yield pooled_teacher(transfer, linear, runs)
         else:
-            yield from (adapted(transfer, found, size) for size in sizes)
+            yield from (fold_in_row(transfer, results, size) for size in sizes)
             if GUARDED in methods:
-                yield from (guarded_row(transfer, size, found[size], GUARDED, "NeuralMF, guarded", RIVALS)
+                yield from (guarded_row(transfer, size, results[size], GUARDED, "NeuralMF, guarded", RIVALS)
                             for size in sizes)  # fmt: skip
 
 
 def neural_base(transfer: Transfer, source: Split) -> NeuralMF:
-    """The base: iALS tuned on the source's held-back users, then trained on; its own settings chosen on them too."""
-    starts = [IALS(D, unobserved_weight=weight, reg=reg, random_state=0)
-              for weight in (0.2, 0.4) for reg in (0.003, 0.006)]  # fmt: skip
-    start = max(starts, key=lambda one: mean(lrrec.evaluate(one.fit(source.train), source, METRICS))).fit(source.train)
+    """Return the base: initialized from iALS, then fine-tuned, both tuned on validation users of the source."""
+
+    def score(model: Any) -> float:
+        return mean(lrrec.evaluate(model, source, METRICS))
+
+    linear_models = [IALS(D, unobserved_weight=weight, reg=reg, random_state=0)
+                     for weight in (0.2, 0.4) for reg in (0.003, 0.006)]  # fmt: skip
+    linear = max(linear_models, key=lambda model: score(model.fit(source.train)))
     models = [NeuralMF(D, unobserved_weight=weight, learning_rate=1e-3, n_epochs=10, random_state=0)
               for weight in (0.4, 1.0)]  # fmt: skip
-    found = max(models, key=lambda one: mean(lrrec.evaluate(one.fit(source.train, init=start), source, METRICS)))
-    shown = [f"{mean(lrrec.evaluate(one, source, METRICS)):.4f}" for one in (start, found)]
-    print(f"{transfer.name}: {' '.join(repr(found).split())}; iALS, neural on source users {shown}", flush=True)
-    return found
+    best = max(models, key=lambda model: score(model.fit(source.train, init=linear)))
+    shown = [f"{score(model):.4f}" for model in (linear, best)]
+    print(f"{transfer.name}: {' '.join(repr(best).split())}; iALS, neural on source users {shown}", flush=True)
+    return best
 
 
-def measure(one: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Every method at one size: per-user values on test, seconds, parameters, and quality left on the source."""
-    target = one.transfer.target
-    train = target.filter(np.isin(target.rows(), one.pool[:size]))
-    validation, test = one.split(one.validation_rows), one.split(one.test_rows)
-    out: dict[str, dict[str, Any]] = {}
+def measure(run: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return per-user test values, seconds, parameters, and the quality left on the source, of every method."""
+    train, validation, test = run.train(size), run.split(run.validation_rows), run.split(run.test_rows)
+    results: dict[str, dict[str, Any]] = {}
     for name in methods:
         begun = time.perf_counter()
-        options = METHODS[name] | {"guard": False} if name in METHODS else {"rank": 8}
-        adapter = LowRankAdapter(metric="ndcg@20", random_state=one.seed, **options).fit(
-            train, base=base, catalogue=one.transfer.catalogue, validation=validation
-        )
+        adapter: Any = LowRankAdapter(8, random_state=run.seed)
+        if name in METHODS:
+            adapter = AdapterSelector([METHODS[name]], guard=False, random_state=run.seed)
+        adapter.fit(train, base=base, catalogue=run.transfer.catalogue, validation=validation)
         seconds = time.perf_counter() - begun
-        parts = (one.source.train, one.source.history, one.source.test)
+        parts = (run.source.train, run.source.history, run.source.test)
         source = Split(*(part.align_items(adapter.items_) for part in parts))
-        out[name] = {
+        results[name] = {
             "values": lrrec.evaluate(adapter, test, METRICS).values, "seconds": seconds,
             "parameters": adapter.n_parameters, "source": mean(lrrec.evaluate(adapter, source, METRICS)),
-            "kept": adapter.kept_,
+            "kept": adapter.best_.name,
         }  # fmt: skip
-    return out
+    return results
 
 
-def adapted(transfer: Transfer, found: dict[int, list[Any]], size: int) -> dict[str, Any]:
-    mine, other = (averages(found[size], name) for name in ("neural, low rank 8", "neural, zero-shot"))
-    ratios, bar = np.sort(mine / other), 1.10 if size == 25 and "null" not in transfer.name else 1.0
-    shown = (
-        f"{mine.mean() / other.mean():.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}): {mine.mean():.4f}, {other.mean():.4f}"
+def fold_in_row(transfer: Transfer, results: dict[int, list[Any]], size: int) -> dict[str, Any]:
+    ours, rival = (averages(results[size], name) for name in ("neural, low rank 8", "neural, zero-shot"))
+    target = 1.10 if size == 25 and "null" not in transfer.name else 1.0
+    return ratio_row(
+        f"{transfer.name}: NeuralMF, {size} users, low rank 8", "fold-in (no adaptation)", ours, rival, target
     )
-    return line(f"{transfer.name}: NeuralMF, {size} users, low rank 8", "its own zero-shot", shown, f"{bar:g} x",
-                bool(mine.mean() >= bar * other.mean()))  # fmt: skip
 
 
-def verdicts(transfer: Transfer, base: NeuralMF, found: dict[int, list[Any]]) -> Iterator[dict[str, Any]]:
-    for size in found:
-        yield adapted(transfer, found, size)
+def verdicts(transfer: Transfer, results: dict[int, list[Any]]) -> Iterator[dict[str, Any]]:
+    for size, runs in results.items():
+        yield fold_in_row(transfer, results, size)
         for rank in (2, 4, 8, 16):
-            mine, other = (averages(found[size], name) for name in (f"neural, low rank {rank}", "neural, full"))
-            names = f"neural, low rank {rank}", "neural, full", "neural, full, shrunk"
-            left, full, left_shrunk = (np.mean([one[name]["source"] for one in found[size]]) for name in names)
-            shrunk = averages(found[size], "neural, full, shrunk")
-            share = np.median([one[f"neural, low rank {rank}"]["parameters"] / one["neural, full"]["parameters"]
-                               for one in found[size]])  # fmt: skip
-            whole, ratios = mine.mean() / other.mean(), np.sort(mine / other)
-            shown = (f"{whole:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}): {mine.mean():.4f}, {other.mean():.4f}; "
-                     f"{share:.1%} of the parameters; on the source {left:.4f}, {full:.4f} "
-                     f"(full, shrunk as adapters are: {shrunk.mean():.4f}, {left_shrunk:.4f})")  # fmt: skip
-            met = whole >= 0.98 and (share <= 0.15 or rank > 8) and left > full
-            wanted = "0.98 x, 15 %, less forgotten" if rank <= 8 else "0.98 x, less forgotten"
-            yield line(f"{transfer.name}: NeuralMF, {size} users, low rank {rank}", "full fine-tuning", shown, wanted,
-                       bool(met))  # fmt: skip
-        for rival in ("neural, frozen towers, rank 8", "neural, scratch"):
-            mine, other = (averages(found[size], name) for name in ("neural, low rank 8", rival))
-            shown = f"{mine.mean() / other.mean():.3f}: {mine.mean():.4f}, {other.mean():.4f}"
-            yield line(f"{transfer.name}: NeuralMF, {size} users, low rank 8", rival.removeprefix("neural, "), shown,
-                       "1 x", bool(mine.mean() >= other.mean()))  # fmt: skip
+            yield fine_tuning_row(f"{transfer.name}: NeuralMF, {size} users, low rank {rank}", rank, runs)
+        for rival in ("frozen towers, rank 8", "scratch"):
+            ours, rivals = (averages(runs, f"neural, {name}") for name in ("low rank 8", rival))
+            yield ratio_row(f"{transfer.name}: NeuralMF, {size} users, low rank 8", rival, ours, rivals, 1)
 
 
-def merged(one: Run, base: NeuralMF) -> dict[str, Any]:
-    """A merged adapter against the adapter: same lists, and scores."""
-    target = one.transfer.target
-    train = target.filter(np.isin(target.rows(), one.pool[:25]))
-    options: dict[str, Any] = {"learning_rate": 0.01, "n_epochs": 20, "reg": 1.0, "guard": False, "random_state": 0}
-    adapter = LowRankAdapter(8, **options).fit(train, base=base, catalogue=one.transfer.catalogue)
-    history = one.split(one.test_rows).history
-    mine, other = (model.recommend_from(history, 20) for model in (adapter, adapter.merge()))
-    apart = float(np.abs(mine.scores / other.scores - 1).max())
-    same = bool((mine.indices == other.indices).all())
-    shown = f"lists {'the same' if same else 'differ'}, scores within {apart:.1e}"
-    return line("NeuralMF, merged adapter, 160 users", "the adapter", shown, "the same, 1e-5", same and apart <= 1e-5)
+def fine_tuning_row(measurement: str, rank: int, runs: list[Any]) -> dict[str, Any]:
+    """Return a low-rank change beside full fine-tuning: quality on the target and on the source, and parameters."""
+    names = f"neural, low rank {rank}", "neural, full", "neural, full, shrunk"
+    ours, full, shrunk = (averages(runs, name) for name in names)
+    source, full_source, shrunk_source = (np.mean([run[name]["source"] for run in runs]) for name in names)
+    share = np.median([run[names[0]]["parameters"] / run[names[1]]["parameters"] for run in runs])
+    shown = (f"{relative(ours, full)}; {share:.1%} of the parameters; on the source {source:.4f}, {full_source:.4f} "
+             f"(full, shrunk as adapters are: {shrunk.mean():.4f}, {shrunk_source:.4f})")  # fmt: skip
+    met = ours.mean() >= 0.98 * full.mean() and (share <= 0.15 or rank > 8) and source > full_source
+    target = "0.98 x, 15 %, less forgotten" if rank <= 8 else "0.98 x, less forgotten"
+    return quality_row(measurement, "full fine-tuning", shown, target, bool(met))
+
+
+def merged(run: Run, base: NeuralMF) -> dict[str, Any]:
+    """Return whether a merged adapter has the lists and scores of the adapter."""
+    options: dict[str, Any] = {"learning_rate": 0.01, "n_epochs": 20, "reg": 1.0, "shrinkage": 0.0, "random_state": 0}
+    adapter = LowRankTowers(8, **options).fit(run.train(25), base=base, catalogue=run.transfer.catalogue)
+    history = run.split(run.test_rows).history
+    lists, merged_lists = (model.recommend_from(history, 20) for model in (adapter, adapter.merge()))
+    error = float(np.abs(lists.scores / merged_lists.scores - 1).max())
+    same = bool((lists.indices == merged_lists.indices).all())
+    shown = f"lists {'the same' if same else 'differ'}, scores within {error:.1e}"
+    return quality_row(
+        "NeuralMF, merged adapter, 160 users", "the adapter", shown, "the same, 1e-5", same and error <= 1e-5
+    )
 
 
 def pooled_teacher(transfer: Transfer, linear: IALS, runs: list[Run]) -> dict[str, Any]:
-    """An adapter of rank 8 fitted to the scores of a pooled model, 25 users, against that model."""
+    """Return an adapter of rank 8 distilled from a pooled model, with 25 users, beside that model."""
     values: dict[str, list[float]] = {"adapter": [], "pooled": []}
-    for one in runs:
-        target = transfer.target
-        train = target.filter(np.isin(target.rows(), one.pool[:25]))
-        validation, test = one.split(one.validation_rows), one.split(one.test_rows)
+    for run in runs:
+        train, validation, test = run.train(25), run.split(run.validation_rows), run.split(run.test_rows)
         teachers = [pooled(transfer.source, train, weight, linear) for weight in (10, 30, 100)]
         teacher = max(teachers, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
         data = train.align_items(teacher.items_)
         students = [
-            distill(teacher, LowRankAdapter(8, reg=reg, reg_fold=linear.reg), data, base=linear)
-            for reg in (0.1, 1.0, 10.0)
+            distill(teacher, LowRank(8, reg=reg, fold_in_reg=linear.reg), data, base=linear) for reg in (0.1, 1.0, 10.0)
         ]
         student = max(students, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
         for name, model in (("adapter", student), ("pooled", teacher)):
             values[name].append(mean(lrrec.evaluate(model, test, METRICS)))
-    mine, other = (float(np.mean(found)) for found in values.values())
-    return line(f"{transfer.name}: 25 users, adapter of rank 8 (D = {N_FACTORS}) distilled from the pooled model",
-                "the pooled model", f"{mine / other:.3f}: {mine:.4f}, {other:.4f}", "", True)  # fmt: skip
+    return quality_row(
+        f"{transfer.name}: 25 users, adapter of rank 8 (D = {N_FACTORS}) distilled from the pooled model",
+        "the pooled model", relative(*map(np.array, values.values())), "", True,
+    )  # fmt: skip

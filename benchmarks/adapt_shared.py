@@ -1,7 +1,7 @@
 """Adapting between domains with the same users and other items: Amazon sport and cloth.
 
-A fifth of the users who are in both have no history in the target (another tenth: validation). They are served from
-what they did in the source; every item of the target is ranked. All methods are tuned on the validation users.
+A fifth of the users who are in both have no history in the target (another tenth: validation users). They are served
+from their history in the source; every item of the target is ranked. All methods are tuned on the validation users.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,9 +11,10 @@ import numpy as np
 import scipy.sparse as sp
 
 import lrrec
-from benchmarks.report import line
+from benchmarks.report import quality_row, relative
 from benchmarks.transfers import amazon
-from lrrec import IALS, IdMap, Interactions, LowRankAdapter
+from lrrec import IALS, IdMap, Interactions
+from lrrec.adapt import Anchored
 from lrrec.interop import from_factors
 
 SEEDS, N_FACTORS, N_ITER = 5, 512, 12
@@ -24,50 +25,49 @@ def run() -> Iterator[dict[str, Any]]:
     for names in (("sport", "cloth"), ("cloth", "sport")):
         source, target = (amazon(name) for name in names)
         bases = {setting: ials(*setting).fit(source) for setting in SETTINGS}
-        found = [measure(source, target, bases, seed) for seed in range(SEEDS)]
+        results = [measure(source, target, bases, seed) for seed in range(SEEDS)]
         for rival in ("popularity", "EMCDR", "joined"):
-            mine, other = (np.array([one[method].mean() for one in found]) for method in ("adapter", rival))
-            whole, ratios = mine.mean() / other.mean(), np.sort(mine / other)
-            shown = f"{whole:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}): {mine.mean():.4f}, {other.mean():.4f}"
-            what = f"Amazon {names[0]} to {names[1]}, users without a target history: nDCG@10"
-            yield line(what, rival, shown, "1 x", whole >= 1)
+            ours, rivals = (np.array([result[name].mean() for result in results]) for name in ("adapter", rival))
+            measurement = f"Amazon {names[0]} to {names[1]}, users without a target history: nDCG@10"
+            yield quality_row(measurement, rival, relative(ours, rivals), "1 x", bool(ours.mean() >= rivals.mean()))
 
 
 def measure(
     source: Interactions, target: Interactions, bases: dict[tuple[float, float], IALS], seed: int
 ) -> dict[str, np.ndarray]:
-    """nDCG@10 of every test user, by method."""
+    """Return nDCG@10 of every test user, by method."""
     rng = np.random.default_rng(seed)
-    both = np.intersect1d(
+    shared_users = np.intersect1d(
         source.users.ids[np.diff(source.matrix.indptr) > 0], target.users.ids[np.diff(target.matrix.indptr) > 0]
     )
-    both = rng.permutation(both)
-    fifth, tenth = len(both) // 5, len(both) // 10
-    test, validation = both[:fifth], both[fifth : fifth + tenth]
-    hidden = {"test": test, "validation": validation}
-    of = target.users.ids[target.rows()]
-    train = target.filter(~np.isin(of, both[: fifth + tenth]))
-    asked = {name: target.filter(np.isin(of, users)) for name, users in hidden.items()}
+    shared_users = rng.permutation(shared_users)
+    fifth, tenth = len(shared_users) // 5, len(shared_users) // 10
+    test_users, validation_users = shared_users[:fifth], shared_users[fifth : fifth + tenth]
+    users = target.users.ids[target.rows()]
+    train = target.filter(~np.isin(users, shared_users[: fifth + tenth]))
+    hidden = {
+        "test": target.filter(np.isin(users, test_users)),
+        "validation": target.filter(np.isin(users, validation_users)),
+    }
 
-    def values(model: Any, name: str) -> np.ndarray:
-        """Ranked over the target's items for users whom the model knows."""
-        rows = np.flatnonzero(np.diff(asked[name].matrix.indptr) > 0)
+    def values(model: Any, part: str) -> np.ndarray:
+        """Rank the target's items for users whom the model knows."""
+        rows = np.flatnonzero(np.diff(hidden[part].matrix.indptr) > 0)
         lists = model.recommend(
             target.users.ids[rows], 10, items=target.items.ids, exclude_seen=False, unknown="popular"
         )
-        places = target.items.find(lists.items.data.ravel()).reshape(lists.items.shape)
-        relevant = asked[name].matrix[rows]
-        return lrrec.metrics.ndcg(lrrec.metrics.find_hits(places, relevant), np.diff(relevant.indptr))
+        indices = target.items.find(lists.items.data.ravel()).reshape(lists.items.shape)
+        return lrrec.metrics.measure(indices, hidden[part].matrix, rows, ["ndcg@10"])[0][:, 0]
 
     def best(make: Callable[..., Any], grid: list[Any]) -> np.ndarray:
         models = (make(*setting) for setting in grid)
         return values(max(models, key=lambda model: values(model, "validation").mean()), "test")
 
-    out = {"popularity": values(lrrec.Popularity().fit(train), "test")}
+    results = {"popularity": values(lrrec.Popularity().fit(train), "test")}
     targets = {setting: ials(*setting).fit(train) for setting in SETTINGS}
 
     def emcdr(setting: tuple[float, float], ridge: float) -> Any:
-        """Man et al. (2017): a linear map from the source's user factors to the target's, learned on training users."""
+        """Learn a linear map from the source's user factors to the target's, on training users (Man et al. 2017)."""
         base, model = bases[setting], targets[setting]
         shared = np.intersect1d(base.users_.ids, model.users_.ids[np.diff(model.seen_.indptr) > 0])
         X, Y = base.user_factors_[base.users_.indices(shared)], model.user_factors_[model.users_.indices(shared)]
@@ -78,17 +78,17 @@ def measure(
             seen=placeholder(len(base.users_), len(model.items_)),
         )  # fmt: skip
 
-    out["EMCDR"] = best(emcdr, [(setting, ridge) for setting in SETTINGS for ridge in (0.001, 0.1)])
+    results["EMCDR"] = best(emcdr, [(setting, ridge) for setting in SETTINGS for ridge in (0.001, 0.1)])
     joined = join(source, train)
-    out["joined"] = best(lambda weight, reg: ials(weight, reg).fit(joined), SETTINGS)
+    results["joined"] = best(lambda weight, reg: ials(weight, reg).fit(joined), SETTINGS)
 
-    def adapted(weight: float, reg: float) -> LowRankAdapter:
-        return LowRankAdapter(
-            method="anchored", reg=1.0, reg_free=1.0, reg_fold=reg, n_iter=N_ITER, balance=0, guard=False
+    def adapted(weight: float, reg: float) -> Anchored:
+        return Anchored(
+            reg=1.0, new_item_reg=1.0, fold_in_reg=reg, n_iter=N_ITER, balance=0
         ).fit(train, base=bases[weight, reg], catalogue=target.items.ids, same_users=True)  # fmt: skip
 
-    out["adapter"] = best(adapted, SETTINGS)
-    return out
+    results["adapter"] = best(adapted, SETTINGS)
+    return results
 
 
 def ials(weight: float, reg: float) -> IALS:
@@ -96,18 +96,18 @@ def ials(weight: float, reg: float) -> IALS:
 
 
 def placeholder(n_users: int, n_items: int) -> sp.csr_array:
-    """One interaction a user, so that all are known; nothing seen is left out in this protocol."""
+    """Return one interaction for each user, so that all are known; this protocol excludes no seen items."""
     return sp.csr_array(
         (np.ones(n_users, np.float32), (np.arange(n_users), np.zeros(n_users, int))), (n_users, n_items)
     )
 
 
 def join(source: Interactions, target: Interactions) -> Interactions:
-    """Both domains as one matrix, users matched by id."""
+    """Join both domains in one matrix, users matched by id."""
     users = IdMap(np.union1d(source.users.ids, target.users.ids))
     items = IdMap(np.concatenate((source.items.ids, target.items.ids)))
     parts = []
     for data in (source, target):
         cells = (users.indices(data.users.ids)[data.rows()], data.matrix.indices)
         parts.append(sp.csr_array((data.matrix.data, cells), shape=(len(users), data.n_items)))
-    return Interactions.from_matrix(sp.csr_array(sp.hstack(parts, format="csr")), users, items)
+    return Interactions.from_matrix(sp.csr_array(sp.hstack(parts, format="csr")), users=users, items=items)

@@ -1,8 +1,8 @@
-"""Seconds until the objective that a peer reaches in its own number of sweeps; the same matrix, D and threads.
+"""Seconds to the loss that a peer reaches in its number of iterations; the same matrix, D and threads.
 
-Each round runs the peer (BLAS held to one thread, as it asks) and us, and gives one ratio. Everything from the call
-of fit counts for both, except our evaluations of the loss between sweeps; the final exact solve of the user factors,
-which the peers do not do, comes after the objective is reached and is told apart.
+Each round runs the peer (BLAS limited to one thread, as it recommends) and lrrec, and gives one ratio. Everything from
+the call of fit counts for both, except our evaluations of the loss between iterations. The final exact solve of the
+user factors, which the peers do not do, comes after the loss is reached and is not included.
 """
 
 import contextlib
@@ -16,12 +16,13 @@ from threadpoolctl import threadpool_limits
 
 import lrrec
 from benchmarks import matrices
-from benchmarks.report import ratio_row
+from benchmarks.report import speed_row
 from lrrec.linalg import Objective, implicit_loss
+from lrrec.models.base.iterative import FitState
 
 ROUNDS = 5
 THREADS = 2
-BARS = {
+AT_LEAST = {
     "large": {64: 4.0, 128: 3.5, 256: 3.0},
     "ml-1m": {64: 4.0, 128: 2.0, 256: 1.3},
     "gowalla": {64: 4.0, 128: 2.0, 256: 1.3},
@@ -30,16 +31,16 @@ ALPHA, REG = 20.0, 0.01
 
 
 def run() -> Iterator[dict[str, Any]]:
-    yield exact_sweep(128)
+    yield exact_iteration(128)
     yield against_irspack(64)
     yield against_irspack(128)
     yield from against_cmfrec(64)
     for name in ("ml-1m", "gowalla", "large"):
-        for n_factors, bar in BARS[name].items():
-            yield against_implicit(name, n_factors, bar)
+        for n_factors, at_least in AT_LEAST[name].items():
+            yield against_implicit(name, n_factors, at_least)
 
 
-def against_implicit(name: str, n_factors: int, bar: float) -> dict[str, Any]:
+def against_implicit(name: str, n_factors: int, at_least: float) -> dict[str, Any]:
     from implicit.als import AlternatingLeastSquares
 
     matrix = matrices.get(name)
@@ -69,17 +70,17 @@ def against_implicit(name: str, n_factors: int, bar: float) -> dict[str, Any]:
         n_threads=THREADS,
     )
     peer(1), until(ours.set_params(random_state=0), matrix, np.inf)  # warm-up
-    pairs, sweeps = [], []
+    pairs, iterations = [], []
     for seed in range(ROUNDS):
         seconds, goal = peer(seed=seed)
-        mine, n_sweeps = until(ours.set_params(random_state=seed), matrix, goal)
-        pairs.append((seconds, mine))
-        sweeps.append(n_sweeps)
-    what = f"seconds to implicit's loss (CG x 15): {name}, D = {n_factors}"
-    return ratio_row(what, "implicit", pairs, bar, note=f"{int(np.median(sweeps))} sweeps")
+        seconds_ours, n_iter = until(ours.set_params(random_state=seed), matrix, goal)
+        pairs.append((seconds, seconds_ours))
+        iterations.append(n_iter)
+    measurement = f"seconds to implicit's loss (CG x 15): {name}, D = {n_factors}"
+    return speed_row(measurement, "implicit", pairs, at_least, note=f"{int(np.median(iterations))} iterations")
 
 
-def against_irspack(n_factors: int, bar: float = 2.5) -> dict[str, Any]:
+def against_irspack(n_factors: int, at_least: float = 2.5) -> dict[str, Any]:
     from irspack.recommenders import IALSRecommender
 
     matrix = matrices.large().copy()
@@ -114,18 +115,18 @@ def against_irspack(n_factors: int, bar: float = 2.5) -> dict[str, Any]:
     for seed in range(ROUNDS):
         seconds, goal = peer(fastest)
         pairs.append((seconds, until(ours.set_params(random_state=seed), matrix, goal)[0]))
-    return ratio_row(f"seconds to irspack's loss ({fastest} x 15): large, D = {n_factors}", "irspack", pairs, bar)
+    return speed_row(f"seconds to irspack's loss ({fastest} x 15): large, D = {n_factors}", "irspack", pairs, at_least)
 
 
-def against_cmfrec(n_factors: int, bar: float = 1.0) -> Iterator[dict[str, Any]]:
-    """A row where cmfrec is installed; it has to be built from source."""
+def against_cmfrec(n_factors: int, at_least: float = 1.0) -> Iterator[dict[str, Any]]:
+    """Yield a row where cmfrec is installed; it has to be built from source."""
     try:
         from cmfrec import CMF_implicit
     except ImportError:
         print("cmfrec is not installed: its row is left out")
         return
     matrix = matrices.large()
-    pairs_of = sp.coo_matrix(matrix)
+    coo = sp.coo_matrix(matrix)
     objective = Objective(1.0, REG, 0.0, offset=1.0, reg_unobserved=False)
     weights = matrix.copy()
     weights.data = ALPHA * matrix.data
@@ -136,7 +137,7 @@ def against_cmfrec(n_factors: int, bar: float = 1.0) -> Iterator[dict[str, Any]]
             precompute_for_predictions=False, nthreads=THREADS, random_state=seed, verbose=False,
         )  # fmt: skip
         begun = time.perf_counter()
-        model.fit(pairs_of)
+        model.fit(coo)
         seconds = time.perf_counter() - begun
         user, item = (np.ascontiguousarray(f, dtype=np.float32) for f in (model.A_, model.B_))
         return seconds, implicit_loss(weights, user, item, objective)
@@ -147,11 +148,11 @@ def against_cmfrec(n_factors: int, bar: float = 1.0) -> Iterator[dict[str, Any]]
     for seed in range(ROUNDS):
         seconds, goal = peer(seed)
         pairs.append((seconds, until(ours.set_params(random_state=seed), matrix, goal)[0]))
-    yield ratio_row(f"seconds to cmfrec's loss (CG x 15): large, D = {n_factors}", "cmfrec", pairs, bar)
+    yield speed_row(f"seconds to cmfrec's loss (CG x 15): large, D = {n_factors}", "cmfrec", pairs, at_least)
 
 
-def exact_sweep(n_factors: int, bar: float = 2.0) -> dict[str, Any]:
-    """One sweep over users and items with exact solves."""
+def exact_iteration(n_factors: int, at_least: float = 2.0) -> dict[str, Any]:
+    """Return one iteration over users and items with exact solves."""
     from implicit.als import AlternatingLeastSquares
 
     matrix = matrices.large()
@@ -179,24 +180,24 @@ def exact_sweep(n_factors: int, bar: float = 2.0) -> dict[str, Any]:
     pairs = []
     for _ in range(ROUNDS):
         pairs.append((peer(1), until(ours, matrix, np.inf)[0]))
-    return ratio_row(f"one exact sweep (Cholesky): large, D = {n_factors}", "implicit, exact", pairs, bar)
+    return speed_row(f"one exact iteration (Cholesky): large, D = {n_factors}", "implicit, exact", pairs, at_least)
 
 
 class _ReachedError(Exception):
-    """The goal is reached: what comes after is not measured."""
+    """Stops a fit whose loss has reached the goal: the rest is not measured."""
 
 
 def until(model: Any, matrix: sp.csr_array, goal: float) -> tuple[float, int]:
-    """Seconds and sweeps until the loss is at most goal."""
+    """Return seconds and iterations until the loss is at most goal."""
     reached: list[tuple[float, int]] = []
 
-    def watch(sweep: int, loss: float, seconds: float) -> None:
-        if loss <= goal:
-            reached.append((seconds, sweep))
+    def callback(state: FitState) -> None:
+        if state.loss <= goal:
+            reached.append((state.seconds, state.iteration))
             raise _ReachedError
 
     try:
-        model.fit(matrix, callback=watch)
+        model.fit(matrix, callback=callback)
     except _ReachedError:
         return reached[0]
     return np.inf, model.n_iter

@@ -1,4 +1,4 @@
-"""Draw what adaptation reaches by the number of target users, a picture a transfer, from the stored details."""
+"""Draw nDCG@20 against the number of target users, one picture for each transfer, from the stored details."""
 
 import json
 import re
@@ -13,13 +13,13 @@ SHOWN = {  # method: label, color, line
     "anchored": ("full rank, anchored", "#8e44ad", ":"),
     "pooled": ("pooled retraining (needs the source)", "#2c7fb8", "-."),
     "scratch": ("from scratch", "#7f8c8d", "-"),
-    "fold-in": ("fold-in alone", "#2c3e50", ":"),
-    "continued": ("ALS carried on", "#16a085", ":"),
+    "fold-in": ("fold-in (no adaptation)", "#2c3e50", ":"),
+    "continued": ("ALS continued on the target", "#16a085", ":"),
 }
 
 
 def draw() -> list[str]:
-    """Write an SVG a transfer beside the results; their names."""
+    """Write an SVG for each transfer beside the results, and return their names."""
     from matplotlib.figure import Figure
 
     details: list[dict[str, Any]] = json.loads((RESULTS / "adapt-details.json").read_text())
@@ -37,9 +37,9 @@ def draw() -> list[str]:
         axes.set_xscale("log")
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.minorticks_off()
-        axes.set(xlabel="target users adapted to", ylabel="nDCG@20 on new users", title=transfer)
+        axes.set(xlabel="target users that the model is adapted to", ylabel="nDCG@20 on new users", title=transfer)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, frameon=False)
+        axes.legend(fontsize=8, framealpha=0.9, edgecolor="none")
         name = "adapt-" + re.sub(r"[^a-z0-9]+", "-", transfer.lower()).strip("-") + ".svg"
         figure.savefig(RESULTS / name, metadata={"Date": None})
         names.append(name)

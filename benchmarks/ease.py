@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from benchmarks import matrices
-from benchmarks.report import ratio_row
+from benchmarks.report import speed_row
 from lrrec import EASE
 
 ROUNDS, REG = 5, 500.0
@@ -26,15 +26,15 @@ def run() -> Iterator[dict[str, Any]]:
 
 def against(name: str, matrix: sp.csr_array, peer: str, fit: Callable[[sp.csr_array], np.ndarray]) -> dict[str, Any]:
     EASE(REG).fit(matrix[:, :100]), fit(matrix[:, :100])  # warm-up
-    pairs, apart = [], 0.0
+    pairs, difference = [], 0.0
     for _ in range(ROUNDS):
         begun = time.perf_counter()
-        theirs = fit(matrix)
+        peer_weights = fit(matrix)
         between = time.perf_counter()
-        mine = EASE(REG).fit(matrix).item_weights_
+        weights = EASE(REG).fit(matrix).item_weights_
         pairs.append((between - begun, time.perf_counter() - between))
-        apart = max(apart, float(np.abs(theirs - mine).max()))
-    return ratio_row(f"EASE: {name}", peer, pairs, 1.0, f"weights differ by {apart:.1e} at most")
+        difference = max(difference, float(np.abs(peer_weights - weights).max()))
+    return speed_row(f"EASE: {name}", peer, pairs, 1.0, f"weights differ by {difference:.1e} at most")
 
 
 def irspack(matrix: sp.csr_array) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Metrics of 100,000 ready-made lists of 100 beside RecTools and ranx; evaluating a model beside its top-k."""
+"""Metrics of 100,000 ready-made lists of 100, beside RecTools and ranx; evaluating a model, beside its top-k."""
 
 import time
 import warnings
@@ -10,18 +10,18 @@ import pandas as pd
 
 import lrrec
 from benchmarks import matrices
-from benchmarks.report import ratio_row
+from benchmarks.report import speed_row
 
 ROUNDS, USERS, LENGTH, ITEMS, RELEVANT = 5, 100_000, 100, 20_000, 10
 CUTOFFS = (10, 100)
-OURS = [f"{name}@{k}" for name in ("recall", "precision", "uncapped-map", "mrr", "ndcg") for k in CUTOFFS]
-WHAT = "5 metrics x 2 cutoffs, 100,000 lists of 100"
+OURS = [f"{name}@{k}" for name in ("recall", "precision", "map", "mrr", "ndcg") for k in CUTOFFS]
+LISTS = "5 metrics x 2 cutoffs, 100,000 lists of 100"
 D, K = 128, 20
 
 
 def run() -> list[dict[str, Any]]:
     rows = []
-    lists, relevant = made_up()
+    lists, relevant = random_lists()
     for measure in (beside_rectools, beside_ranx):
         try:
             rows += measure(lists, relevant)
@@ -30,8 +30,8 @@ def run() -> list[dict[str, Any]]:
     return [*rows, of_a_model()]
 
 
-def made_up() -> tuple[np.ndarray, np.ndarray]:
-    """Lists (USERS, LENGTH) of distinct items, and RELEVANT distinct items of each user, of which some are listed."""
+def random_lists() -> tuple[np.ndarray, np.ndarray]:
+    """Return lists (USERS, LENGTH) of distinct items, and RELEVANT distinct items of each user, some of them listed."""
     rng = np.random.default_rng(0)
     first, step = rng.integers(0, ITEMS, (USERS, 1)), 2 * rng.integers(0, 999, (USERS, 1)) + 7
     while (shared := np.gcd(step, ITEMS) > 1).any():
@@ -42,10 +42,10 @@ def made_up() -> tuple[np.ndarray, np.ndarray]:
 
 
 def beside_rectools(lists: np.ndarray, relevant: np.ndarray) -> list[dict[str, Any]]:
-    """From frames of integers and ranks, as RecTools takes them."""
+    """Compare on frames of integers and ranks, RecTools' input."""
     from rectools.metrics import MAP, MRR, NDCG, Precision, Recall, calc_metrics
 
-    kinds = {"recall": Recall, "precision": Precision, "uncapped-map": MAP, "mrr": MRR, "ndcg": NDCG}
+    kinds = {"recall": Recall, "precision": Precision, "map": MAP, "mrr": MRR, "ndcg": NDCG}
     theirs = {f"{name}@{k}": kind(k=k) for name, kind in kinds.items() for k in CUTOFFS}
     entries, wanted = entries_of(lists, ("user_id", "item_id")), entries_of(relevant, ("user_id", "item_id"))
     test = interactions(relevant)
@@ -57,15 +57,14 @@ def beside_rectools(lists: np.ndarray, relevant: np.ndarray) -> list[dict[str, A
         return calc_metrics(theirs, entries, wanted[["user_id", "item_id"]])
 
     agree(ours(), rectools(), [name for name in OURS if not name.startswith("ndcg")])  # its ideal list has k hits
-    return [ratio_row(f"{WHAT}: from a frame of ids and ranks", "RecTools", rounds(rectools, ours), 10)]
+    return [speed_row(f"{LISTS}: from a frame of ids and ranks", "RecTools", rounds(rectools, ours), 10)]
 
 
 def beside_ranx(lists: np.ndarray, relevant: np.ndarray) -> list[dict[str, Any]]:
-    """From frames of strings and scores through its own conversion, and from its own arrays without one."""
+    """Compare on frames of strings and scores, which ranx converts, and on ranx's arrays, without conversion."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from ranx import Qrels, Run, evaluate
-    theirs = [name.removeprefix("uncapped-") for name in OURS]
     names = np.array([str(index) for index in range(max(USERS, ITEMS))], dtype=object)
     entries, wanted = (
         frame.assign(q_id=names[frame["user"]], doc_id=names[frame["item"]], score=float(LENGTH) + 1 - frame["rank"])
@@ -78,10 +77,10 @@ def beside_ranx(lists: np.ndarray, relevant: np.ndarray) -> list[dict[str, Any]]
     users = np.arange(USERS)
 
     def from_frames() -> dict[str, float]:
-        return evaluate(Qrels.from_df(wanted), Run.from_df(entries), theirs)
+        return evaluate(Qrels.from_df(wanted), Run.from_df(entries), OURS)
 
     def from_arrays() -> dict[str, float]:
-        return evaluate(truth, run, theirs)
+        return evaluate(truth, run, OURS)
 
     def ours_from_frames() -> dict[str, float]:
         return lrrec.evaluate_lists(entries[["user", "item", "score"]], test, OURS).mean()
@@ -93,31 +92,31 @@ def beside_ranx(lists: np.ndarray, relevant: np.ndarray) -> list[dict[str, Any]]
     agree(ours_from_arrays(), dict(zip(OURS, from_arrays().values(), strict=True)), OURS)
     note = "warm, its conversion included"
     return [
-        ratio_row(f"{WHAT}: from a frame of ids and scores", "ranx", rounds(from_frames, ours_from_frames), 2, note),
-        ratio_row(f"{WHAT}: from arrays", "ranx", rounds(from_arrays, ours_from_arrays), 2, "warm, no conversion"),
+        speed_row(f"{LISTS}: from a frame of ids and scores", "ranx", rounds(from_frames, ours_from_frames), 2, note),
+        speed_row(f"{LISTS}: from arrays", "ranx", rounds(from_arrays, ours_from_arrays), 2, "warm, no conversion"),
     ]
 
 
 def of_a_model() -> dict[str, Any]:
-    """Evaluating a model for all users of the large matrix, beside the recommending inside of the same call."""
+    """Return evaluating a model for all users of the large matrix, beside `recommend` inside of the same call."""
     split = lrrec.splits.random(lrrec.Interactions.from_matrix(matrices.large()), random_state=0)
     model = lrrec.IALS(D, n_iter=3, random_state=0).fit(split.train)
     names = [f"{name}@{k}" for name in ("ndcg", "recall", "precision", "map", "mrr") for k in (10, K)]
-    watched, pairs = Watched(model), []
+    timed, pairs = Timed(model), []
     for _ in range(ROUNDS + 1):
         begun = time.perf_counter()
-        lrrec.evaluate(watched, split, names).mean()
-        pairs.append((watched.seconds, time.perf_counter() - begun))
+        lrrec.evaluate(timed, split, names).mean()
+        pairs.append((timed.seconds, time.perf_counter() - begun))
     del pairs[0]
-    share = np.median([mine / top_k for top_k, mine in pairs])
+    share = np.median([whole / top_k for top_k, whole in pairs])
     note = (
         f"{share:.2f} x the time of the top-k, at most 1.2; {len(split.test_rows):,} users x {len(split.items):,} items"
     )
-    return ratio_row(f"evaluate a model, k = {K}: large, D = {D}", "its recommend", pairs, 1 / 1.2, note)
+    return speed_row(f"evaluate a model, k = {K}: large, D = {D}", "its recommend", pairs, 1 / 1.2, note)
 
 
-class Watched:
-    """A model whose recommending is timed."""
+class Timed:
+    """A model whose `recommend` is timed."""
 
     def __init__(self, model: lrrec.Recommender) -> None:
         self.model, self.seconds = model, np.nan
@@ -132,23 +131,23 @@ class Watched:
 
 
 def entries_of(table: np.ndarray, columns: tuple[str, str] = ("user", "item")) -> pd.DataFrame:
-    """A row an entry: user, item, rank."""
+    """Return a row for each entry: user, item, rank."""
     n, width = table.shape
     users, ranks = np.repeat(np.arange(n), width), np.tile(np.arange(1, width + 1), n)
     return pd.DataFrame({columns[0]: users, columns[1]: table.reshape(-1), "rank": ranks})
 
 
 def interactions(relevant: np.ndarray) -> lrrec.Interactions:
-    """The relevant items as interactions."""
+    """Return the relevant items as interactions."""
     return lrrec.Interactions.from_pairs(np.repeat(np.arange(len(relevant)), relevant.shape[1]), relevant.reshape(-1))
 
 
-def rounds(theirs: Callable[[], Any], ours: Callable[[], Any]) -> list[tuple[float, float]]:
-    """(their, our) seconds of every round, after one of each to warm up."""
+def rounds(peer: Callable[[], Any], ours: Callable[[], Any]) -> list[tuple[float, float]]:
+    """Return (peer's, our) seconds of every round, after one of each to warm up."""
     pairs = []
     for _ in range(ROUNDS + 1):
         seconds = []
-        for task in (theirs, ours):
+        for task in (peer, ours):
             begun = time.perf_counter()
             task()
             seconds.append(time.perf_counter() - begun)
@@ -157,11 +156,11 @@ def rounds(theirs: Callable[[], Any], ours: Callable[[], Any]) -> list[tuple[flo
 
 
 def agree(ours: dict[str, float], theirs: dict[str, float], names: list[str]) -> None:
-    """Refuse to time what does not give the same figures."""
+    """Check that the figures are the same, before their speed is compared."""
     np.testing.assert_allclose([ours[name] for name in names], [theirs[name] for name in names], atol=1e-9)
 
 
-def absent(peer: str, why: str) -> dict[str, Any]:
-    """A row of a peer that is not installed."""
-    row = ratio_row(WHAT, peer, [(np.nan, np.nan)], np.nan, f"not installed: {why}")
+def absent(peer: str, error: str) -> dict[str, Any]:
+    """Return the row of a peer that is not installed."""
+    row = speed_row(LISTS, peer, [(np.nan, np.nan)], np.nan, f"not installed: {error}")
     return {name: "" if "nan" in value else value for name, value in row.items()} | {"verdict": "not measured"}

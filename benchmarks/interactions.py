@@ -1,7 +1,7 @@
-"""How fast, and in how much memory, a pandas frame becomes Interactions.
+"""Seconds and peak memory of converting a pandas frame to Interactions.
 
-Each size runs in a process of its own, so that its peak memory can be told: what the process needed beyond the
-frame itself, as a multiple of the frame.
+Each size runs in a new process. Its peak memory is what the process needs beyond the frame, plus the frame, as a
+multiple of the frame.
 """
 
 import json
@@ -19,22 +19,22 @@ ROUNDS = 5
 
 def run() -> list[dict[str, Any]]:
     rows = []
-    for n_rows, allowed in SIZES.items():
+    for n_rows, at_most in SIZES.items():
         command = [sys.executable, "-m", "benchmarks.interactions", str(n_rows)]
         measured = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         seconds, memory = np.median(measured["seconds"]), measured["memory"]
         rows.append({
             "rows of a pandas frame to Interactions": f"{n_rows:,}",
             "seconds (median of 5)": f"{seconds:.2f}",
-            "at most": f"{allowed:g}",
+            "at most": f"{at_most:g}",
             "peak memory, frame included (x frame)": f"{memory:.2f}",
-            "verdict": "met" if seconds <= allowed and memory <= 3 else "missed",
+            "verdict": "met" if seconds <= at_most and memory <= 3 else "missed",
         })  # fmt: skip
     return rows
 
 
 def measure(n_rows: int) -> dict[str, Any]:
-    """Seconds of every round and peak memory, of a long-tailed table in random order."""
+    """Return seconds of every round and peak memory, for a long-tailed table in random order."""
     import pandas as pd
 
     import lrrec
@@ -48,7 +48,7 @@ def measure(n_rows: int) -> dict[str, Any]:
     })  # fmt: skip
     size = frame.memory_usage().sum()
     lrrec.Interactions.from_frame(frame[:1000], value="rating", time="time")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from here
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _memory("VmHWM")
     seconds = []
     for _ in range(ROUNDS):
@@ -60,7 +60,7 @@ def measure(n_rows: int) -> dict[str, Any]:
 
 
 def _memory(field: str) -> int:
-    """A memory figure of this process, in bytes, as Linux tells it."""
+    """Return a memory figure of this process in bytes, from Linux."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 

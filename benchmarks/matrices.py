@@ -1,4 +1,4 @@
-"""The matrices that the benchmarks run on: one made up on the spot, two real ones where they are."""
+"""The matrices that the benchmarks run on: a generated one, and two real ones where they are available."""
 
 from functools import cache
 from pathlib import Path
@@ -11,10 +11,10 @@ import lrrec
 
 @cache
 def large(n_users: int = 137_000, n_items: int = 20_000, mean: float = 68.0, n_factors: int = 24) -> sp.csr_array:
-    """A long-tailed implicit matrix of 8.3 million interactions, with low-rank tastes; values 1 to 5.
+    """Generate a long-tailed implicit matrix of 8.3 million interactions, with low-rank tastes; values 1 to 5.
 
-    Activity is log-normal, popularity a power law; an item is drawn by its popularity out of a group of items that
-    the user's tastes prefer.
+    Activity is log-normal, popularity a power law; an item is drawn by its popularity from a group of items, and the
+    group by the user's tastes.
     """
     rng = np.random.default_rng(0)
     activity = np.clip(rng.lognormal(np.log(mean) - 0.6, 1.1, n_users), 5, n_items // 10).astype(np.int64)
@@ -27,9 +27,9 @@ def large(n_users: int = 137_000, n_items: int = 20_000, mean: float = 68.0, n_f
     columns = np.empty(len(rows), dtype=np.int64)
     for group in range(n_factors):
         members = np.flatnonzero(group_of_item == group)
-        mine = np.flatnonzero(groups == group)
+        rows_of_group = np.flatnonzero(groups == group)
         shares = np.cumsum(popularity[members])
-        columns[mine] = members[np.searchsorted(shares, rng.random(len(mine)) * shares[-1])]
+        columns[rows_of_group] = members[np.searchsorted(shares, rng.random(len(rows_of_group)) * shares[-1])]
     values = rng.integers(1, 6, len(rows)).astype(np.float32)
     matrix = sp.csr_array((values, (rows, columns)), shape=(n_users, n_items))
     matrix.sum_duplicates()
@@ -39,7 +39,7 @@ def large(n_users: int = 137_000, n_items: int = 20_000, mean: float = 68.0, n_f
 
 @cache
 def real(name: str) -> sp.csr_array:
-    """The training part of ml-1m (likes) or gowalla, weight 1."""
+    """Return the training part of ml-1m (likes) or gowalla, with weight 1."""
     dataset = lrrec.datasets.load(name, data_home())
     if name == "gowalla":
         return dataset.split().train.matrix
@@ -47,11 +47,11 @@ def real(name: str) -> sp.csr_array:
 
 
 def data_home() -> str | None:
-    """The folder of real data beside the project, if it is there."""
+    """Return the folder of real data beside the project, None where there is none."""
     beside = Path(__file__).parents[2] / "shared" / "data"
     return str(beside) if beside.is_dir() else None
 
 
 def get(name: str) -> sp.csr_array:
-    """A matrix by name: large, ml-1m, gowalla."""
+    """Return a matrix by name: large, ml-1m, gowalla."""
     return large() if name == "large" else real(name)

@@ -1,6 +1,6 @@
-"""What a fit needs: peak memory of IALS on the large matrix, and the first fit in a new process.
+"""Peak memory of an IALS fit on the large matrix, and seconds of the first fit in a new process.
 
-Every measurement is a process of its own.
+Every measurement runs in a new process.
 """
 
 import json
@@ -23,33 +23,33 @@ def run() -> list[dict[str, Any]]:
     peak = child("peak")
     allowed = 1.3 * peak["sum"] + 300e6
     rows = [{
-        "what": "peak memory of an IALS fit: large, D = 128",
+        "measurement": "peak memory of an IALS fit: large, D = 128",
         "measured": f"{peak['peak'] / 1e6:,.0f} MB",
         "at most": f"{allowed / 1e6:,.0f} MB",
         "verdict": "met" if peak["peak"] <= allowed else "missed",
         "note": f"the matrix twice and the factors are {peak['sum'] / 1e6:,.0f} MB",
     }]  # fmt: skip
-    for cached, bar in ((True, 0.5), (False, 8.0)):
+    for cached, at_most in ((True, 0.5), (False, 8.0)):
         overhead = float(np.median([first_fit(cached) for _ in range(ROUNDS)]))
         rows.append({
-            "what": f"first fit in a new process, kernels {'cached' if cached else 'not cached'}: overhead",
+            "measurement": f"first fit in a new process, kernels {'cached' if cached else 'not cached'}: overhead",
             "measured": f"{overhead:.2f} s",
-            "at most": f"{bar:g} s",
-            "verdict": "met" if overhead <= bar else "missed",
+            "at most": f"{at_most:g} s",
+            "verdict": "met" if overhead <= at_most else "missed",
             "note": "first fit less second fit",
         })  # fmt: skip
     return rows
 
 
 def first_fit(cached: bool) -> float:
-    """Seconds of the first fit beyond those of the second one, in a new process."""
+    """Return the seconds of the first fit beyond those of the second one, in a new process."""
     with tempfile.TemporaryDirectory() as empty:
         return child("first", {} if cached else {"NUMBA_CACHE_DIR": empty})["overhead"]
 
 
-def child(what: str, environment: dict[str, str] | None = None) -> dict[str, Any]:
-    """What this module prints when it runs as a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.memory", what]
+def child(name: str, environment: dict[str, str] | None = None) -> dict[str, Any]:
+    """Run a measurement of this module in a new process, and return what it prints."""
+    command = [sys.executable, "-m", "benchmarks.memory", name]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | (environment or {}))
     return json.loads(done.stdout)
 
@@ -70,7 +70,7 @@ def peak() -> dict[str, float]:
 
 def first() -> dict[str, float]:
     data = lrrec.datasets.load("made-up").interactions(min_rating=4)
-    lrrec.IALS(1)  # imported before the clock starts
+    lrrec.IALS(1)  # imported before timing
     seconds = []
     for _ in range(2):
         begun = time.perf_counter()
@@ -80,7 +80,7 @@ def first() -> dict[str, float]:
 
 
 def status(field: str) -> int:
-    """A memory figure of this process, in bytes, as Linux tells it."""
+    """Return a memory figure of this process in bytes, from Linux."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 

@@ -1,7 +1,7 @@
 """NeuralMF: seconds an epoch and to quality beside its peers, accuracy beside iALS, adapters, distillation.
 
-Peers are run by Pythons of their own: LRREC_PEERS names a folder with an environment each (recbole, cornac, lenskit),
-see benchmarks/neural_peers.py; a peer without one is a row that says so.
+Each peer runs in its own environment: LRREC_PEERS names a folder with one for each (recbole, cornac, lenskit), see
+benchmarks/neural_peers.py. The row of a peer that is not installed says so.
 """
 
 import json
@@ -19,7 +19,7 @@ import scipy.sparse as sp
 
 import lrrec
 from benchmarks import adapt_neural, matrices, neural_accuracy
-from benchmarks.report import line, ratio_row
+from benchmarks.report import quality_row, speed_row
 from lrrec import IALS, Interactions, NeuralMF, Split
 
 D, EPOCHS = 64, 40
@@ -37,125 +37,135 @@ COMPILED = "cornac-bpr"  # no neural model: for information
 
 
 def run() -> Iterator[dict[str, Any]]:
-    split = interactions_held_out()
-    ours = {name: mine(split, name) for name in OURS}
+    split = held_out_interactions()
+    ours = {name: train_ours(split, name) for name in OURS}
     for name in SOFTMAX:
         yield epoch_row(name, ours[name])
-    found = {name: peer(split, name) for name in PEERS}
-    for name, epochs in found.items():
+    peers = {name: train_peer(split, name) for name in PEERS}
+    for name, epochs in peers.items():
         if isinstance(epochs, str):
-            yield line(f"ml-1m, seconds an epoch, D = {D}", name, epochs, "10 x", False)
+            yield quality_row(f"ml-1m, seconds an epoch, D = {D}", name, epochs, "10 x", False)
             continue
-        seconds = np.median([entry["seconds"] for entry in epochs])
-        for one in SOFTMAX:
-            paired = [(seconds, entry["seconds"]) for entry in ours[one][1:6]]
-            yield as_line(ratio_row(f"ml-1m, seconds an epoch, {one}, D = {D}", told(name, epochs), paired, 10))
-    for name, epochs in found.items():
+        seconds = np.median([epoch["seconds"] for epoch in epochs])
+        for loss in SOFTMAX:
+            pairs = [(seconds, epoch["seconds"]) for epoch in ours[loss][1:6]]
+            row = speed_row(f"ml-1m, seconds an epoch, {loss}, D = {D}", peer_label(name, epochs), pairs, 10)
+            yield as_quality_row(row)
+    for name, epochs in peers.items():
         if not isinstance(epochs, str):
-            yield to_quality(told(name, epochs), epochs, ours)
+            yield quality_speed_row(peer_label(name, epochs), epochs, ours)
     yield from neural_accuracy.run()
     yield from adapt_neural.run()
 
 
-def interactions_held_out() -> Split:
-    """A tenth of the interactions of ml-1m held out, of 1000 users to be ranked for."""
+def held_out_interactions() -> Split:
+    """Hold out a tenth of the interactions of ml-1m; the test part is that of 1000 users."""
     data = lrrec.datasets.load("ml-1m", matrices.data_home()).interactions().binarize()
     split = lrrec.splits.random(data, 0.1, random_state=0)
-    some = np.random.default_rng(0).choice(split.test_rows, 1000, replace=False)
-    test = split.test.filter(np.isin(split.test.rows(), some))
+    test_users = np.random.default_rng(0).choice(split.test_rows, 1000, replace=False)
+    test = split.test.filter(np.isin(split.test.rows(), test_users))
     return Split(split.train, split.train, test)
 
 
-def mine(split: Split, name: str) -> list[dict[str, float]]:
-    """Seconds and nDCG@10 of every epoch; those of the model to start from are in the first."""
+def train_ours(split: Split, name: str) -> list[dict[str, float]]:
+    """Return seconds and nDCG@10 of every epoch; the first includes the seconds of the IALS it is initialized from."""
     options: dict[str, Any] = {"validation": split, "patience": EPOCHS}
     precision = "bfloat16" if "bfloat16" in name else "float32"
     model = NeuralMF(
-        D, loss=name.split(",")[0], start="random", unobserved_weight=0.3, learning_rate=3e-3, n_epochs=EPOCHS,
+        D, loss=name.split(",")[0], init="random", unobserved_weight=0.3, learning_rate=3e-3, n_epochs=EPOCHS,
         precision=precision, random_state=0,
     )  # fmt: skip
-    begun = 0.0
+    base_seconds = 0.0
     if name.endswith("IALS"):
-        base, begun = timed_ials(split.train)
+        base, base_seconds = timed_ials(split.train)
         options["init"] = base
         model.set_params(learning_rate=1e-3, n_epochs=15)
     model.fit(split.train, **options)
-    history = [dict(entry) for entry in model.history_]
-    history[0]["seconds"] += begun
-    print(name, [(round(entry["seconds"], 3), round(entry["ndcg@10"], 4)) for entry in history], flush=True)
+    seconds = np.diff([epoch["seconds"] for epoch in model.history_], prepend=-base_seconds).tolist()
+    scores = [epoch["score"] for epoch in model.history_]
+    history = [{"seconds": s, "ndcg@10": score} for s, score in zip(seconds, scores, strict=True)]
+    print(name, [(round(epoch["seconds"], 3), round(epoch["ndcg@10"], 4)) for epoch in history], flush=True)
     return history
 
 
 def timed_ials(train: Interactions) -> tuple[IALS, float]:
-    IALS(4, n_iter=1).fit(train)  # compiled before
+    IALS(4, n_iter=1).fit(train)  # warm-up: compiles the kernels
     begun = time.perf_counter()
     base = IALS(D, unobserved_weight=0.3, reg=0.006, random_state=0).fit(train)
     return base, time.perf_counter() - begun
 
 
-def peer(split: Split, name: str) -> list[dict[str, Any]] | str:
-    """What the peer printed after every epoch, by the number of threads that it is faster with; or why it did not."""
+def train_peer(split: Split, name: str) -> list[dict[str, Any]] | str:
+    """Return what the peer prints after every epoch, with its faster number of threads; or why it cannot run."""
     python = Path(os.environ.get("LRREC_PEERS", "")) / name.split("-")[0] / "bin" / "python"
     if not os.environ.get("LRREC_PEERS") or not python.exists():
         return "not installed"
     script = Path(__file__).with_name("neural_peers.py")
-    n_epochs, more = PEERS[name]
+    n_epochs, options = PEERS[name]
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{part}.npz" for part in ("train", "test")]
         for file, part in zip(files, (split.train, split.test), strict=True):
             sp.save_npz(file, sp.csr_matrix(part.matrix))
 
-        def ask(epochs: int, threads: int) -> list[dict[str, Any]]:
-            words = [str(python), str(script), name, *map(str, files), "--epochs", str(epochs), "--factors", str(D)]
+        def train(n_epochs: int, n_threads: int) -> list[dict[str, Any]]:
+            command = [str(python), str(script), name, *map(str, files), "--epochs", str(n_epochs),
+                       "--factors", str(D), "--threads", str(n_threads), *options]  # fmt: skip
             done = subprocess.run(
-                [*words, "--threads", str(threads), *more], capture_output=True, text=True, timeout=900,
-                env=os.environ | {"OMP_WAIT_POLICY": "active"},
-            )  # fmt: skip
+                command, capture_output=True, text=True, timeout=900, env=os.environ | {"OMP_WAIT_POLICY": "active"}
+            )
             if done.returncode:
                 raise RuntimeError(done.stderr.strip().splitlines()[-1])
-            return [json.loads(one) for one in done.stdout.splitlines() if one.startswith("{")]
+            return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
         try:
-            first = {threads: ask(1, threads)[-1]["seconds"] for threads in (1, 2)}
-            found = ask(n_epochs, min(first, key=lambda threads: first[threads]))
+            first_epoch = {n_threads: train(1, n_threads)[-1]["seconds"] for n_threads in (1, 2)}
+            epochs = train(n_epochs, min(first_epoch, key=lambda n_threads: first_epoch[n_threads]))
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             return f"failed: {error}"
-    print(name, first, [(one["seconds"], one["ndcg@10"]) for one in found], file=sys.stderr, flush=True)
-    return found
+    shown = [(epoch["seconds"], epoch["ndcg@10"]) for epoch in epochs]
+    print(name, first_epoch, shown, file=sys.stderr, flush=True)
+    return epochs
 
 
-def told(name: str, epochs: list[dict[str, Any]]) -> str:
-    shown = f"{name} {epochs[0]['version']}"
-    return f"{shown} (compiled, no neural model)" if name == COMPILED else shown
+def peer_label(name: str, epochs: list[dict[str, Any]]) -> str:
+    label = f"{name} {epochs[0]['version']}"
+    return f"{label} (compiled, no neural model)" if name == COMPILED else label
 
 
 def epoch_row(name: str, epochs: list[dict[str, float]]) -> dict[str, Any]:
-    seconds = float(np.median([entry["seconds"] for entry in epochs[1:]]))
-    what = f"ml-1m, seconds an epoch over all interactions, {name}, D = {D}"
-    best = max(entry["ndcg@10"] for entry in epochs)
-    return line(what, "", f"{seconds:.3f} s, best nDCG@10 {best:.4f}", "0.5 s at most", seconds <= 0.5)
+    seconds = float(np.median([epoch["seconds"] for epoch in epochs[1:]]))
+    measurement = f"ml-1m, seconds an epoch over all interactions, {name}, D = {D}"
+    best = max(epoch["ndcg@10"] for epoch in epochs)
+    return quality_row(measurement, "", f"{seconds:.3f} s, best nDCG@10 {best:.4f}", "0.5 s at most", seconds <= 0.5)
 
 
-def as_line(row: dict[str, Any]) -> dict[str, Any]:
-    """A ratio row in the columns of this table."""
-    shown = f"{row['times faster (spread)']}: {row['peer, s']} s, {row['lrrec, s']} s"
-    return {"what": row["what"], "against": row["peer"], "measured": shown, "at least": f"{row['at least']} x",
-            "verdict": row["verdict"]}  # fmt: skip
+def as_quality_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of speeds in the columns of this table."""
+    measured = f"{row['times faster (range)']}: {row['peer, s']} s, {row['lrrec, s']} s"
+    return {"measurement": row["measurement"], "compared with": row["peer"], "measured": measured,
+            "target": f"{row['at least']} x", "verdict": row["verdict"]}  # fmt: skip
 
 
-def to_quality(peer: str, theirs: list[dict[str, Any]], ours: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Seconds to 99 % of the peer's best nDCG@10: the peer's, and those of each of ours."""
-    goal = 0.99 * max(entry["ndcg@10"] for entry in theirs)
-    own = reached(theirs, goal)
-    mine = {name: reached(epochs, goal) for name, epochs in ours.items()}
-    shown = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in mine.items())
-    fastest = min(mine.values())
-    return line(f"ml-1m, seconds to nDCG@10 {goal:.4f} (99 % of the peer's best)", peer,
-                f"{own / fastest:.1f} x: {own:.1f} s; {shown}", "1 x", fastest <= own)  # fmt: skip
+def quality_speed_row(
+    peer: str, peer_epochs: list[dict[str, Any]], ours: dict[str, list[dict[str, float]]]
+) -> dict[str, Any]:
+    """Return a row of the seconds to 99 % of the peer's best nDCG@10: the peer's, and those of each of our models."""
+    goal = 0.99 * max(epoch["ndcg@10"] for epoch in peer_epochs)
+    peer_seconds = seconds_to(peer_epochs, goal)
+    assert peer_seconds is not None
+    our_seconds = {name: seconds_to(epochs, goal) for name, epochs in ours.items()}
+    shown = ", ".join(f"{name} " + ("not reached" if seconds is None else f"{seconds:.1f} s")
+                      for name, seconds in our_seconds.items())  # fmt: skip
+    fastest = min((seconds for seconds in our_seconds.values() if seconds is not None), default=None)
+    ratio = "" if fastest is None else f"{peer_seconds / fastest:.1f} x: "
+    return quality_row(
+        f"ml-1m, seconds to nDCG@10 {goal:.4f} (99 % of the peer's best)", peer,
+        f"{ratio}{peer_seconds:.1f} s; {shown}", "1 x", fastest is not None and fastest <= peer_seconds,
+    )  # fmt: skip
 
 
-def reached(epochs: list[dict[str, Any]], goal: float) -> float:
-    """Seconds of training until a value is reached."""
-    spent = np.cumsum([entry["seconds"] for entry in epochs])
-    at = [seconds for seconds, entry in zip(spent, epochs, strict=True) if entry["ndcg@10"] >= goal]
-    return float(at[0]) if at else float("inf")
+def seconds_to(epochs: list[dict[str, Any]], goal: float) -> float | None:
+    """Return the seconds of training until nDCG@10 is at least goal, None where it never is."""
+    spent = np.cumsum([epoch["seconds"] for epoch in epochs])
+    reached = (float(seconds) for seconds, epoch in zip(spent, epochs, strict=True) if epoch["ndcg@10"] >= goal)
+    return next(reached, None)

@@ -1,4 +1,4 @@
-"""Every model on every data set, as `lrrec benchmark` tunes, evaluates and stores it; published figures beside.
+"""Every model on every data set, tuned, evaluated and stored by `lrrec benchmark`; published figures beside.
 
 Settings and results go to benchmarks/results/pipelines; `lrrec benchmark DATA --settings FILE` repeats a run without
 tuning.
@@ -19,12 +19,12 @@ from benchmarks import matrices
 from benchmarks.report import RESULTS
 
 STORED = RESULTS / "pipelines"
-EVERYBODY = "popularity,itemknn,rp3beta,ease,svd,nmf,ials,neural"
+ALL_MODELS = "popularity,itemknn,rp3beta,ease,svd,nmf,ials,neural"
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A run. timeout: seconds after which no other setting of a model is tried. published: of a model and metric."""
+    """A run of `lrrec benchmark`. timeout: seconds for a model's trials. published: figures by model and metric."""
 
     data: str
     protocol: str
@@ -36,11 +36,11 @@ class Pipeline:
 
 
 PIPELINES = (
-    Pipeline("ml-100k", "by-user", EVERYBODY, 20, 60, ("ndcg@10", "recall@20"), {}),
-    Pipeline("ml-latest-small", "by-user", EVERYBODY, 20, 60, ("ndcg@10", "recall@20"), {}),
-    Pipeline("ml-1m", "by-user", EVERYBODY, 20, 90, ("ndcg@10", "recall@20"), {}),
+    Pipeline("ml-100k", "by-user", ALL_MODELS, 20, 60, ("ndcg@10", "recall@20"), {}),
+    Pipeline("ml-latest-small", "by-user", ALL_MODELS, 20, 60, ("ndcg@10", "recall@20"), {}),
+    Pipeline("ml-1m", "by-user", ALL_MODELS, 20, 90, ("ndcg@10", "recall@20"), {}),
     # Ferrari Dacrema et al. (2021), tables 54 and 59; iALS: Rendle et al. (2021)
-    Pipeline("ml-1m", "ncf", EVERYBODY, 20, 90, ("ndcg@10", "hit@10"), {
+    Pipeline("ml-1m", "ncf", ALL_MODELS, 20, 90, ("ndcg@10", "hit@10"), {
         ("popularity", "hit@10"): ".4533", ("popularity", "ndcg@10"): ".2542",
         ("itemknn", "hit@10"): ".6694", ("itemknn", "ndcg@10"): ".3979",
         ("svd", "hit@10"): ".6937", ("svd", "ndcg@10"): ".4303", ("ease", "hit@10"): ".7192",
@@ -57,47 +57,47 @@ PIPELINES = (
 
 def run() -> Iterator[dict[str, Any]]:
     STORED.mkdir(parents=True, exist_ok=True)
-    for one in PIPELINES:
+    for pipeline in PIPELINES:
         begun = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            words = [sys.executable, "-m", "lrrec", "benchmark", one.data, "--protocol", one.protocol,
-                     "--models", one.models, "--trials", str(one.trials), "--timeout", str(one.timeout),
+            command = [sys.executable, "-m", "lrrec", "benchmark", pipeline.data, "--protocol", pipeline.protocol,
+                     "--models", pipeline.models, "--trials", str(pipeline.trials), "--timeout", str(pipeline.timeout),
                      "--out", folder, "--report", f"{folder}/report.html"]  # fmt: skip
-            for metric in one.metrics:
-                words += ["--metric", metric]
+            for metric in pipeline.metrics:
+                command += ["--metric", metric]
             if home := matrices.data_home():
-                words += ["--data-home", home]
-            subprocess.run(words, check=True, stdout=sys.stderr)
+                command += ["--data-home", home]
+            subprocess.run(command, check=True, stdout=sys.stderr)
             seconds = time.perf_counter() - begun
-            name = f"{one.data}-{one.protocol}"
+            name = f"{pipeline.data}-{pipeline.protocol}"
             shutil.copy(Path(folder) / "settings.json", STORED / f"{name}-settings.json")
             results = json.loads((Path(folder) / "results.json").read_text())
         results["seconds"] = round(seconds, 1)
         for tuned in (results["tuning"] or {}).values():
             tuned["trials"] = len(tuned["trials"])
         (STORED / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
-        yield from rows(one, results)
+        yield from rows(pipeline, results)
 
 
-def rows(one: Pipeline, results: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A row a model, the best first by what was tuned for."""
-    first = one.metrics[0]
+def rows(pipeline: Pipeline, results: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each model, the best first by the metric that was tuned for."""
+    first = pipeline.metrics[0]
     models = sorted(results["models"].items(), key=lambda pair: -pair[1]["metrics"][first]["mean"])
-    for name, found in models:
+    for name, result in models:
         shown = []
-        for metric in one.metrics:
-            value = found["metrics"][metric]
-            told = one.published.get((name, metric))
+        for metric in pipeline.metrics:
+            value = result["metrics"][metric]
+            published = pipeline.published.get((name, metric))
             shown.append(f"{metric} {value['mean']:.4f} ({value['low']:.4f} to {value['high']:.4f})"
-                         + (f", published {told}" if told else ""))  # fmt: skip
+                         + (f", published {published}" if published else ""))  # fmt: skip
         n_trials = results["tuning"][name]["trials"]
         line = {
-            "data": one.data,
-            "protocol": one.protocol,
+            "data": pipeline.data,
+            "protocol": pipeline.protocol,
             "model": name,
             "measured (95 % interval)": "; ".join(shown),
             "trials": n_trials,
-            "fit, s": f"{found['fit_seconds']:.2f}",
+            "fit, s": f"{result['fit_seconds']:.2f}",
         }
         print(" | ".join(map(str, line.values())), flush=True)
         yield line

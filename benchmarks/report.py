@@ -1,10 +1,9 @@
-"""Store measurements with their circumstances, and show them: on the terminal, in the README."""
+"""Store measurements with their circumstances, and show them as tables."""
 
 import importlib.metadata
 import json
 import os
 import platform
-import re
 import subprocess
 from datetime import date
 from pathlib import Path
@@ -34,64 +33,56 @@ def store(name: str, rows: list[dict[str, Any]]) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
 
 
-def ratio_row(what: str, peer: str, pairs: list[tuple[float, float]], bar: float, note: str = "") -> dict[str, Any]:
-    """A row from (peer's, our) seconds of every round: medians, the median ratio with its spread, and a verdict."""
-    ratios = sorted(theirs / ours for theirs, ours in pairs)
-    middle = float(np.median(ratios))
-    theirs, mine = (float(np.median(side)) for side in zip(*pairs, strict=True))
+def speed_row(
+    measurement: str, peer: str, seconds: list[tuple[float, float]], at_least: float, note: str = ""
+) -> dict[str, Any]:
+    """Return a row of (peer's, our) seconds of every round: medians, the median ratio and its range, a verdict."""
+    ratios = sorted(theirs / ours for theirs, ours in seconds)
+    median = float(np.median(ratios))
+    peer_seconds, our_seconds = (float(np.median(side)) for side in zip(*seconds, strict=True))
     row = {
-        "what": what,
+        "measurement": measurement,
         "peer": peer,
-        "peer, s": f"{theirs:.3g}",
-        "lrrec, s": f"{mine:.3g}",
-        "times faster (spread)": f"{middle:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
-        "at least": f"{bar:g}",
-        "verdict": "met" if middle >= bar else "missed",
+        "peer, s": f"{peer_seconds:.3g}",
+        "lrrec, s": f"{our_seconds:.3g}",
+        "times faster (range)": f"{median:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+        "at least": f"{at_least:g}",
+        "verdict": "met" if median >= at_least else "missed",
         "note": note,
     }
     print(" | ".join(map(str, row.values())), flush=True)
     return row
 
 
-def line(what: str, rival: str, measured: str, bar: str, met: bool) -> dict[str, Any]:
-    """A row of a figure beside a rival's, and a verdict."""
+def quality_row(measurement: str, rival: str, measured: str, target: str, met: bool) -> dict[str, Any]:
+    """Return a row of a figure beside a rival's, with its target and a verdict."""
     row = {
-        "what": what,
-        "against": rival,
+        "measurement": measurement,
+        "compared with": rival,
         "measured": measured,
-        "at least": bar,
+        "target": target,
         "verdict": "met" if met else "missed",
     }
     print(" | ".join(row.values()), flush=True)
     return row
 
 
+def relative(ours: np.ndarray, rival: np.ndarray) -> str:
+    """Return the ratio of two means over seeds, the range of each seed's ratio, and both means."""
+    ratios = np.sort(ours / rival)
+    whole = ours.mean() / rival.mean()
+    return f"{whole:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}): {ours.mean():.4f}, {rival.mean():.4f}"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
-    """Rows as a Markdown table."""
+    """Return rows as a Markdown table."""
     names = list(rows[0])
     lines = [names, ["---"] * len(names), *([str(row[name]) for name in names] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def rendered(text: str) -> str:
-    """The README's text with every results table as stored."""
-
-    def fill(found: re.Match[str]) -> str:
-        stored = RESULTS / f"{found[1]}.json"
-        body = table(json.loads(stored.read_text())["rows"]) + "\n" if stored.is_file() else ""
-        return f"<!-- results: {found[1]} -->\n{body}<!-- end -->"
-
-    return re.sub(r"<!-- results: (\w+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
-
-
-def refresh_readme() -> None:
-    """Put the stored results into the README."""
-    readme = ROOT / "README.md"
-    readme.write_text(rendered(readme.read_text()))
+    return "\n".join("| " + " | ".join(map(str.strip, line)) + " |" for line in lines)
 
 
 def _version(package: str) -> str | None:
-    """A package's version, None where it is not installed."""
+    """Return a package's version, None where it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -99,7 +90,7 @@ def _version(package: str) -> str | None:
 
 
 def _processor() -> str:
-    """The processor's name, as far as the system tells."""
+    """Return the processor's name, where the system has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

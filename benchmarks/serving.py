@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import matrices
-from benchmarks.report import line
+from benchmarks.report import quality_row
 from lrrec import IALS, AdapterBank, Interactions, LowRankAdapter
+from lrrec.adapt import LowRank
 
 ROUNDS, N_ADAPTERS, N_USERS, D = 5, 1000, 30, 64
 
@@ -23,48 +24,48 @@ def run() -> Iterator[dict[str, Any]]:
 
 
 def adapting(matrix: Any) -> Iterator[dict[str, Any]]:
-    """25 users over 10,000 items, settings given and all of them tuned."""
+    """Yield seconds to adapt to 25 users over 10,000 items, with fixed and with tuned settings, and the file's size."""
     matrix.data[:] = 1
     base = IALS(D, n_iter=4, random_state=0).fit(matrix[:50_000])
     target = matrix[50_000:50_025]
-    given = LowRankAdapter(rank=8, reg=1.0, reg_fold=0.01, guard=False, random_state=0)
-    for told, adapter in (("settings given", given), ("tuned, compared and guarded", LowRankAdapter(random_state=0))):
+    fixed = LowRank(rank=8, reg=1.0, fold_in_reg=0.01)
+    for label, adapter in (("fixed settings", fixed), ("tuned, compared and guarded", LowRankAdapter(random_state=0))):
         seconds = []
         for _ in range(ROUNDS + 1):
             begun = time.perf_counter()
             adapter.fit(target, base=base)
             seconds.append(time.perf_counter() - begun)
-        middle = float(np.median(seconds[1:]))
-        yield line(f"adapting to 25 users over 10,000 items, D = {D}, {told}", "", f"{middle:.3f} s", "1 s at most",
-                   middle <= 1)  # fmt: skip
+        median = float(np.median(seconds[1:]))
+        measurement = f"adapting to 25 users over 10,000 items, D = {D}, {label}"
+        yield quality_row(measurement, "", f"{median:.3f} s", "1 s at most", median <= 1)
     with tempfile.TemporaryDirectory() as folder:
-        given.fit(target, base=base).save(Path(folder) / "a")
+        fixed.fit(target, base=base).save(Path(folder) / "a")
         size = (Path(folder) / "a").stat().st_size
-        given.save(Path(folder) / "a", float16=True)
+        fixed.save(Path(folder) / "a", float16=True)
         half = (Path(folder) / "a").stat().st_size
-    yield line("file of a rank-8 adapter over 10,000 items", "", f"{size / 1e3:.0f} kB, {half / 1e3:.0f} in float16",
-               "1 MB at most", size < 1e6)  # fmt: skip
+    shown = f"{size / 1e3:.0f} kB, {half / 1e3:.0f} in float16"
+    yield quality_row("file of a rank-8 adapter over 10,000 items", "", shown, "1 MB at most", size < 1e6)
 
 
 def bank(matrix: Any) -> dict[str, Any]:
-    """A mixed batch through a bank of adapters, against the base alone."""
+    """Return the speed of a mixed batch through a bank of adapters, beside the base alone."""
     base = IALS(D, n_iter=3, random_state=0).fit(matrix)
     users = np.arange(N_ADAPTERS * N_USERS)
     data = Interactions.from_matrix(matrix[: len(users)])
-    adapter = LowRankAdapter(rank=8, reg=1.0, reg_fold=0.01, guard=False)
-    served = AdapterBank(base).fit_many(data, users // N_USERS, adapter)
+    adapter = LowRank(rank=8, reg=1.0, fold_in_reg=0.01)
+    served = AdapterBank(base).fit_many(data, users // N_USERS, adapter=adapter)
     order = np.random.default_rng(0).permutation(users)
     domains = order // N_USERS
-    served.recommend(order[:2000], domains[:2000], 20), base.recommend(order[:2000], 20)  # warm-up
+    served.recommend(order[:2000], domains[:2000], k=20), base.recommend(order[:2000], 20)  # warm-up
     pairs = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
         base.recommend(order, 20)
         between = time.perf_counter()
-        served.recommend(order, domains, 20)
+        served.recommend(order, domains, k=20)
         pairs.append((between - begun, time.perf_counter() - between))
     ratios = np.sort([alone / mixed for alone, mixed in pairs])
     rate = len(users) / np.median([mixed for _, mixed in pairs])
     shown = f"{np.median(ratios):.2f} x ({ratios[0]:.2f} to {ratios[-1]:.2f}), {rate:,.0f} users a second"
-    return line(f"recommend, mixed batch, bank of {N_ADAPTERS:,} adapters: large, D = {D}", "the base alone", shown,
-                "0.7 x", bool(np.median(ratios) >= 0.7))  # fmt: skip
+    measurement = f"recommend, mixed batch, bank of {N_ADAPTERS:,} adapters: large, D = {D}"
+    return quality_row(measurement, "the base alone", shown, "0.7 x", bool(np.median(ratios) >= 0.7))

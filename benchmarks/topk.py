@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 import lrrec
 from benchmarks import matrices
-from benchmarks.report import ratio_row
+from benchmarks.report import speed_row
 from lrrec.linalg.threads import even_blocks, run_blocks
 
 ROUNDS, D, K, THREADS = 5, 128, 20, 2
@@ -31,15 +31,15 @@ def run() -> list[dict[str, Any]]:
         with threadpool_limits(1, "blas"):
             begun = time.perf_counter()
             peer.recommend(users, seen, N=K, filter_already_liked_items=True)
-            theirs = time.perf_counter() - begun
+            peer_seconds = time.perf_counter() - begun
         begun = time.perf_counter()
         model.recommend(users, K, n_threads=THREADS)
-        mine = time.perf_counter() - begun
+        our_seconds = time.perf_counter() - begun
         begun = time.perf_counter()
         run_blocks(lambda a, b: U[a:b] @ V.T, even_blocks(len(U), 419), THREADS)
-        products.append((mine, time.perf_counter() - begun))
-        pairs.append((theirs, mine))
-    rate = len(users) / np.median([mine for _, mine in pairs])
-    of_products = np.median([mine / gemm for mine, gemm in products])
+        products.append((our_seconds, time.perf_counter() - begun))
+        pairs.append((peer_seconds, our_seconds))
+    rate = len(users) / np.median([ours for _, ours in pairs])
+    of_products = np.median([ours / gemm for ours, gemm in products])
     note = f"{rate:,.0f} users a second, {of_products:.2f} x the time of the products alone"
-    return [ratio_row(f"recommend for all, k = {K}: large, D = {D}", "implicit", pairs, 2.1, note)]
+    return [speed_row(f"recommend for all, k = {K}: large, D = {D}", "implicit", pairs, 2.1, note)]

@@ -1,4 +1,4 @@
-"""The transfers that adaptation is measured on: a source, a target, and the catalogue they are ranked over."""
+"""The transfers that adaptation is measured on: a source, a target, and the catalogue that is ranked."""
 
 import re
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Transfer:
 
 
 def transfers() -> list[str]:
-    """Names of the transfers with new users."""
+    """Return the names of the transfers with new users."""
     return list(_MAKERS)
 
 
@@ -38,12 +38,12 @@ def get(name: str) -> Transfer:
 
 
 def _ratings(name: str) -> Interactions:
-    """Whatever was rated counts."""
+    """Return every rating as a positive, whatever its value."""
     return lrrec.datasets.load(name, matrices.data_home()).interactions().binarize()
 
 
-def _kept(data: Interactions, users: np.ndarray | None = None, items: np.ndarray | None = None) -> Interactions:
-    """The interactions of some users and items."""
+def _subset(data: Interactions, users: np.ndarray | None = None, items: np.ndarray | None = None) -> Interactions:
+    """Return the interactions of some users and items."""
     table = data.to_frame()
     if users is not None:
         table = table[table["user"].isin(users)]
@@ -56,21 +56,23 @@ def _latest_small(*, shared: bool) -> Transfer:
     source, target = _ratings("ml-1m"), _ratings("ml-latest-small")
     common = np.intersect1d(source.items.ids, target.items.ids)
     if shared:
-        return Transfer("ml-1m to latest-small, shared items", source, _kept(target, items=common), common, 100, 160,
+        return Transfer("ml-1m to latest-small, shared items", source, _subset(target, items=common), common, 100, 160,
                         (10, 25, 50, 100, 350))  # fmt: skip
     return Transfer("ml-1m to latest-small, union of catalogues", source, target, None, 100, 160,
                     (10, 25, 50, 100, 350))  # fmt: skip
 
 
 def _ml_100k() -> Transfer:
-    """Movies are matched by title and year."""
+    """Match movies by title and year."""
     source, small = _ratings("ml-1m"), lrrec.datasets.load("ml-100k", matrices.data_home())
     large = lrrec.datasets.load("ml-1m", matrices.data_home())
-    place = {_plain(title): item for item, title in zip(large.items["item"], large.items["title"], strict=True)}
-    known = {item: place[_plain(title)] for item, title in zip(small.items["item"], small.items["title"], strict=True)
-             if _plain(title) in place}  # fmt: skip
-    table = small.ratings[small.ratings["item"].isin(known)]
-    target = Interactions.from_pairs(table["user"], table["item"].map(known), duplicates="last").binarize()
+    item_by_title = {_plain(title): item for item, title in zip(large.items["item"], large.items["title"], strict=True)}
+    matches = {
+        item: item_by_title[_plain(title)]
+        for item, title in zip(small.items["item"], small.items["title"], strict=True) if _plain(title) in item_by_title
+    }  # fmt: skip
+    table = small.ratings[small.ratings["item"].isin(matches)]
+    target = Interactions.from_pairs(table["user"], table["item"].map(matches), duplicates="last").binarize()
     return Transfer("ml-1m to ml-100k, by title and year", source, target, target.items.ids, 150, 200,
                     (10, 25, 50, 100, 500))  # fmt: skip
 
@@ -80,21 +82,21 @@ def _plain(title: object) -> str:
 
 
 def _gender() -> Transfer:
-    """A null case: the two differ little."""
+    """Adapt from men to women, who differ little: a null case."""
     data, users = _ratings("ml-1m"), lrrec.datasets.load("ml-1m", matrices.data_home()).users
     groups = {gender: users.loc[users["gender"] == gender, "user"].to_numpy() for gender in "MF"}
-    return Transfer("ml-1m, male to female (a null case)", _kept(data, groups["M"]), _kept(data, groups["F"]),
+    return Transfer("ml-1m, male to female (a null case)", _subset(data, groups["M"]), _subset(data, groups["F"]),
                     data.items.ids, 150, 200, (10, 25, 50, 100, 1000))  # fmt: skip
 
 
 def _taste() -> Transfer:
-    """The target is the fifth of the users that is furthest out along the second singular direction."""
+    """Adapt to the fifth of the users that is furthest out along the second singular direction."""
     data = _ratings("ml-1m")
     U = lrrec.linalg.truncated_svd(data.matrix, 2).U
     side = U[:, 1] / np.maximum(np.abs(U[:, 0]), 1e-9)
     edge = np.quantile(side, 0.8)
     ids = data.users.ids
-    return Transfer("ml-1m, split by taste", _kept(data, ids[side < edge]), _kept(data, ids[side >= edge]),
+    return Transfer("ml-1m, split by taste", _subset(data, ids[side < edge]), _subset(data, ids[side >= edge]),
                     data.items.ids, 150, 200, (10, 25, 50, 100, 800))  # fmt: skip
 
 
@@ -109,7 +111,7 @@ _MAKERS = {
 
 @cache
 def amazon(name: str) -> Interactions:
-    """Purchases in one of two domains with the same users: sport, cloth. Items are named by domain."""
+    """Return the purchases in sport or cloth, which have the same users; item ids begin with the domain's initial."""
     folder = Path(matrices.data_home() or "") / "amazon-sport-cloth" / name
     parts = [pd.read_csv(folder / part, sep="\t", header=None) for part in ("train.txt", "test.txt")]
     table = pd.concat(parts)

@@ -1,50 +1,82 @@
 """Every error and warning of lrrec. Each derives from LrrecError and from the matching builtin."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sklearn import exceptions
 
 
 class LrrecError(Exception):
-    """Base of all errors raised by lrrec on purpose."""
+    """Base of all errors that lrrec raises."""
 
 
 class ParameterError(LrrecError, ValueError):
-    """A parameter has a value that cannot work."""
+    """A parameter has an invalid value."""
 
 
 class ParameterTypeError(LrrecError, TypeError):
-    """A parameter has a type that cannot work."""
+    """A parameter has an invalid type."""
 
 
 class DataError(LrrecError, ValueError):
-    """The data handed in cannot be used as they are."""
+    """The data cannot be used as they are."""
 
 
 class UnknownIdError(LrrecError, KeyError):
-    """An id is not known to the map or model that was asked."""
+    """An id is not in the map or the model.
+
+    Parameters
+    ----------
+    message : str
+    hint : str, optional
+        What to do, in terms of the Python interface; shown after the message.
+
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{message}; {hint}" if hint else message)
+        self.message, self.hint = message, hint
 
     def __str__(self) -> str:
         """The message itself; KeyError would show its repr."""
-        return str(self.args[0]) if self.args else ""
+        return str(self.args[0])
 
 
 class FileFormatError(LrrecError, ValueError):
-    """A file is not what it should be: truncated, of another kind, or inconsistent in itself."""
+    """A file is truncated, of another kind, or inconsistent."""
 
 
 class MissingDependencyError(LrrecError, ImportError):
-    """A package that this part of lrrec needs is not installed."""
+    """An optional dependency is not installed."""
 
 
 class FetchError(LrrecError, OSError):
-    """A data set could not be had from any of its sources."""
+    """A data set could not be fetched from any of its sources."""
 
 
 class DataWarning(UserWarning):
-    """The data are usable, but something about them changes the result, and the caller can act on it."""
+    """The data are usable, but something about them changes the result, and the caller can do something about it."""
+
+
+if TYPE_CHECKING:
+
+    class NotFittedError(LrrecError, exceptions.NotFittedError):
+        """A model is used before it is fitted."""
+
+
+class ModelWarning(DataWarning):
+    """A DataWarning about one of several models: `model` is its name, `message` the warning without it."""
+
+    def __init__(self, model: str, message: str) -> None:
+        super().__init__(model, message)
+        self.model, self.message = model, message
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.message}"
 
 
 def __getattr__(name: str) -> Any:
-    """Define NotFittedError at its first use: it derives from scikit-learn's, which takes long to load."""
+    """Define NotFittedError at its first use: it derives from scikit-learn's, which is slow to import."""
     if name != "NotFittedError":
         raise AttributeError(f"module 'lrrec.errors' has no attribute {name!r}")
     from sklearn import exceptions
@@ -55,3 +87,7 @@ def __getattr__(name: str) -> Any:
     NotFittedError.__qualname__ = name
     globals()[name] = NotFittedError
     return NotFittedError
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "NotFittedError"})

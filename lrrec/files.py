@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from lrrec.data.ids import IdMap
-from lrrec.errors import DataError, FileFormatError, ParameterError
+from lrrec.errors import DataError, FileFormatError
+from lrrec.validate import import_extra
 
 FORMAT = "lrrec-1"
 
@@ -36,16 +37,13 @@ def write(path: str | os.PathLike, kind: str, params: dict[str, Any], arrays: di
 @contextmanager
 def parquet(path: str | os.PathLike) -> Iterator[Callable[[Any], None]]:
     """Give a function that appends an Arrow table to a Parquet file, which appears whole or not at all."""
-    try:
-        from pyarrow.parquet import ParquetWriter
-    except ImportError:
-        raise ParameterError("writing Parquet must have pyarrow, got none: pip install pyarrow") from None
+    pyarrow_parquet = import_extra("pyarrow.parquet", None, "writing Parquet")
     with _aside(path) as partial, ExitStack() as open_files:
         writers: list[Any] = []
 
         def write(table: Any) -> None:
             if not writers:
-                writers.append(open_files.enter_context(ParquetWriter(partial, table.schema)))
+                writers.append(open_files.enter_context(pyarrow_parquet.ParquetWriter(partial, table.schema)))
             writers[0].write_table(table)
 
         yield write

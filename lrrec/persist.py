@@ -2,26 +2,23 @@
 
 import importlib
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import Any
 
 from lrrec import files
+from lrrec.adapt import KINDS
 from lrrec.errors import FileFormatError, ParameterError
 from lrrec.models import CATALOGUE
-from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.recommender import Recommender
 
-if TYPE_CHECKING:
-    from lrrec.adapt.low_rank import LowRankAdapter
 
-
-def load(path: str | PathLike, *, base: FactorModel | None = None) -> Recommender:
+def load(path: str | PathLike, *, base: Any = None) -> Recommender:
     """Return the model saved at path by its `save`.
 
     Parameters
     ----------
     path : path
-    base : FactorModel, optional
-        The model that an adapter was fitted to; only for the file of a `LowRankAdapter`.
+    base : Recommender, optional
+        The model that an adapter was fitted to; only for the file of an adapter.
 
     Raises
     ------
@@ -29,12 +26,11 @@ def load(path: str | PathLike, *, base: FactorModel | None = None) -> Recommende
         If the file is missing, truncated, of another kind, or inconsistent in itself. Nothing in a file is executed.
     """
     kind, params, arrays = files.read(path)
-    if kind == "LowRankAdapter":
-        adapter: type[LowRankAdapter] = importlib.import_module("lrrec.adapt.low_rank").LowRankAdapter
-        return adapter.from_file(path, base)
+    if kind in KINDS:
+        return importlib.import_module("lrrec.adapt.adapter_files").read(path, base)
     if base is not None:
         raise ParameterError(f"base must only be given for an adapter's file, got one for {path}, which holds {kind!r}")
     if kind not in CATALOGUE:
-        raise FileFormatError(f"{path} must hold one of {', '.join(CATALOGUE)}, got {kind!r}")
+        raise FileFormatError(f"{path} must hold one of {', '.join((*CATALOGUE, *KINDS))}, got {kind!r}")
     model: type[Recommender] = getattr(importlib.import_module(CATALOGUE[kind].module), kind)
     return model._from_file(path, params, arrays)

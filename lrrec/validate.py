@@ -1,13 +1,16 @@
-"""Checks of arguments: each returns the value in the form that is used, or says what it must be."""
+"""Checks of arguments: each returns the value, converted, or raises an error that names the argument."""
 
+import importlib
 import numbers
 import os
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, MissingDependencyError, ParameterError, ParameterTypeError
+from lrrec.typing import MatrixLike, RandomState
 
 
 def check_int(value: Any, name: str, low: int | None = None, high: int | None = None) -> int:
@@ -50,7 +53,7 @@ def check_option(value: Any, name: str, options: tuple[str, ...]) -> str:
     return value
 
 
-def check_rng(random_state: Any, name: str = "random_state") -> np.random.Generator:
+def check_rng(random_state: RandomState, name: str = "random_state") -> np.random.Generator:
     """Return a numpy Generator: from None (fresh), a seed, a Generator, or a legacy RandomState."""
     if random_state is None or isinstance(random_state, np.random.Generator):
         return np.random.default_rng(random_state)
@@ -67,6 +70,32 @@ def check_threads(n_threads: int | None) -> int:
     return check_int(n_threads, "n_threads", low=1)
 
 
+def import_extra(module: str, extra: str | None, purpose: str) -> ModuleType:
+    """Import an optional dependency.
+
+    Parameters
+    ----------
+    module : str
+        The module to import, e.g. "optuna" or "pyarrow.parquet".
+    extra : str or None
+        The extra of lrrec that installs it; None for a package that no extra installs.
+    purpose : str
+        What needs it, as the subject of a sentence, e.g. "tune()".
+
+    Raises
+    ------
+    MissingDependencyError
+        If it cannot be imported; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        install = package if extra is None else f"'lrrec[{extra}]'"
+        broken = "" if isinstance(error, ModuleNotFoundError) else f" ({error})"
+        raise MissingDependencyError(f"{purpose} needs {package}: pip install {install}{broken}") from error
+
+
 def check_columns(matrix: sp.csr_array, n_columns: int, model: str) -> None:
     """Refuse a matrix whose columns are not the model's items."""
     if matrix.shape[1] != n_columns:
@@ -76,7 +105,7 @@ def check_columns(matrix: sp.csr_array, n_columns: int, model: str) -> None:
         )
 
 
-def check_matrix(X: Any, name: str = "X") -> sp.csr_array:
+def check_matrix(X: MatrixLike, name: str = "X") -> sp.csr_array:
     """Return X as a canonical csr float32 matrix: sorted, no duplicates, no explicit zeros.
 
     X itself is never changed; where nothing had to be, its buffers may be shared.
@@ -138,7 +167,7 @@ def to_float32(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def first_three(values: Any) -> str:
-    """The first three of several offenders and how many more there are."""
+    """The first three values, for an error message, and the number of the others."""
     values = list(values)
     shown = ", ".join(repr(v.item() if isinstance(v, np.generic) else v) for v in values[:3])
     return shown + (f" and {len(values) - 3} more" if len(values) > 3 else "")

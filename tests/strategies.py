@@ -17,4 +17,4 @@ def interactions(draw, min_users=2, min_each=0):
     items = np.concatenate([rng.choice(n_items, count, replace=False) for count in counts])
     times = rng.integers(0, draw(st.sampled_from([2, 10, 1000])), len(users))
     values = rng.integers(1, 6, len(users))
-    return Interactions.from_pairs(users, items, values, times)
+    return Interactions.from_pairs(users, items, values=values, times=times)

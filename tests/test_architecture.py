@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,13 +15,13 @@ import lrrec
 ROOT = Path(lrrec.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
-    {"errors"}, {"validate"}, {"linalg"}, {"metrics"}, {"data"}, {"splits", "files"}, {"datasets"}, {"models"},
-    {"adapt", "evaluation", "interop"}, {"tuning"}, {"report"}, {"persist"}, {"spark"}, {"__init__"}, {"cli"},
-    {"__main__"},
+    {"errors", "typing"}, {"validate"}, {"linalg"}, {"metrics"}, {"data"}, {"splits", "files"}, {"datasets"},
+    {"models"}, {"adapt", "evaluation", "interop"}, {"tuning"}, {"report"}, {"persist"}, {"spark"}, {"__init__"},
+    {"cli"}, {"__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {
-    "torch": ("models/neural/towers.py", "models/neural/training.py", "adapt/lora.py", "adapt/two_tower.py"),
+    "torch": ("models/neural/towers.py", "models/neural/training.py", "adapt/lora.py", "adapt/tower_training.py"),
     "matplotlib": ("report/figures.py",),
     "jinja2": ("report/page.py",),
     "optuna": ("tuning/search.py",),
@@ -55,6 +56,69 @@ def test_imports_point_down(path):
         elif name.split(".")[0] in ONLY_IN:
             allowed = ONLY_IN[name.split(".")[0]]
             assert str(path.relative_to(ROOT)).startswith(allowed), f"{path} imports {name}"
+
+
+def module_name(path):
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_there_are_no_import_circles():
+    """Between modules, imports inside of functions included; what is imported for types alone is left out."""
+    modules = {module_name(path): path for path in FILES}
+    edges = {}
+    for name, path in modules.items():
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+                node.body = []
+        targets = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+                targets |= {name if name in modules else node.module for name in names.values()}
+        edges[name] = {target for target in targets if target in modules and target != name}
+    finished, path = set(), []
+
+    def visit(name):
+        assert name not in path, f"a circle: {' -> '.join([*path[path.index(name) :], name])}"
+        if name not in finished:
+            path.append(name)
+            for target in sorted(edges[name]):
+                visit(target)
+            path.pop()
+            finished.add(name)
+
+    for name in modules:
+        visit(name)
+
+
+def test_no_two_files_have_one_name():
+    stems = sorted(path.stem for path in FILES if not path.stem.startswith("__"))
+    assert len(stems) == len(set(stems)), {stem for stem in stems if stems.count(stem) > 1}
+
+
+def test_no_package_exports_a_function_of_a_modules_name():
+    """Whichever is imported last would hide the other."""
+    for path in FILES:
+        if path.name == "__init__.py" and path.parent != ROOT:
+            package = importlib.import_module(module_name(path))
+            siblings = {file.stem for file in path.parent.glob("*.py")}
+            for name in siblings & set(getattr(package, "__all__", ())):
+                assert inspect.ismodule(getattr(package, name)), f"{package.__name__}.{name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_functions_are_short(path):
+    """At most 50 lines of body a function, kernels apart; docstrings do not count."""
+    if "kernels" in str(path.relative_to(ROOT)):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert length <= 50, f"{path.name}: {node.name} has {length} lines"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -9,7 +9,8 @@ from checks import population
 from test_adapt import GIVEN
 
 import lrrec
-from lrrec import IALS, AdapterBank, DomainFitter, Interactions, LowRankAdapter
+from lrrec import IALS, AdapterBank, DomainFitter, Interactions
+from lrrec.adapt import Anchored, FoldIn, LowRank
 from lrrec.errors import DataError, ParameterError, UnknownIdError
 
 
@@ -29,13 +30,13 @@ def bank(base, target):
     known = target.filter(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
     rows, few = target.rows(), known.rows()
     make = {
-        "de": LowRankAdapter(rank=4, **GIVEN).fit(target.filter(rows < 30), base=base),
-        "fr": LowRankAdapter(rank=2, **GIVEN).fit(
+        "de": LowRank(rank=4, **GIVEN).fit(target.filter(rows < 30), base=base),
+        "fr": LowRank(rank=2, **GIVEN).fit(
             known.filter((few >= 30) & (few < 60)), base=base, catalogue=base.items_.ids
         ),
-        "it": LowRankAdapter(method="anchored", **GIVEN).fit(target.filter((rows >= 60) & (rows < 90)), base=base),
-        "es": LowRankAdapter(rank=3, **GIVEN).fit(target.filter(rows >= 90), base=base, catalogue=target.items.ids),
-        "uk": LowRankAdapter(method="fold-in", **GIVEN).fit(target.filter(rows < 5), base=base),
+        "it": Anchored(**GIVEN).fit(target.filter((rows >= 60) & (rows < 90)), base=base),
+        "es": LowRank(rank=3, **GIVEN).fit(target.filter(rows >= 90), base=base, catalogue=target.items.ids),
+        "uk": FoldIn(fold_in_reg=0.02).fit(target.filter(rows < 5), base=base),
     }
     return AdapterBank(base, make)
 
@@ -45,19 +46,19 @@ def test_a_mixed_batch_is_each_adapters_own(bank):
     pairs = [(user, name) for name, adapter in bank.items() for user in adapter.recommend(k=1).users]
     rng.shuffle(pairs)
     users, domains = [int(user) for user, _ in pairs], [str(name) for _, name in pairs]
-    lists = bank.recommend(users, domains, 15)
+    lists = bank.recommend(users, domains, k=15)
     for row, (user, name) in enumerate(zip(users, domains, strict=True)):
         want = bank[name].recommend([user], 15)
         np.testing.assert_allclose(lists.scores[row], want.scores[0], rtol=1e-3, atol=1e-5)
         assert (lists.items[row] == want.items[0]).mean() > 0.9  # scores that are equal but for rounding may swap
-    one = bank.recommend(users[:3], domains[:3], 15)
+    one = bank.recommend(users[:3], domains[:3], k=15)
     np.testing.assert_allclose(one.scores, lists.scores[:3], rtol=1e-4)
 
 
 def test_histories(bank, target):
     rest = target.filter(target.rows() < 8)
     asked = Interactions(rest.matrix[:8], lrrec.IdMap(rest.users.ids[:8]), rest.items)
-    lists = bank.recommend_from(asked, ["de", "it"] * 4, 10)
+    lists = bank.recommend_from(asked, ["de", "it"] * 4, k=10)
     for row, name in enumerate(["de", "it"] * 4):
         want = bank[name].recommend_from(asked, 10, users=[asked.users.ids[row]])
         np.testing.assert_allclose(lists.scores[row], want.scores[0], rtol=1e-3)
@@ -84,16 +85,16 @@ def test_what_is_refused(bank, target):
     with pytest.raises(ParameterError, match="one for each of 1 users, got 2"):
         bank.recommend([user], ["de", "de"])
     other = IALS(n_factors=12, random_state=5).fit(target)
-    with pytest.raises(DataError, match="must have the bank's base"):
-        bank["se"] = LowRankAdapter(rank=1, **GIVEN).fit(target, base=other)
+    with pytest.raises(DataError, match="was fitted to another base"):
+        bank["se"] = LowRank(rank=1, **GIVEN).fit(target, base=other)
 
 
 def test_many_are_fitted_at_a_time(base, target):
     by = {user: ("odd", "even")[user % 2] for user in target.users.ids.tolist()}
-    options = LowRankAdapter(rank=2, **GIVEN)
-    bank = AdapterBank(base).fit_many(target, by, options, n_jobs=2)
+    options = LowRank(rank=2, **GIVEN)
+    bank = AdapterBank(base).fit_many(target, by, adapter=options, n_jobs=2)
     assert set(bank) == {"odd", "even"}
-    alone = LowRankAdapter(rank=2, **GIVEN).fit(target.filter(target.users.ids[target.rows()] % 2 == 1), base=base)
+    alone = LowRank(rank=2, **GIVEN).fit(target.filter(target.users.ids[target.rows()] % 2 == 1), base=base)
     np.testing.assert_array_equal(alone.change_.A, bank["even"].change_.A)
     with pytest.raises(DataError, match="a domain for each"):
         bank.fit_many(target, ["a"])
@@ -103,15 +104,15 @@ def test_many_are_fitted_at_a_time(base, target):
 
 def test_a_fitter_of_frames_pickles_and_fits_as_the_bank_does(base, target):
     table = target.to_frame().assign(domain=lambda frame: np.where(frame["user"] % 2, "odd", "even"))
-    fit = pickle.loads(pickle.dumps(DomainFitter(base, LowRankAdapter(rank=3, **GIVEN))))
+    fit = pickle.loads(pickle.dumps(DomainFitter(base, LowRank(rank=3, **GIVEN))))
     found = fit(pl.from_pandas(table))
     assert found["domain"].tolist() == ["even", "odd"]
-    assert (found["kept"] == "low-rank").all()
+    assert (found["method"] == "low-rank").all()
     bank = AdapterBank(fit.base, dict(fit.adapters(found)))
-    rest = AdapterBank(base).fit_many(target, np.where(target.users.ids % 2, "odd", "even"), fit.adapter)
+    rest = AdapterBank(base).fit_many(target, np.where(target.users.ids % 2, "odd", "even"), adapter=fit.adapter)
     for name, users in table.groupby("domain"):
         histories = Interactions.from_frame(users)
         domains = [name] * histories.n_users
-        mine, other = (one.recommend_from(histories, domains, 10) for one in (bank, rest))
+        mine, other = (one.recommend_from(histories, domains, k=10) for one in (bank, rest))
         np.testing.assert_allclose(mine.scores, other.scores, rtol=5e-3)
         assert (mine.items == other.items).mean() > 0.98

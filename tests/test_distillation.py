@@ -6,6 +6,7 @@ from checks import population, quality
 
 import lrrec
 from lrrec import EASE, IALS, Interactions, LowRankAdapter, NeuralMF, Popularity, distill
+from lrrec.adapt import Anchored, FoldIn, LowRank
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 
 
@@ -27,9 +28,9 @@ def test_the_loss_is_stationary_in_the_items(teacher, by_user, factors):
     teacher = teacher if factors else EASE(20).fit(by_user.train)
     matrix = by_user.train.matrix[np.flatnonzero(np.diff(by_user.train.matrix.indptr))]
     a, weight, lam = 0.3, 2.0, np.linspace(0.5, 2, by_user.train.n_items, dtype=np.float32)
-    lessons = distillation._Lessons(teacher, matrix, by_user.train, a, 20, weight)
+    targets = distillation.TeacherScores(teacher, matrix, by_user.train, a, 20, weight)
     U = np.random.default_rng(0).normal(size=(matrix.shape[0], 5)).astype(np.float32)
-    V = distillation.solve_ridge(lessons.cells.T, U, lam, row_linear=lessons.linear(U))
+    V = distillation.solve_ridge(targets.loss.T, U, lam, row_linear=targets.row_linear(U))
     scores = teacher._scores(teacher._encode(matrix), slice(None)).astype(np.float64)
     listed = matrix.toarray() > 0
     np.put_along_axis(listed, np.argsort(-scores, axis=1)[:, :20], True, axis=1)
@@ -57,10 +58,10 @@ def test_a_student_takes_after_its_teacher(made_up, likes, by_user):
 
 
 def test_teachers_of_every_kind(by_user):
-    student = distill(EASE(20).fit(by_user.train), IALS(6, random_state=0), by_user.train.matrix, k=30, n_rounds=3)
+    student = distill(EASE(20).fit(by_user.train), IALS(6, random_state=0), by_user.train.matrix, k=30, n_iter=3)
     popular = lrrec.evaluate(Popularity().fit(by_user.train), by_user, ["ndcg@20"]).mean()["ndcg@20"]
     model = IALS(6, random_state=0)
-    model = distill(EASE(20).fit(by_user.train), model, by_user.train, k=30, n_rounds=3)
+    model = distill(EASE(20).fit(by_user.train), model, by_user.train, k=30, n_iter=3)
     assert lrrec.evaluate(model, by_user, ["ndcg@20"]).mean()["ndcg@20"] > popular
     assert student.item_factors_.shape == (by_user.train.n_items, 6)
 
@@ -73,8 +74,8 @@ def test_a_neural_teacher(by_user):
     assert lrrec.evaluate(student, by_user, ["ndcg@20"]).mean()["ndcg@20"] > popular
 
 
-@pytest.mark.parametrize("method", ["low-rank", "anchored"])
-def test_an_adapter_takes_after_a_pooled_teacher(made_up, likes, method, tmp_path):
+@pytest.mark.parametrize("kind", [LowRank(4, reg=1.0), Anchored(reg=1.0)], ids=repr)
+def test_an_adapter_takes_after_a_pooled_teacher(made_up, likes, kind, tmp_path):
     source = population(made_up, likes, "source")
     abroad = (made_up.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
     target = likes.filter(abroad)
@@ -84,10 +85,8 @@ def test_an_adapter_takes_after_a_pooled_teacher(made_up, likes, method, tmp_pat
     parts = target.filter(few), rest.filter(first), rest.filter(~first)
     pooled = IALS(16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad | _of(parts[0], likes)))
     base = IALS(16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(source)
-    adapter = distill(pooled, LowRankAdapter(4, method=method, reg=1.0), parts[0], base=base)
-    zero_shot = LowRankAdapter(method="fold-in", guard=False, reg_fold=base.reg).fit(
-        parts[0], base=base, catalogue=likes.items.ids
-    )
+    adapter = distill(pooled, kind, parts[0], base=base)
+    zero_shot = FoldIn(fold_in_reg=base.reg).fit(parts[0], base=base, catalogue=likes.items.ids)
     assert quality(adapter, parts) > 1.05 * quality(zero_shot, parts)
     adapter.save(tmp_path / "a")
     loaded = lrrec.load(tmp_path / "a", base=base)
@@ -101,9 +100,9 @@ def _of(part: Interactions, whole: Interactions) -> np.ndarray:
 
 
 def test_what_cannot_be_done_is_refused(teacher, by_user):
-    with pytest.raises(ParameterTypeError, match="student must be an IALS or a LowRankAdapter, got EASE"):
+    with pytest.raises(ParameterTypeError, match="student must be an IALS or an adapter, got EASE"):
         distill(teacher, EASE(), by_user.train)
-    with pytest.raises(ParameterTypeError, match="base must be given for an adapter"):
+    with pytest.raises(ParameterTypeError, match="an adapter needs base"):
         distill(teacher, LowRankAdapter(), by_user.train)
     with pytest.raises(ParameterError, match="base must only be given for an adapter"):
         distill(teacher, IALS(), by_user.train, base=teacher)

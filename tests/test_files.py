@@ -81,10 +81,7 @@ def test_inconsistent_files_are_refused(saved, change, words):
     ("header", "words"),
     [
         ({"format": "lrrec-99"}, "format 'lrrec-1', got 'lrrec-99'"),
-        (
-            {"kind": "os.system"},
-            "must hold one of ALS, EASE, IALS, ItemKNN, NMF, NeuralMF, Popularity, RP3Beta, TruncatedSVD, got 'os",
-        ),
+        ({"kind": "os.system"}, f"must hold one of {', '.join(lrrec.models.CATALOGUE)}, got 'os"),
         ({"params": "{"}, "parameters in its header"),
         ({"params": "[]"}, "parameters in its header"),
         ({"params": '{"nonsense": 1}'}, "parameters of IALS"),

@@ -52,7 +52,7 @@ def test_duplicates():
     assert dense(read("last")) == [[5, 2], [4, 3]]
     assert dense(read("last", time="time")) == [[5, 2], [1, 3]]
     assert dense(Interactions.from_frame(FRAME)) == [[1, 1], [2, 1]]
-    with pytest.raises(DataError, match=r"1 pairs more: \(7, 'x'\)"):
+    with pytest.raises(DataError, match=r"repeated pairs of user and item: \(7, 'x'\); merge them"):
         read("error")
     with pytest.raises(ParameterError, match="duplicates must be one of 'sum', 'last', 'error', got 'first'"):
         read("first")
@@ -119,7 +119,7 @@ def test_bad_frames():
 
 def test_zeros_are_left_out_with_a_warning():
     with pytest.warns(DataWarning, match="1 of 4 interactions have value 0"):
-        data = Interactions.from_pairs([1, 1, 2, 2], [1, 2, 1, 2], [0, 2, 3, 4], [9, 8, 7, 6])
+        data = Interactions.from_pairs([1, 1, 2, 2], [1, 2, 1, 2], values=[0, 2, 3, 4], times=[9, 8, 7, 6])
     assert dense(data) == [[0, 2], [3, 4]]
     assert data.times.tolist() == [8, 7, 6]
 
@@ -167,7 +167,7 @@ def test_more_cells_than_32_bits_count():
     n = 70_000
     users = np.concatenate((np.arange(n), [n - 1]))
     items = np.concatenate((np.arange(n), [0]))
-    data = Interactions.from_pairs(users[::-1], items[::-1], np.arange(1, n + 2))
+    data = Interactions.from_pairs(users[::-1], items[::-1], values=np.arange(1, n + 2))
     assert data.n_users * data.n_items > 2**31
     assert len(data) == n + 1
     assert data.matrix[[n - 1]].toarray()[0, [0, n - 1]].tolist() == [1, 2]
@@ -293,6 +293,7 @@ def slow_merge(rows, duplicates):
 @settings(max_examples=60, deadline=None)
 def test_duplicates_are_merged_as_a_dictionary_would(rows):
     for duplicates in ("sum", "last"):
-        data = Interactions.from_pairs(*zip(*rows, strict=True), duplicates=duplicates)
+        users, items, values, times = zip(*rows, strict=True)
+        data = Interactions.from_pairs(users, items, values=values, times=times, duplicates=duplicates)
         got = {(u, i): (v, t) for u, i, v, t in data.to_frame().itertuples(index=False)}
         assert got == slow_merge(rows, duplicates)

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from checks import assert_same
 
 import lrrec
-from lrrec import LowRankAdapter
+from lrrec.adapt import LowRank
 from lrrec.errors import DataError, ParameterTypeError, UnknownIdError
 from lrrec.interop import ImplicitModel, from_factors, from_implicit
 
@@ -22,7 +22,7 @@ def test_factors_become_a_model(likes, tmp_path):
     assert np.isfinite(model.transform(likes)).all()
     model.save(tmp_path / "m")
     assert_same(lrrec.load(tmp_path / "m").recommend(k=4), model.recommend(k=4))
-    LowRankAdapter(rank=2, reg=1.0, reg_fold=0.1, guard=False).fit(likes, base=model)
+    LowRank(rank=2, reg=1.0, fold_in_reg=0.1).fit(likes, base=model)
 
 
 @pytest.mark.parametrize(("change", "told"), [

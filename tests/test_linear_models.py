@@ -138,7 +138,7 @@ def test_rp3beta_is_the_written_walk(likes):
 
 
 def test_nmf_meets_the_conditions_of_a_minimum(likes):
-    model = NMF(n_factors=4, reg=0.5, n_iter=200, n_sweeps=20, random_state=0).fit(likes)
+    model = NMF(n_factors=4, reg=0.5, n_iter=200, cd_steps=20, random_state=0).fit(likes)
     X, U, V = likes.matrix.toarray().astype(np.float64), model.user_factors_.astype(np.float64), model.item_factors_
     assert (U >= 0).all()
     assert (V >= 0).all()

@@ -47,7 +47,7 @@ def test_a_fresh_linear_layer_is_its_base(generator):
 
 def test_a_fresh_table_is_its_base(generator):
     base = table()
-    new = LowRankTable(base, 2, generator=generator, free=torch.tensor([3, 7]))
+    new = LowRankTable(base, 2, generator=generator, replaced=torch.tensor([3, 7]))
     assert torch.equal(new.rows(), base.rows())
     assert torch.equal(new(torch.tensor([1, 3])), base(torch.tensor([1, 3])))
 
@@ -55,7 +55,7 @@ def test_a_fresh_table_is_its_base(generator):
 @pytest.mark.parametrize("make", [
     lambda g: LowRankLinear(linear(), 3, generator=g),
     lambda g: LowRankTable(table(), 2, generator=g),
-    lambda g: LowRankTable(table(), 2, generator=g, free=torch.tensor([0, 4])),
+    lambda g: LowRankTable(table(), 2, generator=g, replaced=torch.tensor([0, 4])),
 ])  # fmt: skip
 def test_only_the_change_is_trained_and_merging_keeps_the_output(make, generator):
     layer = make(generator)
@@ -94,7 +94,7 @@ def test_the_scale_is_by_the_rank_or_its_root():
 def test_the_penalty_is_the_square_of_the_change(generator):
     for layer in (
         LowRankLinear(linear(), 3, generator=generator), LowRankTable(table(), 2, generator=generator, alpha=3.0),
-        LowRankTable(table(), 2, generator=generator, free=torch.tensor([0, 4])),
+        LowRankTable(table(), 2, generator=generator, replaced=torch.tensor([0, 4])),
     ):  # fmt: skip
         trained(layer, generator)
         merged, base = layer.merged().weight, layer.base.weight
@@ -104,7 +104,7 @@ def test_the_penalty_is_the_square_of_the_change(generator):
 def test_at_full_rank_the_change_is_any_matrix(generator):
     base = table()
     layer, wanted = LowRankTable(base, 5, generator=generator), torch.randn(12, 5, generator=generator)
-    layer.free_one_side()
+    layer.fix_shorter_side()
     assert torch.equal(layer.rows(), base.rows())
     assert [name for name, one in layer.named_parameters() if one.requires_grad] == ["A", "values"]
     with torch.no_grad():

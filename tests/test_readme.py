@@ -1,45 +1,87 @@
-"""The README is true: its tour runs, its tables are what was stored, its facts are those of the code."""
+"""The documents are true: blocks run and print what is shown, tables are the stored ones, links lead somewhere."""
 
+import json
 import re
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
 import lrrec
-from benchmarks import report
+from benchmarks import documents, neural
+from benchmarks.report import RESULTS, ROOT
 
-README = Path(__file__).parents[1] / "README.md"
+TEXTS = {name: (ROOT / name).read_text() for name in documents.DOCUMENTS}
 
 
-def test_the_tour_runs(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if "```python" in text])
+def test_blocks_print_what_is_shown(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) >= 4
-    names = {}
-    for block in blocks:
-        if find_spec("torch") or "NeuralMF" not in block:
-            exec(block, names)
-    shown = capsys.readouterr().out
-    assert "Evaluation of" in shown
-    assert "rank" in shown
+    shown, printed = (text.split() for text in (TEXTS[name], documents.with_outputs(TEXTS[name])))
+    assert printed == shown, "run: python -m benchmarks --outputs"
 
 
-def test_results_are_the_stored_ones():
-    text = README.read_text()
-    assert report.rendered(text) == text, "run: python -m benchmarks --readme"
+def test_a_wrong_output_is_noticed():
+    text = "```python\nx = 1\nprint(x)\n```\n\n```text\n2\n```\n"
+    assert documents.with_outputs(text) == text.replace("2", "1")
+    with pytest.raises(ZeroDivisionError):
+        documents.with_outputs("```python\n1 / 0\n```\n")
 
 
-def test_every_model_and_data_set_is_named():
-    text = README.read_text()
+@pytest.mark.parametrize("name", TEXTS)
+def test_tables_are_the_stored_ones(name):
+    assert documents.with_tables(TEXTS[name]) == TEXTS[name], "run: python -m benchmarks --readme"
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_lead_somewhere(name):
+    for link in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", TEXTS[name]):
+        path = (ROOT / name).parent / link[0] if link[0] else ROOT / name
+        assert path.exists(), link
+        if link[1]:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(), flags=re.MULTILINE)
+            assert link[1] in [heading.lower().replace(" ", "-") for heading in headings], link
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_bytes()) <= 10_240
+
+
+def test_every_stored_benchmark_has_its_table():
+    names = {path.stem for path in RESULTS.glob("*.json") if "details" not in path.name}
+    assert names == set(re.findall(r"<!-- results: (\w+) -->", TEXTS["benchmarks/README.md"]))
+
+
+def test_every_model_and_data_set_is_listed():
     for name in lrrec.models.CATALOGUE:
-        assert f"| `{name}` |" in text
+        assert f"| `{name}` |" in TEXTS["README.md"]
+        assert f"| `{name}` |" in TEXTS["docs/guide.md"]
     for name in lrrec.datasets.names():
         counts = lrrec.datasets.recipe(name).statistics
         row = f"| `{name}` | {counts['users']:,} × {counts['items']:,} | {counts['ratings']:,} |"  # noqa: RUF001
-        assert row in text
+        assert row in TEXTS["datasets/README.md"]
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "typecheck", "test-slow", "install"])
+def test_the_sentence_under_the_picture_holds():
+    """Adapting to 25 users beats a new model of 100; adapting to 100 beats a new model of all 350."""
+    rows = json.loads((RESULTS / "adapt-details.json").read_text())
+    ndcg = {(row["method"], row["users"]): row["ndcg@20"] for row in rows
+            if row["transfer"] == "ml-1m to latest-small, shared items"}  # fmt: skip
+    assert ndcg["low rank 8", 25] > ndcg["scratch", 100]
+    assert ndcg["low rank 8", 100] > ndcg["scratch", 350]
+
+
+def test_a_quality_that_was_not_reached_has_no_seconds():
+    epochs = [{"seconds": 2.0, "ndcg@10": 0.1}, {"seconds": 2.0, "ndcg@10": 0.3}]
+    assert neural.seconds_to(epochs, 0.2) == 4.0
+    assert neural.seconds_to(epochs, 0.4) is None
+    row = neural.quality_speed_row("peer", epochs, {"softmax": epochs[:1], "squared": epochs})
+    assert row["measured"] == "1.0 x: 4.0 s; softmax not reached, squared 4.0 s"
+    assert row["verdict"] == "met"
+    row = neural.quality_speed_row("peer", epochs, {"softmax": epochs[:1]})
+    assert row["measured"] == "4.0 s; softmax not reached"
+    assert row["verdict"] == "missed"
+    assert not any("inf s" in text for text in TEXTS.values())
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "typecheck", "test-slow", "install", "format"])
 def test_every_make_target_exists(target):
-    assert f"\n{target}: " in (README.parent / "Makefile").read_text()
+    assert f"\n{target}: " in (ROOT / "Makefile").read_text()

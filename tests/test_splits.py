@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import interactions
@@ -131,12 +132,12 @@ def test_dates():
         (lambda d: splits.random(d.matrix), DataError, "Interactions, got csr_array"),
         (lambda d: splits.leave_last(d, 0), ParameterError, "n must be"),
         (lambda d: splits.leave_last(d, 10**6), DataError, "more than n"),
-        (lambda d: splits.by_time(d, 0.2, at=5), ParameterError, "got both"),
+        (lambda d: splits.by_time(d, 0.2, at=5), ParameterError, "either .*, got both"),
         (lambda d: splits.by_time(d, at="1990-01-01"), DataError, "after the first time"),
         (lambda d: splits.by_time(d, at="x"), ParameterError, "at must be a date"),
         (lambda d: splits.by_user(d, history=1.5), ParameterError, "history must be"),
         (lambda d: splits.by_user(d, order="date"), ParameterError, "order must be"),
-        (lambda d: splits.by_time(Interactions.from_matrix(d.matrix)), DataError, "times, got none"),
+        (lambda d: splits.by_time(Interactions.from_matrix(d.matrix)), DataError, "needs .* with times"),
         (lambda d: Split(d, d, Interactions.from_matrix(d.matrix)), DataError, "same IdMap"),
     ],
 )
@@ -221,7 +222,7 @@ def test_a_model_of_interactions_alone_ranks_cold_items_as_equals(likes):
     with pytest.warns(DataWarning) as told:
         result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@5"])
     assert any("score equals another candidate's" in str(one.message) for one in told)
-    assert f"{len(split.candidates)} given items" in result.protocol["candidates"]
+    assert f"{len(split.candidates)} given items" in result.protocol.describe()["candidates"]
 
 
 @given(interactions(), st.integers(1, 3), st.booleans(), st.booleans())
@@ -257,7 +258,9 @@ def test_windows_of_dates():
     first, second = splits.windows(data, 2, width="2 days", span="3 days")
     assert [len(first.train), len(first.test), len(second.train), len(second.test)] == [3, 2, 3, 3]
     assert second.test.times.max() == np.datetime64("2024-01-12")
-    assert "cut at 2024-01-10" in second.description
+    assert "window 2, cut at 2024-01-10" in second.description
+    assert second.params["width"] == "2 days"
+    assert second.params["cut"].startswith("2024-01-10")
 
 
 def test_windows_of_nanoseconds_are_cut_exactly():
@@ -299,11 +302,45 @@ def test_summary_is_for_a_json_file(likes):
     }
     assert found["train"]["interactions"] + found["history"]["interactions"] + len(split.test) == len(likes)
     assert found["description"] == split.description
+    assert found["params"] == {"test_size": 50, "history": 0.8, "order": "random", "random_state": 7}
     assert splits.random(likes, random_state=np.random.default_rng(0)).summary()["seed"] is None
 
 
+@pytest.mark.parametrize("make", [
+    splits.random, splits.leave_last, splits.by_user, splits.cold_items, splits.by_time,
+    lambda d, **more: splits.by_time(d, at=d.times[len(d) // 2]),
+    lambda d, **more: splits.by_user(d, np.float64(0.3), order="time", **more),
+])  # fmt: skip
+def test_kind_and_params_make_the_split_again(likes, make):
+    """Also after a round trip through JSON; the description is the same call, as code."""
+    seed = {"random_state": np.int64(3)} if make not in (splits.leave_last, splits.by_time) else {}
+    split = make(likes, **seed)
+    stored = json.loads(json.dumps(split.summary()))
+    for again in (
+        getattr(splits, stored["kind"])(likes, **stored["params"]),
+        eval(split.description.replace("(", "(data, ", 1), vars(splits) | {"data": likes}),
+    ):
+        assert again.summary() == split.summary()
+
+
+def test_descriptions():
+    data = Interactions.from_pairs([1, 1, 2, 2], [1, 2, 1, 2], times=[1, 2, 3, 4])
+    by_user = splits.by_user(data, 1, random_state=0)
+    assert by_user.description == "by_user(test_size=1, history=0.8, order='random', random_state=0)"
+    fold = next(splits.k_folds(data, 2, by="interaction", random_state=0))
+    assert fold.description == "k_folds(n_folds=2, by='interaction', random_state=0), fold 1"
+    window = next(splits.windows(data, 1, width=2))
+    assert window.description == "windows(n_windows=1, test_size=None, width=2, span=None), window 1, cut at 2"
+    more = Interactions(sp.csr_array(data.matrix, shape=(2, 9)), data.users, lrrec.IdMap.range(9), data.times)
+    last = splits.with_negatives(splits.leave_last(more), 3, random_state=5)
+    assert last.description == "leave_last(n=1), 3 negatives a user (random_state=5)"
+    assert last.params == {"n": 1, "negatives": {"n": 3, "random_state": 5}}
+    assert Split(data, data, data).description == ""
+
+
 def hash_of(users=(1, 1, 2, 2), items=(1, 2, 1, 2), values=(1, 2, 3, 4), times=(1, 2, 3, 4), test=(1, 3), **more):
-    data = Interactions.from_pairs(list(users), list(items), list(values), None if times is None else np.array(times))
+    times = None if times is None else np.array(times)
+    data = Interactions.from_pairs(list(users), list(items), values=list(values), times=times)
     held_out = np.isin(np.arange(len(data)), test)
     train = data.filter(~held_out)
     return Split(train, train, data.filter(held_out), **more).summary()["sha256"]
@@ -319,7 +356,7 @@ def test_other_splits_have_another_hash(change):
 
 
 def test_the_hash_is_of_what_is_held_not_of_how():
-    assert hash_of() == hash_of(description="another way", seed=3)
+    assert hash_of() == hash_of(kind="another way", params={"n": 1}, seed=3)
     assert hash_of() == hash_of(users=[2, 2, 1, 1], items=[1, 2, 1, 2], values=[3, 4, 1, 2], times=[3, 4, 1, 2])
     assert hash_of() == hash_of(times=np.array([1, 2, 3, 4], dtype=np.int32))
     assert hash_of(candidates=np.array([[1], [2]])) != hash_of(candidates=np.array([[2], [1]]))
@@ -343,18 +380,26 @@ def test_the_hash_stays_the_same_from_release_to_release():
         (lambda d: splits.k_folds(d.matrix), DataError, "Interactions, got csr_array"),
         (lambda d: splits.cold_items(d, 10**6), ParameterError, "leave some of the .* items"),
         (lambda d: splits.cold_items(d, order="popular"), ParameterError, "order must be"),
-        (lambda d: splits.cold_items(Interactions.from_matrix(d.matrix), order="time"), DataError, "times, got none"),
+        (
+            lambda d: splits.cold_items(Interactions.from_matrix(d.matrix), order="time"),
+            DataError,
+            "needs .* with times",
+        ),
         (lambda d: splits.repeated(d), TypeError, "make must be called with random_state"),
         (lambda d: splits.repeated(lambda random_state: d, 0), ParameterError, "n must be"),
         (lambda d: next(splits.repeated(lambda random_state: d)), TypeError, "make must return a Split, got Inter"),
-        (lambda d: splits.windows(d, 3, 0.1, width=5), ParameterError, "got both"),
-        (lambda d: splits.windows(d, 11, 0.1), ParameterError, "n_windows x test_size must leave some"),
-        (lambda d: splits.windows(d, 2, width="10000 days"), DataError, "got none to learn from before 19"),
-        (lambda d: splits.windows(d, 2, width="1 ns"), DataError, "got none to test on from 20"),
+        (
+            lambda d: splits.windows(d, 3, test_size=0.1, width=5),
+            ParameterError,
+            "either .*, got both",
+        ),
+        (lambda d: splits.windows(d, 11, test_size=0.1), ParameterError, "n_windows x test_size must leave some"),
+        (lambda d: splits.windows(d, 2, width="10000 days"), DataError, "no training interaction before 19"),
+        (lambda d: splits.windows(d, 2, width="1 ns"), DataError, "no test interaction from 20"),
         (lambda d: splits.windows(numbered(d), 2, width="a week"), TypeError, "width must be a number > 0"),
         (lambda d: splits.windows(numbered(d), 2, width=0), ParameterError, "width must be an integer >= 1"),
         (lambda d: splits.windows(numbered(d), 2, span=-0.5), ParameterError, "span must be a finite number > 0"),
-        (lambda d: splits.windows(Interactions.from_matrix(d.matrix)), DataError, "times, got none"),
+        (lambda d: splits.windows(Interactions.from_matrix(d.matrix)), DataError, "needs .* with times"),
     ],
 )
 def test_bad_arguments_of_several_splits(likes, make, error, words):
@@ -393,5 +438,5 @@ def test_negatives_are_what_the_user_has_nothing_of(likes):
     assert (drawn > 0).mean() > 0.95
     with pytest.raises(ParameterError, match="at most what is neither relevant nor seen"):
         splits.with_negatives(splits.leave_last(likes), 10**4)
-    with pytest.raises(DataError, match="as many test interactions"):
+    with pytest.raises(DataError, match="the same number of test interactions"):
         splits.with_negatives(splits.random(likes, random_state=0))

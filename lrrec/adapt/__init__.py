@@ -1,1 +1,40 @@
-"""Taking a trained model to a new domain: adapters, the guard that judges them, banks of many."""
+"""Taking a fitted model to a new domain.
+
+A kind of adapter is one file here and one line of `KINDS`: a subclass of `Adapter` (of `FactorAdapter`, where it
+changes factors). Files, banks, the selector and distillation know adapters by that protocol alone.
+"""
+
+import importlib
+from typing import Any
+
+# Class name, as a file may hold it -> module.
+KINDS = {
+    "FoldIn": "lrrec.adapt.fold_in",
+    "Scratch": "lrrec.adapt.scratch",
+    "Anchored": "lrrec.adapt.anchored",
+    "LowRank": "lrrec.adapt.low_rank",
+    "LowRankTowers": "lrrec.adapt.two_tower",
+    "FullRankTowers": "lrrec.adapt.two_tower",
+    "ScratchTowers": "lrrec.adapt.two_tower",
+}
+_HOME = {
+    **KINDS,
+    "Adapter": "lrrec.adapt.adapter",
+    "AdapterBank": "lrrec.adapt.bank",
+    "AdapterSelector": "lrrec.adapt.selector",
+    "DomainFitter": "lrrec.adapt.domain_fitter",
+    "FactorAdapter": "lrrec.adapt.factor_adapter",
+    "LowRankAdapter": "lrrec.adapt.selector",
+    "distill": "lrrec.adapt.distillation",
+}
+__all__ = ["KINDS", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lrrec.adapt' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

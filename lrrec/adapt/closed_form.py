@@ -1,146 +1,134 @@
-"""Find the change that a target asks of a base's item factors."""
+"""Alternating closed-form steps that fit a change of item factors to a target, for bases with a quadratic loss."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-from sklearn.base import clone
 
-from lrrec.adapt.change import Change, ordered
+from lrrec.adapt.change import Change, order_columns
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.settings import Settings
 from lrrec.linalg.dense import gram
 from lrrec.linalg.quadratic import QuadraticLoss, improve_basis, solve_ridge
 
-
-def find_change(
-    domain: Domain, users: np.ndarray, settings: Settings, watch: Callable[[float], Any] | None = None
-) -> Change:
-    """Fit a change to some of the domain's users, and shrink it as the settings ask."""
-    return shrunk(domain, _found(domain, users, settings, watch), settings)
+ANCHORS = ("constant", "precision")
 
 
-def shrunk(domain: Domain, change: Change, settings: Settings) -> Change:
-    """What is left of a change after the settings' shrinkage; "scratch" has no base to go back to."""
-    if not settings.shrinkage or settings.method == "scratch":
-        return change
-    return change.scaled(1 - settings.shrinkage, domain.item_factors, domain.tower)
+class AlternatingSolver:
+    """Item factors and user factors, each solved for while the other is fixed.
 
+    Minimises over V = V0 + A B^T (rows of new items are free) and U, each step exactly or downhill,
 
-def _found(domain: Domain, users: np.ndarray, settings: Settings, watch: Callable[[float], Any] | None) -> Change:
-    """The change of some of the domain's users.
+        sum_u c_u [loss_u(V u_u) + lam_u |u_u - p_u|^2] + t |A B^T|_F^2 + t_new sum_{i new} |v_i - v0_i|^2
 
-    Minimises over V = V0 + A B^T (rows of unknown items free) and U, in turns, each exactly or downhill,
-
-        sum_u c_u [loss_u(V u_u) + lam_u |u_u - p_u|^2] + t |A B^T|_F^2 + t_free sum_{i unknown} |v_i - v0_i|^2
-
-    with the base's own loss and lam, c_u falling with what a user did, and t = reg * (mean |u|^2 before adaptation),
-    times each item's share of precision where the anchor asks for it.
-    A change of low rank starts from the leading directions of the change of full rank. `watch` gets the value after
-    every step, of low rank from there on. For a neural base see `lrrec.adapt.two_tower`.
-    """
-    V0 = domain.item_factors
-    nothing = Change.nothing(len(V0), V0.shape[1])
-    if settings.method == "fold-in":
-        return nothing
-    if domain.tower:
-        from lrrec.adapt.two_tower import find_changes
-
-        return next(change for _, change in find_changes(domain, users, settings, [settings.n_epochs]))
-    if settings.method == "scratch":
-        values = _scratch(domain, domain.data.matrix[users], settings)
-        return replace(nothing, rows=np.arange(len(V0)), values=values)
-    turns = _Turns(domain, users, settings)
-    if settings.method == "anchored":
-        turns.take(settings.n_iter, watch)
-        return replace(nothing, rows=np.arange(len(V0)), values=turns.V)
-    turns.take(settings.n_iter)
-    turns.cut(settings.rank)
-    turns.take(settings.n_iter, watch)
-    facing = gram(turns.U) + turns.t * np.eye(len(turns.B))
-    A, B = ordered(turns.A, turns.B, gram(turns.A), turns.B.T @ facing @ turns.B)
-    everywhere = np.zeros((len(V0), A.shape[1]), dtype=np.float32, order="F")
-    everywhere[turns.known] = A
-    return Change(everywhere, B, turns.new, turns.V[turns.new])
-
-
-def _scratch(domain: Domain, matrix: sp.csr_array, settings: Settings) -> np.ndarray:
-    """Item factors of the base's class, fitted to the target alone."""
-    model = clone(domain.base)
-    params = {"reg": settings.reg, "random_state": 0}
-    model.set_params(**{name: value for name, value in params.items() if name in model.get_params()})
-    return model.fit(matrix).item_factors_
-
-
-class _Turns:
-    """Items and users, each solved for while the other stands still.
-
-    The change of the items known is A B^T, with B the identity until `cut`.
+    with the base's own loss and lam; c_u = n_u^-balance (mean 1) for a user of n_u interactions; p_u the prior where
+    users are the base's too, else 0; t = reg * (mean |u|^2 before adaptation), times each item's share of the base's
+    precision with anchor="precision". B is the identity until `reduce_rank`.
     """
 
-    def __init__(self, domain: Domain, users: np.ndarray, settings: Settings) -> None:
-        self.domain, self.settings = domain, settings
-        self.matrix, self.priors = domain.data.matrix[users], domain.priors_of(users)
+    def __init__(self, domain: Domain, users: np.ndarray, params: Mapping[str, Any]) -> None:
+        self.domain, self.fold_in_reg = domain, params["fold_in_reg"]
+        self.matrix = domain.data.matrix[users]
+        self.priors = None if domain.user_priors is None else domain.user_priors[users]
         V0 = domain.item_factors
-        self.known, self.new = np.flatnonzero(domain.known), np.flatnonzero(~domain.known)
-        self.of_known, self.of_new = np.ascontiguousarray(V0[self.known]), np.ascontiguousarray(V0[self.new])
-        self.V, self.U = V0.copy(), domain.fold(self.matrix, V0, settings.reg_fold, self.priors)
+        self.old, self.new = np.flatnonzero(domain.in_base), domain.new_items
+        self.old_V0, self.new_V0 = np.ascontiguousarray(V0[self.old]), np.ascontiguousarray(V0[self.new])
+        self.V, self.U = V0.copy(), domain.fold_in(self.matrix, V0, self.fold_in_reg, self.priors)
         unit = float(np.einsum("ud,ud->", self.U, self.U, dtype=np.float64))
         unit /= max(1, int((self.U != 0).any(axis=1).sum()))
-        self.t, self.t_free = max(settings.reg * unit, 1e-12), max(settings.reg_free * unit, 1e-12)
-        self.held = np.full(len(self.known), self.t)
-        if settings.anchor == "precision":
-            precision = domain.base.item_precision_[domain.of_base[self.known]]
+        self.t, self.new_t = (max(params[name] * unit, 1e-12) for name in ("reg", "new_item_reg"))
+        self.anchor_strength = np.full(len(self.old), self.t)
+        if params["anchor"] == "precision":
+            precision = domain.base.item_precision_[domain.base_indices[self.old]]
             share = precision / max(float(precision.mean()), 1e-12)
-            self.held *= np.maximum(share, 0.01)  # what the source never saw is held too
-        weights = np.maximum(np.diff(self.matrix.indptr), 1.0) ** -settings.balance
+            self.anchor_strength *= np.maximum(share, 0.01)  # items that the source never saw stay near the base too
+        weights = np.maximum(np.diff(self.matrix.indptr), 1.0) ** -params["balance"]
         self.weights = weights / weights.mean()
         self.low_rank, self.B = False, np.eye(V0.shape[1], dtype=np.float32)
-        self.A = np.zeros((len(self.known), V0.shape[1]), dtype=np.float32)
+        self.A = np.zeros((len(self.old), V0.shape[1]), dtype=np.float32)
 
-    def cut(self, rank: int) -> None:
-        """Go on in the leading directions of the change so far."""
+    def reduce_rank(self, rank: int) -> None:
+        """Continue within the leading directions of the change so far."""
         _, vectors = np.linalg.eigh(gram(self.A @ self.B.T))
         self.B, self.low_rank = np.ascontiguousarray(vectors[:, ::-1][:, :rank]).astype(np.float32), True
 
-    def take(self, n_rounds: int, watch: Callable[[float], Any] | None = None) -> None:
-        """Solve for items, then for users, n_rounds times."""
-        told = (lambda: None) if watch is None else (lambda: watch(self.loss()))
-        held = self.held.astype(np.float32)
-        loose = np.full(len(self.new), self.t_free, dtype=np.float32)
-        for _ in range(n_rounds):
-            whole, facing = self._weighted(*self.domain.base._item_problem(self.matrix, self.U))
-            cells = whole.columns(self.known) if len(self.new) else whole
+    def alternate(self, n_iter: int, callback: Callable[[float], Any] | None = None) -> None:
+        """Solve for items, then for users, n_iter times; callback(loss) after each step."""
+        report = (lambda: None) if callback is None else (lambda: callback(self.loss()))
+        anchor = self.anchor_strength.astype(np.float32)
+        new_penalty = np.full(len(self.new), self.new_t, dtype=np.float32)
+        for _ in range(n_iter):
+            loss, U = self._weighted(*self.domain.base._item_problem(self.matrix, self.U))
+            old_loss = loss.columns(self.old) if len(self.new) else loss
             if len(self.new):
-                self.V[self.new] = self.of_new + solve_ridge(
-                    whole.columns(self.new).T, facing, loose, prior=self.of_new
-                )
+                change = solve_ridge(loss.columns(self.new).T, U, new_penalty, prior=self.new_V0)
+                self.V[self.new] = self.new_V0 + change
             basis = self.B if self.low_rank else None
-            self.A = solve_ridge(cells.T, facing, held, prior=self.of_known, basis=basis)
-            told()
+            self.A = solve_ridge(old_loss.T, U, anchor, prior=self.old_V0, basis=basis)
+            report()
             if self.low_rank:
-                Q, R = np.linalg.qr(improve_basis(cells, facing, self.of_known, self.A, self.B, held))
+                Q, R = np.linalg.qr(improve_basis(old_loss, U, self.old_V0, self.A, self.B, anchor))
                 self.A, self.B = (self.A @ R.T).astype(np.float32), np.ascontiguousarray(Q).astype(np.float32)
-                told()
-            self.V[self.known] = self.of_known + self.A @ self.B.T
-            self.U = self.domain.fold(self.matrix, self.V, self.settings.reg_fold, self.priors)
-            told()
+                report()
+            self.V[self.old] = self.old_V0 + self.A @ self.B.T
+            self.U = self.domain.fold_in(self.matrix, self.V, self.fold_in_reg, self.priors)
+            report()
+
+    def change(self) -> Change:
+        """The low-rank change so far, new items replaced."""
+        gram_U = gram(self.U) + self.t * np.eye(len(self.B))
+        A, B = order_columns(self.A, self.B, gram(self.A), self.B.T @ gram_U @ self.B)
+        padded = np.zeros((len(self.V), A.shape[1]), dtype=np.float32, order="F")
+        padded[self.old] = A
+        return Change(padded, B, self.new, self.V[self.new])
 
     def loss(self) -> float:
-        """What every step lowers."""
+        """The objective, which every step lowers."""
         base = self.domain.base
-        self.V[self.known] = self.of_known + self.A @ self.B.T
-        cells, facing = self._weighted(base._quadratic_loss(self.matrix), self.U)
-        away = self.U if self.priors is None else self.U - self.priors
-        lam = self.weights * base._penalties(self.matrix, self.settings.reg_fold)
-        value = cells.loss(facing, self.V) + float(lam @ np.einsum("ud,ud->u", away, away, dtype=np.float64))
-        apart = self.A @ self.B.T
-        of_known = float(self.held @ np.einsum("id,id->i", apart, apart, dtype=np.float64))
-        return value + of_known + self.t_free * float(np.sum((self.V[self.new] - self.of_new) ** 2.0))
+        self.V[self.old] = self.old_V0 + self.A @ self.B.T
+        loss, U = self._weighted(base._quadratic_loss(self.matrix), self.U)
+        from_prior = self.U if self.priors is None else self.U - self.priors
+        lam = self.weights * base._penalties(self.matrix, self.fold_in_reg)
+        value = loss.loss(U, self.V) + float(lam @ np.einsum("ud,ud->u", from_prior, from_prior, dtype=np.float64))
+        change = self.A @ self.B.T
+        anchored = float(self.anchor_strength @ np.einsum("id,id->i", change, change, dtype=np.float64))
+        return value + anchored + self.new_t * float(np.sum((self.V[self.new] - self.new_V0) ** 2.0))
 
-    def _weighted(self, cells: QuadraticLoss, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
-        """The loss in which users have weights, as one of other user factors: c (s - r)^2 = (s c^1/2 - r c^1/2)^2."""
+    def _weighted(self, loss: QuadraticLoss, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
+        """The loss with weighted users, as that of scaled user factors: c (s - r)^2 = (s c^1/2 - r c^1/2)^2."""
         root = np.sqrt(self.weights).astype(np.float32)
-        return QuadraticLoss(cells.unobserved_weight, cells.weights, cells.linear * root[cells.rows]), U * root[:, None]
+        scaled = QuadraticLoss(loss.unobserved_weight, loss.weights, loss.linear * root[loss.rows])
+        return scaled, U * root[:, None]
+
+
+def fit_to_scores(domain: Domain, params: Mapping[str, Any], targets: Any, n_iter: int) -> Change:
+    """The change of full rank fitted to a teacher's scores; of a rank, if params has one, in its leading directions.
+
+    targets : `lrrec.adapt.distillation.TeacherScores` of the domain's active users.
+    """
+    V0, reg = domain.item_factors, params["fold_in_reg"]
+    matrix = domain.data.matrix[domain.active_users]
+    U = domain.fold_in(matrix, V0, reg)
+    unit = np.float32(np.einsum("ud,ud->u", U, U).mean())
+    penalty = np.where(domain.in_base, params["reg"], params["new_item_reg"]).astype(np.float32) * unit
+    V = V0
+
+    def solve_items(basis: np.ndarray | None) -> np.ndarray:
+        return solve_ridge(targets.loss.T, U, penalty, prior=V0, basis=basis, row_linear=targets.row_linear(U))
+
+    for _ in range(n_iter):
+        V = V0 + solve_items(None)
+        U = domain.fold_in(matrix, V, reg)
+    if "rank" not in params:
+        return Change.replace_all(V)
+    old, new = domain.in_base, domain.new_items
+    change, identity = V[old] - V0[old], np.eye(V0.shape[1], dtype=np.float32)
+    _, B = order_columns(change, identity, gram(change), gram(U))
+    B, _ = np.linalg.qr(B[:, : params["rank"]])
+    A = np.zeros((len(V0), B.shape[1]), dtype=np.float32)
+    for _ in range(n_iter):
+        A = solve_items(B)
+        V[old] = (V0 + A @ B.T)[old]
+        U = domain.fold_in(matrix, V, reg)
+    A[new] = 0
+    A, B = order_columns(A, B, gram(A), B.T @ gram(U) @ B)
+    return Change(A, B, new, V[new])

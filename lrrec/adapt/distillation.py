@@ -1,4 +1,4 @@
-"""distill: a large model's scores put into a small one, or into an adapter."""
+"""distill: a small model, or an adapter, fitted to a large model's scores."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt.change import Change, ordered
-from lrrec.adapt.domain import Domain, make_domain
-from lrrec.adapt.low_rank import LowRankAdapter
-from lrrec.adapt.settings import Settings, checked
+from lrrec.adapt.adapter import Adapter
+from lrrec.adapt.domain import check_fitted, make_domain
+from lrrec.adapt.low_rank import LowRank
+from lrrec.adapt.selector import LowRankAdapter
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
-from lrrec.linalg.dense import cross, gram
+from lrrec.linalg.dense import cross
 from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.factor_model import FactorModel
@@ -20,7 +20,7 @@ from lrrec.models.base.recommender import Recommender
 from lrrec.models.ials import IALS
 from lrrec.validate import check_int, check_real, first_three
 
-BLOCK_ROWS = 512  # users whose scores are listed at once
+BLOCK_ROWS = 512  # users scored at once
 
 
 def distill(
@@ -28,90 +28,91 @@ def distill(
     student: Any,
     data: Any,
     *,
-    base: FactorModel | None = None,
+    base: Recommender | None = None,
     k: int = 100,
     weight: float = 1.0,
-    n_rounds: int = 10,
+    n_iter: int = 10,
 ) -> Any:
-    """Fit a small model, or an adapter, to what a large model says of some users.
+    """Fit a small model, or an adapter, to a large model's scores of some users.
 
-    The student's item factors v_i minimise, with users folded in from their histories in turns, and t_ui the teacher's
-    score of a cell, cut to 0..1,
+    The student's item factors v_i minimise, in alternation with folding the users in, and with t_ui the teacher's
+    score of a user and item, clipped to 0..1,
 
         a sum_{u,i} (u_u . v_i - s_ui)^2  +  weight sum_{listed or observed} (u_u . v_i - t_ui)^2  +  penalties
 
-    the student's own normal equations with the teacher's scores as targets. s = t uncut where the teacher is a factor
-    model, and 0 otherwise; listed are the k items that the teacher puts first, seen ones included.
+    the student's own normal equations with the teacher's scores as targets. s = t unclipped where the teacher is a
+    factor model, and 0 otherwise; listed are the k items that the teacher ranks first, seen ones included.
 
     Parameters
     ----------
     teacher : Recommender
-        Fitted, with scores that are to be near 1 for what a user does: `IALS`, `EASE`, `NeuralMF(loss="squared")`.
-    student : IALS or LowRankAdapter
-        The configuration; it is not changed. Numbers of an adapter that are "auto" are 1 for reg, and the base's own
-        regularization for reg_fold; nothing is compared.
+        Fitted, with scores near 1 for the items of a user: `IALS`, `EASE`, `NeuralMF(loss="squared")`.
+    student : IALS, or an adapter: LowRank, Anchored, or LowRankAdapter for a `LowRank` of its rank
+        Unfitted; it is not changed. Parameters of an adapter that are "auto" have their defaults: 1 for reg and
+        new_item_reg, the base's own regularization for fold_in_reg; nothing is compared.
     data : Interactions, or sparse matrix or array of shape (n_users, n_items)
-        Whose histories to learn from: the teacher's users or others. All items must be the teacher's.
-    base : FactorModel, optional
-        What an adapter is fitted to; only for an adapter.
+        The histories to learn from, of the teacher's users or others. All items must be the teacher's.
+    base : Recommender, optional
+        The model that an adapter changes; only for an adapter.
     k : int, default 100
         Length of the teacher's lists. Typical: 50 to 300.
     weight : float, default 1.0
         Of the listed and observed cells. Typical: 0.3 to 10.
-    n_rounds : int, default 10
-        Turns of users and items; for an adapter as many again at its rank.
+    n_iter : int, default 10
+        Alternations of users and items; for a low-rank adapter as many again at its rank.
 
     Returns
     -------
-    IALS or LowRankAdapter
-        Fitted to the data. Users are folded in as ever: the teacher is not needed any more.
+    IALS or Adapter
+        Fitted to the data. Users are folded in as with any such model: the teacher is not needed any more.
 
     Notes
     -----
-    O(n_users k D^2) time a round. The teacher's scores are never formed beyond its lists.
+    O(n_users k D^2) time an iteration. The teacher's scores are only formed for its lists.
 
     References
     ----------
     Hinton, Vinyals & Dean (2015), "Distilling the knowledge in a neural network", arXiv:1503.02531; Tang & Wang (2018),
-    "Ranking distillation", for lists as the teacher's word.
+    "Ranking distillation" (lists as what the teacher teaches).
     """
     if not isinstance(teacher, Recommender):
         raise ParameterTypeError(f"teacher must be a fitted Recommender, got {type(teacher).__name__}")
     teacher._check_fitted()
     k, weight = check_int(k, "k", low=1), check_real(weight, "weight", low=0, open_low=True)
-    n_rounds = check_int(n_rounds, "n_rounds", low=1)
+    n_iter = check_int(n_iter, "n_iter", low=1)
     if isinstance(student, LowRankAdapter):
-        return _adapter(teacher, student, data, base, k, weight, n_rounds)
+        student = LowRank(student.rank)
+    if isinstance(student, Adapter):
+        return _into_adapter(teacher, student, data, base, k, weight, n_iter)
     if not isinstance(student, IALS):
-        raise ParameterTypeError(f"student must be an IALS or a LowRankAdapter, got {type(student).__name__}")
+        raise ParameterTypeError(f"student must be an IALS or an adapter, got {type(student).__name__}")
     if base is not None:
         raise ParameterError("base must only be given for an adapter, got one for an IALS")
-    known = _of_teacher(teacher, data)
+    data = _over_teacher_items(teacher, data)
     model = clone(student)
-    rows = np.flatnonzero(np.diff(known.matrix.indptr))
-    matrix = known.matrix[rows]
-    lessons = _Lessons(teacher, matrix, known, model._objective().unobserved_weight, k, weight)
+    matrix = data.matrix[np.flatnonzero(np.diff(data.matrix.indptr))]
+    targets = TeacherScores(teacher, matrix, data, model._objective().unobserved_weight, k, weight)
     penalties = model._penalties(sp.csr_array(matrix.T.tocsr()), None).astype(np.float32)
     rng = np.random.default_rng(0)
-    V = rng.standard_normal((known.n_items, model.n_factors), dtype=np.float32) / np.float32(10 * model.n_factors**0.5)
-    for _ in range(n_rounds):
+    V = rng.standard_normal((data.n_items, model.n_factors), dtype=np.float32) / np.float32(10 * model.n_factors**0.5)
+    for _ in range(n_iter):
         U = model._fold_in(matrix, V, None)
-        V = solve_ridge(lessons.cells.T, U, penalties, row_linear=lessons.linear(U))
+        V = solve_ridge(targets.loss.T, U, penalties, row_linear=targets.row_linear(U))
     model.item_factors_ = V
-    model.user_factors_ = model._fold_in(known.matrix, V, None)
-    return model._remember(known)
+    model.user_factors_ = model._fold_in(data.matrix, V, None)
+    return model._remember(data)
 
 
-class _Lessons:
-    """What the teacher says of some users, over n items: listed cells, and scores everywhere as U_t V_t^T."""
+class TeacherScores:
+    """The teacher's scores of some users over n items: those of listed items as a loss, all as U_t V_t^T."""
 
     def __init__(
-        self, teacher: Recommender, matrix: sp.csr_array, data: Interactions, everywhere: float, k: int, weight: float
-    ) -> None:
+        self, teacher: Recommender, matrix: sp.csr_array, data: Interactions, unobserved_weight: float, k: int,
+        weight: float,
+    ) -> None:  # fmt: skip
         histories = Interactions.from_matrix(matrix, items=data.items).align_items(teacher.items_).matrix
         encoded, places = teacher._encode(histories), teacher.items_.find(data.items.ids)
         n_users, n_items = matrix.shape
-        self.unobserved_weight = everywhere
         self.U, self.V = None, None
         if isinstance(teacher, FactorModel):
             self.U, self.V = encoded, teacher.item_factors_[places]
@@ -120,20 +121,20 @@ class _Lessons:
             for a, b in even_blocks(n_users, BLOCK_ROWS)
         ]
         cells = sp.csr_array(sp.vstack([listed for listed, _ in parts], format="csr"))
-        targets = np.clip(np.concatenate([values for _, values in parts]), 0, 1).astype(np.float32)
-        self.cells = QuadraticLoss(everywhere, _weighed(cells, weight), np.float32(weight) * targets)
+        targets = np.clip(np.concatenate([scores for _, scores in parts]), 0, 1).astype(np.float32)
+        self.loss = QuadraticLoss(unobserved_weight, _constant(cells, weight), np.float32(weight) * targets)
 
-    def linear(self, U: np.ndarray) -> np.ndarray | None:
-        """A sum_u s_ui u_u of every item (n_items, D), for users U."""
+    def row_linear(self, U: np.ndarray) -> np.ndarray | None:
+        """A sum_u s_ui u_u of every item (n_items, D), for user factors U."""
         if self.U is None or self.V is None:
             return None
-        found: np.ndarray = (self.unobserved_weight * (self.V @ cross(self.U, U))).astype(np.float32)
-        return found
+        linear: np.ndarray = (self.loss.unobserved_weight * (self.V @ cross(self.U, U))).astype(np.float32)
+        return linear
 
 
-def _weighed(cells: sp.csr_array, weight: float) -> sp.csr_array:
-    """The same cells, all of one value."""
-    return sp.csr_array((np.full(cells.nnz, weight, np.float32), cells.indices, cells.indptr), shape=cells.shape)
+def _constant(cells: sp.csr_array, value: float) -> sp.csr_array:
+    """The same entries, all of one value."""
+    return sp.csr_array((np.full(cells.nnz, value, np.float32), cells.indices, cells.indptr), shape=cells.shape)
 
 
 def _listed(scores: np.ndarray, observed: sp.csr_array, k: int) -> tuple[sp.csr_array, np.ndarray]:
@@ -146,7 +147,7 @@ def _listed(scores: np.ndarray, observed: sp.csr_array, k: int) -> tuple[sp.csr_
     return cells, scores[rows, columns]
 
 
-def _of_teacher(teacher: Recommender, data: Any) -> Interactions:
+def _over_teacher_items(teacher: Recommender, data: Any) -> Interactions:
     """The data over the teacher's items."""
     if not isinstance(data, Interactions):
         matrix = as_interactions(data).matrix
@@ -160,51 +161,20 @@ def _of_teacher(teacher: Recommender, data: Any) -> Interactions:
     return data.align_items(teacher.items_)
 
 
-def _adapter(
-    teacher: Recommender, student: LowRankAdapter, data: Any, base: FactorModel | None, k: int, weight: float, n: int
-) -> LowRankAdapter:
-    """The student's change of the base, fitted to the teacher."""
+def _into_adapter(
+    teacher: Recommender, student: Adapter, data: Any, base: Recommender | None, k: int, weight: float, n_iter: int
+) -> Adapter:
+    """The student's change of the base, fitted to the teacher's scores."""
     if base is None:
-        raise ParameterTypeError("base must be given for an adapter: the model that it changes")
-    known = _of_teacher(teacher, data)
-    domain = make_domain(base, known, teacher.items_.ids)
-    if domain.tower:
-        raise ParameterError(f"base must be a linear model to distill into an adapter, got {type(base).__name__}")
-    settings, _ = checked(student)
-    adapter = clone(student)
-    adapter.settings_, adapter.kept_ = settings, settings.method
-    adapter.report_, adapter.verdict_ = None, f"distilled from {type(teacher).__name__}: nothing was compared"
-    adapter.change_ = _taught(teacher, domain, settings, k, weight, n)
-    adapter._become(domain)
-    return adapter
-
-
-def _taught(teacher: Recommender, domain: Domain, settings: Settings, k: int, weight: float, n_rounds: int) -> Change:
-    """A change at full rank, then one of low rank in its leading directions; new items have rows of their own."""
-    V0 = domain.item_factors
-    matrix = domain.data.matrix[np.flatnonzero(np.diff(domain.data.matrix.indptr))]
-    everywhere = domain.base._quadratic_loss(matrix).unobserved_weight
-    lessons = _Lessons(teacher, matrix, domain.data, everywhere, k, weight)
-    U = domain.fold(matrix, V0, settings.reg_fold)
-    unit = float(np.einsum("ud,ud->u", U, U).mean())
-    held = np.where(domain.known, settings.reg, settings.reg_free).astype(np.float32) * np.float32(unit)
-    V, A, B = V0, np.zeros_like(V0), np.eye(V0.shape[1], dtype=np.float32)
-
-    def turn(basis: np.ndarray | None) -> np.ndarray:
-        return solve_ridge(lessons.cells.T, U, held, prior=V0, basis=basis, row_linear=lessons.linear(U))
-
-    for _ in range(n_rounds):
-        V = V0 + turn(None)
-        U = domain.fold(matrix, V, settings.reg_fold)
-    new = np.flatnonzero(~domain.known)
-    if settings.method != "low-rank":
-        return Change.whole(V)
-    _, B = ordered(V[domain.known] - V0[domain.known], B, gram(V[domain.known] - V0[domain.known]), gram(U))
-    B, _ = np.linalg.qr(B[:, : settings.rank])
-    for _ in range(n_rounds):
-        A = turn(B)
-        V[domain.known] = (V0 + A @ B.T)[domain.known]
-        U = domain.fold(matrix, V, settings.reg_fold)
-    A[new] = 0
-    A, B = ordered(A, B, gram(A), B.T @ gram(U) @ B)
-    return Change(A, B, new, V[new])
+        raise ParameterTypeError("an adapter needs base, the model that it changes: pass base=model")
+    check_fitted(base)
+    domain = make_domain(base, _over_teacher_items(teacher, data), teacher.items_.ids)
+    adapter: Adapter = clone(student)
+    adapter._check_params()
+    adapter._check_base(base)
+    matrix = domain.data.matrix[domain.active_users]
+    unobserved_weight = domain.base._quadratic_loss(matrix).unobserved_weight
+    targets = TeacherScores(teacher, matrix, domain.data, unobserved_weight, k, weight)
+    adapter._fit_scores(domain, targets, n_iter)
+    adapter.verdict_ = f"distilled from {type(teacher).__name__}: nothing was compared"
+    return adapter._serve(domain)

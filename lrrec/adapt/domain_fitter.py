@@ -8,26 +8,28 @@ from typing import Any
 import pandas as pd
 from sklearn.base import clone
 
-from lrrec.adapt.low_rank import LowRankAdapter
+from lrrec.adapt.adapter import Adapter
+from lrrec.adapt.adapter_files import read
+from lrrec.adapt.selector import LowRankAdapter
 from lrrec.data import frames
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
-from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.recommender import Recommender
 from lrrec.validate import check_bool
 
 
 class DomainFitter:
-    """Adapt a base to every domain of a frame of interactions: a function from frames to frames, which pickles.
+    """Adapt a base to every domain of a frame of interactions: a function from frames to frames that can be pickled.
 
-    So that a cluster can fit many domains: each worker gets the function with the base in it, and the interactions
-    of whole domains. `AdapterBank.fit_many` does the same in one process.
+    A cluster fits many domains with it: each worker gets the function, which holds the base, and the interactions of
+    whole domains. `AdapterBank.fit_many` does the same in one process.
 
     Parameters
     ----------
-    base : FactorModel
+    base : Recommender
         Fitted.
-    adapter : LowRankAdapter, optional
-        The configuration; the default one when not given.
+    adapter : adapter, optional
+        Unfitted; `LowRankAdapter()` when not given.
     domain, user, item : str, defaults "domain", "user", "item"
         Names of the columns.
     value : str, optional
@@ -38,13 +40,14 @@ class DomainFitter:
     Examples
     --------
     >>> import pandas as pd
-    >>> from lrrec import DomainFitter, IALS, Interactions, LowRankAdapter
+    >>> from lrrec import DomainFitter, IALS, Interactions
+    >>> from lrrec.adapt import LowRank
     >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
     >>> base = IALS(n_factors=2, random_state=0).fit(source)
     >>> target = pd.DataFrame({"domain": "de", "user": ["dan", "dan", "eve"], "item": ["x", "z", "x"]})
-    >>> fit = DomainFitter(base, LowRankAdapter(rank=2, reg=0.1, reg_fold=0.005, guard=False))
+    >>> fit = DomainFitter(base, LowRank(rank=2, reg=0.1, fold_in_reg=0.005))
     >>> table = fit(target)
-    >>> table[["domain", "kept", "users"]].values.tolist()
+    >>> table[["domain", "method", "users"]].values.tolist()
     [['de', 'low-rank', 2]]
     >>> dict(fit.adapters(table))["de"].rank
     2
@@ -52,8 +55,8 @@ class DomainFitter:
 
     def __init__(
         self,
-        base: FactorModel,
-        adapter: LowRankAdapter | None = None,
+        base: Recommender,
+        adapter: Any = None,
         *,
         domain: str = "domain",
         user: str = "user",
@@ -76,7 +79,7 @@ class DomainFitter:
         Returns
         -------
         pandas.DataFrame
-            A row a domain: its name, kept (the method), users, parameters, verdict, adapter (the file, bytes).
+            A row a domain: its name, method, users, parameters, verdict, adapter (the file's bytes).
         """
         table = frames.eager(frame)
         names, places = frames.codes(frames.column(table, self.domain, "domain"), self.domain)
@@ -84,18 +87,18 @@ class DomainFitter:
         for number, name in enumerate(names.tolist()):
             part = table.filter((places == number).tolist()).to_native()
             data = Interactions.from_frame(part, user=self.user, item=self.item, value=self.value)
-            fitted = clone(self.adapter).fit(data, base=self.base)
+            fitted = clone(self.adapter).fit(data, base=self.base).best_
             rows.append({
                 self.domain: name,
-                "kept": fitted.kept_,
+                "method": fitted.name,
                 "users": data.n_users,
                 "parameters": fitted.n_parameters,
                 "verdict": fitted.verdict_,
                 "adapter": _as_bytes(fitted, float16=self.float16),
             })  # fmt: skip
-        return pd.DataFrame(rows, columns=[self.domain, "kept", "users", "parameters", "verdict", "adapter"])
+        return pd.DataFrame(rows, columns=[self.domain, "method", "users", "parameters", "verdict", "adapter"])
 
-    def adapters(self, table: Any) -> Iterator[tuple[Any, LowRankAdapter]]:
+    def adapters(self, table: Any) -> Iterator[tuple[Any, Adapter]]:
         """Read the adapters of such a table: (domain, adapter) pairs, as `AdapterBank(base, dict(...))` takes them."""
         table = frames.eager(table)
         names, contents = (frames.column(table, name, name).to_list() for name in (self.domain, "adapter"))
@@ -105,10 +108,11 @@ class DomainFitter:
                 if not isinstance(content, bytes):
                     raise DataError(f"adapter must be the bytes of a file, got {type(content).__name__}")
                 path.write_bytes(content)
-                yield name, LowRankAdapter.from_file(path, self.base)
+                yield name, read(path, self.base)
 
 
-def _as_bytes(adapter: LowRankAdapter, *, float16: bool) -> bytes:
+def _as_bytes(adapter: Adapter, *, float16: bool) -> bytes:
+    """The file of an adapter."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "adapter"
         adapter.save(path, float16=float16)

@@ -13,7 +13,7 @@ from lrrec.errors import ParameterError
 from lrrec.models.neural.towers import History, Table
 
 
-class LowRank(torch.nn.Module):
+class LowRankLayer(torch.nn.Module):
     """A frozen layer and a trainable change of its weight matrix by scale * A B^T.
 
     A (n, rank) and B (m, rank) of which one is zero, so that a new adapter changes nothing.
@@ -45,8 +45,8 @@ class LowRank(torch.nn.Module):
         self.rank = rank
         self.scale = 1.0 if alpha is None else alpha / (rank**0.5 if rank_stabilized else rank)
 
-    def free_one_side(self) -> None:
-        """Fix the shorter side to the identity, so that at full rank A B^T is any matrix, with one solution."""
+    def fix_shorter_side(self) -> None:
+        """Fix the shorter of A and B to the identity: at full rank A B^T is then any matrix, and unique."""
         fixed, trained = (self.A, self.B) if len(self.A) <= len(self.B) else (self.B, self.A)
         with torch.no_grad():
             trained.zero_()
@@ -54,7 +54,7 @@ class LowRank(torch.nn.Module):
         fixed.requires_grad_(False)
 
     def merged(self) -> torch.nn.Module:
-        """A new plain layer that does the same."""
+        """Return a plain layer with the same output."""
         raise NotImplementedError
 
     def penalty(self) -> Tensor:
@@ -62,7 +62,7 @@ class LowRank(torch.nn.Module):
         return self.scale**2 * ((self.A.T @ self.A) * (self.B.T @ self.B)).sum()
 
 
-class LowRankLinear(LowRank):
+class LowRankLinear(LowRankLayer):
     """W x + c + scale B A^T x + d for a linear layer W (n_out, n_in), A (n_in, rank), B (n_out, rank), d (n_out,).
 
     B and d are zero at the start. `directions` (n_in, rank) is what A starts from, e.g. the leading directions of the
@@ -86,7 +86,7 @@ class LowRankLinear(LowRank):
         return self.base(x) + self.scale * (x @ self.A) @ self.B.T + self.shift
 
     def merged(self) -> torch.nn.Linear:
-        """A new linear layer that does the same."""
+        """Return a linear layer with the same output."""
         assert isinstance(self.base, torch.nn.Linear)
         layer = torch.nn.utils.skip_init(torch.nn.Linear, *self.base.weight.T.shape)
         with torch.no_grad():
@@ -95,18 +95,18 @@ class LowRankLinear(LowRank):
         return layer
 
 
-class LowRankTable(LowRank):
+class LowRankTable(LowRankLayer):
     """V + scale A B^T for a table of vectors V (n, C), A (n, rank) and B (C, rank), each contiguous.
 
-    A is zero at the start. `directions` (C, rank) is what B starts from; random when not given. The rows at `free` are
-    trained as they are, and take no part in A B^T.
+    A is zero at the start. `directions` (C, rank) is what B starts from; random when not given. The rows at `replaced`
+    are trained themselves, and take no part in A B^T.
     """
 
-    free: Tensor
+    replaced: Tensor
 
     def __init__(
         self, base: Table, rank: int, *, directions: Tensor | None = None, alpha: float | None = None,
-        rank_stabilized: bool = False, generator: torch.Generator | None = None, free: Tensor | None = None,
+        rank_stabilized: bool = False, generator: torch.Generator | None = None, replaced: Tensor | None = None,
     ) -> None:  # fmt: skip
         n, n_columns = base.weight.shape
         super().__init__(base, n, n_columns, rank, alpha, rank_stabilized=rank_stabilized)
@@ -115,40 +115,40 @@ class LowRankTable(LowRank):
         self.A = torch.nn.Parameter(torch.zeros(n, rank))
         self.B = torch.nn.Parameter(directions.detach().clone())
         none = torch.zeros(0, dtype=torch.int64)
-        self.register_buffer("free", none if free is None else free, persistent=False)
-        self.values = torch.nn.Parameter(base.rows()[self.free].detach().clone())
+        self.register_buffer("replaced", none if replaced is None else replaced, persistent=False)
+        self.values = torch.nn.Parameter(base.rows()[self.replaced].detach().clone())
 
     def _change(self) -> Tensor:
-        """What A multiplies B by: nothing where rows are free."""
-        return self.A if not len(self.free) else self.A.index_fill(0, self.free, 0.0)
+        """A, zero where rows are replaced."""
+        return self.A if not len(self.replaced) else self.A.index_fill(0, self.replaced, 0.0)
 
     def rows(self) -> Tensor:
         """All vectors (n, C)."""
         assert isinstance(self.base, Table)
-        found = self.base.rows() + self.scale * self.A @ self.B.T
-        return found if not len(self.free) else found.index_copy(0, self.free, self.values)
+        rows = self.base.rows() + self.scale * self.A @ self.B.T
+        return rows if not len(self.replaced) else rows.index_copy(0, self.replaced, self.values)
 
     def forward(self, items: Tensor) -> Tensor:
         """The vectors of some items."""
         assert isinstance(self.base, Table)
-        if len(self.free):
+        if len(self.replaced):
             return self.rows()[items]
         return self.base.rows()[items] + self.scale * self.A[items] @ self.B.T
 
     def bag(self, history: History) -> Tensor:
-        """Weighted sums of vectors (B, C), as of a `Table`; the changed table is only made where rows are free."""
-        if len(self.free):
+        """Weighted sums of vectors (B, C), as of a `Table`; the changed table is only made where rows are replaced."""
+        if len(self.replaced):
             return history.times(self.rows())
         assert isinstance(self.base, Table)
         return self.base.bag(history) + self.scale * history.times(self.A) @ self.B.T
 
     def penalty(self) -> Tensor:
-        """The sum of squares of the change, free rows included."""
+        """The sum of squares of the change, replaced rows included."""
         assert isinstance(self.base, Table)
         A = self._change()
-        apart = (self.values - self.base.rows()[self.free]).square().sum()
-        return self.scale**2 * ((A.T @ A) * (self.B.T @ self.B)).sum() + apart
+        replaced = (self.values - self.base.rows()[self.replaced]).square().sum()
+        return self.scale**2 * ((A.T @ A) * (self.B.T @ self.B)).sum() + replaced
 
     def merged(self) -> Table:
-        """A new table of the same vectors."""
+        """Return a table with the same vectors."""
         return Table(self.rows().detach().clone())

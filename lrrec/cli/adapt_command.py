@@ -52,7 +52,7 @@ def adapt(
     console = Console()
     if adapter.report_ is not None:
         console.print(report_table(adapter.report_))
-    console.print(f"Kept: {adapter.kept_} ({adapter.verdict_}).", highlight=False)
+    console.print(f"Kept: {adapter.best_.name} ({adapter.verdict_}).", highlight=False)
     adapter.save(out, histories=histories)
     told = "" if histories else ", without its users: --histories to recommend to them by lrrec recommend"
     typer.echo(f"{adapter.n_parameters:,} numbers saved to {out} ({out.stat().st_size:,} bytes){told}")

@@ -92,7 +92,8 @@ def show_adapting(console: Any) -> None:
     adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(split.train, base=base)
     assert adapter.report_ is not None
     console.print(report_table(adapter.report_))
-    console.print(f"Kept: {adapter.kept_}, {adapter.n_parameters:,} numbers ({adapter.verdict_}).", highlight=False)
+    kept = f"Kept: {adapter.best_.name}, {adapter.n_parameters:,} parameters ({adapter.verdict_})."
+    console.print(kept, highlight=False)
     results = {"before": base, "after": adapter}
     shown = {name: lrrec.evaluate(model, split, ["ndcg@20", "recall@20"]) for name, model in results.items()}
     console.print(metrics_table(shown))

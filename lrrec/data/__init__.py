@@ -1,4 +1,4 @@
-"""What happened: ids and matrices."""
+"""Interactions of users with items, and the ids of both."""
 
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions

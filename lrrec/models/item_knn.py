@@ -1,5 +1,7 @@
 """ItemKNN: item-based nearest neighbours with shrunk cosine similarity."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -43,6 +45,8 @@ class ItemKNN(ItemItemModel):
     >>> ItemKNN().fit(train).recommend(["bob"], k=1).items.tolist()
     [['y']]
     """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {"n_neighbors": (10, 1000, "log"), "shrink": (0.0, 100.0)}
 
     def __init__(self, n_neighbors: int = 100, *, shrink: float = 10.0) -> None:
         self.n_neighbors = n_neighbors

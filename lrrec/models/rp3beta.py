@@ -1,5 +1,7 @@
 """RP3Beta: three-step random walks over shared users, with a penalty for popular items."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -52,6 +54,10 @@ class RP3Beta(ItemItemModel):
     >>> RP3Beta().fit(train).recommend(["bob"], k=1).items.tolist()
     [['y']]
     """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {
+        "alpha": (0.3, 1.2), "beta": (0.0, 0.8), "n_neighbors": (50, 2000, "log"),
+    }  # fmt: skip
 
     def __init__(self, alpha: float = 0.7, beta: float = 0.3, *, n_neighbors: int | None = 1000) -> None:
         self.alpha = alpha

@@ -1,6 +1,6 @@
 """TruncatedSVD (PureSVD): the best low-rank approximation of the matrix, zeros included."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -9,11 +9,11 @@ from lrrec.errors import ParameterError
 from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
 from lrrec.linalg.sparse import power, scaled, times
 from lrrec.linalg.svd import randomized_svd, truncated_svd
-from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.validate import check_int, check_option, check_real
 
 
-class TruncatedSVD(FactorModel):
+class TruncatedSVD(QuadraticModel):
     """Score by the projection of a user's row onto the leading right singular vectors.
 
     Minimises |Z - U V^T|_F over matrices of rank n_factors, where Z = D_u^-p X D_i^-q, with D_u and D_i the numbers
@@ -63,6 +63,10 @@ class TruncatedSVD(FactorModel):
     >>> TruncatedSVD(n_factors=2).fit(train).recommend(["bob"], k=1).items.tolist()
     [['y']]
     """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {
+        "n_factors": (8, 256, "log"), "user_power": (0.0, 0.5), "item_power": (0.0, 0.5), "score_power": (0.0, 0.5),
+    }  # fmt: skip
 
     def __init__(
         self,

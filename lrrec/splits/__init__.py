@@ -1,22 +1,23 @@
-"""Cut interactions into what a model may learn from and what it is asked for.
+"""Split interactions into a training and a test part.
 
-| split        | test users in training | asks                                                                  |
-|--------------|------------------------|-----------------------------------------------------------------------|
-| `random`     | yes                    | which held-out interactions are found                                 |
-| `leave_last` | yes                    | what comes next for each user                                         |
-| `by_time`    | as it happened         | what comes after a date, nothing after it being known                 |
-| `by_user`    | no                     | how new users, known by a history, are served (strong generalization) |
-| `cold_items` | as it happened         | which items are liked that nobody has tried, by their features        |
+| split        | test users in training | test interactions                                             |
+|--------------|------------------------|---------------------------------------------------------------|
+| `random`     | yes                    | drawn at random from all interactions                         |
+| `leave_last` | yes                    | the last n of each user                                       |
+| `by_time`    | some                   | all after a point in time; training has none of them          |
+| `by_user`    | no                     | a part of those of new users, who are encoded from the others |
+|              |                        | (strong generalization)                                       |
+| `cold_items` | some                   | all on new items, which only features tell apart              |
 
-`with_negatives` gives the test users of a split candidates, as protocols do that rank one item among a hundred.
+`with_negatives` adds sampled negatives: each test user's candidates are the relevant item and, say, 99 others.
 
-and several at once, made one after another as they are asked for:
+Generators of several splits:
 
-| splits     | each tests on                                                        |
-|------------|----------------------------------------------------------------------|
-| `k_folds`  | one of k parts of the users, or of the interactions, each part once  |
-| `windows`  | a stretch of time, after learning from what came before it           |
-| `repeated` | another draw of a split of the table above                           |
+| splits     | tests on                                                                 |
+|------------|--------------------------------------------------------------------------|
+| `k_folds`  | each of k parts of the users, or of the interactions, once               |
+| `windows`  | one period after another, training on the interactions before it         |
+| `repeated` | repeated draws of a split of the first table                             |
 """
 
 from lrrec.splits.holdout import by_time, by_user, cold_items, history_mask, leave_last, random, with_negatives

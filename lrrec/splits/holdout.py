@@ -1,4 +1,4 @@
-"""One split at a time: interactions, last interactions, a date, users, items."""
+"""Functions that return one split: by interactions, by time, by users, by items."""
 
 import numbers
 from dataclasses import replace
@@ -10,13 +10,14 @@ import pandas as pd
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError
 from lrrec.splits.split import Split, check_data
+from lrrec.typing import RandomState, TimeLike
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
 ORDERS = ("random", "time")
 
 
-def random(data: Interactions, test_size: float | int = 0.2, *, random_state: Any = None) -> Split:
-    """Hold out interactions at random, whoever's they are.
+def random(data: Interactions, test_size: float = 0.2, *, random_state: RandomState = None) -> Split:
+    """Hold out interactions at random.
 
     Parameters
     ----------
@@ -26,11 +27,11 @@ def random(data: Interactions, test_size: float | int = 0.2, *, random_state: An
     random_state : int, Generator or None
     """
     check_data(data)
-    n_test = count_of(test_size, len(data), "test_size", "interactions")
+    n_test = n_held_out(test_size, len(data), "test_size", "interactions")
     held_out = np.zeros(len(data), dtype=bool)
     held_out[check_rng(random_state).choice(len(data), n_test, replace=False)] = True
-    made = f"random(test_size={test_size}, random_state={random_state})"
-    return transductive(data, held_out, made, seed_of(random_state))
+    seed = seed_of(random_state)
+    return transductive(data, held_out, "random", {"test_size": test_size, "random_state": seed}, seed)
 
 
 def leave_last(data: Interactions, n: int = 1) -> Split:
@@ -45,20 +46,20 @@ def leave_last(data: Interactions, n: int = 1) -> Split:
         With times.
     n : int, default 1
     """
-    times = times_of(data, "leave_last")
+    times = times_of(data, "leave_last()")
     n = check_int(n, "n", low=1)
     counts = np.diff(data.matrix.indptr)
     n_left = np.where(counts > n, counts - n, counts)
     held_out = _ranks(data, times) >= np.repeat(n_left, counts)
     if not held_out.any():
-        raise DataError(f"data must have a user with more than n = {n} interactions, got at most {counts.max()}")
-    return transductive(data, held_out, f"leave_last(n={n})")
+        raise DataError(f"no user has more than n = {n} interactions (the most is {counts.max()}): choose a smaller n")
+    return transductive(data, held_out, "leave_last", {"n": n})
 
 
-def by_time(data: Interactions, test_size: float | None = None, *, at: Any = None) -> Split:
-    """Learn from what happened before a point in time and test on what happened at it or later.
+def by_time(data: Interactions, test_size: float | None = None, *, at: TimeLike | None = None) -> Split:
+    """Train on the interactions before a point in time and test on the others.
 
-    Test users who have nothing in training are cold; `evaluate` serves them what is popular, and counts them.
+    Test users without a training interaction are cold; `evaluate` recommends popular items to them, and counts them.
 
     Parameters
     ----------
@@ -70,11 +71,11 @@ def by_time(data: Interactions, test_size: float | None = None, *, at: Any = Non
     at : time, optional
         The cut, in the units of `data.times`; anything that numpy.datetime64 takes where these are datetimes.
     """
-    times = times_of(data, "by_time")
+    times = times_of(data, "by_time()")
     if at is not None and test_size is not None:
-        raise ParameterError("by_time must be given test_size or at, got both")
+        raise ParameterError("by_time() takes either test_size or at, got both")
     if at is None:
-        n_test = count_of(0.2 if test_size is None else test_size, len(data), "test_size", "interactions")
+        n_test = n_held_out(0.2 if test_size is None else test_size, len(data), "test_size", "interactions")
         at = np.partition(times, len(times) - n_test)[len(times) - n_test]
     elif times.dtype.kind == "M":
         at = _date(at)
@@ -87,18 +88,20 @@ def by_time(data: Interactions, test_size: float | None = None, *, at: Any = Non
         raise DataError(
             f"at must be after the first time ({times.min()}) and not after the last ({times.max()}), got {at}"
         )
-    return transductive(data, held_out, f"by_time(at={at})")
+    return transductive(data, held_out, "by_time", {"at": at})
 
 
 def by_user(
     data: Interactions,
-    test_size: float | int = 0.2,
+    test_size: float = 0.2,
     *,
     history: float = 0.8,
     order: str = "random",
-    random_state: Any = None,
+    random_state: RandomState = None,
 ) -> Split:
-    """Strong generalization: test users are unseen in training, and served from a part of their interactions.
+    """Hold out users: they are unseen in training and encoded from a part of their interactions.
+
+    This is called strong generalization.
 
     Parameters
     ----------
@@ -106,9 +109,9 @@ def by_user(
     test_size : float in (0, 1) or int, default 0.2
         The share or the number of users to test on, out of those with at least two interactions.
     history : float in (0, 1), default 0.8
-        The share of a test user's interactions that is given; at least one is given and one is asked for.
+        The share of a test user's interactions in the history; at least one is in the history and one in test.
     order : {"random", "time"}, default "random"
-        Whether the given part is drawn at random or is the earliest.
+        Whether the history is drawn at random or is the earliest interactions.
     random_state : int, Generator or None
 
     References
@@ -120,32 +123,33 @@ def by_user(
     share = check_real(history, "history", low=0, high=1)
     check_option(order, "order", ORDERS)
     rng = check_rng(random_state)
-    eligible = servable(data, 2)
-    chosen = rng.choice(eligible, count_of(test_size, len(eligible), "test_size", "users"), replace=False)
+    eligible = eligible_users(data, 2)
+    chosen = rng.choice(eligible, n_held_out(test_size, len(eligible), "test_size", "users"), replace=False)
     first = history_mask(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
-    made = f"by_user(test_size={test_size}, history={history}, order={order!r}, random_state={random_state})"
-    return of_users(data, chosen, first, made, seed_of(random_state))
+    seed = seed_of(random_state)
+    params = {"test_size": test_size, "history": history, "order": order, "random_state": seed}
+    return inductive(data, chosen, first, "by_user", params, seed)
 
 
-def with_negatives(split: Split, n: int = 99, *, random_state: Any = None) -> Split:
-    """Give each test user candidates: the test items, and n others drawn alike among those the user has nothing of.
+def with_negatives(split: Split, n: int = 99, *, random_state: RandomState = None) -> Split:
+    """Add sampled negatives: candidates of each test user are the test items and n items without an interaction.
 
-    What published protocols of the kind "one among a hundred" do. Their figures are larger than those of the whole
-    catalogue, and may put models in another order (Krichene & Rendle 2020, "On sampled metrics for item
-    recommendation"); a model that is to be judged by them must be tuned by them too.
+    The negatives are drawn uniformly. Many published protocols rank one item among 99 such others. Metrics are then
+    higher than over the whole catalogue, and may order models differently (Krichene & Rendle 2020, "On sampled metrics
+    for item recommendation"); models to be compared by them should be tuned by them.
 
     Parameters
     ----------
     split : Split
-        Whose test users all have the same number of test interactions, as `leave_last` makes them.
+        Its test users must all have the same number of test interactions, as those of `leave_last` have.
     n : int, default 99
     random_state : int, Generator or None
 
     Returns
     -------
     Split
-        The same, with candidates (n_test_users, n_test + n) by rising index: where the test items stood first, models
-        with many equal scores would win by their ties.
+        With candidates (n_test_users, n_test + n), sorted by index: if the test items came first, models with many
+        equal scores would profit from ties.
 
     References
     ----------
@@ -154,39 +158,39 @@ def with_negatives(split: Split, n: int = 99, *, random_state: Any = None) -> Sp
     n, rng, rows = check_int(n, "n", low=1), check_rng(random_state), split.test_rows
     counts = np.diff(split.test.matrix.indptr)[rows]
     if not len(rows) or (counts != counts[0]).any():
-        raise DataError("split must have as many test interactions of each test user, as leave_last makes them")
+        raise DataError("split must have the same number of test interactions for each user, as leave_last() makes it")
     n_items, n_test = len(split.items), int(counts[0])
     lists = np.empty((len(rows), n_test + n), dtype=np.int64)
-    for place, row in enumerate(rows):
+    for j, row in enumerate(rows):
         relevant = split.test.matrix[[row]].indices
-        known = np.union1d(relevant, split.history.matrix[[row]].indices)
-        drawn = others(known, n_items, n, split.users.ids[row], rng, "n")
-        lists[place] = np.sort(np.concatenate((relevant, drawn)))
-    made = f"{split.description}, {n} negatives a user (random_state={random_state})"
-    return replace(split, candidates=split.items.ids[lists], description=made, seed=seed_of(random_state))
+        positives = np.union1d(relevant, split.history.matrix[[row]].indices)
+        negatives = draw_negatives(positives, n_items, n, split.users.ids[row], rng, "n")
+        lists[j] = np.sort(np.concatenate((relevant, negatives)))
+    seed = seed_of(random_state)
+    params = split.params | {"negatives": {"n": n, "random_state": seed}}
+    return replace(split, candidates=split.items.ids[lists], params=params, seed=seed)
 
 
-def others(
-    taken: np.ndarray, n_items: int, n: int, user: Any, rng: np.random.Generator, name: str = "candidates"
+def draw_negatives(
+    positives: np.ndarray, n_items: int, n: int, user: int | str, rng: np.random.Generator, name: str = "candidates"
 ) -> np.ndarray:
-    """Draw n distinct items out of those not taken (rising indices) by a user, who is named where there are too few."""
-    n_left = n_items - len(taken)
+    """Draw n distinct item indices that are not among a user's positives (sorted indices)."""
+    n_left = n_items - len(positives)
     if n_left < n:
         raise ParameterError(
             f"{name} must be at most what is neither relevant nor seen: {n_left} items for user {user!r}, got {n}"
         )
     drawn = rng.choice(n_left, n, replace=False)
-    found: np.ndarray = drawn + np.searchsorted(taken - np.arange(len(taken)), drawn, side="right")
-    return found
+    return drawn + np.searchsorted(positives - np.arange(len(positives)), drawn, side="right")
 
 
 def cold_items(
-    data: Interactions, test_size: float | int = 0.2, *, order: str = "random", random_state: Any = None
+    data: Interactions, test_size: float = 0.2, *, order: str = "random", random_state: RandomState = None
 ) -> Split:
-    """Hold out items altogether: every interaction on them is in test, and they are the only candidates.
+    """Hold out items: all their interactions are in test, and they are the only candidates.
 
-    A model that knows an item by its interactions alone has nothing to go by here: it ranks the candidates as equals.
-    Users who have nothing but cold items are cold themselves; `evaluate` counts them.
+    Models without item features cannot rank them: all their scores are equal. Users with interactions on held-out items
+    alone are cold; `evaluate` counts them.
 
     Parameters
     ----------
@@ -194,8 +198,8 @@ def cold_items(
     test_size : float in (0, 1) or int, default 0.2
         The share or the number of items held out, out of those with an interaction.
     order : {"random", "time"}, default "random"
-        Whether the items are drawn at random, or are those whose first interaction is latest; of equals those with
-        the larger index.
+        Whether the items are drawn at random, or are those whose first interaction is latest; of equal times those
+        with the larger index.
     random_state : int, Generator or None
 
     References
@@ -206,7 +210,7 @@ def cold_items(
     check_option(order, "order", ORDERS)
     columns = data.matrix.indices
     eligible = np.unique(columns)
-    n_test = count_of(test_size, len(eligible), "test_size", "items")
+    n_test = n_held_out(test_size, len(eligible), "test_size", "items")
     if order == "random":
         chosen = np.sort(check_rng(random_state).choice(eligible, n_test, replace=False))
     else:
@@ -218,28 +222,32 @@ def cold_items(
     is_cold[chosen] = True
     held_out = is_cold[columns]
     train, test = data.filter(~held_out), data.filter(held_out)
-    made = f"cold_items(test_size={test_size}, order={order!r}, random_state={random_state})"
-    return Split(train, train, test, data.items.ids[chosen], made, seed_of(random_state))
+    seed = seed_of(random_state)
+    params = {"test_size": test_size, "order": order, "random_state": seed}
+    return Split(train, train, test, data.items.ids[chosen], kind="cold_items", params=params, seed=seed)
 
 
-def servable(data: Interactions, n_least: int) -> np.ndarray:
-    """The indices of the users with two interactions: one to give and one to ask for. At least n_least of them."""
+def eligible_users(data: Interactions, n_min: int) -> np.ndarray:
+    """The indices of the users with two or more interactions: for the history and for test. At least n_min users."""
     eligible = np.flatnonzero(np.diff(data.matrix.indptr) >= 2)
-    if len(eligible) < n_least:
-        raise DataError(f"data must have at least {n_least} users with two interactions, got {len(eligible)}")
+    if len(eligible) < n_min:
+        raise DataError(f"data must have at least {n_min} users with two interactions, got {len(eligible)}")
     return eligible
 
 
-def of_users(data: Interactions, chosen: np.ndarray, first: np.ndarray, made: str, seed: int | None) -> Split:
-    """The split whose test users are those chosen, given their `first` interactions, bool (n_interactions,)."""
+def inductive(
+    data: Interactions, test_users: np.ndarray, first: np.ndarray, kind: str, params: dict[str, Any], seed: int | None
+) -> Split:
+    """A split whose test users are not training users; `first`, bool (n_interactions,), are their histories."""
     is_test_user = np.zeros(data.n_users, dtype=bool)
-    is_test_user[chosen] = True
+    is_test_user[test_users] = True
     of_test_user = is_test_user[data.rows()]
     return Split(
         train=data.filter(~of_test_user),
         history=data.filter(of_test_user & first),
         test=data.filter(of_test_user & ~first),
-        description=made,
+        kind=kind,
+        params=params,
         seed=seed,
     )
 
@@ -247,39 +255,41 @@ def of_users(data: Interactions, chosen: np.ndarray, first: np.ndarray, made: st
 def history_mask(data: Interactions, share: float, key: np.ndarray) -> np.ndarray:
     """Return a mask of each user's first interactions by key, bool (n_interactions,).
 
-    About `share` of them; for users with two or more, at least one is given and one is not.
+    About `share` of them; of users with two or more interactions at least one is in the mask and one is not.
     """
     counts = np.diff(data.matrix.indptr)
-    n_given = np.clip(np.rint(share * counts), 1, np.maximum(counts - 1, 1))
-    return _ranks(data, key) < np.repeat(n_given, counts)
+    n_first = np.clip(np.rint(share * counts), 1, np.maximum(counts - 1, 1))
+    return _ranks(data, key) < np.repeat(n_first, counts)
 
 
 def _ranks(data: Interactions, key: np.ndarray) -> np.ndarray:
-    """The place of each interaction among its user's by rising key, from 0; equal keys by item index."""
+    """The rank of each interaction among those of its user by key, from 0; equal keys by item index."""
     rows, counts = data.rows(), np.diff(data.matrix.indptr)
     ranks = np.empty(len(data), dtype=np.int64)
     ranks[np.lexsort((key, rows))] = np.arange(len(data)) - np.repeat(data.matrix.indptr[:-1], counts)
     return ranks
 
 
-def transductive(data: Interactions, held_out: np.ndarray, made: str, seed: int | None = None) -> Split:
-    """The split whose test users are training users."""
+def transductive(
+    data: Interactions, held_out: np.ndarray, kind: str, params: dict[str, Any], seed: int | None = None
+) -> Split:
+    """A split whose test users are training users; `held_out`, bool (n_interactions,), are the test interactions."""
     train = data.filter(~held_out)
     if not len(train):
-        raise DataError("train must have at least one interaction, got none; make test_size smaller")
-    return Split(train, train, data.filter(held_out), description=made, seed=seed)
+        raise DataError("no interaction is left for training: choose a smaller test_size")
+    return Split(train, train, data.filter(held_out), kind=kind, params=params, seed=seed)
 
 
-def seed_of(random_state: Any) -> int | None:
-    """The number that draws the same again, if there is one."""
+def seed_of(random_state: RandomState) -> int | None:
+    """The random_state if it is a number, which makes the split reproducible."""
     return int(random_state) if isinstance(random_state, numbers.Integral) else None
 
 
-def times_of(data: Interactions, what: str) -> np.ndarray:
-    """The times of the interactions, if they have any."""
+def times_of(data: Interactions, purpose: str) -> np.ndarray:
+    """The times of the interactions; `purpose`, what needs them, is the subject of the error."""
     check_data(data)
     if data.times is None:
-        raise DataError(f"{what} must be given data with times, got none; name the column, e.g. time='timestamp'")
+        raise DataError(f"{purpose} needs interactions with times: read them with their column, e.g. time='timestamp'")
     return data.times
 
 
@@ -294,13 +304,13 @@ def _date(at: Any) -> np.datetime64:
     raise ParameterError(f"at must be a date or time, e.g. '2024-01-31', got {at!r}")
 
 
-def count_of(size: float | int, n: int, name: str, what: str) -> int:
-    """A share in (0, 1) or a number of n things, as a number that leaves some on both sides."""
+def n_held_out(size: float, n: int, name: str, unit: str) -> int:
+    """A test size, a share in (0, 1) or a number out of n, as a number that leaves some in both parts."""
     if isinstance(size, float | np.floating):
         check_real(size, name, low=0, high=1, open_low=True)
         count = max(1, round(size * n))
     else:
         count = check_int(size, name, low=1)
     if count >= n:
-        raise ParameterError(f"{name} must leave some of the {n} {what} for training, got {size}")
+        raise ParameterError(f"{name} must leave some of the {n} {unit} for training, got {size}")
     return int(count)

@@ -1,4 +1,4 @@
-"""Several splits of the same data: folds, windows of time, repetitions."""
+"""Generators of several splits of the same data: folds, windows of time, repeated draws."""
 
 import numbers
 from collections.abc import Callable, Iterator
@@ -9,8 +9,18 @@ import pandas as pd
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
-from lrrec.splits.holdout import ORDERS, count_of, history_mask, of_users, seed_of, servable, times_of, transductive
+from lrrec.splits.holdout import (
+    ORDERS,
+    eligible_users,
+    history_mask,
+    inductive,
+    n_held_out,
+    seed_of,
+    times_of,
+    transductive,
+)
 from lrrec.splits.split import Split, check_data
+from lrrec.typing import DurationLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
 
@@ -21,28 +31,28 @@ def k_folds(
     by: str = "user",
     history: float = 0.8,
     order: str = "random",
-    random_state: Any = None,
+    random_state: RandomState = None,
 ) -> Iterator[Split]:
-    """Cross-validation: cut users, or interactions, into folds, and test on each after learning from the others.
+    """Split users, or interactions, into folds for cross-validation; test on each fold, train on the others.
 
     Parameters
     ----------
     data : Interactions
     n_folds : int, default 5
     by : {"user", "interaction"}, default "user"
-        "user": each user with at least two interactions is a test user of one fold, unseen in training and served
+        "user": each user with at least two interactions is a test user of one fold, unseen in training and encoded
         from a part of their interactions, as in `by_user`; those with one are always in training. "interaction":
-        each interaction is held out once, whoever's it is, as in `random`.
+        each interaction is held out once, as in `random`.
     history : float in (0, 1), default 0.8
-        For by="user": the share of a test user's interactions that is given; the same ones whatever the folds.
+        For by="user": the share of a test user's interactions in the history.
     order : {"random", "time"}, default "random"
-        For by="user": whether the given part is drawn at random or is the earliest.
+        For by="user": whether the history is drawn at random or is the earliest interactions.
     random_state : int, Generator or None
 
     Yields
     ------
     Split
-        Made when it is asked for: one fold at a time is in memory.
+        Generated lazily: one fold at a time is in memory.
 
     Examples
     --------
@@ -61,16 +71,18 @@ def k_folds(
         if len(data) < n_folds:
             raise DataError(f"data must have at least {n_folds} interactions, got {len(data)}")
         fold = rng.permutation(len(data)) % n_folds
-        made = f"k_folds(n_folds={n_folds}, by='interaction', random_state={random_state})"
-        return (transductive(data, fold == f, f"{made}, fold {f + 1}", seed) for f in range(n_folds))
-    shuffled = rng.permutation(servable(data, n_folds))
+        params = {"n_folds": n_folds, "by": by, "random_state": seed}
+        return (transductive(data, fold == f, "k_folds", params | {"fold": f + 1}, seed) for f in range(n_folds))
+    shuffled = rng.permutation(eligible_users(data, n_folds))
     first = history_mask(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
-    made = f"k_folds(n_folds={n_folds}, by='user', history={history}, order={order!r}, random_state={random_state})"
-    return (of_users(data, shuffled[f::n_folds], first, f"{made}, fold {f + 1}", seed) for f in range(n_folds))
+    params = {"n_folds": n_folds, "by": by, "history": history, "order": order, "random_state": seed}
+    return (
+        inductive(data, shuffled[f::n_folds], first, "k_folds", params | {"fold": f + 1}, seed) for f in range(n_folds)
+    )
 
 
-def repeated(make: Callable[..., Split], n: int = 5, *, random_state: Any = None) -> Iterator[Split]:
-    """Draw a split again and again, with seeds of their own.
+def repeated(make: Callable[..., Split], n: int = 5, *, random_state: RandomState = None) -> Iterator[Split]:
+    """Draw a split repeatedly, each time with another seed.
 
     Parameters
     ----------
@@ -79,12 +91,12 @@ def repeated(make: Callable[..., Split], n: int = 5, *, random_state: Any = None
         functools.partial(lrrec.splits.by_user, data, 0.2).
     n : int, default 5
     random_state : int, Generator or None
-        What the seeds are drawn with. Each is a number, named in the split's `description` and `seed`.
+        Draws the seeds. Each split has its own in `params` and `seed`.
 
     Yields
     ------
     Split
-        Made when it is asked for.
+        Generated lazily.
 
     Examples
     --------
@@ -100,16 +112,21 @@ def repeated(make: Callable[..., Split], n: int = 5, *, random_state: Any = None
             "write functools.partial(lrrec.splits.random, data)"
         )
     seeds = check_rng(random_state).choice(2**31, check_int(n, "n", low=1), replace=False)
-    return (_made(make, seed) for seed in seeds.tolist())
+    return (_draw(make, seed) for seed in seeds.tolist())
 
 
 def windows(
-    data: Interactions, n_windows: int = 3, test_size: float | int | None = None, *, width: Any = None, span: Any = None
+    data: Interactions,
+    n_windows: int = 3,
+    *,
+    test_size: float | None = None,
+    width: DurationLike | None = None,
+    span: DurationLike | None = None,
 ) -> Iterator[Split]:
-    """Test on one stretch of time after another, each time after learning from what came before it.
+    """Test on one window of time after another, training on the interactions before each.
 
-    The last window ends with the last interaction, the others where the next begins; what comes after a window is in
-    neither part. As in `by_time`, test users who have nothing in training are cold.
+    The last window ends with the last interaction, the others where the next begins; interactions after a window are
+    in neither part. As in `by_time`, test users without a training interaction are cold.
 
     Parameters
     ----------
@@ -123,20 +140,20 @@ def windows(
         Of each window, in the units of `data.times`; where these are datetimes, anything that pandas.Timedelta takes
         with a unit, e.g. "7 days".
     span : length of time, optional
-        How long before its window each split may learn from (rolling). Everything before it when not given
+        Length of the training period before each window (rolling). All interactions before it when not given
         (expanding).
 
     Yields
     ------
     Split
-        From the earliest window to the latest, made when it is asked for.
+        From the earliest window to the latest, generated lazily.
     """
-    times = times_of(data, "windows")
+    times = times_of(data, "windows()")
     n_windows = check_int(n_windows, "n_windows", low=1)
     if width is not None and test_size is not None:
-        raise ParameterError("windows must be given test_size or width, got both")
+        raise ParameterError("windows() takes either test_size or width, got both")
     if width is None:
-        n_each = count_of(0.1 if test_size is None else test_size, len(data), "test_size", "interactions")
+        n_each = n_held_out(0.1 if test_size is None else test_size, len(data), "test_size", "interactions")
         if n_windows * n_each >= len(data):
             raise ParameterError(
                 f"n_windows x test_size must leave some of the {len(data)} interactions for training, "
@@ -149,20 +166,17 @@ def windows(
     starts = [None] * n_windows if span is None else [cut - _length(span, times, "span") for cut in cuts]
     bounds = list(zip(starts, cuts, [*cuts[1:], None], strict=True))
     for start, cut, stop in bounds:
-        for low, high, what in ((start, cut, "to learn from before"), (cut, stop, "to test on from")):
+        for low, high, part in ((start, cut, "training interaction before"), (cut, stop, "test interaction from")):
             if not _within(times, low, high).any():
-                raise DataError(
-                    f"each window must have an interaction to learn from and one to test on, got none {what} {cut}; "
-                    "ask for fewer windows, or longer ones"
-                )
-    made = f"windows(n_windows={n_windows}, test_size={test_size}, width={width}, span={span})"
-    return (_window(data, times, *bound, f"{made}, window {w}") for w, bound in enumerate(bounds, 1))
+                raise DataError(f"a window has no {part} {cut}: choose fewer windows, or longer ones")
+    params = {"n_windows": n_windows, "test_size": test_size, "width": width, "span": span}
+    return (_window(data, times, *bound, params | {"window": w}) for w, bound in enumerate(bounds, 1))
 
 
-def _window(data: Interactions, times: np.ndarray, start: Any, cut: Any, stop: Any, made: str) -> Split:
-    """Learn from start..cut, test on cut..stop; None is without a bound."""
-    train = data.filter(_within(times, start, cut))
-    return Split(train, train, data.filter(_within(times, cut, stop)), description=f"{made}: cut at {cut}")
+def _window(data: Interactions, times: np.ndarray, start: Any, cut: Any, stop: Any, params: dict[str, Any]) -> Split:
+    """Train on start <= time < cut, test on cut <= time < stop; None is without a bound."""
+    train, test = data.filter(_within(times, start, cut)), data.filter(_within(times, cut, stop))
+    return Split(train, train, test, kind="windows", params=params | {"cut": cut})
 
 
 def _within(times: np.ndarray, low: Any, high: Any) -> np.ndarray:
@@ -176,11 +190,11 @@ def _within(times: np.ndarray, low: Any, high: Any) -> np.ndarray:
 
 
 def _plain(time: Any) -> Any:
-    """A time that can be reckoned with: integers without a limit, so that they neither overflow nor round."""
+    """A time as a Python integer where it is an integer, so that differences neither overflow nor round."""
     return int(time) if isinstance(time, np.integer) else time
 
 
-def _length(value: Any, times: np.ndarray, name: str) -> Any:
+def _length(value: DurationLike, times: np.ndarray, name: str) -> Any:
     """A length of time > 0 in the units of times."""
     if times.dtype.kind != "M":
         if times.dtype.kind in "iu" and isinstance(value, numbers.Integral):
@@ -195,8 +209,8 @@ def _length(value: Any, times: np.ndarray, name: str) -> Any:
     return length.to_timedelta64()
 
 
-def _made(make: Callable[..., Split], seed: int) -> Split:
-    """What make returns, if it is a Split."""
+def _draw(make: Callable[..., Split], seed: int) -> Split:
+    """The split that make returns, checked."""
     split = make(random_state=seed)
     if not isinstance(split, Split):
         raise ParameterTypeError(f"make must return a Split, got {type(split).__name__}")

@@ -1,55 +1,82 @@
-"""Split: what to fit on, what is known when users are served, what they should be served."""
+"""Split: training interactions, and the histories and relevant items of the test users."""
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
 
+_WORDS = {  # of the params that are not arguments of the function that made the split
+    "fold": "fold {}",
+    "window": "window {}",
+    "cut": "cut at {}",
+    "negatives": "{0[n]} negatives a user (random_state={0[random_state]})",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What to fit on, what is known of the test users when they are served, and what they should be served.
+    """Interactions cut into a training part, the histories of the test users, and their test interactions.
 
     Attributes
     ----------
     train : Interactions
-        What a model may learn from.
+        What models are fitted to.
     history : Interactions
-        What is known of the test users. The same object as `train` where they are training users; otherwise
-        their histories are folded in.
+        The known interactions of the test users. The same object as `train` where they are training users;
+        otherwise their histories are folded in.
     test : Interactions
         The relevant items of each test user.
     candidates : ndarray of ids, shape (n_candidates,) or (n_test_users, n_candidates), or None
-        Where a protocol ranks given items instead of the catalogue: the same for all users, or a list for each user
+        The items to rank, where they are not the whole catalogue: the same for all users, or a list for each user
         with a test interaction, in the order of the users' indices.
-    description : str
-        How the split was made.
+    kind : str
+        The function of `lrrec.splits` that made the split, or "published"; "" for a split made by hand.
+    params : dict of str to int, float, str, dict or None
+        The arguments of that function. Of several splits also which one: `fold`, or `window` and `cut`. Of candidates
+        drawn by `with_negatives` also `negatives`: {"n": ..., "random_state": ...}. Of a published split `dataset` and
+        `part`. Dates are ISO 8601 strings; a random_state that is not a number is None.
     seed : int or None
-        The random_state it was drawn with, where that was a number.
+        The random_state that the split was drawn with, where that was a number.
     """
 
     train: Interactions
     history: Interactions
     test: Interactions
     candidates: np.ndarray | None = field(default=None, repr=False)
-    description: str = ""
+    _: KW_ONLY
+    kind: str = ""
+    params: dict[str, Any] = field(default_factory=dict, repr=False)
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "params", {name: _plain(value) for name, value in self.params.items()})
         for part in (self.train, self.history, self.test):
             check_data(part)
             if part.users is not self.train.users or part.items is not self.train.items:
                 raise DataError("train, history and test must share the same IdMap objects")
-        given = self.candidates
-        if given is not None and given.ndim == 2 and len(given) != len(self.test_rows):
-            wanted = f"a row for each of the {len(self.test_rows)} users in test"
-            raise DataError(f"candidates must have {wanted}, got {len(given)}")
+        lists = self.candidates
+        if lists is not None and lists.ndim == 2 and len(lists) != len(self.test_rows):
+            n_users = len(self.test_rows)
+            raise DataError(f"candidates must have a row for each of the {n_users} users in test, got {len(lists)}")
+
+    @property
+    def description(self) -> str:
+        """How the split was made: the call, and which one of several splits it is."""
+        if self.kind == "published":
+            part = "validation part of the " if self.params["part"] == "valid" else ""
+            parts = [f"{part}published split of {self.params['dataset']}"]
+        else:
+            call = ", ".join(f"{name}={value!r}" for name, value in self.params.items() if name not in _WORDS)
+            parts = [f"{self.kind}({call})" if call else self.kind] if self.kind else []
+        parts += [words.format(self.params[name]) for name, words in _WORDS.items() if name in self.params]
+        return ", ".join(parts)
 
     @property
     def users(self) -> IdMap:
@@ -72,15 +99,15 @@ class Split:
         return self.history is not self.train
 
     def summary(self) -> dict[str, Any]:
-        """Return what there is to say of the split, fit for a JSON file beside the results.
+        """Return what identifies the split, as values that JSON can store beside the results.
 
         Returns
         -------
         dict
-            description, seed, users and items (all ids), the counts of users, items and interactions of train,
-            history and test, candidates (how many each user is given, or None for the whole catalogue), folds_in,
-            and sha256: a hash of ids, values, times and candidates of each part. Splits that hold the same have
-            the same hash, whatever the machine and whichever way they were made; others have another.
+            description, kind, params, seed, users and items (the numbers of all ids), the counts of users, items and
+            interactions of train, history and test, candidates (how many for each user, or None for the whole
+            catalogue), folds_in, and sha256: a hash of ids, values, times and candidates of each part. Equal splits
+            have equal hashes, on every machine and however they were made.
 
         Notes
         -----
@@ -89,6 +116,8 @@ class Split:
         parts = {"train": self.train, "history": self.history, "test": self.test}
         return {
             "description": self.description,
+            "kind": self.kind,
+            "params": self.params,
             "seed": self.seed,
             "users": len(self.users),
             "items": len(self.items),
@@ -99,7 +128,7 @@ class Split:
         }
 
     def _hash(self) -> str:
-        """The hash of `summary`; each piece is preceded by what it is and how long."""
+        """The hash of `summary`; each piece is preceded by its name and length."""
         digest = hashlib.sha256()
 
         def add(name: str, content: bytes) -> None:
@@ -121,15 +150,24 @@ class Split:
 
 
 def check_data(data: Any) -> None:
-    """Refuse what is not Interactions."""
+    """Refuse anything but Interactions."""
     if not isinstance(data, Interactions):
         raise DataError(
             f"each part and the data must be Interactions, got {type(data).__name__}; see Interactions.from_matrix"
         )
 
 
+def _plain(value: Any) -> Any:
+    """A parameter as a value that JSON can store."""
+    if isinstance(value, np.datetime64):
+        return pd.Timestamp(value).isoformat()
+    if isinstance(value, np.generic) and not isinstance(value, np.timedelta64):
+        return value.item()
+    return value if value is None or isinstance(value, bool | int | float | str | dict) else str(value)
+
+
 def _counts(part: Interactions) -> dict[str, int]:
-    """How many users and items a part has something of, and how many interactions."""
+    """The numbers of users and items with an interaction in a part, and of its interactions."""
     return {
         "users": int(np.count_nonzero(np.diff(part.matrix.indptr))),
         "items": len(np.unique(part.matrix.indices)),
@@ -138,14 +176,14 @@ def _counts(part: Interactions) -> dict[str, int]:
 
 
 def _ids(ids: np.ndarray) -> bytes:
-    """Ids as bytes: integers and strings differ, and no two sequences are alike."""
+    """Ids as bytes: other ids are other bytes, integers and strings too."""
     if ids.dtype.kind in "iu":
         return ids.astype("<i8").tobytes()
     return json.dumps(ids.tolist()).encode()
 
 
 def _times(times: np.ndarray | None) -> list[np.ndarray]:
-    """Times as columns of one dtype a kind. Datetimes as whole seconds and nanoseconds, whatever their unit."""
+    """Times as columns of one dtype for each kind; datetimes, of any unit, as whole seconds and nanoseconds."""
     if times is None:
         return []
     if times.dtype.kind == "M":

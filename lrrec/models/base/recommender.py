@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,7 +15,7 @@ from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, FileFormatError, NotFittedError, UnknownIdError
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
 from lrrec.linalg.threads import even_blocks
-from lrrec.metrics import find_hits, ndcg
+from lrrec.metrics import measure
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.splits import history_mask
@@ -28,9 +28,9 @@ MAX_K = 2**20  # longer lists are a mistake, and would not fit memory
 class Recommender(BaseEstimator):
     """A model that ranks items for users.
 
-    A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(users, columns)`.
-    What stands for a user there is a row of the matrix, unless the model says otherwise in `_encode` (new users) and
-    `_known` (training users).
+    A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(encoded, columns)`.
+    A user is encoded as their row of the matrix; a model with another encoding overrides `_encode` (histories) and
+    `_training_users`.
 
     Attributes
     ----------
@@ -42,28 +42,34 @@ class Recommender(BaseEstimator):
         How many users interacted with each item.
     """
 
+    tuning_space: ClassVar[dict[str, Any] | None] = None  # of `lrrec.tune`, by parameter; None for no default
+
     _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
 
     def _fit(self, matrix: sp.csr_array) -> None:
-        """Learn from a canonical matrix, after checking the parameters; a model with options of fit writes `fit`."""
+        """Check the parameters and learn from a canonical matrix; a model whose `fit` has options overrides `fit`."""
         raise NotImplementedError
 
     @abstractmethod
     def _scores(self, encoded: Any, columns: Columns) -> np.ndarray:
-        """Scores of the items at columns for a block of encoded users, float32 (B, len(columns)), freshly made."""
+        """Return a new array of the scores of the items at columns for encoded users, float32 (B, len(columns))."""
 
     def _encode(self, matrix: sp.csr_array) -> Any:
-        """What scoring needs of new users, a row each, from their histories (B, I)."""
+        """Return users encoded for scoring, one row each, from their histories (B, I)."""
         return matrix
 
-    def _known(self, rows: np.ndarray) -> Any:
-        """What scoring needs of training users."""
+    def _training_users(self, rows: np.ndarray) -> Any:
+        """Return training users encoded for scoring."""
         return self.seen_[rows]
 
     def _serves(self, rows: np.ndarray) -> np.ndarray:
-        """Whether the model knows something of each training user."""
+        """Return which training users have data to recommend from."""
         return self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
+
+    def default_tuning_space(self) -> dict[str, Any] | None:
+        """Return the space that `lrrec.tune` searches by default: `tuning_space`, unless it depends on parameters."""
+        return self.tuning_space
 
     def fit(self, X: Any, y: None = None) -> Self:
         """Learn from interactions, forgetting any earlier fit.
@@ -84,14 +90,14 @@ class Recommender(BaseEstimator):
         return self._remember(data)
 
     def _read(self, X: Any) -> Interactions:
-        """The interactions of X, at least one."""
+        """Return X as interactions, at least one."""
         data = as_interactions(X)
         if not len(data):
             raise DataError("X must have at least one interaction, got none")
         return data
 
     def _remember(self, data: Interactions) -> Self:
-        """Keep what every fitted model knows of its training data."""
+        """Store the training data and what derives from them."""
         self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
         self.item_counts_ = np.bincount(data.matrix.indices, minlength=data.n_items)
         self.n_features_in_ = data.n_items
@@ -106,21 +112,21 @@ class Recommender(BaseEstimator):
         Parameters
         ----------
         users : sequence of ids, shape (n,), optional
-            Output order is input order; repetitions are answered as often. Everybody with an interaction in the
-            training data when not given.
+            Output order is input order; a repeated id gets repeated rows. By default every user with an interaction
+            in the training data.
         k : int, default 10
             Length of the lists. Places that cannot be filled are masked.
         exclude_seen : bool, default True
-            Leave out what the user has in the training data.
+            Leave out the items that the user has in the training data.
         items : sequence of ids, shape (m,), or array of ids, shape (n, m), optional
             Candidates: the only items that may be recommended, the same for all users or a list for each. Of
             equal scores the smaller item index comes first; with a list for each user, the earlier in the list.
         unknown : {"raise", "popular"}, default "raise"
-            What to do with users who are not in the training data or have no interaction there: refuse, or
-            recommend the items that most users interacted with.
+            For users without an interaction in the training data: raise an error, or recommend the most popular
+            items.
         n_threads : int, optional
-            All cores when None; the result is the same. (Asked for in another batch, a user's scores may differ in
-            their last digits.)
+            All cores when None; the result is the same. (In another batch of users, scores may differ in their last
+            digits.)
 
         Returns
         -------
@@ -141,43 +147,39 @@ class Recommender(BaseEstimator):
         check_bool(exclude_seen, "exclude_seen")
         if users is None:
             users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
-        asked = as_ids(users, "users")
-        rows = self.users_.find(asked)
+        ids = as_ids(users, "users")
+        rows = self.users_.find(ids)
         cold = (rows < 0) | ~self._serves(rows)
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
-                f"unknown users: {first_three(asked[cold])} have no interaction in the training data; "
-                "pass unknown='popular' to recommend what is popular"
+                f"unknown users: {first_three(ids[cold])} have no interaction in the training data",
+                hint="pass unknown='popular' to recommend popular items to them",
             )
-        if not len(self.users_):  # a model that was stored without users
-            nothing = sp.csr_array((len(asked), len(self.items_)), dtype=np.float32)
-            encoded = self._encode(nothing)
-            return self._recommend(asked, k, lambda block: encoded[block], nothing, None, items, cold, n_threads)
-        rows = np.where(rows < 0, 0, rows)
 
-        seen_rows = np.where(cold, -1, rows) if exclude_seen else None
+        seen_rows = np.where(cold, -1, rows) if exclude_seen and not cold.all() else None
         return self._recommend(
-            asked, k, lambda block: self._known(rows[block]), self.seen_, seen_rows, items, cold, n_threads
+            ids, k, lambda part: self._training_users(rows[part]), self.seen_, seen_rows, items, cold, n_threads
         )
 
     def recommend_from(
         self, histories: Any, k: int = 10, *, users: Any = None, exclude_seen: bool = True, items: Any = None,
         unknown: str = "raise", n_threads: int | None = None,
     ) -> Recommendations:  # fmt: skip
-        """Return the k best items of users given by what they did; nothing is learned or kept.
+        """Return the k best items of users described by their histories; the model does not change.
 
         Parameters
         ----------
         histories : Interactions, or sparse matrix or array of shape (n, n_items)
-            Items are matched by id, and those the model does not know are left out; the columns of a raw matrix
+            Items are matched by id, and items that the model does not have are ignored; the columns of a raw matrix
             are the model's items by position.
         k, exclude_seen, items, n_threads
-            As for `recommend`; seen is what is in the history.
+            As for `recommend`; seen items are those in the history.
         users : sequence of ids, optional
-            Which users of the histories to answer for, in this order. By default every row of a raw matrix, and
-            every user with an interaction of Interactions.
+            Users of the histories, in output order. By default every row of a raw matrix, and of Interactions every
+            user with an interaction.
         unknown : {"raise", "popular"}, default "raise"
-            What to do with users in whose history there is no item that the model knows.
+            For users without an item of the model in their history: raise an error, or recommend the most popular
+            items.
         """
         self._check_fitted()
         check_option(unknown, "unknown", UNKNOWN)
@@ -189,29 +191,29 @@ class Recommender(BaseEstimator):
             rows = np.flatnonzero(np.diff(histories.matrix.indptr))
         else:
             rows = np.arange(len(ids))
-        asked = ids.ids[rows]
+        requested = ids.ids[rows]
         cold = matrix.indptr[rows] == matrix.indptr[rows + 1]
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
-                "users must have an item in their history that the model knows, got none for "
-                f"{first_three(asked[cold])}; pass unknown='popular' to recommend what is popular"
+                f"users {first_three(requested[cold])} have no item of the model in their history",
+                hint="pass unknown='popular' to recommend popular items to them",
             )
 
         encoded = self._encode(matrix[rows])
         seen_rows = rows if exclude_seen else None
-        return self._recommend(asked, k, lambda block: encoded[block], matrix, seen_rows, items, cold, n_threads)
+        return self._recommend(requested, k, lambda part: encoded[part], matrix, seen_rows, items, cold, n_threads)
 
     def recommend_all(
         self, path: str | PathLike, k: int = 10, *, exclude_seen: bool = True, n_threads: int | None = None
     ) -> int:
-        """Write the k best items of everybody with an interaction to a Parquet file, and return how many users that is.
+        """Write the k best items of every user with an interaction to a Parquet file; return the number of users.
 
         The columns are user, item, rank (from 1) and score; places that cannot be filled are left out. Needs pyarrow.
 
         Parameters
         ----------
         path : path
-            Replaced whole or not at all.
+            Replaced atomically.
         k : int, default 10
         exclude_seen : bool, default True
         n_threads : int, optional
@@ -243,18 +245,18 @@ class Recommender(BaseEstimator):
         return self._predict(rows, columns)
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Scores of pairs of indices, through blocks of all scores."""
+        """Return the scores of pairs of indices, from blocks of all items' scores."""
         out = np.empty(len(rows), dtype=np.float32)
         distinct, which = np.unique(rows, return_inverse=True)
         order = np.argsort(which, kind="stable")
         for start, stop in even_blocks(len(distinct), max(1, BLOCK_CELLS // len(self.items_))):
-            scores = self._scores(self._known(distinct[start:stop]), slice(None))
+            scores = self._scores(self._training_users(distinct[start:stop]), slice(None))
             pairs = order[np.searchsorted(which[order], start) : np.searchsorted(which[order], stop)]
             out[pairs] = scores[which[pairs] - start, columns[pairs]]
         return out
 
     def score(self, X: Any, y: None = None) -> float:
-        """Return the mean nDCG@10 of ranking the rest of each row of X after folding its first part in.
+        """Return the mean nDCG@10 of recommending the rest of each row of X from its first part.
 
         The first part is 80 % of a row's interactions, the earliest where X has times and otherwise always the
         same random ones. Rows with fewer than two interactions are left out. For reports use `evaluate`.
@@ -269,7 +271,7 @@ class Recommender(BaseEstimator):
         matrix, _ = self._histories(X)
         counts = np.diff(matrix.indptr)
         if not (counts >= 2).any():
-            raise DataError("X must have a row with two items that the model knows, got none")
+            raise DataError("no row of X has two items of the model: score needs one to recommend from and one to find")
         timed = isinstance(X, Interactions) and matrix is X.matrix
         rows = Interactions(matrix, IdMap.range(len(counts)), self.items_, X.times if timed else None)
         rows = rows.filter(np.repeat(counts >= 2, counts))
@@ -277,17 +279,17 @@ class Recommender(BaseEstimator):
         first = history_mask(rows, 0.8, key)
         return self._ndcg(rows.filter(first), rows.filter(~first))
 
-    def _ndcg(self, history: Interactions, asked: Interactions, k: int = 10) -> float:
-        """Mean nDCG@k over the users of `asked` who have a history; the two share their id maps."""
-        served = (np.diff(history.matrix.indptr) > 0) & (np.diff(asked.matrix.indptr) > 0)
-        if not served.any():
-            raise DataError("history and test must share a user with an interaction in both, got none")
-        lists = self.recommend_from(history, k, users=history.users.ids[served])
-        relevant = asked.matrix[served]
-        return float(ndcg(find_hits(lists.indices, relevant), np.diff(relevant.indptr)).mean())
+    def _ndcg(self, history: Interactions, test: Interactions, k: int = 10) -> float:
+        """Return the mean nDCG@k over users with history and test interactions; the two share their id maps."""
+        users = (np.diff(history.matrix.indptr) > 0) & (np.diff(test.matrix.indptr) > 0)
+        if not users.any():
+            raise DataError("no user has interactions in both history and test: choose another split")
+        lists = self.recommend_from(history, k, users=history.users.ids[users])
+        values, _ = measure(lists.indices, test.matrix, np.flatnonzero(users), [f"ndcg@{k}"])
+        return float(values.mean())
 
     def save(self, path: str | PathLike) -> None:
-        """Write the fitted model to path, replacing it whole or not at all; `lrrec.load` reads it.
+        """Write the fitted model to path, replacing it atomically; `lrrec.load` reads it.
 
         The file is in the safetensors format and holds no code. It contains the training matrix, which
         `recommend` needs to leave out what a user has seen.
@@ -301,7 +303,7 @@ class Recommender(BaseEstimator):
 
     @classmethod
     def _from_file(cls, path: str | PathLike, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
-        """A fitted model from what a file holds, checked."""
+        """Return a fitted model from a file's parameters and arrays, checked."""
         try:
             model = cls(**params)
         except TypeError as error:
@@ -320,10 +322,10 @@ class Recommender(BaseEstimator):
         return model
 
     def _check_loaded(self, path: str | PathLike) -> None:
-        """Refuse learned arrays that do not fit each other."""
+        """Raise FileFormatError if the learned arrays are inconsistent."""
 
     def _check_array(self, path: str | PathLike, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> None:
-        """Refuse a learned array of another shape or type, or one that is not finite."""
+        """Raise FileFormatError if a learned array has another shape or type, or is not finite."""
         array = getattr(self, name)
         if array.dtype != dtype or array.shape != shape:
             want = f"{np.dtype(dtype)} {shape}"
@@ -332,15 +334,23 @@ class Recommender(BaseEstimator):
             raise FileFormatError(f"{path}: {name} must be finite, got NaN or infinity")
 
     def _recommend(
-        self, users: np.ndarray, k: int, encoded: Callable[[slice], Any], seen: sp.csr_array,
+        self, users: np.ndarray, k: int, encoded: Callable[[slice | np.ndarray], Any], seen: sp.csr_array,
         seen_rows: np.ndarray | None, items: Any, cold: np.ndarray, n_threads: int | None,
     ) -> Recommendations:  # fmt: skip
-        """Blocks of users to lists. seen_rows (n,): the row of `seen` to leave out for each user, -1 for none."""
+        """Rank items for users in blocks; cold users (n,) get the popular ones.
+
+        encoded(part) returns the encoded users of a part of `users`. seen_rows (n,): each user's row of `seen`, whose
+        items are left out; -1 for none.
+        """
 
         def score(block: slice, columns: Columns) -> np.ndarray:
-            scores = self._scores(encoded(block), columns)
-            if cold[block].any():
-                scores[cold[block]] = self.item_counts_[columns]
+            warm = np.flatnonzero(~cold[block])
+            if len(warm) == block.stop - block.start:
+                return self._scores(encoded(block), columns)
+            popularity = self.item_counts_[columns].astype(np.float32)
+            scores = np.tile(popularity, (block.stop - block.start, 1))
+            if len(warm):
+                scores[warm] = self._scores(encoded(block.start + warm), columns)
             return scores
 
         k, n_threads = check_int(k, "k", low=1, high=MAX_K), check_threads(n_threads)
@@ -353,17 +363,17 @@ class Recommender(BaseEstimator):
         return Recommendations(scores=scores, users=users, items=masked_ids(self.items_, indices), indices=indices)
 
     def _histories(self, X: Any) -> tuple[sp.csr_array, IdMap]:
-        """Histories as a matrix over the model's items, and the ids of its rows."""
+        """Return histories as a matrix over the model's items, and the ids of its rows."""
         if not isinstance(X, Interactions):
             matrix = check_matrix(X)
             check_columns(matrix, len(self.items_), type(self).__name__)
             return matrix, IdMap.range(matrix.shape[0])
-        known = X.align_items(self.items_)
-        return known.matrix, known.users
+        aligned = X.align_items(self.items_)
+        return aligned.matrix, aligned.users
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "seen_"):
-            raise NotFittedError(f"{type(self).__name__} must be fitted first, got an unfitted model: call fit(data)")
+            raise NotFittedError(f"{type(self).__name__} must be fitted first: call fit(data)")
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "seen_")

@@ -1,0 +1,153 @@
+"""The generated parts of the documents: tables of what is stored, and what their Python blocks print.
+
+A table stands between `<!-- results: NAME -->` (or `<!-- recipes -->`) and `<!-- end -->`. A `text` block right after
+a `python` block holds its output; the blocks of a document share their names, as cells of a notebook do.
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import lrrec
+from benchmarks.report import RESULTS, ROOT, table
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/guide.md", "benchmarks/README.md", "datasets/README.md")
+USES = {  # when to use a model
+    "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt",
+    "NeuralMF": "small networks for users and items: best lists if a longer fit is fine; item features (extra `torch`)",
+    "EASE": "linear regression of each item on all others: one parameter, up to some 20,000 items",
+    "TruncatedSVD": "SVD of the normalized matrix: a factor model in a blink",
+    "NMF": "factors without negative values, which can be read as topics",
+    "RP3Beta": "random walks from item to item over users: many items, few interactions per user",
+    "ItemKNN": "similar items by cosine: every recommendation has its reasons",
+    "Popularity": "the same list for everyone: the baseline to beat",
+    "ALS": "star ratings to be predicted, rather than lists",
+}
+
+
+def with_tables(text: str) -> str:
+    """Return the text with every table generated anew."""
+
+    def fill(match: re.Match[str]) -> str:
+        marker = match[1]
+        body = GENERATED[marker]() if marker in GENERATED else table(stored(marker.removeprefix("results: ")))
+        return f"<!-- {marker} -->\n{body}\n<!-- end -->"
+
+    return re.sub(r"<!-- (results: \w+|recipes) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
+
+
+def stored(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a benchmark as they were stored."""
+    rows: list[dict[str, Any]] = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    return rows
+
+
+def model_table() -> str:
+    """Return a row for each model: when to use it, its accuracy and its fit seconds in the stored pipelines."""
+    pipelines = {
+        name: json.loads((RESULTS / "pipelines" / f"{name}.json").read_text())["models"]
+        for name in ("ml-1m-by-user", "gowalla-published")
+    }
+    (rmse,) = (row["measured"] for row in stored("accuracy") if row["data"] == "ml-1m, RMSE, 5 random folds")
+
+    def measured(pipeline: str, model: str, metric: str) -> tuple[str, str]:
+        result = pipelines[pipeline].get(lrrec.models.CATALOGUE[model].command_name)
+        return (f"{result['metrics'][metric]['mean']:.3f}", f"{result['fit_seconds']:.2f}") if result else ("-", "-")
+
+    rows = []
+    for model, use in USES.items():
+        accuracy, seconds = measured("ml-1m-by-user", model, "ndcg@10")
+        sparse_accuracy, sparse_seconds = measured("gowalla-published", model, "recall@20")
+        rows.append({
+            "model": f"`{model}`",
+            "when to use it": use,
+            "ml-1m: nDCG@10": f"RMSE {float(rmse):.3f}" if model == "ALS" else accuracy,
+            "fit, s": seconds,
+            "gowalla: recall@20": sparse_accuracy,
+            "fit, s ": sparse_seconds,
+        })  # fmt: skip
+    return table(rows)
+
+
+def recipe_table() -> str:
+    """Return a row for each data set, from its recipe."""
+    rows = []
+    for recipe in map(lrrec.datasets.recipe, lrrec.datasets.names()):
+        counts = recipe.statistics
+        rows.append({
+            "name": f"`{recipe.name}`",
+            "users × items": f"{counts['users']:,} × {counts['items']:,}",  # noqa: RUF001
+            "ratings": f"{counts['ratings']:,}",
+            "about": recipe.about,
+            "licence": recipe.licence,
+        })  # fmt: skip
+    return table(rows)
+
+
+def misses() -> str:
+    """Return a sentence: how many of the stored targets were not reached, by benchmark."""
+    verdicts = {
+        path.stem: [row["verdict"] for row in stored(path.stem) if "verdict" in row and row.get("target") != ""]
+        for path in sorted(RESULTS.glob("*.json")) if "details" not in path.name
+    }  # fmt: skip
+    missed = {name: found.count("missed") for name, found in verdicts.items() if "missed" in found}
+    shown = ", ".join(f"{name} {count}" for name, count in missed.items())
+    return (
+        f"{sum(missed.values())} of {sum(map(len, verdicts.values()))} targets were not reached ({shown}); "
+        "[the tables](benchmarks/README.md) list them with the rest, marked *missed*."
+    )
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    "results: models": model_table,
+    "results: misses": misses,
+    "recipes": recipe_table,
+}
+
+
+def with_outputs(text: str) -> str:
+    """Run the Python blocks of a document in order; return the text with what they print.
+
+    Blocks that need torch keep their text where torch is not installed.
+    """
+    namespace: dict[str, Any] = {}
+
+    def run(match: re.Match[str]) -> str:
+        code, output = match[1], io.StringIO()
+        if "neural" in code.lower() and not find_spec("torch"):
+            return match[0]
+        with contextlib.redirect_stdout(output):
+            exec(code, namespace)
+        printed = "\n".join(line.rstrip() for line in output.getvalue().splitlines())
+        return f"```python\n{code}```\n" + (f"\n```text\n{printed}\n```\n" if match[2] else "")
+
+    return re.sub(r"```python\n(.*?)```\n(\n```text\n.*?```\n)?", run, text, flags=re.DOTALL)
+
+
+def refresh(*, outputs: bool = False) -> None:
+    """Rewrite the documents' tables, and with outputs=True what their blocks print."""
+    for path in (ROOT / name for name in DOCUMENTS):
+        text = with_tables(path.read_text())
+        if outputs:
+            with _temporary_folder():
+                text = with_outputs(text)
+        path.write_text(text)
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[None]:
+    """Work in a folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        before = Path.cwd()
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)

@@ -1,0 +1,228 @@
+"""Adapter: what every kind of adapter is, and the recommender that it makes of a base and a target."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from lrrec.adapt import adapter_files
+from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.models.base.recommender import Recommender
+from lrrec.validate import check_bool
+
+Settings = dict[str, Any]
+Callback = Callable[[float], Any]
+AUTO = "auto"
+
+
+class Adapter(Recommender):
+    """A fitted base model and what changes it for a target domain: a recommender of the target.
+
+    A kind of adapter writes `_adapt` (find the change), `_encode` and `_scores` (apply it), `n_parameters` (what it
+    costs), `merge`, `_pack` and `_unpack` (store it). Parameters that an `AdapterSelector` may choose have the value
+    "auto", a default in `_defaults` and a grid in `search_space`.
+
+    Attributes
+    ----------
+    base_ : Recommender
+        Never changed.
+    params_ : dict
+        The parameters that were used.
+    verdict_ : str
+        Why an `AdapterSelector` chose this adapter.
+    users_, items_ : IdMap
+        Of the target; its catalogue.
+    """
+
+    name: ClassVar[str] = ""
+    _defaults: ClassVar[Mapping[str, Any]] = {}  # of parameters that may be "auto"
+    _starts_from: ClassVar[Mapping[str, str]] = {}  # parameter -> the kind whose choice the search starts from
+    _one_se: ClassVar[Mapping[str, str]] = {}  # parameters chosen by the one-standard-error rule: "lowest", "highest"
+    _path: ClassVar[tuple[str, ...]] = ()  # parameters of which one training gives several values
+    _keeps_default = False  # whether other settings must be clearly better than the defaults
+    _uses_all_threads = False  # whether a fit uses all cores by itself
+
+    def fit(  # type: ignore[override]
+        self, X: Any, y: None = None, *, base: Recommender, catalogue: Any = None, same_users: bool = False,
+        source: Any = None,
+    ) -> Self:  # fmt: skip
+        """Adapt a base to the target's interactions.
+
+        Parameters
+        ----------
+        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
+            The target. Items are matched with the base's by id; the columns of a raw matrix are the base's items by
+            position.
+        y : None
+            Ignored.
+        base : Recommender
+            Fitted. It is not changed.
+        catalogue : sequence of ids, optional
+            The items of the new domain. All of the base's and all of the target's when not given.
+        same_users : bool, default False
+            Whether users of equal ids are the same people: their factors then start from the base's, and those
+            without a target interaction can be served.
+        source : Interactions, optional
+            Of a neural base: what it was trained on, where that may be kept. Its loss is added to the target's.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            If target and base share nothing.
+        ParameterError
+            If a parameter is "auto" that an `AdapterSelector` has to choose.
+        """
+        check_bool(same_users, "same_users")
+        self._check_params()
+        check_fitted(base)
+        self._check_base(base, same_users=same_users, source=source)
+        domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
+        undecided = list(self.search_space(domain))
+        if undecided:
+            raise ParameterError(
+                f"{', '.join(undecided)} of {type(self).__name__} cannot be 'auto' here: give values, or let "
+                f"AdapterSelector([{type(self).__name__}()]) choose them"
+            )
+        return self._fit_domain(domain)
+
+    def _fit_domain(self, domain: Domain) -> Self:
+        """Fit to all users of a domain and serve them."""
+        self._adapt(domain, domain.active_users)
+        self.verdict_ = "fitted with the given settings: nothing was compared"
+        return self._serve(domain)
+
+    def _adapt(self, domain: Domain, users: np.ndarray, callback: Callback | None = None) -> Self:
+        """Fit the change to some users, given by their indices; "auto" is the default."""
+        self.domain_, self.base_ = domain, domain.base
+        self.params_ = self._settings(domain)
+        self._find_change(users, callback)
+        return self
+
+    def _settings(self, domain: Domain) -> Settings:
+        """The parameters with the defaults for "auto"."""
+        params = self.get_params(deep=False)
+        return {name: self._defaults[name] if _is_auto(value) else value for name, value in params.items()}
+
+    def _serve(self, domain: Domain) -> Self:
+        """Serve the users of the domain."""
+        return self._remember(domain.data)
+
+    # What a kind of adapter defines.
+
+    @abstractmethod
+    def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
+        """Fit the change to some users of `domain_` with the settings `params_`; callback(loss) after each step."""
+
+    @property
+    @abstractmethod
+    def n_parameters(self) -> int:
+        """The number of parameters of the change."""
+
+    @abstractmethod
+    def merge(self) -> Recommender:
+        """Return an ordinary model that recommends the same, without the adapter."""
+
+    @abstractmethod
+    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
+        """The change as named arrays."""
+
+    @abstractmethod
+    def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take the change from its arrays, checked."""
+
+    def _check_params(self) -> None:
+        """Refuse parameters that cannot work."""
+
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        """Refuse a base, or options of `fit`, that this kind has no use for."""
+
+    def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
+        """Return the values to try of each "auto" parameter that matters in a domain, in the order of the search."""
+        grids = self._grids(domain)
+        return {name: values for name, values in grids.items() if _is_auto(getattr(self, name))}
+
+    def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
+        """The values to try of each parameter that matters in a domain."""
+        return {}
+
+    def _fit_path(
+        self, domain: Domain, users: np.ndarray, path: Mapping[str, Sequence[Any]]
+    ) -> "Iterator[tuple[Settings, Self]]":
+        """Fitted adapters for all values on a path, and those values; more than one where training has stages."""
+        yield {}, clone(self)._adapt(domain, users)
+
+    def _fit_scores(self, domain: Domain, targets: Any, n_iter: int) -> Self:
+        """Fit the change to a teacher's scores; see `lrrec.adapt.distillation`."""
+        raise ParameterTypeError(f"{type(self).__name__} cannot be distilled into: use LowRank or Anchored")
+
+    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> Any:
+        """`_encode` of users about whom the base knows something: priors (B, D)."""
+        return self._encode(matrix)
+
+    def _for_scoring(self) -> Self:
+        """The adapter in a form that scores many blocks of users quickly."""
+        return self
+
+    # What all kinds share.
+
+    @property
+    def label(self) -> str:
+        """The kind, and its rank where it has one."""
+        rank = getattr(self, "rank", None)
+        return self.name if rank is None else f"{self.name} {rank}"
+
+    @property
+    def best_(self) -> "Adapter":
+        """The adapter itself; of a selector, the chosen one."""
+        self._check_fitted()
+        return self
+
+    def update(self, new: Any) -> Self:
+        """Add interactions of the target, and fit again with the same settings; nothing is compared again.
+
+        Parameters
+        ----------
+        new : Interactions, or sparse matrix or array of shape (n_users, n_items)
+            Of old or new users and items. The value of a repeated interaction is added.
+        """
+        self._check_fitted()
+        if not len(self.domain_.data):
+            raise DataError("the adapter was stored without its target: save it with histories=True, or fit again")
+        data, items = joined(self.domain_.data, as_target(self.base_, new)), self.domain_.items
+        catalogue = np.concatenate((items.ids, data.items.ids[items.find(data.items.ids) < 0]))
+        verdict = self.verdict_
+        self._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))
+        self.verdict_ = verdict
+        return self
+
+    def save(self, path: str | PathLike, *, float16: bool = False, histories: bool = False) -> None:
+        """Write the change to path, replacing it whole or not at all; `lrrec.load(path, base=model)` reads it.
+
+        Parameters
+        ----------
+        path : path
+        float16 : bool, default False
+            Store in half precision.
+        histories : bool, default False
+            Store the target's users and interactions too, so that `recommend` knows them after loading. Without them
+            the file holds no user data: users are served by `recommend_from`.
+        """
+        self._check_fitted()
+        check_bool(float16, "float16")
+        adapter_files.write(path, self, float16=float16, histories=check_bool(histories, "histories"))
+
+    def _recommend(self, *args: Any, **options: Any) -> Any:
+        return super(Adapter, self._for_scoring())._recommend(*args, **options)
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == AUTO

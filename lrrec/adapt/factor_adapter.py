@@ -1,0 +1,207 @@
+"""FactorAdapter: adapters that change the factors of a factor model."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from lrrec.adapt.adapter import Adapter
+from lrrec.adapt.change import Change
+from lrrec.adapt.domain import Domain
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.quadratic_model import QuadraticModel
+from lrrec.models.neural.encoder import encode
+from lrrec.validate import check_int, check_real
+
+
+class FactorAdapter(Adapter, FactorModel):
+    """An adapter that changes item factors, and the encoder of a neural base.
+
+    Attributes
+    ----------
+    change_ : Change
+    scale : float
+        1. Less blends with the base: 0 gives the base's items and fold-in.
+    user_factors_, item_factors_ : ndarray of float32
+        Of the target's users; of the catalogue, with the change.
+    """
+
+    low_rank: ClassVar[bool] = False  # whether changes of this kind can be truncated and added
+    _item_factors: np.ndarray | None = None
+
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        name, encodes = type(base).__name__, bool(getattr(base, "_encoder_arrays", ()))
+        if not isinstance(base, FactorModel):
+            raise ParameterTypeError(f"base must be a fitted factor model, got {name}")
+        if encodes and base._n_columns != len(base.projection_):
+            raise ParameterError("base must not be compressed: adapt it first, then compress the adapter")
+        if encodes and same_users:
+            raise ParameterError(f"same_users must be False for a base that encodes histories, got True for {name}")
+        if source is not None and not encodes:
+            raise ParameterError(f"source must only be given for a neural base, got one for {name}")
+
+    def _serve(self, domain: Domain) -> Self:
+        self._remember(domain.data)
+        self.scale = 1.0
+        return self
+
+    @property
+    def scale(self) -> float:
+        """The share of the change that is applied; setting it folds the target's users in again."""
+        self._check_fitted()
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        self._check_fitted()
+        self._scale = check_real(value, "scale", low=0)
+        data = self.domain_.data
+        self.user_factors_ = self._encode_around(data.matrix, self.domain_.user_priors)
+
+    _scale = 1.0
+
+    @property
+    def item_factors_(self) -> np.ndarray:
+        """The changed item factors; made at every access, so that a bank holds the changes alone."""
+        if self._item_factors is not None:
+            return self._item_factors
+        return self.change_.apply(self.domain_.item_factors, self._scale)
+
+    @property
+    def _n_columns(self) -> int:
+        return self.domain_.item_factors.shape[1]
+
+    def _for_scoring(self) -> Self:
+        scorer = copy.copy(self)
+        scorer._item_factors = self.item_factors_
+        return scorer
+
+    def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        return super(Adapter, self._for_scoring())._predict(rows, columns)
+
+    def _encoder_now(self) -> dict[str, np.ndarray]:
+        """The arrays with which histories are encoded, changed; empty where the base folds in."""
+        return self.change_.apply_to_encoder(self.domain_.encoder, self._scale)
+
+    def _fold_in_reg(self) -> float | None:
+        """The regularization of users in the place of the base's own."""
+        return self.params_.get("fold_in_reg") if self._scale else None
+
+    def _encode(self, matrix: sp.csr_array) -> np.ndarray:
+        return self._encode_around(matrix, None)
+
+    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> np.ndarray:
+        if self.domain_.encoder:
+            return encode(matrix, self._encoder_now())
+        return self.domain_.fold_in(matrix, self.item_factors_, self._fold_in_reg(), priors)
+
+    def _serves(self, rows: np.ndarray) -> np.ndarray:
+        served = super()._serves(rows)
+        return served if served.all() or not len(self.users_) else served | (self.user_factors_[rows] != 0).any(axis=1)
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of parameters of the change."""
+        if not hasattr(self, "change_"):
+            self._check_fitted()
+        return self.change_.n_parameters
+
+    def merge(self) -> FactorModel:
+        """Return an ordinary model of the base's class that recommends the same, without the adapter."""
+        self._check_fitted()
+        model, reg = clone(self.base_), self._fold_in_reg()
+        for name, array in self._encoder_now().items():
+            setattr(model, name, array)
+        if not self.domain_.encoder and "reg" not in model.get_params() and self.name != "fold-in":
+            raise ParameterError(
+                f"{model!r} has no reg to fold users in with, so that the merged model would differ: adapt a base with "
+                "regularization, or keep the adapter"
+            )
+        if reg is not None and "reg" in model.get_params():
+            model.set_params(reg=reg)
+        model.item_factors_, model.user_factors_ = self.item_factors_, self.user_factors_.copy()
+        return model._remember(self.domain_.data)
+
+    def compress(self, n_factors: int) -> FactorModel:
+        """Return the merged model with fewer factors."""
+        return self.merge().compress(n_factors)
+
+    def truncate(self, rank: int) -> Self:
+        """Return the adapter with the best change of a smaller rank, in the scores of the target's users.
+
+        Only for low-rank adapters.
+        """
+        self._check_fitted()
+        self._check_low_rank("truncated")
+        return self._with(self.change_.truncate(check_int(rank, "rank", low=0)))
+
+    def __add__(self, other: Any) -> Self:
+        """The sum of two low-rank changes of one base and catalogue, serving the users of the first adapter."""
+        other = other.best_ if isinstance(other, Adapter) else other
+        if not isinstance(other, FactorAdapter):
+            return NotImplemented
+        self._check_fitted()
+        if other.base_ is not self.base_ or other.items_ != self.items_:
+            raise DataError("adapters must have the same base and catalogue to be added")
+        for adapter in (self, other):
+            adapter._check_low_rank("added")
+        change = self.change_.plus(other.change_, self.domain_.item_factors, self.domain_.encoder)
+        return self._with(change, kind=self if self.n_parameters else other)
+
+    def _check_low_rank(self, what: str) -> None:
+        if not self.low_rank:
+            raise ParameterError(f"{self.name} adapters cannot be {what}: only low-rank ones can")
+
+    def _with(self, change: Change, kind: "FactorAdapter | None" = None) -> Self:
+        """An adapter of the same domain with another change; of the kind of another adapter, if one is given."""
+        kind = kind or self
+        other: Any = clone(kind)
+        other.domain_, other.base_, other.verdict_ = self.domain_, self.base_, self.verdict_
+        other.params_ = {**kind.params_, "fold_in_reg": self.params_.get("fold_in_reg")}
+        other.change_ = change
+        return other._serve(self.domain_)
+
+    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
+        arrays = self.change_.pack(dtype)
+        return arrays | {"A": arrays["A"][self.domain_.in_base], "scale": np.array([self._scale])}
+
+    def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
+        domain = self.domain_
+        in_base, A = domain.in_base, arrays["A"]
+        padded = np.zeros((len(in_base), A.shape[1]), dtype=np.float32, order="F")
+        padded[in_base] = A
+        change = Change.unpack({**arrays, "A": padded}, domain.item_factors.shape)
+        names = dict.fromkeys(name.split(".")[1] for name in arrays if name.startswith("encoder."))
+        parts = {
+            name: Change.unpack(arrays, np.atleast_2d(domain.encoder[name]).shape, f"encoder.{name}.") for name in names
+        }
+        self.change_ = change.with_encoder(parts)
+        self._serve(domain)
+        self.scale = float(arrays["scale"][0])
+
+
+def own_reg(domain: Domain) -> float | None:
+    """The base's own regularization, if it has one."""
+    return getattr(domain.base, "reg", None)
+
+
+def check_auto_real(adapter: Any, *names: str, allow_none: tuple[str, ...] = (), zero: tuple[str, ...] = ()) -> None:
+    """Refuse parameters that are neither "auto" nor numbers > 0 (>= 0 for those named in `zero`)."""
+    for name in names:
+        value = getattr(adapter, name)
+        if (isinstance(value, str) and value == "auto") or (value is None and name in allow_none):
+            continue
+        check_real(value, name, low=0, open_low=name not in zero)
+
+
+def check_quadratic(base: Any, kind: str) -> None:
+    """Refuse a base whose users are not folded in by a quadratic loss."""
+    if not isinstance(base, QuadraticModel):
+        raise ParameterTypeError(
+            f"base must be a factor model with a quadratic loss for {kind}, got {type(base).__name__}; of a NeuralMF "
+            "adapt the towers (LowRankTowers)"
+        )

@@ -1,0 +1,49 @@
+"""Scratch: a model of the base's class, fitted to the target alone."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import clone
+
+from lrrec.adapt.adapter import Callback
+from lrrec.adapt.change import Change
+from lrrec.adapt.domain import Domain
+from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, check_quadratic, own_reg
+
+FACTORS = (0.3, 1.0, 3.0, 10.0)  # of the base's own regularization
+
+
+class Scratch(FactorAdapter):
+    """Item factors of the base's class and parameters, fitted to the target alone; the base's factors are not used.
+
+    Parameters
+    ----------
+    reg : float, None or "auto", default "auto"
+        Regularization of the fit, in the place of the base's own; None keeps that. "auto" is for an
+        `AdapterSelector` to choose.
+    """
+
+    name = "scratch"
+    _defaults: ClassVar = {"reg": None}
+
+    def __init__(self, *, reg: float | str | None = "auto") -> None:
+        self.reg = reg
+
+    def _check_params(self) -> None:
+        check_auto_real(self, "reg", allow_none=("reg",))
+
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        super()._check_base(base, same_users=same_users, source=source)
+        check_quadratic(base, type(self).__name__)
+
+    def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
+        reg = own_reg(domain)
+        return {"reg": [reg * factor for factor in FACTORS]} if reg else {}
+
+    def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
+        model = clone(self.domain_.base)
+        reg = own_reg(self.domain_) if self.params_["reg"] is None else self.params_["reg"]
+        params = {"reg": reg, "random_state": 0}
+        model.set_params(**{name: value for name, value in params.items() if name in model.get_params()})
+        self.change_ = Change.replace_all(model.fit(self.domain_.data.matrix[users]).item_factors_)
