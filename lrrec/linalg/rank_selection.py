@@ -10,13 +10,13 @@
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import DataError
 from lrrec.linalg.svd import compact_svd, randomized_svd, truncated_svd
+from lrrec.typing import RandomState
 from lrrec.validate import check_int, check_real, check_rng
 
 
@@ -50,7 +50,7 @@ def one_standard_error(ranks: Sequence[int], scores: np.ndarray) -> int:
 
 
 def bi_cross_validation(
-    A: sp.csr_array, ranks: Sequence[int], *, n_folds: int = 4, random_state: Any = 0
+    A: sp.csr_array, ranks: Sequence[int], *, n_folds: int = 4, random_state: RandomState = 0
 ) -> tuple[int, np.ndarray]:
     """Return the rank that predicts left-out blocks best, and every rank's mean squared error, (n_ranks,).
 
@@ -98,7 +98,7 @@ def bi_cross_validation(
 
 
 def parallel_analysis(
-    A: sp.csr_array, k: int, *, n_permutations: int = 5, quantile: float = 0.95, random_state: Any = 0
+    A: sp.csr_array, k: int, *, n_permutations: int = 5, quantile: float = 0.95, random_state: RandomState = 0
 ) -> tuple[int, np.ndarray, np.ndarray]:
     """Return how many singular values exceed those of a null model with the same degrees.
 

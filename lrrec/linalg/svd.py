@@ -5,6 +5,7 @@ A on all threads. With B = A^T A (or A A^T, whichever is smaller), a Krylov spac
 built with full orthogonalization, and the Rayleigh-Ritz approximations within it are returned.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from lrrec.linalg.dense import gram as dense_gram
 from lrrec.linalg.krylov import Gram, norms, orthonormal
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import one_threaded_blas
+from lrrec.typing import RandomState
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 
@@ -32,7 +34,7 @@ class SVD:
     s: np.ndarray
     Vt: np.ndarray
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[np.ndarray]:
         return iter((self.U, self.s, self.Vt))
 
 
@@ -42,7 +44,7 @@ def truncated_svd(
     *,
     tol: float = 1e-4,
     max_iter: int = 200,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
     n_threads: int | None = None,
 ) -> SVD:
     """Return the k largest singular triplets of a sparse matrix, to a tolerance.
@@ -127,7 +129,7 @@ def randomized_svd(
     *,
     n_iter: int = 3,
     oversampling: int = 10,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
     n_threads: int | None = None,
 ) -> SVD:
     """Return approximately the k largest singular triplets of a sparse matrix, in n_iter + 1 passes.
@@ -295,7 +297,7 @@ def _signed(U: np.ndarray, s: np.ndarray, Vt: np.ndarray) -> SVD:
     return SVD(np.ascontiguousarray(U * signs), s, np.ascontiguousarray(Vt * signs[:, None]))
 
 
-def _checked(A: Any, k: int, random_state: Any) -> tuple[sp.csr_array, int, np.random.Generator]:
+def _checked(A: Any, k: int, random_state: RandomState) -> tuple[sp.csr_array, int, np.random.Generator]:
     """The arguments of a sparse SVD, checked and converted."""
     if not sp.issparse(A) or A.ndim != 2:
         raise DataError(f"A must be a sparse matrix, got {type(A).__name__}; for a dense one use compact_svd")
