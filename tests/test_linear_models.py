@@ -68,11 +68,11 @@ def test_inverses_are_the_dense_truth(n, block):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n + 5, n))
     A = X.T @ X + np.eye(n)
-    found, three = np.triu(A), np.triu(A)
-    invert(found, block=block, n_threads=1)
+    result, three = np.triu(A), np.triu(A)
+    invert(result, block=block, n_threads=1)
     invert(three, block=block, n_threads=3)
-    np.testing.assert_allclose(found, np.linalg.inv(A), atol=1e-10)
-    np.testing.assert_array_equal(found, three)
+    np.testing.assert_allclose(result, np.linalg.inv(A), atol=1e-10)
+    np.testing.assert_array_equal(result, three)
     with pytest.raises(lrrec.errors.DataError, match="positive definite"):
         invert(-np.eye(n))
 

@@ -44,13 +44,13 @@ def test_rows_are_the_dense_truth(loss, D, with_prior, R):
     Y, lam = rng.normal(size=(20, D)), rng.random(30) + 0.1
     prior = rng.normal(size=(30, D)) if with_prior else None
     basis = None if R is None else np.linalg.qr(rng.normal(size=(D, min(R, D))))[0]
-    found = solve_ridge(loss, Y, lam, prior=prior, basis=basis)
+    result = solve_ridge(loss, Y, lam, prior=prior, basis=basis)
     W, P = dense(loss)
     B, p = np.eye(D) if basis is None else basis, np.zeros((30, D)) if prior is None else prior
     for u in range(30):
         A = 0.3 * Y.T @ Y + (Y.T * W[u]) @ Y
         want = np.linalg.solve(B.T @ A @ B + lam[u] * np.eye(B.shape[1]), B.T @ (Y.T @ P[u] - A @ p[u]))
-        np.testing.assert_allclose(found[u], want, atol=1e-8)
+        np.testing.assert_allclose(result[u], want, atol=1e-8)
 
 
 @pytest.mark.parametrize("D", [3, 30])
@@ -86,11 +86,11 @@ def test_the_basis_reaches_the_minimum(loss):
     values = [value(improve_basis(loss, X, Y, A, B, lam, cg_steps=steps)) for steps in range(12)]
     assert values[0] == pytest.approx(value(B))
     assert (np.diff(values) <= 1e-9).all()
-    found, step = improve_basis(loss, X, Y, A, B, lam, cg_steps=100), 1e-5
+    result, step = improve_basis(loss, X, Y, A, B, lam, cg_steps=100), 1e-5
     for place in np.ndindex(5, 2):
         away = np.zeros((5, 2))
         away[place] = step
-        assert abs(value(found + away) - value(found - away)) / (2 * step) < 1e-4
+        assert abs(value(result + away) - value(result - away)) / (2 * step) < 1e-4
 
 
 @pytest.mark.parametrize(("n_rows", "rank"), [(1, 1), (2, 3), (3, 4), (5, 9), (4, 8), (0, 2), (3, 0)])
