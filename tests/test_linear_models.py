@@ -1,4 +1,4 @@
-"""What each linear model promises: stationarity, zero diagonals, oracles."""
+"""The definition of each linear model: stationarity, zero diagonals, oracles."""
 
 import numpy as np
 import pandas as pd
@@ -68,11 +68,11 @@ def test_inverses_are_the_dense_truth(n, block):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n + 5, n))
     A = X.T @ X + np.eye(n)
-    found, three = np.triu(A), np.triu(A)
-    invert(found, block=block, n_threads=1)
+    result, three = np.triu(A), np.triu(A)
+    invert(result, block=block, n_threads=1)
     invert(three, block=block, n_threads=3)
-    np.testing.assert_allclose(found, np.linalg.inv(A), atol=1e-10)
-    np.testing.assert_array_equal(found, three)
+    np.testing.assert_allclose(result, np.linalg.inv(A), atol=1e-10)
+    np.testing.assert_array_equal(result, three)
     with pytest.raises(lrrec.errors.DataError, match="positive definite"):
         invert(-np.eye(n))
 
@@ -97,6 +97,31 @@ def test_itemknn_is_the_written_sum(likes):
     want = X @ S.T
     got = model._scores(likes.matrix, slice(None))
     assert np.isclose(got, want, rtol=1e-4, atol=1e-5).mean() > 0.98  # ties at the 7th neighbour may go either way
+
+
+@pytest.mark.parametrize("model", [EASE(20), ItemKNN(9), RP3Beta(n_neighbors=9)], ids=repr)
+def test_item_item_scores_are_history_times_weights(model, likes, tmp_path):
+    model.fit(likes)
+    W = model.item_weights_ if isinstance(model, EASE) else model.item_weights_.toarray()
+    assert W.dtype == np.float32
+    assert not np.diag(W).any()
+    want = likes.matrix.toarray() @ W
+    columns = np.array([1, 5, 200])
+    for scorer in (model, (model.save(tmp_path / "m"), lrrec.load(tmp_path / "m"))[1]):
+        np.testing.assert_allclose(scorer._scores(likes.matrix, slice(None)), want, rtol=1e-4, atol=1e-5)
+        for users in (slice(None), slice(3, 5)):
+            scores = scorer._scores(likes.matrix[users], columns)
+            np.testing.assert_allclose(scores, want[users][:, columns], rtol=1e-4, atol=1e-5)
+
+
+def test_threads_change_no_bit_of_ease(likes):
+    one, three = (EASE(20, n_threads=n).fit(likes).item_weights_ for n in (1, 3))
+    np.testing.assert_array_equal(one, three)
+
+
+def test_itemknn_keeps_the_nearest_neighbours_of_each_item(likes):
+    weights = ItemKNN(n_neighbors=7).fit(likes).item_weights_
+    assert np.bincount(weights.indices, minlength=likes.n_items).max() == 7
 
 
 def test_rp3beta_is_the_written_walk(likes):
@@ -178,6 +203,12 @@ def test_learned_arrays_are_checked(likes, tmp_path):
     files.write(tmp_path / "m", kind, params, arrays | {"item_weights_": arrays["item_weights_"][:5]})
     with pytest.raises(FileFormatError, match=r"item_weights_ must be float32 \(319, 319\)"):
         lrrec.load(tmp_path / "m")
+    for model in (ItemKNN(5), RP3Beta(n_neighbors=5)):
+        model.fit(likes).save(tmp_path / "m")
+        kind, params, arrays = files.read(tmp_path / "m")
+        files.write(tmp_path / "m", kind, params, arrays | {"item_weights_.shape": np.array([319, 320])})
+        with pytest.raises(FileFormatError, match=r"item_weights_ must be items x items, got \(319, 320\)"):
+            lrrec.load(tmp_path / "m")
 
 
 def test_recommend_all_writes_what_recommend_says(likes, tmp_path):

@@ -1,4 +1,4 @@
-"""Rank selection: planted ranks are found, rules are those of the papers."""
+"""Rank selection: planted ranks are recovered, rules are those of the papers."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_one_standard_error():
 def test_energy():
     s = np.array([3.0, 2.0, 1.0])
     assert [energy(s, 14, share) for share in (0.5, 0.9, 0.95, 1.0)] == [1, 2, 3, 3]
-    with pytest.raises(DataError, match="explain"):
+    with pytest.raises(DataError, match="explain a share of"):
         energy(s, 100, 0.9)
 
 

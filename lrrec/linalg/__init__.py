@@ -1,6 +1,8 @@
-"""Arrays in, arrays out: no ids, no classes, no files, no global state."""
+"""Linear algebra of recommenders on arrays: row solvers, singular values, top-k, rank selection. No ids, no files."""
 
 from lrrec.linalg.implicit_als import Objective, implicit_loss, solve_rows
+from lrrec.linalg.inverse import invert
+from lrrec.linalg.quadratic import QuadraticLoss, improve_basis, solve_ridge
 from lrrec.linalg.rank_selection import (
     bi_cross_validation,
     energy,
@@ -14,6 +16,7 @@ from lrrec.linalg.svd import SVD, best_low_rank, compact_svd, compress, pinv, ra
 __all__ = [
     "SVD",
     "Objective",
+    "QuadraticLoss",
     "best_low_rank",
     "bi_cross_validation",
     "compact_svd",
@@ -21,10 +24,13 @@ __all__ = [
     "energy",
     "gavish_donoho",
     "implicit_loss",
+    "improve_basis",
+    "invert",
     "one_standard_error",
     "parallel_analysis",
     "pinv",
     "randomized_svd",
+    "solve_ridge",
     "solve_rows",
     "top_k",
     "truncated_svd",

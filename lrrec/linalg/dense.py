@@ -1,7 +1,7 @@
-"""Products of tall dense matrices on our own threads.
+"""Products of tall dense matrices, by blocks of rows on threads of this package.
 
-BLAS's own threads go on spinning for some milliseconds after a call and would take the cores from ours, so that
-within an algorithm everything runs on blocks of rows, and nothing outside.
+BLAS's own threads keep spinning for some milliseconds after a call and would take the cores from ours. So within an
+algorithm every product runs here, and BLAS on one thread.
 """
 
 import numpy as np
@@ -9,14 +9,14 @@ import numpy as np
 from lrrec.errors import DataError
 from lrrec.linalg.threads import even_blocks, run_blocks
 
-SLICE = 4096  # rows multiplied at once
+SLICE = 4096  # rows of one BLAS call
 
 
 def gram(Y: np.ndarray, n_threads: int = 1) -> np.ndarray:
-    """Return Y^T Y in double precision, (D, D), by sums in a fixed order: the same for any number of threads."""
+    """Return Y^T Y in double precision, (D, D), summed in a fixed order: bit-identical for any number of threads."""
     total = cross(Y, Y, n_threads)
     if not np.isfinite(total).all():
-        raise DataError("values and parameters must keep the factors finite, got overflow: scale them down")
+        raise DataError("the factors are no longer finite: scale the values down, or raise the regularization")
     return total
 
 
@@ -40,7 +40,7 @@ def cross(X: np.ndarray, Y: np.ndarray, n_threads: int = 1) -> np.ndarray:
 
 
 def product(X: np.ndarray, E: np.ndarray, n_threads: int = 1) -> np.ndarray:
-    """Return X E of X's type, for tall X (n, C) and E (C, D)."""
+    """Return X E in X's type, for tall X (n, C) and E (C, D)."""
     out = np.empty((len(X), E.shape[1]), dtype=X.dtype)
     E = E.astype(X.dtype, copy=False)
 
@@ -52,7 +52,7 @@ def product(X: np.ndarray, E: np.ndarray, n_threads: int = 1) -> np.ndarray:
 
 
 def subtract(W: np.ndarray, X: np.ndarray, E: np.ndarray, n_threads: int = 1) -> None:
-    """Take X E from W, in place, for tall X (n, C) and W (n, D)."""
+    """Subtract X E from W, in place, for tall X (n, C) and W (n, D)."""
     E = E.astype(W.dtype, copy=False)
 
     def work(start: int, stop: int) -> None:

@@ -1,4 +1,4 @@
-"""The inverse of a large positive definite matrix, in its own memory."""
+"""The inverse of a large positive definite matrix, in place."""
 
 import numpy as np
 
@@ -7,16 +7,25 @@ from lrrec.linalg.dense import product
 from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.validate import check_threads
 
-TILE = 1024  # columns updated at once: the product stays in the cache
+TILE = 1024  # columns updated at a time: the product stays in the cache
 
 
 def invert(A: np.ndarray, *, block: int | None = None, n_threads: int | None = None) -> None:
-    """Replace a symmetric positive definite matrix (n, n), of which the upper half is read, by its inverse.
+    """Replace a symmetric positive definite matrix (n, n) by its inverse; only its upper half is read.
+
+    Parameters
+    ----------
+    A : ndarray of float32 or float64, shape (n, n)
+    block : int, optional
+        Columns eliminated at a time.
+    n_threads : int, optional
+        All cores when None. The result is bit-identical for every value.
 
     Notes
     -----
-    Gauss-Jordan by blocks (the sweep operator), which needs no pivots here: n^3 multiplications and a few columns of
-    memory. LAPACK's spotri, as built with 32-bit integers, writes outside of a matrix of 41,000 rows.
+    Gauss-Jordan elimination by blocks (the sweep operator), which needs no pivoting for positive definite matrices:
+    n^3 multiplications, and the memory of a few columns. LAPACK's spotri, as built with 32-bit integers, writes
+    outside the matrix at 41,000 rows.
 
     Raises
     ------
@@ -38,9 +47,7 @@ def invert(A: np.ndarray, *, block: int | None = None, n_threads: int | None = N
             try:
                 np.linalg.cholesky(corner)
             except np.linalg.LinAlgError:
-                raise DataError(
-                    f"reg must make the matrix positive definite in {A.dtype}, got too little: raise it"
-                ) from None
+                raise DataError(f"the matrix is not positive definite in {A.dtype}: raise reg") from None
             pivot = np.linalg.inv(corner)
             swept = product(columns, pivot, n_threads)
 

@@ -1,4 +1,4 @@
-"""What Krylov methods on A^T A are made of: its products with blocks of vectors, and orthonormal bases."""
+"""Building blocks of Krylov methods on A^T A: products with blocks of vectors, and orthonormal bases."""
 
 import numpy as np
 import scipy.linalg
@@ -9,18 +9,18 @@ from lrrec.linalg.dense import cross, rotate, subtract
 from lrrec.linalg.dense import gram as dense_gram
 from lrrec.linalg.threads import balanced_blocks, even_blocks, run_blocks
 
-N_CHUNKS = 16  # partial sums of A^T A X: a fixed number, so that threads do not change the result
+N_CHUNKS = 16  # partial sums of A^T A X: a fixed number, so that the result is the same for any number of threads
 
 
 class Gram:
-    """X -> A^T A X in one pass over A; A is transposed first where it is wide.
+    """The operator X -> A^T A X, in one pass over A. A wide A is transposed first.
 
     Attributes
     ----------
     A : csr_array, shape (m, n)
         m >= n.
     wide : bool
-        Whether A is the transpose of the matrix given.
+        Whether A is the transpose of the original matrix.
     """
 
     def __init__(self, A: sp.csr_array, dtype: type, n_threads: int) -> None:
@@ -30,7 +30,7 @@ class Gram:
         self.dtype, self.n_threads = dtype, n_threads
         self._data = self.A.data.astype(dtype, copy=False)
         self._chunks = balanced_blocks(self.A.indptr, min(N_CHUNKS, max(1, self.A.nnz // 50_000)))
-        self._parts: np.ndarray = np.empty((0, 0, 0))  # kept between calls: fresh memory costs as much as a sum
+        self._parts: np.ndarray = np.empty((0, 0, 0))  # reused between calls: new memory costs as much as a sum
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """A^T A X, (n, B), for X (n, B)."""
@@ -60,20 +60,20 @@ def norms(X: np.ndarray) -> np.ndarray:
 
 
 def orthonormal(W: np.ndarray, Q: np.ndarray, rng: np.random.Generator, n_threads: int) -> np.ndarray:
-    """An orthonormal basis of the columns of W after projecting out those of Q; directions lost are made anew.
+    """An orthonormal basis of the columns of W after projecting out those of Q; vanished columns are drawn at random.
 
-    Cholesky-QR, twice: at full BLAS speed where a Householder QR is not.
+    Cholesky-QR, twice: it runs at full BLAS speed, unlike a Householder QR.
     """
     W = np.array(W, order="C")
     for _ in range(2):
         _project_out(W, Q, n_threads)
         G = dense_gram(W, n_threads)
-        lost = np.diag(G) <= (np.finfo(W.dtype).tiny * 1e6) ** 2
-        lost |= np.diag(G) <= np.finfo(np.float64).tiny
-        if lost.any():
-            anew = rng.standard_normal((len(W), int(lost.sum()))).astype(W.dtype)
-            _project_out(anew, Q, n_threads)
-            W[:, lost] = anew
+        vanished = np.diag(G) <= (np.finfo(W.dtype).tiny * 1e6) ** 2
+        vanished |= np.diag(G) <= np.finfo(np.float64).tiny
+        if vanished.any():
+            random = rng.standard_normal((len(W), int(vanished.sum()))).astype(W.dtype)
+            _project_out(random, Q, n_threads)
+            W[:, vanished] = random
             G = dense_gram(W, n_threads)
         sizes = np.sqrt(np.diag(G))
         try:
@@ -88,6 +88,6 @@ def orthonormal(W: np.ndarray, Q: np.ndarray, rng: np.random.Generator, n_thread
 
 
 def _project_out(W: np.ndarray, Q: np.ndarray, n_threads: int) -> None:
-    """W - Q Q^T W, in place."""
+    """Replace W by W - Q Q^T W."""
     if Q.shape[1]:
         subtract(W, Q, cross(Q, W, n_threads), n_threads)

@@ -1,4 +1,4 @@
-"""Score, mask, take the k best: blocks of rows on all threads, in memory bounded by the blocks."""
+"""Top-k ranking of scores: in blocks of rows on several threads, in memory bounded by a block a thread."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +12,16 @@ from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.validate import check_int
 
 Columns = slice | np.ndarray
-BLOCK_CELLS = 2**23  # scores of a block: 32 MB of float32 a thread
+BLOCK_CELLS = 2**23  # scores in a block: 32 MB of float32 a thread
 BLOCK_ROWS = 512
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Which columns may be taken: all (both None), the same for every row, or a list for each row.
+    """The columns that may be ranked: all (both None), the same for every row, or a list for each row.
 
-    shared (m,): rising distinct columns. own (n, m): columns, in an order that breaks ties; -1 for no candidate.
+    shared (m,): distinct columns in ascending order. own (n, m): a list of columns for each row, -1 for no candidate;
+    of equal scores the earlier in the list comes first.
     """
 
     shared: np.ndarray | None = None
@@ -46,9 +47,10 @@ def rank(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k best columns of each row, int32 (n_rows, k), and their scores, float32 (n_rows, k).
 
-    score(block of rows, columns) makes a fresh (B, m) array. Equal scores go by column, or by place in a row's own
-    list. Columns of row seen_rows[b] of `seen` are left out for row b (none where that is negative). Unfilled
-    places have index -1 and score NaN. At most BLOCK_CELLS scores (at least a row) a thread are held at a time.
+    score(block of rows, columns) returns a new (B, m) array. Of equal scores the smaller column comes first, or the
+    earlier in a row's own list. The columns of row seen_rows[b] of `seen` are left out for row b (none where it is
+    negative). Unfilled places have index -1 and score NaN. A thread keeps at most BLOCK_CELLS scores (at least a row)
+    at a time.
     """
     indices = np.empty((n_rows, k), dtype=np.int32)
     values = np.empty((n_rows, k), dtype=np.float32)
@@ -61,7 +63,7 @@ def rank(
             if shared is None:
                 kernels.mask_rows(scores, seen.indptr, seen.indices, seen_rows[block])
             else:
-                scores[_meet(seen, seen_rows[block], shared)] = -np.inf
+                scores[_seen_cells(seen, seen_rows[block], shared)] = -np.inf
         if own is not None:
             lists = own[block]
             scores = np.where(lists >= 0, np.take_along_axis(scores, np.maximum(lists, 0), axis=1), np.float32(-np.inf))
@@ -73,14 +75,14 @@ def rank(
 
     blocks = even_blocks(n_rows, max(1, min(block_rows, BLOCK_CELLS // max(n_columns, 1))))
     if len(blocks) == 1:
-        work(*blocks[0])  # a pool would cost more than it brings
+        work(*blocks[0])  # threads would cost more than they gain
     else:
         run_blocks(work, blocks, n_threads)
     return indices, values
 
 
 def nearest(rows: np.ndarray, k: int, factors: np.ndarray, n_threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k rows of factors nearest by cosine to each of the given ones, themselves left out. See `rank`."""
+    """Return the k rows of factors nearest to each of some rows by cosine, without the row itself. See `rank`."""
     norms = np.linalg.norm(factors, axis=1, keepdims=True)
     directions = factors / np.where(norms > 0, norms, 1)
 
@@ -92,15 +94,15 @@ def nearest(rows: np.ndarray, k: int, factors: np.ndarray, n_threads: int = 1) -
     return rank(score, len(rows), len(factors), k, n_threads=n_threads)
 
 
-def _meet(seen: sp.csr_array, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where rows of seen meet the given rising columns: (place among rows, place among columns)."""
+def _seen_cells(seen: sp.csr_array, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nonzeros of seen[rows][:, columns], as positions in rows and in columns; no nonzero in a negative row."""
     place = np.full(seen.shape[1], -1, dtype=np.int64)
     place[columns] = np.arange(len(columns))
     counts = np.where(rows < 0, 0, np.diff(seen.indptr)[rows])
-    at = np.repeat(np.arange(len(rows)), counts)
-    offsets = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
-    found = place[seen.indices[np.repeat(seen.indptr[rows], counts) + offsets]]
-    return at[found >= 0], found[found >= 0]
+    row_places = np.repeat(np.arange(len(rows)), counts)
+    offsets = np.arange(len(row_places)) - np.repeat(np.cumsum(counts) - counts, counts)
+    column_places = place[seen.indices[np.repeat(seen.indptr[rows], counts) + offsets]]
+    return row_places[column_places >= 0], column_places[column_places >= 0]
 
 
 def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +111,7 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     scores : ndarray of float32 or float64, shape (n_rows, n_columns)
-        -inf marks what must not be taken; NaN is never taken either.
+        Columns with -inf or NaN are never returned.
     k : int
         May exceed the number of columns.
 
@@ -122,8 +124,7 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
     Notes
     -----
-    One pass over the scores, O(n_columns + k log k) a row for scores in random order; releases the
-    interpreter lock.
+    One pass over the scores: O(n_columns + k log k) a row for scores in random order. Releases the interpreter lock.
     """
     scores = np.ascontiguousarray(scores)
     if scores.ndim != 2 or scores.dtype not in (np.float32, np.float64):

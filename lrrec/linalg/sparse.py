@@ -1,4 +1,4 @@
-"""Products of sparse and dense matrices on all threads."""
+"""Products of sparse and dense matrices on several threads, and scaling of sparse ones."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -9,7 +9,7 @@ from lrrec.validate import check_threads
 
 
 def times(A: sp.csr_array, X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
-    """Return A X, dense (n_rows, n) of X's type, for a csr matrix A and dense X (n_columns, n)."""
+    """Return A X, dense (n_rows, n) in X's type, for a csr matrix A and dense X (n_columns, n)."""
     X = np.ascontiguousarray(X)
     out = np.empty((A.shape[0], X.shape[1]), dtype=X.dtype)
     data = A.data.astype(X.dtype, copy=False)
@@ -28,7 +28,7 @@ def times(A: sp.csr_array, X: np.ndarray, *, n_threads: int | None = None) -> np
 def co_occurrences(A: sp.csr_array, *, n_threads: int | None = None) -> np.ndarray:
     """Return the upper half of A^T A, dense float32 (n_columns, n_columns), 0 below, for a sorted csr matrix A.
 
-    O(sum over rows of n^2) time; a row of the result at a time is summed, which stays in the processor's cache.
+    O(sum over rows of n^2) time. The result is summed row by row, so that it stays in the processor's cache.
     """
     by_columns = A.T.tocsr()
     out = np.zeros((A.shape[1], A.shape[1]), dtype=np.float32)
@@ -43,11 +43,11 @@ def co_occurrences(A: sp.csr_array, *, n_threads: int | None = None) -> np.ndarr
 
 
 def power(counts: np.ndarray, exponent: float) -> np.ndarray:
-    """Return counts^exponent as float32, a count of 0 taken for 1."""
+    """Return counts^exponent as float32, with counts of 0 replaced by 1."""
     return (np.maximum(counts, 1).astype(np.float64) ** exponent).astype(np.float32)
 
 
 def scaled(matrix: sp.csr_array, rows: np.ndarray, columns: np.ndarray) -> sp.csr_array:
-    """Return diag(rows) matrix diag(columns); the structure is shared with the matrix."""
+    """Return diag(rows) matrix diag(columns); the result shares its structure with the matrix."""
     data = matrix.data * np.repeat(rows, np.diff(matrix.indptr)) * columns[matrix.indices]
     return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -1,10 +1,11 @@
-"""Singular value decompositions: truncated of large sparse matrices, compact of small dense ones.
+"""Singular value decompositions: truncated ones of large sparse matrices, compact ones of small dense matrices.
 
-Large sparse A (m, n) is only touched through A^T A X for blocks X of some tens of vectors, one pass over A each, on
-all threads. With B = A^T A (or A A^T, whichever is smaller) a Krylov space of blocks [X, BX, B^2 X, ...] is built
-with full orthogonalization, and the best approximations within it are taken (Rayleigh-Ritz).
+A large sparse A (m, n) is only used in products A^T A X with blocks X of some tens of vectors, each in one pass over
+A on all threads. With B = A^T A (or A A^T, whichever is smaller), a Krylov space of blocks [X, BX, B^2 X, ...] is
+built with full orthogonalization, and the Rayleigh-Ritz approximations within it are returned.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,13 @@ from lrrec.linalg.dense import gram as dense_gram
 from lrrec.linalg.krylov import Gram, norms, orthonormal
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import one_threaded_blas
+from lrrec.typing import RandomState
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 
 @dataclass(frozen=True)
 class SVD:
-    """U diag(s) Vt, singular values falling; U (m, k) and Vt (k, n) with orthonormal columns and rows.
+    """U diag(s) Vt, singular values in descending order; U (m, k) and Vt (k, n) with orthonormal columns and rows.
 
     Signs: the entry of largest magnitude in each row of Vt is positive.
     """
@@ -32,7 +34,7 @@ class SVD:
     s: np.ndarray
     Vt: np.ndarray
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[np.ndarray]:
         return iter((self.U, self.s, self.Vt))
 
 
@@ -41,8 +43,8 @@ def truncated_svd(
     k: int,
     *,
     tol: float = 1e-4,
-    max_steps: int = 200,
-    random_state: Any = 0,
+    max_iter: int = 200,
+    random_state: RandomState = 0,
     n_threads: int | None = None,
 ) -> SVD:
     """Return the k largest singular triplets of a sparse matrix, to a tolerance.
@@ -53,19 +55,18 @@ def truncated_svd(
     k : int
         At most min(m, n).
     tol : float, default 1e-4
-        Largest relative residual |A^T A v - s^2 v| / s^2 of a triplet. Below 1e-5 the work is done in double
-        precision.
-    max_steps : int, default 200
-        Applications of A^T A to a block before giving up.
+        Largest relative residual |A^T A v - s^2 v| / s^2 of a triplet. Below 1e-5, double precision is used.
+    max_iter : int, default 200
+        Largest number of products of A^T A with a block.
     random_state : int, Generator or None, default 0
-        Of the start.
+        Of the initial block.
     n_threads : int, optional
         All cores when None. The result is the same for every value.
 
     Raises
     ------
     ParameterError
-        If the tolerance is not reached; the message says how far it got.
+        If the tolerance is not reached; the message has the largest residual.
 
     Notes
     -----
@@ -79,13 +80,13 @@ def truncated_svd(
     """
     A, k, rng = _checked(A, k, random_state)
     tol = check_real(tol, "tol", low=0, open_low=True)
-    max_steps = check_int(max_steps, "max_steps", low=1)
+    max_iter = check_int(max_iter, "max_iter", low=1)
     dtype = np.float32 if tol >= 1e-5 else np.float64
     with one_threaded_blas:
-        return _lanczos(Gram(A, dtype, check_threads(n_threads)), k, tol, max_steps, rng)
+        return _lanczos(Gram(A, dtype, check_threads(n_threads)), k, tol, max_iter, rng)
 
 
-def _lanczos(gram: Gram, k: int, tol: float, max_steps: int, rng: np.random.Generator) -> SVD:
+def _lanczos(gram: Gram, k: int, tol: float, max_iter: int, rng: np.random.Generator) -> SVD:
     """The body of truncated_svd."""
     n, dtype, n_threads = gram.n, gram.dtype, gram.n_threads
     block = min(n, max(8, min(48, (k + 1) // 2)))
@@ -93,9 +94,9 @@ def _lanczos(gram: Gram, k: int, tol: float, max_steps: int, rng: np.random.Gene
     Q = np.empty((n, room), dtype=dtype)
     H = np.zeros((room, room))
     Q[:, :block] = orthonormal(rng.standard_normal((n, block)).astype(dtype), Q[:, :0], rng, n_threads)
-    size, begin = block, 0  # columns of Q; where the block to multiply begins
+    size, begin = block, 0  # the columns of Q so far; the first of the block to multiply
     worst = np.inf
-    for _ in range(max_steps):
+    for _ in range(max_iter):
         W = gram(Q[:, begin:size])
         C = cross(Q[:, :size], W, n_threads)
         H[:size, begin:size] = C
@@ -108,7 +109,7 @@ def _lanczos(gram: Gram, k: int, tol: float, max_steps: int, rng: np.random.Gene
             worst = float((residuals / np.maximum(values[:k], np.finfo(dtype).eps * values[0] * 10)).max())
             if worst <= tol or size == n:
                 return _triplets(gram, product(Q[:, :size], vectors[:, :k], n_threads))
-        if width < W.shape[1] and room < n:  # full: keep the best Ritz vectors, and go on from the residual
+        if width < W.shape[1] and room < n:  # full: restart from the best Ritz vectors and the residual
             keep = min(size - block, k + block)
             Q[:, :keep] = product(Q[:, :size], vectors[:, :keep], n_threads)
             H[:] = 0
@@ -116,7 +117,10 @@ def _lanczos(gram: Gram, k: int, tol: float, max_steps: int, rng: np.random.Gene
             size, width = keep, W.shape[1]
         Q[:, size : size + width] = orthonormal(W[:, :width], Q[:, :size], rng, n_threads)
         begin, size = size, size + width
-    raise ParameterError(f"tol must be reachable in max_steps = {max_steps} steps, got to {worst:.1e} of {tol:.1e}")
+    raise ParameterError(
+        f"truncated_svd did not converge: residual {worst:.1e} > tol = {tol:.1e} after {max_iter} iterations: raise "
+        "max_iter or tol"
+    )
 
 
 def randomized_svd(
@@ -125,28 +129,29 @@ def randomized_svd(
     *,
     n_iter: int = 3,
     oversampling: int = 10,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
     n_threads: int | None = None,
 ) -> SVD:
-    """Return nearly the k largest singular triplets of a sparse matrix, in n_iter + 1 passes.
+    """Return approximately the k largest singular triplets of a sparse matrix, in n_iter + 1 passes.
 
     Parameters
     ----------
     A : csr_array, shape (m, n)
     k : int
     n_iter : int, default 3
-        Applications of A^T A to a block of vectors; all their results span the space searched. 2 is a rough answer,
+        Products of A^T A with a block of vectors; all of them span the search space. 2 gives a rough approximation,
         5 a good one.
     oversampling : int, default 10
-        The space has at least k + oversampling dimensions, and a block five eighths of that: a deeper space of narrow
-        blocks finds more than a shallow one of wide blocks.
+        The space has at least k + oversampling dimensions, and a block five eighths of that: a deep space of narrow
+        blocks is more accurate than a shallow one of wide blocks.
     random_state : int, Generator or None, default 0
     n_threads : int, optional
+        All cores when None. The result is the same for every value.
 
     Notes
     -----
-    Block Krylov: at the same number of passes it captures at least what subspace iteration captures, since it
-    searches all its iterates and not the last one alone.
+    Block Krylov: after the same number of passes it is at least as accurate as subspace iteration, because it searches
+    the span of all iterates, not only of the last.
 
     References
     ----------
@@ -155,32 +160,32 @@ def randomized_svd(
     """
     A, k, rng = _checked(A, k, random_state)
     n_iter = check_int(n_iter, "n_iter", low=1)
-    wanted = k + check_int(oversampling, "oversampling", low=0)
+    n_dims = k + check_int(oversampling, "oversampling", low=0)
     with one_threaded_blas:
-        return _krylov(Gram(A, np.float32, check_threads(n_threads)), k, wanted, n_iter, rng)
+        return _krylov(Gram(A, np.float32, check_threads(n_threads)), k, n_dims, n_iter, rng)
 
 
-def _krylov(gram: Gram, k: int, wanted: int, n_iter: int, rng: np.random.Generator) -> SVD:
-    """The body of randomized_svd: a space of at least `wanted` dimensions, if there are as many."""
+def _krylov(gram: Gram, k: int, n_dims: int, n_iter: int, rng: np.random.Generator) -> SVD:
+    """The body of randomized_svd: a space of at least n_dims dimensions, as far as there are so many."""
     n_threads = gram.n_threads
-    block = max(-(-wanted // n_iter), -(-5 * wanted // 8))
+    block = max(-(-n_dims // n_iter), -(-5 * n_dims // 8))
     block = min(gram.n, -(-block // 16) * 16)  # whole SIMD registers
     room = min(gram.n, block * n_iter)
     Q, H = np.empty((gram.n, room), dtype=np.float32), np.zeros((room, room))
     W = gram(rng.standard_normal((gram.n, block), dtype=np.float32))
-    before, size = slice(0, 0), 0
+    previous, size = slice(0, 0), 0
     while True:
-        now = slice(size, min(size + block, room))
-        Q[:, now] = orthonormal(W[:, : now.stop - size], Q[:, :size], rng, n_threads)
-        H[now, before] = cross(Q[:, now], W[:, : before.stop - before.start], n_threads)
-        size = now.stop
+        current = slice(size, min(size + block, room))
+        Q[:, current] = orthonormal(W[:, : current.stop - size], Q[:, :size], rng, n_threads)
+        H[current, previous] = cross(Q[:, current], W[:, : previous.stop - previous.start], n_threads)
+        size = current.stop
         if size == room:
             break
-        W = gram(Q[:, now])
-        H[:size, now] = cross(Q[:, :size], W, n_threads)
-        before = now
-    H[now, now] = dense_gram(times(gram.A, Q[:, now], n_threads=n_threads), n_threads)
-    H[before, now] = H[now, before].T
+        W = gram(Q[:, current])
+        H[:size, current] = cross(Q[:, :size], W, n_threads)
+        previous = current
+    H[current, current] = dense_gram(times(gram.A, Q[:, current], n_threads=n_threads), n_threads)
+    H[previous, current] = H[current, previous].T
     _, vectors = _leading(H, k)
     return _triplets(gram, product(Q, vectors, n_threads))
 
@@ -192,7 +197,7 @@ def compact_svd(A: np.ndarray, *, rtol: float | None = None) -> SVD:
     ----------
     A : ndarray, shape (m, n)
     rtol : float, optional
-        max(m, n) times the precision of A's type when not given, as in numpy.linalg.matrix_rank.
+        Default: max(m, n) times the precision of A's type, as in numpy.linalg.matrix_rank.
     """
     A = np.asarray(A)
     if A.ndim != 2 or not np.isfinite(A).all():
@@ -206,15 +211,15 @@ def compact_svd(A: np.ndarray, *, rtol: float | None = None) -> SVD:
 
 
 def pinv(A: np.ndarray, *, rtol: float | None = None) -> np.ndarray:
-    """Return the Moore-Penrose inverse (n, m) of a dense matrix by its compact SVD. See `compact_svd` for rtol."""
+    """Return the Moore-Penrose inverse (n, m) of a dense matrix, by its compact SVD. See `compact_svd` for rtol."""
     U, s, Vt = compact_svd(A, rtol=rtol)
     return (Vt.T / s) @ U.T
 
 
 def best_low_rank(A: sp.csr_array | np.ndarray, k: int, **options: Any) -> tuple[SVD, float, float]:
-    """Return the best approximation of rank k and how far it is from A: Frobenius norm, spectral norm.
+    """Return the best approximation of A of rank k, and its error in the Frobenius and in the spectral norm.
 
-    No matrix of rank k is nearer to A, in either norm: the errors are (sum of s_i^2, i > k)^(1/2) and s_{k+1}.
+    No matrix of rank k is closer to A in either norm. The errors are (sum of s_i^2, i > k)^(1/2) and s_{k+1}.
 
     Parameters
     ----------
@@ -232,15 +237,14 @@ def best_low_rank(A: sp.csr_array | np.ndarray, k: int, **options: Any) -> tuple
         k = check_int(k, "k", low=1)
         return SVD(U[:, :k], s[:k], Vt[:k]), float(np.sqrt((s[k:] ** 2).sum())), float(s[k]) if k < len(s) else 0.0
     k = check_int(k, "k", low=1, high=min(A.shape))
-    found = truncated_svd(A, min(k + 1, min(A.shape)), **options)
+    U, s, Vt = truncated_svd(A, min(k + 1, min(A.shape)), **options)
     total = float((np.asarray(A.data, dtype=np.float64) ** 2).sum())
-    rest = max(0.0, total - float((found.s[:k].astype(np.float64) ** 2).sum()))
-    spectral = float(found.s[k]) if k < len(found.s) else 0.0
-    return SVD(found.U[:, :k], found.s[:k], found.Vt[:k]), float(np.sqrt(rest)), spectral
+    rest = max(0.0, total - float((s[:k].astype(np.float64) ** 2).sum()))
+    return SVD(U[:, :k], s[:k], Vt[:k]), float(np.sqrt(rest)), float(s[k]) if k < len(s) else 0.0
 
 
 def compress(X: np.ndarray, Y: np.ndarray, k: int) -> SVD:
-    """Return the SVD of the best rank-k approximation of X Y^T, without ever forming the product.
+    """Return the SVD of the best rank-k approximation of X Y^T, without forming the product.
 
     Parameters
     ----------
@@ -260,7 +264,7 @@ def compress(X: np.ndarray, Y: np.ndarray, k: int) -> SVD:
 
 
 def _leading(H: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k largest eigenvalues of a symmetric matrix, falling, and their vectors in columns."""
+    """The k largest eigenvalues of a symmetric matrix, in descending order, and their vectors in columns."""
     n = len(H)
     values, vectors = scipy.linalg.eigh((H + H.T) / 2, subset_by_index=[max(0, n - k), n - 1])
     return values[::-1], vectors[:, ::-1]
@@ -274,26 +278,27 @@ def _triplets(gram: Gram, V: np.ndarray) -> SVD:
     rotate(U, E, gram.n_threads)
     rotate(V, E, gram.n_threads)
     s = norms(U)
-    if (np.diff(s) > 0).any():  # in the last digits
+    if (np.diff(s) > 0).any():  # by rounding
         order = np.argsort(-s, kind="stable")
         U, s, V = U[:, order], s[order], V[:, order]
-    dead = s <= np.finfo(gram.dtype).eps * s[0] * 10
-    U /= np.where(dead, 1, s)
-    s[dead] = 0
-    if dead.any():  # any orthonormal completion will do
-        empty = np.zeros((len(U), int(dead.sum())), U.dtype)
-        U[:, dead] = orthonormal(empty, U[:, ~dead], np.random.default_rng(0), gram.n_threads)
+    zero = s <= np.finfo(gram.dtype).eps * s[0] * 10
+    U /= np.where(zero, 1, s)
+    s[zero] = 0
+    if zero.any():  # complete U to orthonormal columns
+        empty = np.zeros((len(U), int(zero.sum())), U.dtype)
+        U[:, zero] = orthonormal(empty, U[:, ~zero], np.random.default_rng(0), gram.n_threads)
     return _signed(V, s, U.T) if gram.wide else _signed(U, s, V.T)
 
 
 def _signed(U: np.ndarray, s: np.ndarray, Vt: np.ndarray) -> SVD:
-    """Flip signs so that the entry of largest magnitude in each row of Vt is positive."""
+    """The SVD with signs flipped so that the entry of largest magnitude in each row of Vt is positive."""
     largest = Vt[np.arange(len(Vt)), np.abs(Vt).argmax(axis=1)] if Vt.size else np.ones(len(Vt))
     signs = np.where(largest < 0, -1, 1).astype(Vt.dtype)
     return SVD(np.ascontiguousarray(U * signs), s, np.ascontiguousarray(Vt * signs[:, None]))
 
 
-def _checked(A: Any, k: int, random_state: Any) -> tuple[sp.csr_array, int, np.random.Generator]:
+def _checked(A: Any, k: int, random_state: RandomState) -> tuple[sp.csr_array, int, np.random.Generator]:
+    """The arguments of a sparse SVD, checked and converted."""
     if not sp.issparse(A) or A.ndim != 2:
         raise DataError(f"A must be a sparse matrix, got {type(A).__name__}; for a dense one use compact_svd")
     A = sp.csr_array(A)

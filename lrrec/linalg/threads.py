@@ -69,7 +69,7 @@ def balanced_blocks(indptr: np.ndarray, n_blocks: int, row_cost: float = 8) -> l
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
-def run_blocks(work: Callable[[int, int], Any], blocks: Iterable[tuple[int, int]], n_threads: int) -> None:
+def run_blocks(work: Callable[[int, int], object], blocks: Iterable[tuple[int, int]], n_threads: int) -> None:
     """Call work(start, stop) for every block, on n_threads threads including the calling one.
 
     Each thread takes the next block when it has finished one. An error in a block, or Ctrl-C, keeps further blocks

@@ -1,4 +1,4 @@
-"""Popularity: the same list for everybody, and the baseline that every model has to beat."""
+"""Popularity: the most popular items for everyone, the baseline that every model has to beat."""
 
 from typing import Any, ClassVar
 
@@ -10,9 +10,7 @@ from lrrec.models.base.recommender import Recommender
 
 
 class Popularity(Recommender):
-    """Score an item by the number of users who interacted with it.
-
-    Objective: score(u, i) = |{v : (v, i) observed}|; values do not count.
+    """Score an item by the number of users who interacted with it: score(u, i) = |{v : (v, i) observed}|.
 
     Examples
     --------
@@ -25,7 +23,7 @@ class Popularity(Recommender):
     tuning_space: ClassVar[dict[str, Any] | None] = {}
 
     def _fit(self, matrix: sp.csr_array) -> None:
-        """Nothing beyond the counts that every model keeps."""
+        """Nothing to learn beyond the item counts that every model keeps."""
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
         counts = self.item_counts_[columns].astype(np.float32)

@@ -1,47 +1,45 @@
-"""RP3Beta: where a short walk over shared users leads, popular places damped."""
+"""RP3Beta: three-step random walks over shared users, with a penalty for popular items."""
 
-from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.errors import FileFormatError
-from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import power, scaled
-from lrrec.models.base.recommender import Recommender
+from lrrec.linalg.threads import even_blocks
+from lrrec.models.base.item_item import ItemItemModel
 from lrrec.validate import check_int, check_real
 
 BLOCK = 512  # items whose transitions are computed at a time
 
 
-class RP3Beta(Recommender):
-    """Score an item by walks from the user's items over other users to it.
+class RP3Beta(ItemItemModel):
+    """Score an item by random walks from the items of a user's history, over other users, to the item.
 
     score(u, i) = sum over items j of u, j != i, of x_uj s_ji, with
 
         s_ji = d_j^-alpha  (sum over users v of x_vj x_vi d_v^-alpha)  d_i^-beta
 
-    where d_u, d_i are the numbers of interactions of a user and an item. alpha = 1 is a random walk of three steps.
+    where d_u and d_i count the interactions of a user and an item. alpha = 1 is a random walk of three steps.
 
     Parameters
     ----------
     alpha : float, default 0.7
-        Exponent of the steps' probabilities, >= 0. Typical: 0.4 to 1.
+        Exponent of the transition probabilities, >= 0. Typical: 0.4 to 1.
     beta : float, default 0.3
-        How much popular items are damped, >= 0. Typical: 0 to 0.6.
+        Exponent of the popularity penalty, >= 0. Typical: 0 to 0.6.
     n_neighbors : int or None, default 1000
-        Only the n_neighbors largest s_ji of each item j are kept; all of them when None, which wants memory for as
-        many numbers as there are pairs of items with a user in common.
+        The number of largest s_ji that are kept for each item j. None keeps all: a number for each pair of items with
+        a user in common.
 
     Attributes
     ----------
     item_weights_ : csr_array of float32, shape (n_items, n_items)
-        s_ji.
+        s_ji in row j and column i.
 
     Notes
     -----
-    O(sum over users of n_u^2) time, and no training beyond: on sparse data among the best for its cost.
+    O(sum over users of n_u^2) time. On sparse data among the most accurate models for its cost.
 
     References
     ----------
@@ -61,8 +59,6 @@ class RP3Beta(Recommender):
         "alpha": (0.3, 1.2), "beta": (0.0, 0.8), "n_neighbors": (50, 2000, "log"),
     }  # fmt: skip
 
-    _learned_csr = ("item_weights_",)
-
     def __init__(self, alpha: float = 0.7, beta: float = 0.3, *, n_neighbors: int | None = 1000) -> None:
         self.alpha = alpha
         self.beta = beta
@@ -72,31 +68,22 @@ class RP3Beta(Recommender):
         alpha, beta = check_real(self.alpha, "alpha", low=0), check_real(self.beta, "beta", low=0)
         n_items = matrix.shape[1]
         k = n_items if self.n_neighbors is None else check_int(self.n_neighbors, "n_neighbors", low=1)
-        of_users, of_items = np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=n_items)
-        steps = scaled(matrix, power(of_users, -alpha), power(of_items, -beta))
-        starts = scaled(matrix.T.tocsr(), power(of_items, -alpha), np.ones(len(of_users), dtype=np.float32))
-        blocks = [_largest(starts[at : at + BLOCK] @ steps, at, k) for at in range(0, n_items, BLOCK)]
+        user_counts, item_counts = np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=n_items)
+        to_items = scaled(matrix, power(user_counts, -alpha), power(item_counts, -beta))
+        to_users = scaled(matrix.T.tocsr(), power(item_counts, -alpha), np.ones(len(user_counts), dtype=np.float32))
+        blocks = [_largest(to_users[a:b] @ to_items, a, k) for a, b in even_blocks(n_items, BLOCK)]
         self.item_weights_ = sp.csr_array(sp.vstack(blocks, format="csr"))
-
-    def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
-        every = isinstance(columns, slice) and columns == slice(None)  # spares a copy
-        return (encoded @ (self.item_weights_ if every else self.item_weights_[:, columns])).toarray()
-
-    def _check_loaded(self, path: str | PathLike) -> None:
-        n_items = len(self.items_)
-        if self.item_weights_.shape != (n_items, n_items):
-            raise FileFormatError(f"{path}: item_weights_ must be items x items, got {self.item_weights_.shape}")
 
 
 def _largest(block: sp.csr_array, first: int, k: int) -> sp.csr_array:
     """The k largest entries of each row, without the diagonal; row r of the block is row first + r of the matrix."""
     sizes = np.diff(block.indptr)
     kept = block.indices != np.repeat(np.arange(first, first + len(sizes)), sizes)
-    kept &= block.data > 0  # what underflowed
+    kept &= block.data > 0  # products may underflow to 0
     block.data[~kept] = 0
     for row in np.flatnonzero(sizes > k):
         begin, end = block.indptr[row], block.indptr[row + 1]
-        least = np.argpartition(block.data[begin:end], sizes[row] - k)[: sizes[row] - k]
-        kept[begin + least] = False
+        smallest = np.argpartition(block.data[begin:end], sizes[row] - k)[: sizes[row] - k]
+        kept[begin + smallest] = False
     rows = np.repeat(np.arange(len(sizes)), sizes)
     return sp.csr_array((block.data[kept], (rows[kept], block.indices[kept])), shape=block.shape)

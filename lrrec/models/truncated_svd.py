@@ -113,7 +113,7 @@ class TruncatedSVD(QuadraticModel):
         return times(self._normalized(matrix, self.item_counts_), V, n_threads=self.n_threads)
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        """Least squares against V: the projection, where V is as fitted and reg 0."""
+        """Ridge regression on V; without reg, and with V as fitted, it equals the projection."""
         return solve_ridge(self._quadratic_loss(matrix), V, self._penalties(matrix, reg), n_threads=self.n_threads)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:

@@ -1,9 +1,9 @@
-"""Masking, and the k best of every row of a block of scores."""
+"""Masking, and the k largest scores of every row of a block."""
 
 import numpy as np
 from numba import njit
 
-STRIPE = 64  # scores looked at together
+STRIPE = 64  # scores compared together
 
 
 @njit(nogil=True, cache=True)
@@ -18,9 +18,9 @@ def mask_rows(scores, indptr, indices, rows):
 
 @njit(nogil=True, cache=True, inline="always")
 def count_above(scores, b, begin, threshold):
-    """How many of the STRIPE scores from scores[b, begin] on are above threshold; NaN never is.
+    """Return how many of the STRIPE scores from scores[b, begin] on are above threshold; NaN never is.
 
-    The length is a constant so that the loop becomes a few SIMD instructions.
+    The length is a constant, so that the loop compiles to a few SIMD instructions.
     """
     n = np.int32(0)
     for i in range(STRIPE):
@@ -30,10 +30,10 @@ def count_above(scores, b, begin, threshold):
 
 @njit(nogil=True, cache=True)
 def top_k_rows(scores, k, out_indices, out_scores):
-    """Write the k largest of each row, best first; equal scores by column. -inf is never taken: index -1, score nan.
+    """Write the k largest of each row, best first; of equal scores the smaller column first.
 
-    scores (B, I), out_indices int32 and out_scores (B, K). A heap with the worst on top is only looked at where
-    something in a stripe of columns beats it.
+    scores (B, I), out_indices int32 and out_scores (B, K). -inf and NaN are left out; unfilled places have index -1 and
+    score NaN. The heap of the best, worst on top, is only used where a score in a stripe of columns beats the worst.
     """
     n_columns = scores.shape[1]
     heap = np.empty(k, scores.dtype)
