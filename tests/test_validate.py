@@ -18,6 +18,7 @@ def test_import_extra_returns_the_module():
 
 @pytest.mark.parametrize(("extra", "install"), [("tune", "'lrrec[tune]'"), (None, "optuna")])
 def test_import_extra_says_how_to_install(monkeypatch, extra, install):
+    monkeypatch.delitem(sys.modules, "optuna.trial", raising=False)
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingDependencyError) as error:
         import_extra("optuna.trial", extra, "tune()")

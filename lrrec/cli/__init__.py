@@ -14,7 +14,6 @@ from lrrec.cli.data_commands import app as data_app
 from lrrec.cli.demo_command import demo
 from lrrec.cli.evaluate_command import evaluate
 from lrrec.cli.fit_command import fit
-from lrrec.cli.options import EvaluatingCommand
 from lrrec.cli.recommend_command import recommend
 
 app = typer.Typer(
@@ -26,13 +25,8 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.command(epilog="Example:  lrrec demo")(demo)
 app.command(epilog="Example:  lrrec fit ml-100k --min-rating 4 -p n_factors=32 --out movies.lrrec")(fit)
-app.command(
-    cls=EvaluatingCommand,
-    epilog="Example:  lrrec evaluate ml-100k --min-rating 4 --model popularity --split by-user",
-)(evaluate)
-app.command(
-    cls=EvaluatingCommand, epilog="Example:  lrrec benchmark ml-100k --trials 20 --report ml-100k.html --out ml-100k"
-)(benchmark)
+app.command(epilog="Example:  lrrec evaluate ml-100k --min-rating 4 --model popularity --split by-user")(evaluate)
+app.command(epilog="Example:  lrrec benchmark ml-100k --trials 20 --report ml-100k.html --out ml-100k")(benchmark)
 app.command(epilog="Example:  lrrec adapt --base movies.lrrec --data market.csv --out market.adapter --histories")(
     adapt
 )

@@ -1,11 +1,11 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
+from lrrec.metrics import METRICS
 from lrrec.models import by_command_name
 
 DataHome = Annotated[
@@ -56,20 +56,12 @@ Param = Annotated[
 ]
 Metric = Annotated[
     list[str] | None,
-    typer.Option("--metric", help="NAME@K with NAME one of METRICS; may be repeated.", show_default=False),
+    typer.Option(
+        "--metric",
+        help=f"NAME@K with NAME one of {', '.join(name for name, metric in METRICS.items() if metric.has_cutoff)}; or "
+        f"{', '.join(name for name, metric in METRICS.items() if not metric.has_cutoff)}. May be repeated.",
+        show_default=False,
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
 Separator = Annotated[str, typer.Option("--sep", help="CSV: separator of columns.")]
-
-
-class EvaluatingCommand(TyperCommand):
-    """A command whose help lists the metrics, which are loaded when it is shown: they need numpy."""
-
-    def format_help(self, *args: Any) -> None:
-        """Name the metrics in the help of `Metric`."""
-        from lrrec.metrics import METRICS
-
-        for option in self.params:
-            if option.name == "metric" and (text := getattr(option, "help", None)):
-                option.help = text.replace("METRICS", ", ".join(METRICS))  # type: ignore[attr-defined]
-        super().format_help(*args)
