@@ -34,8 +34,7 @@ _HOME = {
     "Split": "lrrec.splits",
     "Tuning": "lrrec.tuning.result",
     "adapt": "lrrec.adapt",
-    "beyond_accuracy": "lrrec.evaluation.beyond",
-    "by_item_group": "lrrec.evaluation.beyond",
+    "by_item_group": "lrrec.evaluation.item_groups",
     "compare": "lrrec.evaluation.comparison",
     "datasets": "lrrec.datasets",
     "distill": "lrrec.adapt.distillation",
@@ -47,7 +46,7 @@ _HOME = {
     "load": "lrrec.persist",
     "metrics": "lrrec.metrics",
     "models": "lrrec.models",
-    "popularity_groups": "lrrec.evaluation.beyond",
+    "popularity_groups": "lrrec.evaluation.item_groups",
     "splits": "lrrec.splits",
     "tune": "lrrec.tuning.search",
 }

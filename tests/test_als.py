@@ -57,8 +57,8 @@ def test_loss_is_the_written_one(small, factors, objective):
 
 @pytest.mark.parametrize("solver", ["cg", "cholesky"])
 def test_rows_without_data_are_zero(small, factors, solver):
-    start = np.ones((small.shape[0], factors.shape[1]), np.float32)
-    X = solve_rows(small, factors, OBJECTIVES[0], solver=solver, start=start)
+    init = np.ones((small.shape[0], factors.shape[1]), np.float32)
+    X = solve_rows(small, factors, OBJECTIVES[0], solver=solver, init=init)
     assert not X[4].any()
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import ParameterError
-from lrrec.linalg.quadratic import QuadraticLoss
-from lrrec.linalg.ratings import rating_loss, rating_rows
+from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
 from lrrec.models.base.iterative import IterativeModel, Monitor
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.validate import check_int, check_real, check_rng
@@ -89,7 +88,7 @@ class ALS(IterativeModel, QuadraticModel):
         self.n_threads = n_threads
 
     def _iterate(self, matrix: sp.csr_array, monitor: Monitor) -> None:
-        D, solver = check_int(self.n_factors, "n_factors", low=1), self._options()
+        D = check_int(self.n_factors, "n_factors", low=1)
         scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
         rng = check_rng(self.random_state)
         mean = float(matrix.data.mean(dtype=np.float64))
@@ -99,31 +98,53 @@ class ALS(IterativeModel, QuadraticModel):
         V[:, :D] = rng.standard_normal((len(V), D), dtype=np.float32) * (scale / np.sqrt(D))
         ones = np.ones(len(V), dtype=np.float32)
         for _ in monitor:
-            U = rating_rows(centred, V[:, :D], V[:, D], **solver)
-            V = rating_rows(transposed, U[:, :D], U[:, D], **solver)
+            U = self._solve(centred, V)
+            V = self._solve(transposed, U)
             if not np.isfinite(V).all():
                 raise ParameterError("the factors overflowed: scale the values down, or lower init_scale or reg")
             arrays = {"item_factors_": np.column_stack((V[:, :D], ones, V[:, D] + np.float32(mean)))}
-            monitor.record(arrays, partial(rating_loss, centred, U, V, reg=self.reg, reg_exponent=self.reg_exponent))
+            monitor.record(arrays, partial(self._loss, centred, transposed, U, V))
+
+    def _loss(self, R: sp.csr_array, transposed: sp.csr_array, U: np.ndarray, V: np.ndarray) -> float:
+        """Return the value of the objective for ratings R less their mean, in double precision; biases come last."""
+        X = np.column_stack((U, np.ones(len(U), dtype=U.dtype)))
+        Y = np.column_stack((V[:, :-1], np.ones(len(V), dtype=V.dtype), V[:, -1]))
+        loss = self._quadratic_loss(R).loss(X, Y) + float(np.square(R.data, dtype=np.float64).sum())
+        for matrix, factors in ((R, U), (transposed, V)):
+            penalties = self._penalties(matrix, None).astype(np.float64)
+            loss += float(penalties @ np.square(factors, dtype=np.float64).sum(axis=1))
+        return loss
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        X = rating_rows(matrix, np.ascontiguousarray(V[:, :-2]), V[:, -1], **self._options(reg))
+        X = self._solve(matrix, np.delete(V, -2, axis=1), reg)
         return np.column_stack((X, np.ones(len(X), dtype=np.float32)))
 
+    def _solve(self, R: sp.csr_array, Y: np.ndarray, reg: float | None = None) -> np.ndarray:
+        """Each row's factors and bias (n_rows, D + 1) for ratings R and the other side's Y (n_columns, D + 1).
+
+        Biases come last. A bias is one more factor, which multiplies 1 on the other side.
+        """
+        loss, ones = self._quadratic_loss(R), np.ones((max(R.shape), 1), dtype=Y.dtype)
+        linear = R.data - loss.scores(ones[: R.shape[0]], Y[:, -1:], n_threads=self.n_threads)
+        factors = np.column_stack((Y[:, :-1], ones[: len(Y)]))
+        loss = QuadraticLoss(0.0, loss.weights, linear)
+        return solve_ridge(loss, factors, self._penalties(R, reg), n_threads=self.n_threads)
+
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
-        ones = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
-        return QuadraticLoss(0.0, ones, matrix.data)
+        weights = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+        return QuadraticLoss(0.0, weights, matrix.data)
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
-        options = self._options(reg)
-        return (options["reg"] * np.diff(matrix.indptr) ** options["reg_exponent"]).astype(np.float32)
+        reg = check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True)
+        nu = check_real(self.reg_exponent, "reg_exponent", low=0)
+        return (reg * np.diff(matrix.indptr).astype(np.float64) ** nu).astype(np.float32)
 
     def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
-        """Subtract the user biases from the ratings: the 1 in the item factors by which they count is constant."""
+        """User biases are subtracted from the ratings: their factor in V, which is 1, is not to change."""
         loss, U = self._quadratic_loss(matrix), U.copy()
-        residuals = loss.linear - U[loss.rows, -2]
+        linear = loss.linear - U[loss.rows, -2]
         U[:, -2] = 0
-        return QuadraticLoss(0.0, loss.weights, residuals), U
+        return QuadraticLoss(0.0, loss.weights, linear), U
 
     def _new_item_factors(self) -> np.ndarray:
         row = super()._new_item_factors()
@@ -133,13 +154,6 @@ class ALS(IterativeModel, QuadraticModel):
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         ratings = super()._predict(rows, columns)
         return np.clip(ratings, self.seen_.data.min(), self.seen_.data.max()) if self.clip else ratings
-
-    def _options(self, reg: float | None = None) -> dict[str, Any]:
-        return {
-            "reg": check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True),
-            "reg_exponent": check_real(self.reg_exponent, "reg_exponent", low=0),
-            "n_threads": self.n_threads,
-        }
 
     @property
     def _n_columns(self) -> int:

@@ -151,8 +151,7 @@ class IALS(IterativeModel, QuadraticModel):
         return solve_rows(self._weights(matrix), V, self._objective(reg), n_threads=self.n_threads)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
-        weights, objective = self._weights(matrix), self._objective()
-        return QuadraticLoss(objective.unobserved_weight, weights, weights.data + np.float32(objective.offset))
+        return self._objective().quadratic_loss(self._weights(matrix))
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
         return self._objective(reg).penalties(matrix)
@@ -167,7 +166,7 @@ class IALS(IterativeModel, QuadraticModel):
         return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
     def _objective(self, reg: float | None = None) -> Objective:
-        """Return the objective's checked parameters; reg replaces the model's own."""
+        """The constants of the objective, checked; with `reg` instead of the model's own where it is passed."""
         hu = check_option(self.objective, "objective", ("rendle", "hu")) == "hu"
         check_option(self.confidence, "confidence", ("1 + alpha r", "alpha r"))
         unobserved_weight = check_real(self.unobserved_weight, "unobserved_weight", low=0, open_low=True)

@@ -95,8 +95,8 @@ class NMF(IterativeModel, QuadraticModel):
         return self._quadratic_loss(matrix).loss(U, V) + constant + self.reg * squares
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        start = np.zeros((matrix.shape[0], V.shape[1]), dtype=np.float32)
-        return self._solve(matrix, V, start, cd_steps=1000, reg=reg)
+        init = np.zeros((matrix.shape[0], V.shape[1]), dtype=np.float32)
+        return self._solve(matrix, V, init, cd_steps=1000, reg=reg)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         zeros = sp.csr_array((np.zeros_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
@@ -106,15 +106,15 @@ class NMF(IterativeModel, QuadraticModel):
         return np.full(matrix.shape[0], self.reg if reg is None else reg, dtype=np.float32)
 
     def _solve(
-        self, matrix: sp.csr_array, Y: np.ndarray, start: np.ndarray, cd_steps: int, reg: float | None = None
+        self, matrix: sp.csr_array, Y: np.ndarray, init: np.ndarray, cd_steps: int, reg: float | None = None
     ) -> np.ndarray:
-        """Rows of non-negative factors against Y."""
-        penalty = np.float32(check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True))
+        """Rows of non-negative factors against Y, by coordinate descent from `init`."""
+        lam = np.float32(check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True))
         n_threads = check_threads(self.n_threads)
-        B, G, X = times(matrix, Y, n_threads=n_threads), gram(Y, n_threads).astype(np.float32), start.copy()
+        B, G, X = times(matrix, Y, n_threads=n_threads), gram(Y, n_threads).astype(np.float32), init.copy()
 
-        def work(first: int, last: int) -> None:
-            kernels.nonnegative_rows(first, last, B, G, penalty, cd_steps, np.float32(1e-6), X)
+        def work(start: int, stop: int) -> None:
+            kernels.nonnegative_rows(start, stop, B, G, lam, cd_steps, np.float32(1e-6), X)
 
         run_blocks(work, even_blocks(len(X), max(64, len(X) // 64)), n_threads)
         return X

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
-from lrrec.evaluation.evaluator import check_names
+from lrrec.metrics.registry import check_names
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
 from lrrec.tuning.result import Tuning

@@ -9,7 +9,6 @@ import numpy as np
 
 from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.evaluator import evaluate
-from lrrec.metrics import ERRORS
 from lrrec.models.base.iterative import FitState, IterativeModel
 from lrrec.splits import Split, by_time, by_user, leave_last, random
 
@@ -40,7 +39,7 @@ class PrunedError(Exception):
 
 def greater_is_better(metric: str) -> bool:
     """Return whether a metric is maximized."""
-    return metric not in ERRORS
+    return parse(metric)[0].greater_is_better
 
 
 def cut_validation(split: Split, seed: int) -> Split:

@@ -15,7 +15,7 @@ from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, FileFormatError, NotFittedError, UnknownIdError
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
 from lrrec.linalg.threads import even_blocks
-from lrrec.metrics import find_hits, ndcg
+from lrrec.metrics import measure
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.splits import history_mask
@@ -285,8 +285,8 @@ class Recommender(BaseEstimator):
         if not users.any():
             raise DataError("no user has interactions in both history and test: choose another split")
         lists = self.recommend_from(history, k, users=history.users.ids[users])
-        relevant = test.matrix[users]
-        return float(ndcg(find_hits(lists.indices, relevant), np.diff(relevant.indptr)).mean())
+        values, _ = measure(lists.indices, test.matrix, np.flatnonzero(users), [f"ndcg@{k}"])
+        return float(values.mean())
 
     def save(self, path: str | PathLike) -> None:
         """Write the fitted model to path, replacing it atomically; `lrrec.load` reads it.
