@@ -225,6 +225,11 @@ def test_items_known_by_their_features_alone(torch, halves, sparse, tmp_path):
             model.with_items(items, mine)
     with pytest.raises(DataError, match=r"compressed model: call it before compress\(\)"):
         model.compress(2).with_items([60], features[50:51])
+    model.compress(2).save(tmp_path / "compressed")
+    assert (
+        lrrec.load(tmp_path / "compressed").recommend(k=3).items.tolist()
+        == model.compress(2).recommend(k=3).items.tolist()
+    )
     with pytest.raises(DataError, match="fitted without item_features"):
         NeuralMF(**options | {"n_epochs": 1}).fit(matrix).with_items([60], features[50:51])
 
