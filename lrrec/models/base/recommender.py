@@ -18,7 +18,7 @@ from lrrec.metrics import measure
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.splits import history_mask
-from lrrec.typing import Ids, MatrixLike, PathLike
+from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_columns, check_int, check_matrix, check_option, check_threads, first_three
 
 UNKNOWN = ("raise", "popular")
@@ -104,7 +104,7 @@ class Recommender(BaseEstimator):
         return self
 
     def recommend(
-        self, users: Ids | None = None, k: int = 10, *, exclude_seen: bool = True, items: Ids | None = None,
+        self, users: Ids | None = None, k: int = 10, *, exclude_seen: bool = True, items: Ids | ArrayLike | None = None,
         unknown: str = "raise", n_threads: int | None = None,
     ) -> Recommendations:  # fmt: skip
         """Return the k best items of each training user, best first.
@@ -163,7 +163,7 @@ class Recommender(BaseEstimator):
 
     def recommend_from(
         self, histories: Interactions | MatrixLike, k: int = 10, *, users: Ids | None = None, exclude_seen: bool = True,
-        items: Ids | None = None, unknown: str = "raise", n_threads: int | None = None,
+        items: Ids | ArrayLike | None = None, unknown: str = "raise", n_threads: int | None = None,
     ) -> Recommendations:  # fmt: skip
         """Return the k best items of users described by their histories; the model does not change.
 
@@ -335,7 +335,7 @@ class Recommender(BaseEstimator):
 
     def _recommend(
         self, users: np.ndarray, k: int, encoded: Callable[[slice | np.ndarray], Any], seen: sp.csr_array,
-        seen_rows: np.ndarray | None, items: Ids | None, cold: np.ndarray, n_threads: int | None,
+        seen_rows: np.ndarray | None, items: Ids | ArrayLike | None, cold: np.ndarray, n_threads: int | None,
     ) -> Recommendations:  # fmt: skip
         """Rank items for users in blocks; cold users (n,) get the popular ones.
 
