@@ -32,7 +32,7 @@ _HOME = {
     "Recommender": "lrrec.models.base.recommender",
     "Report": "lrrec.report.page",
     "Split": "lrrec.splits",
-    "Tuning": "lrrec.tuning.result",
+    "Tuning": "lrrec.tuning.tuning_result",
     "adapt": "lrrec.adapt",
     "by_item_group": "lrrec.evaluation.item_groups",
     "compare": "lrrec.evaluation.comparison",

@@ -3,10 +3,12 @@
 import inspect
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
-from checks import all_checks
+from checks import all_checks, assert_same
 from sklearn.base import clone
 
+import lrrec
 from lrrec import ALS, EASE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD
 
 ALL_MODELS = [
@@ -33,3 +35,49 @@ def test_model(model, check, likes, made_up, tmp_path):
     extra = {"tmp_path": tmp_path} if "tmp_path" in inspect.signature(check).parameters else {}
     data = made_up.interactions() if isinstance(model, ALS) else likes
     check(clone(model), data, **extra)
+
+
+class FromFactors(IALS):
+    """Factors of another model, imported by `interop.from_factors`; `fit` computes and imports them."""
+
+    def fit(self, X, y=None):
+        other = TruncatedSVD(self.n_factors).fit(X)
+        imported = lrrec.interop.from_factors(
+            other.user_factors_, other.item_factors_, users=other.users_.ids, items=other.items_.ids, seen=other.seen_
+        )
+        self.set_params(reg=imported.reg)
+        self.__dict__.update({name: value for name, value in vars(imported).items() if name.endswith("_")})
+        return self
+
+
+NOT_FOR_IMPORTED = {
+    "check_training_users_fold_in_to_their_rows": "their factors were computed elsewhere",
+    "check_new_users_are_like_known_ones": "the same",
+    "check_fit_does_not_change_its_parameters": "from_factors sets reg by the size of the factors",
+    "check_save_and_load": "the model that from_factors returns is an IALS: below",
+    "check_save_and_load_string_ids": "the same",
+}
+
+
+@pytest.mark.parametrize("check", [
+    check for check in all_checks(FromFactors()) if check.__name__ not in NOT_FOR_IMPORTED
+], ids=lambda check: check.__name__)  # fmt: skip
+def test_imported_factors(check, likes):
+    check(FromFactors(n_factors=6), likes)
+
+
+def test_imported_factors_are_saved(likes, tmp_path):
+    other = TruncatedSVD(6).fit(likes)
+    model = lrrec.interop.from_factors(
+        other.user_factors_, other.item_factors_, users=likes.users.ids, items=likes.items.ids, seen=likes
+    )
+    model.save(tmp_path / "model")
+    assert_same(lrrec.load(tmp_path / "model").recommend(), model.recommend())
+    assert_same(model.recommend(), other.recommend())
+
+
+def test_transform_is_not_the_stored_factors_of_compressed_and_imported_models(likes):
+    """The law of factor models is one of fitted models; see `FactorModel`."""
+    model = IALS(8, n_iter=3, random_state=0).fit(likes)
+    for other in (model.compress(4), FromFactors(n_factors=6).fit(likes)):
+        assert not np.allclose(other.transform(likes), other.user_factors_, rtol=1e-2)

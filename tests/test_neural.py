@@ -137,6 +137,12 @@ def test_training_starts_from_a_fitted_model(torch, likes):
         NeuralMF(4).fit(likes, init=base)
 
 
+def test_the_default_learning_rate_is_stated_once():
+    default = NeuralMF().learning_rate
+    assert f"learning_rate : float, default {default}" in NeuralMF.__doc__
+    assert f"Typical: {default};" in NeuralMF.__doc__
+
+
 def test_training_goes_on_from_a_neural_model(torch, likes):
     base = NeuralMF(**SMALL).fit(likes)
     again = NeuralMF(**SMALL | {"n_epochs": 1, "learning_rate": 1e-9}).fit(likes, init=base)
@@ -217,8 +223,36 @@ def test_items_known_by_their_features_alone(torch, halves, sparse, tmp_path):
     ):
         with pytest.raises(DataError, match=words):
             model.with_items(items, mine)
+    with pytest.raises(DataError, match=r"compressed model: call it before compress\(\)"):
+        model.compress(2).with_items([60], features[50:51])
+    model.compress(2).save(tmp_path / "compressed")
+    assert (
+        lrrec.load(tmp_path / "compressed").recommend(k=3).items.tolist()
+        == model.compress(2).recommend(k=3).items.tolist()
+    )
     with pytest.raises(DataError, match="fitted without item_features"):
         NeuralMF(**options | {"n_epochs": 1}).fit(matrix).with_items([60], features[50:51])
+
+
+def test_the_fingerprint_of_a_checkpoint_is_of_the_stored_features_and_computed_once(torch, halves, monkeypatch):
+    from lrrec.models.neural import training
+
+    matrix, features = halves
+    sparse = sp.csr_array(features)
+    hashes = []
+    sha256 = training.hashlib.sha256
+    monkeypatch.setattr(training.hashlib, "sha256", lambda *args: hashes.append(1) or sha256(*args))
+    state = training._Training(NeuralMF(2, n_hidden=2), sp.csr_array(matrix), 0, {}, sparse)
+    monkeypatch.setattr(sp.csr_array, "toarray", None)
+    monkeypatch.setattr(sp.csr_array, "todense", None)
+    first = state.fingerprint
+    assert state.fingerprint == first
+    assert len(hashes) == 1
+    others = []
+    for other, seed in ((sparse * 2, 0), (sp.csr_array(features[:, ::-1]), 0), (None, 0)):
+        others.append(training._Training(NeuralMF(2, n_hidden=2), sp.csr_array(matrix), seed, {}, other).fingerprint)
+    others.append(training._Training(NeuralMF(2, n_hidden=3), sp.csr_array(matrix), 0, {}, sparse).fingerprint)
+    assert len({first, *others}) == 5
 
 
 def test_bad_item_features_are_refused(torch, halves):

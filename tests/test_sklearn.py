@@ -1,6 +1,7 @@
 """scikit-learn's own checks, on every model; each that cannot apply is named with its reason."""
 
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer, FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
 
-from lrrec import ALS, EASE, IALS, NMF, ItemKNN, Popularity, RP3Beta, TruncatedSVD
+from lrrec import ALS, EASE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD
 
 PAIRS = "calls predict(X); a recommender's predict takes pairs of ids"
 CANNOT_APPLY = dict.fromkeys(
@@ -64,6 +65,10 @@ class ItemKNNWithoutPredict(_NoPredict, ItemKNN):
     pass
 
 
+class NeuralMFWithoutPredict(_NoPredict, NeuralMF):
+    pass
+
+
 class NMFWithoutPredict(_NoPredict, NMF):
     pass
 
@@ -93,6 +98,9 @@ MODELS = [
     Popularity(),
     TruncatedSVD(n_factors=1),
 ]
+NEURAL = {"n_factors": 2, "n_hidden": 2, "n_epochs": 2}
+if find_spec("torch"):
+    MODELS.append(NeuralMF(**NEURAL))
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
@@ -112,6 +120,8 @@ WITHOUT_PREDICT = [
     PopularityWithoutPredict(),
     TruncatedSVDWithoutPredict(n_factors=1),
 ]
+if find_spec("torch"):
+    WITHOUT_PREDICT.append(NeuralMFWithoutPredict(**NEURAL, random_state=0))
 
 
 @pytest.mark.parametrize("model", WITHOUT_PREDICT, ids=lambda m: type(m).__name__)

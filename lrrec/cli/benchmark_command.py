@@ -16,7 +16,7 @@ from lrrec.cli.show import print_protocol
 if TYPE_CHECKING:
     from lrrec.evaluation.comparison import Comparison
     from lrrec.splits import Split
-    from lrrec.tuning.result import Tuning
+    from lrrec.tuning.tuning_result import Tuning
 
 MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 

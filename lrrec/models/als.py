@@ -10,6 +10,7 @@ from lrrec.errors import ParameterError
 from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
 from lrrec.models.base.iterative import IterativeModel, Monitor
 from lrrec.models.base.quadratic_model import QuadraticModel
+from lrrec.typing import RandomState
 from lrrec.validate import check_int, check_real, check_rng
 
 
@@ -75,7 +76,7 @@ class ALS(IterativeModel, QuadraticModel):
         n_iter: int = 15,
         clip: bool = False,
         init_scale: float = 0.1,
-        random_state: Any = None,
+        random_state: RandomState = None,
         n_threads: int | None = None,
     ) -> None:
         self.n_factors = n_factors

@@ -9,6 +9,7 @@ from lrrec.linalg.implicit_als import SOLVERS, Objective, half_sweep, implicit_l
 from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.models.base.iterative import IterativeModel, Monitor
 from lrrec.models.base.quadratic_model import QuadraticModel
+from lrrec.typing import RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng, check_threads
 
 
@@ -105,7 +106,7 @@ class IALS(IterativeModel, QuadraticModel):
         solver: str = "cg",
         cg_steps: int = 2,
         init_scale: float = 0.1,
-        random_state: Any = None,
+        random_state: RandomState = None,
         n_threads: int | None = None,
     ) -> None:
         self.n_factors = n_factors

@@ -13,6 +13,7 @@ from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.models.base.iterative import IterativeModel, Monitor
 from lrrec.models.base.quadratic_model import QuadraticModel
+from lrrec.typing import RandomState
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 
@@ -66,7 +67,7 @@ class NMF(IterativeModel, QuadraticModel):
         reg: float = 0.1,
         n_iter: int = 30,
         cd_steps: int = 3,
-        random_state: Any = None,
+        random_state: RandomState = None,
         n_threads: int | None = None,
     ) -> None:
         self.n_factors = n_factors

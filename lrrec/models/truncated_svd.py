@@ -10,6 +10,7 @@ from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
 from lrrec.linalg.sparse import power, scaled, times
 from lrrec.linalg.svd import randomized_svd, truncated_svd
 from lrrec.models.base.quadratic_model import QuadraticModel
+from lrrec.typing import RandomState
 from lrrec.validate import check_int, check_option, check_real
 
 
@@ -78,7 +79,7 @@ class TruncatedSVD(QuadraticModel):
         score_power: float = 0.0,
         n_iter: int = 4,
         tol: float = 1e-4,
-        random_state: Any = 0,
+        random_state: RandomState = 0,
         n_threads: int | None = None,
     ) -> None:
         self.n_factors = n_factors
@@ -97,13 +98,13 @@ class TruncatedSVD(QuadraticModel):
         counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
         options: dict[str, Any] = {"random_state": self.random_state, "n_threads": self.n_threads}
         normalized = self._normalized(matrix, counts)
-        found = min(k, min(matrix.shape))
+        rank = min(k, min(matrix.shape))
         if check_option(self.solver, "solver", ("randomized", "exact")) == "exact":
-            Vt = truncated_svd(normalized, found, tol=self.tol, **options).Vt
+            Vt = truncated_svd(normalized, rank, tol=self.tol, **options).Vt
         else:
-            Vt = randomized_svd(normalized, found, n_iter=self.n_iter, **options).Vt
+            Vt = randomized_svd(normalized, rank, n_iter=self.n_iter, **options).Vt
         V = np.zeros((matrix.shape[1], k), dtype=np.float32)  # columns beyond the matrix's rank stay 0
-        V[:, :found] = Vt.T
+        V[:, :rank] = Vt.T
         user_factors = times(normalized, V, n_threads=self.n_threads)
         self.item_factors_ = V * power(counts, score_power)[:, None]
         self.user_factors_ = user_factors

@@ -16,7 +16,7 @@ from lrrec.evaluation.result import Evaluation
 from lrrec.report import sections
 from lrrec.report.sections import Cell, Section, Table
 from lrrec.splits import Split
-from lrrec.tuning.result import Tuning
+from lrrec.tuning.tuning_result import Tuning
 from lrrec.validate import import_extra
 
 SPLITS = ("random", "leave_last", "by_user", "cold_items", "by_time")  # that one call of lrrec.splits makes

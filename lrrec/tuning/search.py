@@ -18,8 +18,8 @@ from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.metrics.registry import check_names
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
-from lrrec.tuning.result import Tuning
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
+from lrrec.tuning.tuning_result import Tuning
 from lrrec.typing import PathLike
 from lrrec.validate import check_int, check_real, import_extra
 

@@ -1,4 +1,4 @@
-"""The items that a caller allows to be recommended."""
+"""Candidates: the items that may be recommended."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from lrrec.linalg.ranking import Candidates
 
 
 def from_ids(items: Any, ids: IdMap, n_users: int) -> Candidates:
-    """Return candidate ids, one sequence for all users or a row for each (n_users, m), as columns; None means all."""
+    """Return candidates by index: from ids for all users, from a row of ids for each user, or all items if None."""
     if items is None:
         return Candidates()
     nested = isinstance(items, list | tuple) and len(items) > 0 and isinstance(items[0], list | tuple | np.ndarray)

@@ -1,7 +1,6 @@
 """FactorModel: a recommender whose scores are inner products of factors."""
 
 from abc import abstractmethod
-from os import PathLike
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.recommender import MAX_K, Recommender
 from lrrec.models.base.results import Neighbors, masked_ids
+from lrrec.typing import Ids, MatrixLike, PathLike
 from lrrec.validate import check_int, check_threads
 
 
@@ -49,7 +49,7 @@ class FactorModel(TransformerMixin, Recommender):
         """Return the factors (D,) of an item without training data."""
         return np.zeros(self.item_factors_.shape[1], dtype=np.float32)
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Interactions | MatrixLike) -> np.ndarray:
         """Return the factors of users described by their histories, float32 (n, n_factors).
 
         Parameters
@@ -67,7 +67,7 @@ class FactorModel(TransformerMixin, Recommender):
             out[part] = np.einsum("nd,nd->n", self.user_factors_[rows[part]], self.item_factors_[columns[part]])
         return out
 
-    def similar_items(self, items: Any, k: int = 10) -> Neighbors:
+    def similar_items(self, items: Ids, k: int = 10, *, n_threads: int | None = None) -> Neighbors:
         """Return the k items with the largest cosine similarity to each item, by their factors.
 
         Parameters
@@ -75,14 +75,16 @@ class FactorModel(TransformerMixin, Recommender):
         items : sequence of ids, shape (n,)
         k : int, default 10
             The item itself is left out.
+        n_threads : int, optional
+            All cores when None; the result is the same.
         """
         self._check_fitted()
-        return _neighbors(items, k, self.items_, self.item_factors_)
+        return _neighbors(items, k, self.items_, self.item_factors_, n_threads)
 
-    def similar_users(self, users: Any, k: int = 10) -> Neighbors:
+    def similar_users(self, users: Ids, k: int = 10, *, n_threads: int | None = None) -> Neighbors:
         """Return the k users with the largest cosine similarity to each user. See `similar_items`."""
         self._check_fitted()
-        return _neighbors(users, k, self.users_, self.user_factors_)
+        return _neighbors(users, k, self.users_, self.user_factors_, n_threads)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -118,14 +120,14 @@ class FactorModel(TransformerMixin, Recommender):
         """The number of columns of the factors, biases included."""
         return self.n_factors
 
-    def _check_loaded(self, path: str | PathLike) -> None:
+    def _check_loaded(self, path: PathLike) -> None:
         self._check_array(path, "user_factors_", (len(self.users_), self._n_columns))
         self._check_array(path, "item_factors_", (len(self.items_), self._n_columns))
 
 
-def _neighbors(ids: Any, k: int, id_map: IdMap, factors: np.ndarray) -> Neighbors:
+def _neighbors(ids: Ids, k: int, id_map: IdMap, factors: np.ndarray, n_threads: int | None) -> Neighbors:
     """Return the nearest rows of factors to those of some ids."""
     rows = id_map.indices(ids)
-    indices, values = nearest(rows, check_int(k, "k", low=1, high=MAX_K), factors, check_threads(None))
+    indices, values = nearest(rows, check_int(k, "k", low=1, high=MAX_K), factors, check_threads(n_threads))
     scores = np.ma.MaskedArray(values, mask=indices < 0)
     return Neighbors(scores=scores, ids=id_map.ids[rows], neighbors=masked_ids(id_map, indices))

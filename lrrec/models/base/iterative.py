@@ -16,6 +16,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.splits import Split
+from lrrec.typing import MatrixLike
 from lrrec.validate import check_int
 
 
@@ -66,7 +67,7 @@ class IterativeModel(FactorModel):
 
     def fit(
         self,
-        X: Any,
+        X: Interactions | MatrixLike,
         y: None = None,
         *,
         validation: Split | None = None,

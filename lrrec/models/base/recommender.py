@@ -1,8 +1,7 @@
-"""Recommender: what every model does, written once."""
+"""Recommender: the base of every model."""
 
 from abc import abstractmethod
 from collections.abc import Callable
-from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,6 +18,7 @@ from lrrec.metrics import measure
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.splits import history_mask
+from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_columns, check_int, check_matrix, check_option, check_threads, first_three
 
 UNKNOWN = ("raise", "popular")
@@ -71,7 +71,7 @@ class Recommender(BaseEstimator):
         """Return the space that `lrrec.tune` searches by default: `tuning_space`, unless it depends on parameters."""
         return self.tuning_space
 
-    def fit(self, X: Any, y: None = None) -> Self:
+    def fit(self, X: Interactions | MatrixLike, y: None = None) -> Self:
         """Learn from interactions, forgetting any earlier fit.
 
         Parameters
@@ -89,11 +89,11 @@ class Recommender(BaseEstimator):
         self._fit(data.matrix)
         return self._remember(data)
 
-    def _read(self, X: Any) -> Interactions:
+    def _read(self, X: Interactions | MatrixLike) -> Interactions:
         """Return X as interactions, at least one."""
         data = as_interactions(X)
         if not len(data):
-            raise DataError("X must have at least one interaction, got none")
+            raise DataError("X has no interaction: a model needs at least one interaction to learn from")
         return data
 
     def _remember(self, data: Interactions) -> Self:
@@ -104,10 +104,10 @@ class Recommender(BaseEstimator):
         return self
 
     def recommend(
-        self, users: Any = None, k: int = 10, *, exclude_seen: bool = True, items: Any = None, unknown: str = "raise",
-        n_threads: int | None = None,
+        self, users: Ids | None = None, k: int = 10, *, exclude_seen: bool = True, items: Ids | ArrayLike | None = None,
+        unknown: str = "raise", n_threads: int | None = None,
     ) -> Recommendations:  # fmt: skip
-        """Return the k best items of each known user, best first.
+        """Return the k best items of each training user, best first.
 
         Parameters
         ----------
@@ -162,8 +162,8 @@ class Recommender(BaseEstimator):
         )
 
     def recommend_from(
-        self, histories: Any, k: int = 10, *, users: Any = None, exclude_seen: bool = True, items: Any = None,
-        unknown: str = "raise", n_threads: int | None = None,
+        self, histories: Interactions | MatrixLike, k: int = 10, *, users: Ids | None = None, exclude_seen: bool = True,
+        items: Ids | ArrayLike | None = None, unknown: str = "raise", n_threads: int | None = None,
     ) -> Recommendations:  # fmt: skip
         """Return the k best items of users described by their histories; the model does not change.
 
@@ -204,7 +204,7 @@ class Recommender(BaseEstimator):
         return self._recommend(requested, k, lambda part: encoded[part], matrix, seen_rows, items, cold, n_threads)
 
     def recommend_all(
-        self, path: str | PathLike, k: int = 10, *, exclude_seen: bool = True, n_threads: int | None = None
+        self, path: PathLike, k: int = 10, *, exclude_seen: bool = True, n_threads: int | None = None
     ) -> int:
         """Write the k best items of every user with an interaction to a Parquet file; return the number of users.
 
@@ -231,8 +231,8 @@ class Recommender(BaseEstimator):
                 write(self.recommend(some, k, exclude_seen=exclude_seen, n_threads=n_threads).to_frame("pyarrow"))
         return len(users)
 
-    def predict(self, users: Any, items: Any) -> np.ndarray:
-        """Return the score of each pair of a known user and a known item, float32 (n,).
+    def predict(self, users: Ids, items: Ids) -> np.ndarray:
+        """Return the scores of pairs of training users and items, float32 (n,).
 
         Parameters
         ----------
@@ -255,7 +255,7 @@ class Recommender(BaseEstimator):
             out[pairs] = scores[which[pairs] - start, columns[pairs]]
         return out
 
-    def score(self, X: Any, y: None = None) -> float:
+    def score(self, X: Interactions | MatrixLike, y: None = None) -> float:
         """Return the mean nDCG@10 of recommending the rest of each row of X from its first part.
 
         The first part is 80 % of a row's interactions, the earliest where X has times and otherwise always the
@@ -272,8 +272,8 @@ class Recommender(BaseEstimator):
         counts = np.diff(matrix.indptr)
         if not (counts >= 2).any():
             raise DataError("no row of X has two items of the model: score needs one to recommend from and one to find")
-        timed = isinstance(X, Interactions) and matrix is X.matrix
-        rows = Interactions(matrix, IdMap.range(len(counts)), self.items_, X.times if timed else None)
+        times = X.times if isinstance(X, Interactions) and matrix is X.matrix else None
+        rows = Interactions(matrix, IdMap.range(len(counts)), self.items_, times)
         rows = rows.filter(np.repeat(counts >= 2, counts))
         key = np.random.default_rng(0).random(len(rows)) if rows.times is None else rows.times
         first = history_mask(rows, 0.8, key)
@@ -288,7 +288,7 @@ class Recommender(BaseEstimator):
         values, _ = measure(lists.indices, test.matrix, np.flatnonzero(users), [f"ndcg@{k}"])
         return float(values.mean())
 
-    def save(self, path: str | PathLike) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the fitted model to path, replacing it atomically; `lrrec.load` reads it.
 
         The file is in the safetensors format and holds no code. It contains the training matrix, which
@@ -302,7 +302,7 @@ class Recommender(BaseEstimator):
         files.write(path, type(self).__name__, self.get_params(), arrays)
 
     @classmethod
-    def _from_file(cls, path: str | PathLike, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+    def _from_file(cls, path: PathLike, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
         """Return a fitted model from a file's parameters and arrays, checked."""
         try:
             model = cls(**params)
@@ -321,10 +321,10 @@ class Recommender(BaseEstimator):
         model._check_loaded(path)
         return model
 
-    def _check_loaded(self, path: str | PathLike) -> None:
+    def _check_loaded(self, path: PathLike) -> None:
         """Raise FileFormatError if the learned arrays are inconsistent."""
 
-    def _check_array(self, path: str | PathLike, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> None:
+    def _check_array(self, path: PathLike, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> None:
         """Raise FileFormatError if a learned array has another shape or type, or is not finite."""
         array = getattr(self, name)
         if array.dtype != dtype or array.shape != shape:
@@ -335,7 +335,7 @@ class Recommender(BaseEstimator):
 
     def _recommend(
         self, users: np.ndarray, k: int, encoded: Callable[[slice | np.ndarray], Any], seen: sp.csr_array,
-        seen_rows: np.ndarray | None, items: Any, cold: np.ndarray, n_threads: int | None,
+        seen_rows: np.ndarray | None, items: Ids | ArrayLike | None, cold: np.ndarray, n_threads: int | None,
     ) -> Recommendations:  # fmt: skip
         """Rank items for users in blocks; cold users (n,) get the popular ones.
 
@@ -362,7 +362,7 @@ class Recommender(BaseEstimator):
         scores = np.ma.MaskedArray(values, mask=indices < 0)
         return Recommendations(scores=scores, users=users, items=masked_ids(self.items_, indices), indices=indices)
 
-    def _histories(self, X: Any) -> tuple[sp.csr_array, IdMap]:
+    def _histories(self, X: Interactions | MatrixLike) -> tuple[sp.csr_array, IdMap]:
         """Return histories as a matrix over the model's items, and the ids of its rows."""
         if not isinstance(X, Interactions):
             matrix = check_matrix(X)

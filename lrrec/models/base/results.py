@@ -1,4 +1,4 @@
-"""What models answer with: ranked lists of items for users, ranked neighbours of items or users."""
+"""Ranked lists: recommended items of users, nearest neighbours of items or users."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,24 +8,25 @@ import numpy as np
 
 from lrrec.data import frames
 from lrrec.data.ids import IdMap
+from lrrec.typing import Frame
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Lists:
-    """One ranked list of at most K entries a row, best first; places that could not be filled are masked."""
+    """A ranked list of at most K entries for each query, best first; unfilled places are masked."""
 
     scores: np.ma.MaskedArray
 
-    _columns = ("query", "found")
+    _columns = ("query", "entry")
 
     def _queries(self) -> np.ndarray:
         raise NotImplementedError
 
-    def _found(self) -> np.ma.MaskedArray:
+    def _entries(self) -> np.ma.MaskedArray:
         raise NotImplementedError
 
-    def to_frame(self, backend: str = "pandas") -> Any:
-        """Return a frame with a row an entry: the query, the entry, its rank (from 1) and its score.
+    def to_frame(self, backend: str = "pandas") -> Frame:
+        """Return a frame with a row for each entry: the query, the entry, its rank (from 1) and its score.
 
         Parameters
         ----------
@@ -33,10 +34,10 @@ class _Lists:
         """
         filled = ~np.ma.getmaskarray(self.scores)
         rows, places = np.nonzero(filled)
-        query, found = self._columns
+        query, entry = self._columns
         columns = {
             query: self._queries()[rows],
-            found: self._found().data[filled],
+            entry: self._entries().data[filled],
             "rank": places + 1,
             "score": self.scores.data[filled],
         }
@@ -46,18 +47,19 @@ class _Lists:
         return len(self.scores)
 
     def __iter__(self) -> Iterator[tuple[Any, list[tuple[Any, float]]]]:
-        """Yield (query id, [(id, score), ...]) for every row, unfilled places left out."""
-        found, masked = self._found(), np.ma.getmaskarray(self.scores)
-        for row, one in enumerate(self._queries().tolist()):
-            filled = ~masked[row]
-            yield one, list(zip(found.data[row, filled].tolist(), self.scores.data[row, filled].tolist(), strict=True))
+        """Yield (query id, [(id, score), ...]) for every query, without unfilled places."""
+        entries, masked = self._entries(), np.ma.getmaskarray(self.scores)
+        for row, query in enumerate(self._queries().tolist()):
+            ids, scores = entries.data[row, ~masked[row]], self.scores.data[row, ~masked[row]]
+            yield query, list(zip(ids.tolist(), scores.tolist(), strict=True))
 
     def __repr__(self) -> str:
-        query, found = self._columns
-        return f"{type(self).__name__}({len(self)} {query}s x {self.scores.shape[1]} {found}s)"
+        query, entry = self._columns
+        return f"{type(self).__name__}({len(self)} {query}s x {self.scores.shape[1]} {entry}s)"
 
     def _repr_html_(self) -> str:
-        return self.to_frame()._repr_html_()
+        html: str = self.to_frame()._repr_html_()
+        return html
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,7 +69,7 @@ class Recommendations(_Lists):
     Attributes
     ----------
     users : ndarray, shape (n,)
-        The ids asked for, in the order asked.
+        The requested ids, in their order.
     items : masked array of ids, shape (n, K)
         Masked where fewer than K items were left.
     scores : masked array of float32, shape (n, K)
@@ -84,7 +86,7 @@ class Recommendations(_Lists):
     def _queries(self) -> np.ndarray:
         return self.users
 
-    def _found(self) -> np.ma.MaskedArray:
+    def _entries(self) -> np.ma.MaskedArray:
         return self.items
 
 
@@ -95,7 +97,7 @@ class Neighbors(_Lists):
     Attributes
     ----------
     ids : ndarray, shape (n,)
-        The ids asked for, in the order asked.
+        The requested ids, in their order.
     neighbors : masked array of ids, shape (n, K)
     scores : masked array of float32, shape (n, K)
         Cosine similarities.
@@ -109,7 +111,7 @@ class Neighbors(_Lists):
     def _queries(self) -> np.ndarray:
         return self.ids
 
-    def _found(self) -> np.ma.MaskedArray:
+    def _entries(self) -> np.ma.MaskedArray:
         return self.neighbors
 
 

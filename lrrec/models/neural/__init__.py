@@ -1,1 +1,1 @@
-"""NeuralMF: its two towers, their training in torch, and serving in numpy."""
+"""NeuralMF: its two towers, training in torch, serving in numpy."""

@@ -1,4 +1,4 @@
-"""From histories to user vectors, in numpy: what NeuralMF serves with."""
+"""The user tower of NeuralMF in numpy."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from lrrec.validate import check_threads
 
 
 def encode(matrix: sp.csr_array, tower: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The user's tower: factors (B, n_columns) of histories (B, I), from the arrays that `NeuralMF` lists."""
+    """Return user factors (B, n_columns) of histories (B, I), by the arrays in `NeuralMF._encoder_arrays`."""
     n_threads = check_threads(None)
     x = times(normalized(matrix, tower["center_"]), tower["embedding_"])
     hidden = np.maximum(product(x, tower["hidden_"], n_threads) + tower["hidden_bias_"], 0)
@@ -21,7 +21,7 @@ def encode(matrix: sp.csr_array, tower: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def normalized(matrix: sp.csr_array, center: np.ndarray | None = None) -> sp.csr_array:
-    """(w_ui - m_i) / |w_u|: rows of length 1 where nothing is taken off."""
+    """Return (w_ui - m_i) / |w_u|, with m = 0 without center."""
     squares = np.add.reduceat(np.append(matrix.data**2, 0), matrix.indptr[:-1]) if matrix.shape[0] else np.zeros(0)
     squares[np.diff(matrix.indptr) == 0] = 1
     root = np.repeat(np.sqrt(squares), np.diff(matrix.indptr)).astype(np.float32)
@@ -30,7 +30,7 @@ def normalized(matrix: sp.csr_array, center: np.ndarray | None = None) -> sp.csr
 
 
 def centers(matrix: sp.csr_array, damping: float = 5.0) -> np.ndarray:
-    """Item means, drawn to the overall mean as if by so many ratings of it, float32 (I,)."""
+    """Return item means, damped towards the overall mean by so many pseudo-ratings, float32 (I,)."""
     counts, sums = np.bincount(matrix.indices, minlength=matrix.shape[1]), matrix.sum(axis=0, dtype=np.float64)
-    found: np.ndarray = ((sums + damping * matrix.data.mean()) / (counts + damping)).astype(np.float32)
-    return found
+    means: np.ndarray = ((sums + damping * matrix.data.mean()) / (counts + damping)).astype(np.float32)
+    return means

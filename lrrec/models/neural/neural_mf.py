@@ -16,7 +16,7 @@ from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.iterative import Callback, IterativeModel, Monitor, Scorer
 from lrrec.models.ials import IALS
 from lrrec.models.neural.encoder import encode, normalized
-from lrrec.models.neural.item_features import check_features, feature_map, with_one
+from lrrec.models.neural.item_features import add_intercept, check_features, feature_map
 from lrrec.splits import Split
 from lrrec.typing import Ids, MatrixLike, PathLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng, first_three, import_extra
@@ -302,7 +302,7 @@ class NeuralMF(IterativeModel):
         if present.any():
             raise DataError(f"items must be new to the model, got {first_three(new.ids[present])}")
         features = check_features(item_features, len(new), len(self.feature_map_) - 1)
-        vectors = (with_one(features) @ self.feature_map_).astype(np.float32)
+        vectors = (add_intercept(features) @ self.feature_map_).astype(np.float32)
         model = clone(self)
         for name in self._learned:
             setattr(model, name, getattr(self, name))
@@ -324,7 +324,7 @@ class NeuralMF(IterativeModel):
         """Return a model of fewer columns whose scores are nearest to this one's; see `FactorModel.compress`."""
         model = super().compress(n_factors)
         model.set_params(n_factors=self.n_factors)
-        for name in self._encoder_arrays:
+        for name in (*self._encoder_arrays, "feature_map_"):
             setattr(model, name, getattr(self, name))
         U, small = self.user_factors_.astype(np.float64), model.user_factors_.astype(np.float64)
         model.projection_ = (self.projection_ @ np.linalg.lstsq(U, small, rcond=None)[0]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The towers of NeuralMF in torch: items' vectors, the user's tower over histories, losses of their scores."""
+"""The towers of NeuralMF in torch: item vectors, the user tower over histories, and the losses."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,12 +14,12 @@ from torch.nn import functional
 from lrrec.errors import ParameterError
 from lrrec.models.neural.parameters import NeuralParameters
 
-TINY = 1e-38  # what a softmax of float32 may round to 0
-DENSE = 64  # a batch of fewer unobserved cells for each observed one is scored as a whole
+TINY = 1e-38  # lower bound of softmax probabilities, which float32 may round to 0
+DENSE = 64  # a batch with at most so many cells for each observed one is scored as a dense matrix
 
 
 class Table(torch.nn.Embedding):
-    """Vectors of items (I, C): their own, plus a linear map of features (I, F) where there are any."""
+    """Vectors of items (I, C): free parameters, plus a linear map of features (I, F) if there are any."""
 
     features: Tensor | None
 
@@ -30,11 +30,11 @@ class Table(torch.nn.Embedding):
             self.of_features = torch.nn.Parameter(torch.zeros(features.shape[1], weight.shape[1]))  # (F, C)
 
     def rows(self) -> Tensor:
-        """All vectors (I, C)."""
+        """Return all vectors (I, C)."""
         return self.weight if self.features is None else self.weight + torch.mm(self.features, self.of_features)
 
     def bag(self, history: "History") -> Tensor:
-        """Weighted sums of the vectors of histories (B, C)."""
+        """Return the weighted sums of the vectors of histories (B, C)."""
         return history.times(self.rows())
 
 
@@ -59,7 +59,7 @@ class Towers(torch.nn.Module):
         cls, n_items: int, n_factors: int, n_hidden: int, generator: torch.Generator, center: np.ndarray,
         features: Tensor | None = None,
     ) -> Self:  # fmt: skip
-        """Towers at random; the hidden layer adds nothing yet, and the items' biases are their centers."""
+        """Initialize at random, but the output of the hidden layer with 0 and the item biases with their centers."""
 
         def normal(*shape: int, scale: float) -> np.ndarray:
             return (torch.randn(*shape, generator=generator) * scale).numpy()
@@ -73,30 +73,30 @@ class Towers(torch.nn.Module):
         return cls(arrays | {"hidden_": normal(D, H, scale=(2 / D) ** 0.5)}, features)
 
     def users(self, history: "History", hidden_kept: Tensor | None = None) -> Tensor:
-        """User vectors (B, D); hidden_kept (B, H) multiplies the hidden layer."""
+        """Return user vectors (B, D); hidden_kept (B, H) multiplies the hidden layer."""
         x = self.embedding.bag(history)
         if self.hidden is None or self.output is None:
             return x
-        inside = torch.relu(self.hidden(x))
-        return x + self.output(inside if hidden_kept is None else inside * hidden_kept)
+        activations = torch.relu(self.hidden(x))
+        return x + self.output(activations if hidden_kept is None else activations * hidden_kept)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What `NeuralMF` consists of: layers as (n_in, n_out)."""
+        """Return the arrays of `NeuralMF`; layers as (n_in, n_out)."""
         D = self.items.rows().shape[1]
-        found = {
+        tensors = {
             "embedding_": self.embedding.rows(),
             "item_factors_": torch.cat((self.items.rows(), self.bias.rows()), 1),
             "hidden_": torch.zeros(D, 0), "hidden_bias_": torch.zeros(0),
             "output_": torch.zeros(0, D), "output_bias_": torch.zeros(D), "center_": self.center,
         }  # fmt: skip
         if self.hidden is not None and self.output is not None:
-            found |= {"hidden_": self.hidden.weight.T, "hidden_bias_": self.hidden.bias,
+            tensors |= {"hidden_": self.hidden.weight.T, "hidden_bias_": self.hidden.bias,
                       "output_": self.output.weight.T, "output_bias_": self.output.bias}  # fmt: skip
-        return {name: np.array(value.detach().cpu().numpy(), order="C") for name, value in found.items()}
+        return {name: np.array(value.detach().cpu().numpy(), order="C") for name, value in tensors.items()}
 
 
 def _linear(weight: Tensor, bias: Tensor) -> torch.nn.Linear | None:
-    """The layer x W + c for W (n_in, n_out); None for one without units."""
+    """Return the layer x W + c for W (n_in, n_out); None without units."""
     if not weight.numel():
         return None
     layer = torch.nn.utils.skip_init(torch.nn.Linear, *weight.shape)
@@ -107,7 +107,7 @@ def _linear(weight: Tensor, bias: Tensor) -> torch.nn.Linear | None:
 
 
 def features_of(features: sp.csr_array | np.ndarray | None) -> Tensor | None:
-    """Item features as a tensor, sparse where they are sparse."""
+    """Return item features as a tensor, sparse if they are sparse."""
     if features is None or isinstance(features, np.ndarray):
         return None if features is None else torch.from_numpy(features)
     table = features.tocoo()
@@ -117,9 +117,9 @@ def features_of(features: sp.csr_array | np.ndarray | None) -> Tensor | None:
 
 @dataclass(frozen=True)
 class History:
-    """Histories of B users, one after the other: items, their weights, and where each user's begin (B,).
+    """Histories of B users, concatenated: items, their weights, and the offset of each user (B,).
 
-    dense (B, I): the same as a matrix, where they are dense enough for products of matrices to be faster.
+    dense (B, I): the same as a matrix, if they are so dense that matrix products are faster.
     """
 
     columns: Tensor
@@ -128,7 +128,7 @@ class History:
     dense: Tensor | None = None
 
     def times(self, rows: Tensor) -> Tensor:
-        """Weighted sums (B, C) of the rows of a table (I, C)."""
+        """Return the weighted sums (B, C) of the rows of a table (I, C)."""
         if self.dense is not None:
             return self.dense @ rows
         return functional.embedding_bag(self.columns, rows, self.offsets, mode="sum", per_sample_weights=self.weights)
@@ -136,10 +136,10 @@ class History:
 
 @dataclass(frozen=True)
 class Batch:
-    """B users, what they did, and what is shown of it.
+    """B users, their interactions, and their histories after dropout.
 
-    rows, columns, cells, values (N,): the user within the batch, the item, the place among all B I cells and the value
-    of each interaction, user by user. lengths (B,): how many each user has.
+    rows, columns, cells, values (N,): the user within the batch, the item, the index among all B I cells and the value
+    of each interaction, user by user. lengths (B,): the number of interactions of each user.
     """
 
     rows: Tensor
@@ -151,11 +151,11 @@ class Batch:
 
     @property
     def n_users(self) -> int:
-        """B."""
+        """The number of users, B."""
         return len(self.lengths)
 
     def by_user(self, values: Tensor) -> Tensor:
-        """Sums (B,) of what each interaction has."""
+        """Return the sums (B,) over each user's interactions."""
         return torch.segment_reduce(values, "sum", lengths=self.lengths, unsafe=True)
 
 
@@ -163,14 +163,14 @@ def make_batch(
     part: sp.csr_array, center: Tensor, *, dropout: float, generator: torch.Generator, device: torch.device,
     precision: torch.dtype = torch.float32,
 ) -> Batch:  # fmt: skip
-    """The users of a matrix (B, I), a share of their histories hidden; dense histories in some precision."""
+    """Return the users of a matrix (B, I) with dropout of their histories; dense histories in some precision."""
     n_users, n_items = part.shape
     counts = np.diff(part.indptr).astype(np.int64)
     rows, columns = np.repeat(np.arange(n_users), counts), part.indices.astype(np.int64)
-    at = (rows, columns, rows * n_items + columns, counts, part.indptr[:-1].astype(np.int64), part.data)
-    on_cpu = [torch.from_numpy(one) for one in at]
-    shown = on_cpu[-1] * kept((len(columns),), dropout, generator) if dropout else on_cpu[-1]
-    users, items, cells, lengths, offsets, values, weights = (one.to(device) for one in (*on_cpu, shown))
+    arrays = (rows, columns, rows * n_items + columns, counts, part.indptr[:-1].astype(np.int64), part.data)
+    tensors = [torch.from_numpy(array) for array in arrays]
+    shown = tensors[-1] * kept((len(columns),), dropout, generator) if dropout else tensors[-1]
+    users, items, cells, lengths, offsets, values, weights = (tensor.to(device) for tensor in (*tensors, shown))
     norms = torch.segment_reduce(weights * weights, "sum", lengths=lengths, unsafe=True).sqrt().clamp(min=1e-12)
     if center.any():
         weights = weights - center[items] * (weights != 0)
@@ -183,16 +183,17 @@ def make_batch(
 
 
 def kept(shape: tuple[int, ...], dropout: float, generator: torch.Generator) -> Tensor:
-    """True with probability 1 - dropout, to the nearest 1/65536: four draws of each random number."""
+    """Return booleans, True with probability 1 - dropout to the nearest 1/65536; four from each random number."""
     n = math.prod(shape)
     numbers = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
     return (numbers.view(torch.int16)[:n] >= round(dropout * 65536) - 32768).view(shape)
 
 
 class Objective:
-    """The loss of a NeuralMF, user by user.
+    """The loss of a NeuralMF for each user.
 
-    popularity (I,): by what "sampled-softmax" draws its negatives. generator: for all that is drawn, on the CPU.
+    popularity (I,): the distribution of the negatives of "sampled-softmax". generator: of all random numbers, on the
+    CPU.
     """
 
     def __init__(
@@ -209,7 +210,7 @@ class Objective:
         self.precision = getattr(torch, parameters.precision)
 
     def of_users(self, towers: Towers, part: sp.csr_array) -> Tensor:
-        """The losses (B,) of the users of a matrix (B, I), with parts of histories and hidden layers left out."""
+        """Return the losses (B,) of the users of a matrix (B, I), with dropout of histories and hidden layers."""
         parameters, device = self.parameters, self.device
         batch = make_batch(
             part, towers.center, dropout=parameters.dropout, generator=self.generator, device=device,
@@ -225,32 +226,32 @@ class Objective:
 
     def _softmax(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """- sum_i w_ui log softmax(s_u)_i."""
-        found: Tensor = _Multinomial.apply(U, towers.items.rows(), towers.bias.rows(), batch, self.precision)
-        return found
+        losses: Tensor = _Multinomial.apply(U, towers.items.rows(), towers.bias.rows(), batch, self.precision)
+        return losses
 
     def _squared(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """sum_i w_ui (s_ui - 1)^2 + a sum over all items s_ui^2."""
         U, V = torch.cat((U, torch.ones_like(U[:, :1])), 1), torch.cat((towers.items.rows(), towers.bias.rows()), 1)
-        everywhere = ((U @ (V.T @ V)) * U).sum(1)
+        all_items = ((U @ (V.T @ V)) * U).sum(1)
         observed = batch.by_user(batch.values * (self._scores(U, V, batch) - 1) ** 2)
-        return observed + self.parameters.unobserved_weight * everywhere
+        return observed + self.parameters.unobserved_weight * all_items
 
     def _ratings(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
-        """sum_i (s_ui - r_ui)^2 over the observed."""
+        """sum_i (s_ui - r_ui)^2 over the observed items."""
         scores = self._scores(U, towers.items.rows(), batch) + towers.bias.rows()[batch.columns, 0]
         return batch.by_user((scores - batch.values) ** 2)
 
     def _bpr(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
-        """- log sigmoid(s_ui - s_uj) for an item j drawn at random for each interaction."""
+        """- log sigmoid(s_ui - s_uj) with a random item j for each interaction."""
         V, bias = towers.items.rows(), towers.bias.rows()[:, 0]
-        others = torch.randint(len(V), (len(batch.rows),), generator=self.generator).to(self.device)
-        ahead = (U[batch.rows] * (V[batch.columns] - V[others])).sum(1) + bias[batch.columns] - bias[others]
-        return batch.by_user(-batch.values * functional.logsigmoid(ahead))
+        negatives = torch.randint(len(V), (len(batch.rows),), generator=self.generator).to(self.device)
+        margins = (U[batch.rows] * (V[batch.columns] - V[negatives])).sum(1) + bias[batch.columns] - bias[negatives]
+        return batch.by_user(-batch.values * functional.logsigmoid(margins))
 
     def _sampled_softmax(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
-        """Softmax of each interaction over the items drawn for the batch, less log of how often they are to be drawn.
+        """Softmax of each interaction over the batch's negatives, corrected by the log of their expected counts.
 
-        What a user has is not against him.
+        A user's own items are not among their negatives.
         """
         n_drawn, popularity = self.parameters.n_negatives, self.popularity
         drawn = torch.multinomial(popularity, n_drawn, replacement=True, generator=self.generator)
@@ -264,22 +265,22 @@ class Objective:
         hit = items[place] == columns
         accidental = torch.zeros_like(scores, dtype=torch.bool)
         accidental[rows[hit], place[hit]] = True
-        others = torch.logsumexp(scores.masked_fill(accidental, -1e30), 1)[rows]
-        own = (U[rows] * V[columns]).sum(1) + bias[columns] - expected[columns]
-        return batch.by_user(batch.values * (torch.logaddexp(own, others) - own))
+        negative = torch.logsumexp(scores.masked_fill(accidental, -1e30), 1)[rows]
+        positive = (U[rows] * V[columns]).sum(1) + bias[columns] - expected[columns]
+        return batch.by_user(batch.values * (torch.logaddexp(positive, negative) - positive))
 
     def _scores(self, U: Tensor, V: Tensor, batch: Batch) -> Tensor:
-        """Scores (N,) of every interaction of a batch."""
+        """Return the scores (N,) of the interactions of a batch."""
         if batch.history.dense is None:
             return (U[batch.rows] * V[batch.columns]).sum(1)
-        found: Tensor = _CellScores.apply(U, V, batch.cells, self.precision)
-        return found
+        scores: Tensor = _CellScores.apply(U, V, batch.cells, self.precision)
+        return scores
 
 
 class _Multinomial(torch.autograd.Function):
     """- sum_i w_ui log p_ui of users (B,), p = softmax of u . v_i + b_i, with products in some precision.
 
-    One matrix (B, I) is made, and turned into p - w / W in its place, W = sum_i w_ui: the gradient, W aside.
+    One matrix (B, I) is allocated; in place it becomes p - w / W with W = sum_i w_ui, the gradient divided by W.
     """
 
     @staticmethod
@@ -287,11 +288,11 @@ class _Multinomial(torch.autograd.Function):
         U, V = U.to(precision), V.to(precision)
         p = torch.softmax(torch.addmm(bias.T.to(precision), U, V.T), 1)
         cells, total = p.view(-1), batch.by_user(batch.values)
-        own = cells[batch.cells].float()
+        observed = cells[batch.cells].float()
         share = batch.values / total.clamp(min=TINY).repeat_interleave(batch.lengths)
-        cells[batch.cells] = (own - share).to(precision)
+        cells[batch.cells] = (observed - share).to(precision)
         ctx.save_for_backward(p, U, V, total)
-        return -batch.by_user(own.clamp(min=TINY).log() * batch.values)
+        return -batch.by_user(observed.clamp(min=TINY).log() * batch.values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -303,7 +304,7 @@ class _Multinomial(torch.autograd.Function):
 
 
 class _CellScores(torch.autograd.Function):
-    """u . v_i of cells (N,), through products of whole matrices in some precision."""
+    """u . v_i of cells (N,), by dense matrix products in some precision."""
 
     @staticmethod
     def forward(ctx: Any, U: Tensor, V: Tensor, cells: Tensor, precision: torch.dtype) -> Tensor:
@@ -320,7 +321,7 @@ class _CellScores(torch.autograd.Function):
 
 
 def device_of(name: Any) -> torch.device:
-    """The device of a name, if it is there."""
+    """Return the torch device of a name; raise ParameterError if it is not available."""
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)

@@ -28,7 +28,7 @@ MONITORED = (
     "best_iteration",
     "best_score",
     "history",
-)  # what a checkpoint keeps of the monitor
+)  # attributes of the monitor in a checkpoint
 
 
 def train(

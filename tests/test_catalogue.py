@@ -1,0 +1,118 @@
+"""Adding a model takes one file and one line of the catalogue: the contract, files, tuning and the command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lrrec
+
+LINE = '    "CoOccurrence": Entry("lrrec.models.co_occurrence", "co-occurrence"),\n'
+FILE = '''"""CoOccurrence: how often items occur together."""
+
+from typing import Any, ClassVar
+
+from lrrec.linalg.sparse import times
+from lrrec.models.base.recommender import Recommender
+from lrrec.validate import check_real
+
+
+class CoOccurrence(Recommender):
+    """Score an item by its co-occurrences with the user's items, popular items damped: x_u (X^T X - diag) D_i^-beta.
+
+    Parameters
+    ----------
+    beta : float, default 0.5
+    """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {"beta": (0.0, 1.0)}
+    _learned = ("item_weights_",)
+
+    def __init__(self, beta: float = 0.5) -> None:
+        self.beta = beta
+
+    def _fit(self, matrix):
+        beta = check_real(self.beta, "beta", low=0)
+        counts = matrix.toarray()
+        weights = counts.T @ counts
+        popularity = weights.diagonal().clip(1) ** -beta
+        weights[range(len(weights)), range(len(weights))] = 0
+        self.item_weights_ = (weights * popularity).astype("float32")
+
+    def _scores(self, encoded, columns):
+        return times(encoded, self.item_weights_[:, columns], n_threads=1)
+
+    def _check_loaded(self, path):
+        self._check_array(path, "item_weights_", (len(self.items_), len(self.items_)))
+'''
+ENV = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+CONTRACT = """
+import inspect, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import lrrec
+from checks import all_checks
+from sklearn.base import clone
+model = lrrec.CoOccurrence()
+assert "CoOccurrence" in dir(lrrec) and lrrec.models.CoOccurrence is type(model)
+likes = lrrec.datasets.load("made-up").interactions(min_rating=4)
+checks = all_checks(model)
+for check in checks:
+    extra = {"tmp_path": Path(".")} if "tmp_path" in inspect.signature(check).parameters else {}
+    check(clone(model), likes, **extra)
+print(len(checks), "checks")
+"""
+TUNE = """
+import lrrec
+split = lrrec.splits.by_user(lrrec.datasets.load("made-up").interactions(min_rating=4), random_state=0)
+tuned = lrrec.tune(lrrec.CoOccurrence(), split, n_trials=5)
+assert list(tuned.best_params_) == ["beta"] and len(tuned.trials_) == 5
+comparison = lrrec.compare({"popularity": lrrec.Popularity(), "co-occurrence": tuned.model_}, split, ["ndcg@10"])
+means = {name: result.mean()["ndcg@10"] for name, result in comparison.evaluations.items()}
+assert means["co-occurrence"] > means["popularity"]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with an lrrec that has one file and one line more; everything else is linked."""
+    folder, original = tmp_path_factory.mktemp("catalogue"), Path(lrrec.__file__).parent
+    models = folder / "lrrec" / "models"
+    models.mkdir(parents=True)
+    for source, copy in ((original, folder / "lrrec"), (original / "models", models)):
+        for path in source.iterdir():
+            if path.name not in ("models", "__pycache__") and path != original / "models" / "__init__.py":
+                (copy / path.name).symlink_to(path)
+    if (original.parent / "datasets").is_dir():
+        (folder / "datasets").symlink_to(original.parent / "datasets")
+    before, end, after = (original / "models" / "__init__.py").read_text().partition("}\n__all__")
+    (models / "__init__.py").write_text(before + LINE + end + after)
+    (models / "co_occurrence.py").write_text(FILE)
+    return folder
+
+
+def run(folder, *words):
+    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False, env=ENV)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_contract(folder):
+    assert int(run(folder, "-c", CONTRACT, str(Path(__file__).parent)).split()[0]) > 25
+
+
+def test_tuning_and_comparison(folder):
+    pytest.importorskip("optuna")
+    run(folder, "-c", TUNE)
+
+
+def test_the_command_line(folder):
+    pytest.importorskip("typer")
+    likes = ("made-up", "--min-rating", "4", "--model", "co-occurrence")
+    assert "beta=0.25" in run(folder, "-m", "lrrec", "fit", *likes, "--param", "beta=0.25", "--out", "model")
+    lists = run(folder, "-m", "lrrec", "recommend", "model", "--user", "7", "-k", "3").splitlines()
+    assert lists[0] == "user,item,rank,score"
+    assert len(lists) == 4
+    assert "ndcg@10" in run(folder, "-m", "lrrec", "evaluate", *likes)
