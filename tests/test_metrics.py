@@ -261,7 +261,9 @@ def test_metrics_are_those_of_ranx():
     }  # fmt: skip
     pairs = {f"{ours}@{k}": f"{name}@{k}" for ours, name in theirs.items() for k in (1, 5, 20)}
     pairs["r-precision@60"] = "r-precision"
-    result = lrrec.evaluate_lists(frame, lrrec.Interactions.from_pairs(users, items, values=values), list(pairs))
+    result = lrrec.evaluate_lists(
+        frame, lrrec.Interactions.from_pairs(users, items, values=values), metrics=list(pairs)
+    )
     order = [int(user) for user in lists.run]
     for ours, name in pairs.items():
         truth = ranx.Qrels(graded if ours.startswith("graded") else binary)

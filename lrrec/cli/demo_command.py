@@ -95,5 +95,5 @@ def show_adapting(console: Any) -> None:
     kept = f"Kept: {adapter.best_.name}, {adapter.n_parameters:,} parameters ({adapter.verdict_})."
     console.print(kept, highlight=False)
     results = {"before": base, "after": adapter}
-    shown = {name: lrrec.evaluate(model, split, ["ndcg@20", "recall@20"]) for name, model in results.items()}
+    shown = {name: lrrec.evaluate(model, split, metrics=["ndcg@20", "recall@20"]) for name, model in results.items()}
     console.print(metrics_table(shown))

@@ -225,7 +225,7 @@ class Comparison:
 
 
 def compare(
-    models: dict[str, Any], split: Split, metrics: Sequence[str] = DEFAULT_METRICS, *, exclude_seen: bool = True,
+    models: dict[str, Any], split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool = True,
     candidates: Any = None, vectors: Any = None, random_state: Any = 0,
 ) -> Comparison:  # fmt: skip
     """Evaluate several models on the same split.
@@ -290,7 +290,7 @@ def compare(
         timed = _Timed(model)
         with _naming(name):
             evaluations[name] = evaluate(
-                timed, split, names, exclude_seen=exclude_seen, candidates=candidates, vectors=vectors,
+                timed, split, metrics=names, exclude_seen=exclude_seen, candidates=candidates, vectors=vectors,
                 random_state=seed,
             )  # fmt: skip
         fitted[name], recommend_seconds[name] = model, timed.seconds

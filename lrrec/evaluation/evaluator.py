@@ -23,7 +23,7 @@ TIED_SHARE = 0.05  # of users whose hit has the score of another candidate, befo
 
 
 def evaluate(
-    model: Any, split: Split, metrics: Sequence[str] = DEFAULT_METRICS, *, exclude_seen: bool = True,
+    model: Any, split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool = True,
     candidates: Any = None, vectors: Any = None, random_state: Any = 0,
 ) -> Evaluation:  # fmt: skip
     """Rank for every test user and compare with what is relevant to them.

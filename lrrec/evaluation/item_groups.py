@@ -35,7 +35,7 @@ def popularity_groups(train: Interactions, share: float = 0.33) -> np.ndarray:
 
 
 def by_item_group(
-    lists: Any, test: Interactions | Split, groups: Any, metrics: Sequence[str] = ("recall@20",), *, users: Any = None,
+    lists: Any, test: Interactions | Split, *, groups: Any, metrics: Sequence[str] = ("recall@20",), users: Any = None,
     user: str = "user", item: str = "item", backend: str = "pandas",
 ) -> Any:  # fmt: skip
     """Return a frame with a row a group of items and metric: group, metric, n, mean, low, high.
@@ -59,7 +59,7 @@ def by_item_group(
     >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
     >>> split = lrrec.splits.by_user(data, random_state=0)
     >>> lists = lrrec.Popularity().fit(split.train).recommend_from(split.history, 20)
-    >>> frame = lrrec.by_item_group(lists, split.test, lrrec.popularity_groups(split.train))
+    >>> frame = lrrec.by_item_group(lists, split.test, groups=lrrec.popularity_groups(split.train))
     >>> frame["group"].tolist()
     ['popular', 'tail']
     """
@@ -72,7 +72,7 @@ def by_item_group(
         in_group = codes[data.matrix.indices] == code
         if not in_group.any():
             continue
-        result = evaluate_lists(lists, data.filter(in_group), metrics, users=users, user=user, item=item)
+        result = evaluate_lists(lists, data.filter(in_group), metrics=metrics, users=users, user=user, item=item)
         intervals, n = result.interval(), len(result.users)
         rows += [(name, metric, n, mean, *intervals[metric]) for metric, mean in result.mean().items()]
     return group_frame(rows, backend)

@@ -22,7 +22,7 @@ KINDS = ("ranking", "list", "catalogue")  # of metrics that need nothing but lis
 
 
 def evaluate_lists(
-    lists: Any, test: Interactions | Split, metrics: Sequence[str] = DEFAULT_METRICS, *,
+    lists: Any, test: Interactions | Split, *, metrics: Sequence[str] = DEFAULT_METRICS,
     train: Interactions | None = None, vectors: Any = None, users: Any = None, user: str = "user", item: str = "item",
 ) -> Evaluation:  # fmt: skip
     """Compare ready-made lists with what is relevant to each user.

@@ -108,7 +108,7 @@ class Evaluation:
         >>> import lrrec
         >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
         >>> split = lrrec.splits.by_user(data, random_state=0)
-        >>> result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@10"])
+        >>> result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, metrics=["hit@10"])
         >>> result.by_group(["even" if user % 2 == 0 else "odd" for user in result.users])["group"].tolist()
         ['even', 'odd']
         """

@@ -85,7 +85,7 @@ def measure(model: Any, split: Split, metric: str) -> float:
     """The mean over the test users."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # once is enough: in the comparison
-        return evaluate(model, split, [metric]).mean()[metric]
+        return evaluate(model, split, metrics=[metric]).mean()[metric]
 
 
 def _run_ials(model: IALS, validation: Split, watched: Split, metric: str, watch: Watch) -> Outcome:
