@@ -285,7 +285,7 @@ def test_benchmarking_by_other_protocols(run, protocol, tmp_path):
     assert code == 0, err
     done = json.loads((tmp_path / "out" / "results.json").read_text())["done"]
     if protocol == "ncf":
-        assert done["candidates"] == "100 given items a user"
+        assert done["candidates"] == "100 given items per user"
         assert "99 negatives a user" in done["split"]
         assert len([line for line in err.splitlines() if line.startswith("Warning: popularity, itemknn: ")]) == 1
     else:

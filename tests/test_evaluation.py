@@ -90,7 +90,7 @@ def test_given_candidates_and_ties(likes):
     others = np.stack([rng.choice(split.items.ids[split.items.ids != one], 20, replace=False) for one in relevant])
     sampled = Split(split.train, split.train, split.test, np.column_stack((relevant, others)), kind="sampled")
     model = lrrec.Popularity().fit(split.train)
-    with pytest.warns(DataWarning, match=r"21 given items a user.*other than auc are larger.*Krichene & Rendle 2020"):
+    with pytest.warns(DataWarning, match=r"21 given items per user.*other than auc are larger.*Krichene & Rendle 2020"):
         result = lrrec.evaluate(model, sampled, metrics=["hit@5"])
     counts = model.item_counts_[split.items.indices(sampled.candidates.ravel())].reshape(sampled.candidates.shape)
     seen = split.train.matrix[split.test_rows].toarray()
@@ -159,7 +159,7 @@ def test_auc_is_that_of_all_candidates(fitted, split):
 
 def test_of_sampled_candidates_only_auc_says_what_all_would(fitted, split):
     everything = lrrec.evaluate(fitted, split, metrics=["auc", "ndcg@10"]).mean()
-    with pytest.warns(DataWarning, match="30 sampled of 319 items a user"):
+    with pytest.warns(DataWarning, match="30 sampled of 319 items per user"):
         sampled = lrrec.evaluate(fitted, split, metrics=["auc", "ndcg@10"], candidates=30)
     assert sampled.mean()["auc"] == pytest.approx(everything["auc"], abs=0.02)
     assert sampled.mean()["ndcg@10"] > 1.2 * everything["ndcg@10"]
@@ -308,7 +308,7 @@ def test_bad_arguments(fitted, split):
 def test_published_popularity_on_the_neural_cf_protocol(real_data):
     split = lrrec.datasets.load("ncf-ml-1m", real_data).split()
     assert split.candidates.shape == (6040, 100)
-    with pytest.warns(DataWarning, match="100 given items a user"):
+    with pytest.warns(DataWarning, match="100 given items per user"):
         means = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, metrics=["hit@10", "ndcg@10"]).mean()
     assert {name: round(mean, 4) for name, mean in means.items()} == {"hit@10": 0.4538, "ndcg@10": 0.2545}
 

@@ -14,7 +14,7 @@ BLOCK_PLACES = 2**18  # of lists that a thread measures at once
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """The hits of a block of B lists: one entry a hit, list by list, by rising rank; N hits altogether.
+    """The hits of a block of B lists: one entry per hit, list by list, by rising rank; N hits altogether.
 
     Attributes
     ----------

@@ -8,7 +8,7 @@ from numba import njit
 def locate_hits(
     lists, rows, indptr, indices, data, n_columns, starts, ranks, positions, gains, n_listed, repeats
 ):  # fmt: skip
-    """Write the hits of B lists, one entry a hit, and where those of each list start.
+    """Write the hits of B lists, one entry per hit, and where those of each list start.
 
     lists (B, K): columns below n_columns, best first, negative for an empty place. rows (B,): each list's row of the
     csr matrix of relevance, data > 0. starts (B + 1,); ranks, positions, gains: as long as there can be hits: the
