@@ -32,7 +32,7 @@ _HOME = {
     "Recommender": "lrrec.models.base.recommender",
     "Report": "lrrec.report.page",
     "Split": "lrrec.splits",
-    "Tuning": "lrrec.tuning.search",
+    "Tuning": "lrrec.tuning.result",
     "adapt": "lrrec.adapt",
     "by_item_group": "lrrec.evaluation.item_groups",
     "compare": "lrrec.evaluation.comparison",
@@ -49,7 +49,6 @@ _HOME = {
     "popularity_groups": "lrrec.evaluation.item_groups",
     "splits": "lrrec.splits",
     "tune": "lrrec.tuning.search",
-    "tune_all": "lrrec.tuning.search",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 

@@ -200,15 +200,13 @@ def one_standard_error(
     preferred: str,
 ) -> Outcome:  # fmt: skip
     """The outcome with the lowest (or highest) value of a parameter within one standard error of the best."""
-    if name in tuned.adapter._path:  # the tuned value is the first on the path
-        outcomes = evaluate_all(domain, trials, [tuned.adapter], metric, {name: values})
-        current = outcomes[0]
-    else:
+    place = 0 if preferred == "lowest" else -1
+    if name not in tuned.adapter._path:
         batch = [clone(tuned.adapter).set_params(**{name: value}) for value in values]
-        current = replace(tuned, nested=None)
-        outcomes = [*evaluate_all(domain, trials, batch, metric, {}), current]
-    chosen = near_best(outcomes)[0 if preferred == "lowest" else -1]
-    return replace(chosen, nested=tuned.estimates + chosen.values - current.values)
+        return near_best([*evaluate_all(domain, trials, batch, metric, {}), tuned])[place]
+    outcomes = evaluate_all(domain, trials, [tuned.adapter], metric, {name: values})
+    chosen = near_best(outcomes)[place]
+    return replace(chosen, nested=tuned.estimates + chosen.values - outcomes[0].values)
 
 
 def near_best(outcomes: Sequence[Outcome]) -> list[Outcome]:

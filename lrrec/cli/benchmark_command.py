@@ -25,7 +25,7 @@ from lrrec.cli.options import (
 if TYPE_CHECKING:
     from lrrec.evaluation.comparison import Comparison
     from lrrec.splits import Split
-    from lrrec.tuning.search import Tuning
+    from lrrec.tuning.result import Tuning
 
 _PROTOCOLS = ("by-user", "leave-last", "by-time", "ncf", "published")
 N_NEGATIVES = 99  # of ncf
@@ -119,7 +119,7 @@ def benchmark(
     console.print(f"{split.description}: {split.train!r}, {len(split.test_rows):,} test users", highlight=False)
     tunings: dict[str, Tuning] | None = None
     if stored is None:
-        tunings = lrrec.tune_all(
+        tunings = lrrec.tune(
             candidates, split, metric=metrics[0], validation=validation, n_trials=trials, timeout=timeout,
             storage=None if out is None else out / "study.db", random_state=seed, progress=True,
         )  # fmt: skip

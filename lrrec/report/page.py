@@ -16,7 +16,7 @@ from lrrec.evaluation.result import Evaluation
 from lrrec.report import sections
 from lrrec.report.sections import Cell, Section, Table
 from lrrec.splits import Split
-from lrrec.tuning.search import Tuning
+from lrrec.tuning.result import Tuning
 from lrrec.typing import FrameLike
 from lrrec.validate import import_extra
 
@@ -41,7 +41,7 @@ class Report:
     split : Split, optional
         The split of the comparison.
     tunings : dict of str to Tuning, optional
-        Made by `tune_all`, or by `tune` for each.
+        Made by `tune`.
     transfer : LowRankAdapter or frame, optional
         A guarded adapter, or its `report_`.
     curves : frame, optional

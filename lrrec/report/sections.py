@@ -15,7 +15,7 @@ from lrrec.evaluation.comparison import Comparison
 from lrrec.metrics.registry import parse
 from lrrec.report import figures
 from lrrec.splits import Split
-from lrrec.tuning.search import Tuning
+from lrrec.tuning.result import Tuning
 
 N_SHOWN = 10  # titles of a list
 

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -42,6 +42,8 @@ class Recommender(BaseEstimator):
         How many users interacted with each item.
     """
 
+    tuning_space: ClassVar[dict[str, Any] | None] = None  # of `lrrec.tune`, by parameter; None for no default
+
     _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
 
@@ -64,6 +66,10 @@ class Recommender(BaseEstimator):
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         """Return which training users have data to recommend from."""
         return self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
+
+    def default_tuning_space(self) -> dict[str, Any] | None:
+        """Return the space that `lrrec.tune` searches by default: `tuning_space`, unless it depends on parameters."""
+        return self.tuning_space
 
     def fit(self, X: Any, y: None = None) -> Self:
         """Learn from interactions, forgetting any earlier fit.
