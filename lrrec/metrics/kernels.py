@@ -15,8 +15,8 @@ def locate_hits(
     rank of each hit from 1, its rank among the filled places, and its value. n_listed (B,): filled places. repeats
     (B,) bool: set where a list names a column twice, which is a hit only once.
     """
-    gain = np.zeros(n_columns, np.float64)  # of each column for the current list
-    last_list = np.full(n_columns, -1, np.int64)  # that named the column
+    gain = np.zeros(n_columns, data.dtype)  # of each column for the current list
+    last_list = np.full(n_columns, -1, np.int32)  # that named the column
     n = 0
     for b in range(len(lists)):
         begin, end = indptr[rows[b]], indptr[rows[b] + 1]
