@@ -55,24 +55,24 @@ class FetchError(LrrecError, OSError):
 
 
 class DataWarning(UserWarning):
-    """The data are usable, but something about them changes the result, and the caller can do something about it."""
+    """The data are usable, but something about them changes the result, and the caller can do something about it.
+
+    Parameters
+    ----------
+    text : str
+    model : str, optional
+        Of several models, the name of the one that the warning is about; shown before the text.
+    """
+
+    def __init__(self, text: str, *, model: str = "") -> None:
+        super().__init__(f"{model}: {text}" if model else text)
+        self.text, self.model = text, model
 
 
 if TYPE_CHECKING:
 
     class NotFittedError(LrrecError, exceptions.NotFittedError):
         """A model is used before it is fitted."""
-
-
-class ModelWarning(DataWarning):
-    """A DataWarning about one of several models: `model` is its name, `message` the warning without it."""
-
-    def __init__(self, model: str, message: str) -> None:
-        super().__init__(model, message)
-        self.model, self.message = model, message
-
-    def __str__(self) -> str:
-        return f"{self.model}: {self.message}"
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
-"""The container of saved models: a safetensors file with a checked header, written whole or not at all.
+"""Files of saved models: safetensors with a checked header, written atomically.
 
-A safetensors file holds arrays and strings and cannot run code. What is in it is still checked before use.
+A safetensors file contains arrays and strings, and cannot run code. All of its contents are checked before use.
 """
 
 import json
@@ -18,27 +18,28 @@ from safetensors.numpy import save_file
 
 from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, FileFormatError
+from lrrec.typing import PathLike
 from lrrec.validate import import_extra
 
 FORMAT = "lrrec-1"
 
 
-def write(path: str | os.PathLike, kind: str, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays and parameters to path, replacing it whole or not at all.
+def write(path: PathLike, kind: str, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays and parameters to path, atomically.
 
-    The one place where arrays are made C-contiguous: safetensors' numpy writer scrambles others.
+    Arrays are made C-contiguous here: safetensors' numpy writer scrambles others.
     """
     header = {"format": FORMAT, "kind": kind, "params": json.dumps(params, default=_plain)}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    with _aside(path) as partial:
+    with _replacing(path) as partial:
         save_file(contiguous, partial, metadata=header)
 
 
 @contextmanager
-def parquet(path: str | os.PathLike) -> Iterator[Callable[[Any], None]]:
-    """Give a function that appends an Arrow table to a Parquet file, which appears whole or not at all."""
+def parquet(path: PathLike) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that appends an Arrow table to a Parquet file, which is written atomically."""
     pyarrow_parquet = import_extra("pyarrow.parquet", None, "writing Parquet")
-    with _aside(path) as partial, ExitStack() as open_files:
+    with _replacing(path) as partial, ExitStack() as open_files:
         writers: list[Any] = []
 
         def write(table: Any) -> None:
@@ -50,9 +51,9 @@ def parquet(path: str | os.PathLike) -> Iterator[Callable[[Any], None]]:
 
 
 @contextmanager
-def _aside(path: str | os.PathLike) -> Iterator[str]:
-    """Give the name of a file beside path, which takes its place if all goes well and else disappears."""
-    path = Path(path).resolve()  # a link stays, what it points to is replaced
+def _replacing(path: PathLike) -> Iterator[str]:
+    """Yield the name of a temporary file, which replaces path at the end, or is deleted after an error."""
+    path = Path(path).resolve()  # a link stays, its target is replaced
     if path.is_dir():
         raise FileFormatError(f"path must be a file, got the folder {str(path)!r}")
     if path.exists() and not path.is_file():
@@ -72,48 +73,46 @@ def _aside(path: str | os.PathLike) -> Iterator[str]:
         Path(partial).unlink(missing_ok=True)
 
 
-def read(path: str | os.PathLike) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
+def read(path: PathLike) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
     """Return the kind, the parameters and the arrays of a file written by `write`."""
     if not Path(path).is_file():
-        what = "a folder" if Path(path).is_dir() else "which does not exist"
-        raise FileFormatError(f"path must be a file, got {str(path)!r}, {what}")
+        state = "is a folder" if Path(path).is_dir() else "does not exist"
+        raise FileFormatError(f"{str(path)!r} {state}: path must be a saved model")
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
     except (SafetensorError, TypeError, AttributeError, KeyError) as error:
-        raise FileFormatError(f"{path} must be a file saved by lrrec, but cannot be read: {error}") from None
+        raise FileFormatError(f"{path} is not a file saved by lrrec, or is damaged: {error}") from None
     if header.get("format") != FORMAT:
-        raise FileFormatError(f"{path} must have format {FORMAT!r}, got {header.get('format')!r}")
+        raise FileFormatError(f"{path} has format {header.get('format')!r}: this version of lrrec reads {FORMAT!r}")
     try:
         params = json.loads(header["params"])
         if not isinstance(params, dict):
             raise TypeError("not a mapping")
         return header["kind"], params, arrays
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise FileFormatError(f"{path} must have a kind and parameters in its header: {error}") from None
+        raise FileFormatError(f"{path} has no valid kind and parameters in its header: {error}") from None
 
 
-def check_names(path: str | os.PathLike, got: Iterable[str], want: Iterable[str]) -> None:
-    """Refuse a file that lacks an array or has one too many."""
-    lacking, extra = set(want) - set(got), set(got) - set(want)
-    if lacking or extra:
-        raise FileFormatError(
-            f"{path} must hold exactly its model's arrays: lacking {sorted(lacking)}, unexpected {sorted(extra)}"
-        )
+def check_names(path: PathLike, names: Iterable[str], expected: Iterable[str]) -> None:
+    """Refuse a file with missing or unexpected arrays."""
+    missing, unexpected = sorted(set(expected) - set(names)), sorted(set(names) - set(expected))
+    if missing or unexpected:
+        raise FileFormatError(f"{path} has other arrays than its model: missing {missing}, unexpected {unexpected}")
 
 
 def pack_ids(name: str, ids: IdMap) -> dict[str, np.ndarray]:
-    """An IdMap as arrays: integers as they are, strings as UTF-8 bytes and where each ends."""
+    """An IdMap as arrays: integers as they are, strings as UTF-8 bytes and the end of each."""
     if ids.ids.dtype != object:
         return {f"{name}.ints": ids.ids}
-    encoded = [one.encode() for one in ids.ids]
-    ends = np.cumsum([len(one) for one in encoded], dtype=np.int64)
+    encoded = [text.encode() for text in ids.ids]
+    ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
     return {f"{name}.bytes": np.frombuffer(b"".join(encoded), dtype=np.uint8), f"{name}.ends": ends}
 
 
-def unpack_ids(path: str | os.PathLike, name: str, arrays: dict[str, np.ndarray]) -> IdMap:
-    """Take an IdMap out of the arrays."""
+def unpack_ids(path: PathLike, name: str, arrays: dict[str, np.ndarray]) -> IdMap:
+    """Remove an IdMap from the arrays and return it."""
     try:
         if f"{name}.ints" in arrays:
             ids = arrays.pop(f"{name}.ints")
@@ -125,7 +124,7 @@ def unpack_ids(path: str | os.PathLike, name: str, arrays: dict[str, np.ndarray]
             raise FileFormatError(f"{path}: {name} must be bytes and int64 ends, got {blob.dtype} and {ends.dtype}")
         starts = np.concatenate(([0], ends[:-1])) if len(ends) else ends
         if (ends < starts).any() or (len(ends) and ends[-1] != len(blob)):
-            raise FileFormatError(f"{path}: {name} must have ends in rising order up to {len(blob)}")
+            raise FileFormatError(f"{path}: {name} must have increasing ends up to {len(blob)}")
         text = blob.tobytes()
         bounds = zip(starts.tolist(), ends.tolist(), strict=True)
         return IdMap([text[a:b].decode() for a, b in bounds])
@@ -142,8 +141,8 @@ def pack_csr(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def unpack_csr(path: str | os.PathLike, name: str, arrays: dict[str, np.ndarray]) -> sp.csr_array:
-    """Take a csr matrix out of the arrays; indices that point outside are refused."""
+def unpack_csr(path: PathLike, name: str, arrays: dict[str, np.ndarray]) -> sp.csr_array:
+    """Remove a csr matrix from the arrays and return it; indices out of bounds are refused."""
     try:
         parts = [arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr", "shape")]
         data, indices, indptr, shape = parts
@@ -159,7 +158,7 @@ def unpack_csr(path: str | os.PathLike, name: str, arrays: dict[str, np.ndarray]
 
 
 def _plain(value: Any) -> Any:
-    """A numpy scalar as json knows it."""
+    """A numpy scalar as a value that JSON can store."""
     if isinstance(value, np.generic):
         return value.item()
     raise DataError(f"parameters must be numbers, strings or None to be saved, got {value!r}")

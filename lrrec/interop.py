@@ -1,4 +1,4 @@
-"""Models trained elsewhere become lrrec models, to be served, evaluated and adapted like any other."""
+"""Models of other libraries as lrrec models: to recommend, evaluate, save and adapt."""
 
 from typing import Any
 
@@ -7,44 +7,45 @@ import scipy.sparse as sp
 
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
-from lrrec.errors import DataError, ParameterTypeError, UnknownIdError
+from lrrec.errors import DataError, NotFittedError, ParameterTypeError, UnknownIdError
 from lrrec.metrics import find_hits
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.models.ials import IALS
 from lrrec.models.popularity import Popularity
+from lrrec.typing import ArrayLike, Ids, MatrixLike
 from lrrec.validate import check_bool, check_columns, check_int, check_matrix, check_option, check_real, first_three
 
-UNFILLED = np.finfo(np.float32).min  # what implicit scores a place at or below that it fills with what it left out
+UNFILLED = np.finfo(np.float32).min  # implicit fills lists that are too short with excluded items of this score
 
 
 def from_factors(
-    user_factors: Any,
-    item_factors: Any,
+    user_factors: ArrayLike,
+    item_factors: ArrayLike,
     *,
-    users: Any = None,
-    items: Any = None,
-    seen: Any = None,
+    users: Ids | None = None,
+    items: Ids | None = None,
+    seen: Interactions | MatrixLike | None = None,
     unobserved_weight: float = 0.1,
     reg: float | None = None,
     **params: Any,
 ) -> IALS:
-    """Make a model of user and item factors, which scores by their inner products.
+    """Make a model of user and item factors; scores are inner products.
 
     Parameters
     ----------
     user_factors, item_factors : array-like, shapes (n_users, D), (n_items, D)
-        Biases are further columns, with ones on the other side.
+        Biases are further columns, with a column of ones in the other matrix.
     users, items : sequence of ids, optional
         Ids of the rows; their indices when not given.
     seen : Interactions or sparse matrix, shape (n_users, n_items), optional
-        What the users have, which `recommend` leaves out. Interactions are matched by id. Nothing when not given; then
-        `recommend` has no user to serve, but `recommend_from` has.
+        Interactions of the users, whose items `recommend` excludes. Interactions are matched by id. Without it all
+        users are unknown to `recommend`, but `recommend_from` works.
     unobserved_weight : float, default 0.1
-        How new users are folded in: by the objective of `IALS`, against these item factors.
+        Of the objective of `IALS`, by which new users are folded in.
     reg : float, optional
-        As for `IALS`. When not given, such that a user of ten interactions is held by a tenth of an item's mean
-        |y|^2 for each of them, whatever the scale of the factors.
+        As for `IALS`. By default it scales with the factors: for a user of ten interactions the penalty of each is a
+        tenth of the items' mean |y|^2.
     **params
         Further parameters of `IALS`: objective, alpha, confidence, reg_exponent, n_threads.
 
@@ -71,8 +72,10 @@ def from_factors(
     return model._remember(Interactions(_seen(seen, user_ids, item_ids), user_ids, item_ids))
 
 
-def from_implicit(model: Any, *, users: Any = None, items: Any = None, seen: Any = None) -> IALS:
-    """Make an lrrec model of a fitted model of the library implicit: its ALS, BPR or logistic matrix factorization.
+def from_implicit(
+    model: Any, *, users: Ids | None = None, items: Ids | None = None, seen: Interactions | MatrixLike | None = None
+) -> IALS:
+    """Convert a fitted model of the library implicit: ALS, BPR or logistic matrix factorization.
 
     Parameters
     ----------
@@ -80,43 +83,41 @@ def from_implicit(model: Any, *, users: Any = None, items: Any = None, seen: Any
             implicit.lmf.LogisticMatrixFactorization
         Fitted, on the CPU or a GPU.
     users, items : sequence of ids, optional
-        Ids of the rows and columns of the matrix it was fitted to; their indices when not given.
-    seen : sparse matrix, shape (n_users, n_items), optional
-        That matrix, so that `recommend` can leave out what users have.
+        Ids of the rows and columns of the training matrix; their indices when not given.
+    seen : Interactions or sparse matrix, shape (n_users, n_items), optional
+        The training matrix, so that `recommend` can exclude seen items.
 
     Notes
     -----
-    An ALS model folds new users in as implicit's `recalculate_user` does: same objective, alpha and regularization
-    (without `calculate_training_loss` and `dtype`, which do not matter). The others have no fold-in of their own, and
-    get that of `from_factors`; scores of training users are the same in each case.
+    For ALS, new users are folded in as by implicit's `recalculate_user`, with the same objective, alpha and
+    regularization. The other models have no fold-in; they get that of `from_factors`. Scores of training users are
+    those of implicit.
     """
     if not (hasattr(model, "user_factors") and hasattr(model, "item_factors")):
         raise ParameterTypeError(f"model must be a matrix factorization of implicit, got {type(model).__name__}")
     if model.user_factors is None:
-        raise DataError(f"model must be fitted, got an unfitted {type(model).__name__}")
+        raise NotFittedError(f"{type(model).__name__} is not fitted: call fit() before from_implicit()")
     U, V = (factors.to_numpy() if hasattr(factors, "to_numpy") else factors
             for factors in (model.user_factors, model.item_factors))  # fmt: skip
-    ids = {"users": users, "items": items, "seen": seen}
+    options: dict[str, Any] = {}
     if hasattr(model, "alpha") and hasattr(model, "regularization"):
-        return from_factors(
-            U, V, **ids, objective="hu", alpha=model.alpha, confidence="alpha r", reg=model.regularization,
-            reg_exponent=0.0,
-        )  # fmt: skip
-    return from_factors(U, V, **ids)
+        options = {"objective": "hu", "alpha": model.alpha, "confidence": "alpha r"}
+        options |= {"reg": model.regularization, "reg_exponent": 0.0}
+    return from_factors(U, V, users=users, items=items, seen=seen, **options)
 
 
 class ImplicitModel:
-    """A fitted model of the library implicit as it is, with the questions and answers of an lrrec model.
+    """A wrapper of a fitted model of the library implicit, with the interface of an lrrec model.
 
-    It ranks by its own code, so that `evaluate` and `compare` can take its measure. (`from_implicit` instead makes an
-    lrrec model of its factors, to be saved, adapted and served by this library.)
+    Recommendations are computed by implicit, so that `evaluate` and `compare` measure that library. (`from_implicit`
+    makes an lrrec model of the factors instead, which can be saved and adapted.)
 
     Parameters
     ----------
     model : recommender of implicit
         Any of its matrix factorizations or nearest-neighbour models, fitted.
     data : Interactions, or sparse matrix of shape (n_users, n_items)
-        What it was fitted to: model.fit(scipy.sparse.csr_matrix(data.matrix)). Seen items are left out by it.
+        The training data: model.fit(scipy.sparse.csr_matrix(data.matrix)). Their items are excluded as seen.
 
     Attributes
     ----------
@@ -126,43 +127,45 @@ class ImplicitModel:
 
     Raises
     ------
+    NotFittedError
     DataError
-        If the model is not fitted, or to another number of users or items.
+        If the model was fitted to another number of users or items.
     """
 
-    def __init__(self, model: Any, data: Any) -> None:
+    def __init__(self, model: Any, data: Interactions | MatrixLike) -> None:
         if not (callable(getattr(model, "recommend", None)) and (hasattr(model, "item_factors") or _is_knn(model))):
             raise ParameterTypeError(f"model must be a recommender of implicit, got {type(model).__name__}")
         learned = model.similarity if _is_knn(model) else model.item_factors
         if learned is None:
-            raise DataError(f"model must be fitted, got an unfitted {type(model).__name__}")
+            raise NotFittedError(f"{type(model).__name__} is not fitted: call its fit() before ImplicitModel()")
         data = as_interactions(data)
         n_users = data.n_users if _is_knn(model) else model.user_factors.shape[0]
         if (n_users, learned.shape[0]) != data.matrix.shape:
             raise DataError(
-                f"data must be what the model was fitted to, ({n_users}, {learned.shape[0]}), got {data.matrix.shape}"
+                f"data must be the training data of the model, ({n_users}, {learned.shape[0]}), got {data.matrix.shape}"
             )
         self.model = model
         self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
         self._popular = Popularity().fit(data)
 
     def recommend(
-        self, users: Any = None, k: int = 10, *, exclude_seen: bool = True, items: Any = None, unknown: str = "raise"
-    ) -> Recommendations:
+        self, users: Ids | None = None, k: int = 10, *, exclude_seen: bool = True, items: ArrayLike | None = None,
+        unknown: str = "raise",
+    ) -> Recommendations:  # fmt: skip
         """Return the k best items of each known user, best first. As for `lrrec.Recommender.recommend`."""
         if users is None:
             users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
-        asked = as_ids(users, "users")
-        rows = self.users_.find(asked)
+        user_ids = as_ids(users, "users")
+        rows = self.users_.find(user_ids)
         matrix = self.seen_[np.where(rows < 0, 0, rows)]
         cold = (rows < 0) | (np.diff(matrix.indptr) == 0)
-        return self._lists(asked, rows, matrix, cold, k, exclude_seen, items, unknown, new=False)
+        return self._recommend(user_ids, rows, matrix, cold, k, exclude_seen, items, unknown, new=False)
 
     def recommend_from(
-        self, histories: Any, k: int = 10, *, users: Any = None, exclude_seen: bool = True, items: Any = None,
-        unknown: str = "raise",
+        self, histories: Interactions | MatrixLike, k: int = 10, *, users: Ids | None = None,
+        exclude_seen: bool = True, items: ArrayLike | None = None, unknown: str = "raise",
     ) -> Recommendations:  # fmt: skip
-        """Return the k best items of users given by what they did. As for `lrrec.Recommender.recommend_from`.
+        """Return the k best items of users from their histories. As for `lrrec.Recommender.recommend_from`.
 
         Raises
         ------
@@ -170,8 +173,8 @@ class ImplicitModel:
             If the model cannot serve new users: of the matrix factorizations only ALS can (`recalculate_user`).
         """
         if isinstance(histories, Interactions):
-            known = histories.align_items(self.items_)
-            matrix, ids, rows = known.matrix, known.users, np.flatnonzero(np.diff(histories.matrix.indptr))
+            matrix, ids = histories.align_items(self.items_).matrix, histories.users
+            rows = np.flatnonzero(np.diff(histories.matrix.indptr))
         else:
             matrix = check_matrix(histories)
             check_columns(matrix, len(self.items_), type(self).__name__)
@@ -179,78 +182,80 @@ class ImplicitModel:
         rows = rows if users is None else ids.indices(users)
         matrix = matrix[rows]
         cold = np.diff(matrix.indptr) == 0
-        return self._lists(ids.ids[rows], np.arange(len(rows)), matrix, cold, k, exclude_seen, items, unknown, new=True)
+        user_ids, rows = ids.ids[rows], np.arange(len(rows))
+        return self._recommend(user_ids, rows, matrix, cold, k, exclude_seen, items, unknown, new=True)
 
-    def _lists(
-        self, asked: np.ndarray, rows: np.ndarray, matrix: sp.csr_array, cold: np.ndarray, k: int, exclude_seen: bool,
-        items: Any, unknown: str, new: bool,
+    def _recommend(
+        self, user_ids: np.ndarray, rows: np.ndarray, matrix: sp.csr_array, cold: np.ndarray, k: int,
+        exclude_seen: bool, items: ArrayLike | None, unknown: str, new: bool,
     ) -> Recommendations:  # fmt: skip
-        """The lists of users with these rows of the model and histories (n, I); `cold` ones get what is popular."""
+        """Recommend to users with these rows of the model and histories (n, I); popular items to `cold` ones."""
         k, exclude_seen = check_int(k, "k", low=1), check_bool(exclude_seen, "exclude_seen")
         check_option(unknown, "unknown", ("raise", "popular"))
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
-                f"unknown users: {first_three(asked[cold])} have nothing that the model knows; "
-                "pass unknown='popular' to recommend what is popular"
+                f"unknown users: {first_three(user_ids[cold])} have no interaction with items of the model",
+                hint="pass unknown='popular' to recommend popular items to them",
             )
-        indices, scores = np.full((len(asked), k), -1, dtype=np.int32), np.zeros((len(asked), k), dtype=np.float32)
-        candidates = from_ids(items, self.items_, len(asked))
+        shape = (len(user_ids), k)
+        indices, scores = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.float32)
+        candidates = from_ids(items, self.items_, len(user_ids))
         warm = np.flatnonzero(~cold)
         if candidates.own is None:
             blocks = [(warm, candidates.shared)]
         else:
-            blocks = [(warm[[place]], np.unique(own[own >= 0])) for place, own in enumerate(candidates.own[warm])]
-        for block, some in blocks:
+            blocks = [(warm[[j]], np.unique(own[own >= 0])) for j, own in enumerate(candidates.own[warm])]
+        for block, allowed in blocks:
             if len(block):
-                found, values = self._ask(rows[block], matrix[block], k, exclude_seen, some, new)
-                indices[block, : found.shape[1]], scores[block, : found.shape[1]] = found, values
+                ranked, values = self._rank(rows[block], matrix[block], k, exclude_seen, allowed, new)
+                indices[block, : ranked.shape[1]], scores[block, : ranked.shape[1]] = ranked, values
         if cold.any():
-            nothing = sp.csr_array((int(cold.sum()), len(self.items_)), dtype=np.float32)
-            some = items if candidates.own is None else np.asarray(items)[cold]
-            lists = self._popular.recommend_from(nothing, k, items=some, unknown="popular")
+            empty = sp.csr_array((int(cold.sum()), len(self.items_)), dtype=np.float32)
+            shared_or_own = items if candidates.own is None else np.asarray(items)[cold]
+            lists = self._popular.recommend_from(empty, k, items=shared_or_own, unknown="popular")
             indices[cold], scores[cold] = lists.indices, lists.scores.filled(0)
         masked: np.ma.MaskedArray = np.ma.MaskedArray(scores, mask=indices < 0)
-        return Recommendations(scores=masked, users=asked, items=masked_ids(self.items_, indices), indices=indices)
+        return Recommendations(scores=masked, users=user_ids, items=masked_ids(self.items_, indices), indices=indices)
 
-    def _ask(
+    def _rank(
         self, rows: np.ndarray, matrix: sp.csr_array, k: int, exclude_seen: bool, items: np.ndarray | None, new: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What the model answers (n, at most k), -1 where it had nothing left."""
+        """Item indices and scores (n, at most k) as ranked by the model, -1 where no item is left."""
         try:
-            found, scores = self.model.recommend(
+            ranked, scores = self.model.recommend(
                 rows, sp.csr_matrix(matrix), N=min(k, len(self.items_)), filter_already_liked_items=exclude_seen,
                 recalculate_user=new, items=items,
             )  # fmt: skip
         except NotImplementedError:
             raise ParameterTypeError(
-                f"model must be able to serve new users, got {type(self.model).__name__}, which is not; evaluate it on "
-                "a split whose test users are in training, or see from_implicit"
+                f"{type(self.model).__name__} of implicit cannot recommend to new users: evaluate it on a split whose "
+                "test users are training users, or convert it with from_implicit()"
             ) from None
-        found = np.where(scores > UNFILLED, found, -1)[:, :k]
-        if exclude_seen:  # which the nearest-neighbour models list, with score 0, when they have nothing else left
-            found[find_hits(found, matrix)] = -1
-        return found, scores[:, :k]
+        ranked = np.where(scores > UNFILLED, ranked, -1)[:, :k]
+        if exclude_seen:  # nearest-neighbour models fill up with seen items of score 0
+            ranked[find_hits(ranked, matrix)] = -1
+        return ranked, scores[:, :k]
 
 
 def _is_knn(model: Any) -> bool:
     return hasattr(model, "similarity")
 
 
-def _factors(values: Any, name: str) -> np.ndarray:
+def _factors(values: ArrayLike, name: str) -> np.ndarray:
     """A finite float32 matrix."""
     try:
         factors = np.array(values, dtype=np.float32, order="C")
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} must be a matrix of numbers: {error}") from None
     if factors.ndim != 2 or not factors.size:
-        raise DataError(f"{name} must be a matrix with a row an id, got shape {factors.shape}")
+        raise DataError(f"{name} must be a matrix with a row for each id, got shape {factors.shape}")
     if not np.isfinite(factors).all():
-        raise DataError(f"{name} must be finite, got NaN or infinity in {int((~np.isfinite(factors)).sum())} places")
+        raise DataError(f"{name} must be finite, got NaN or infinity {int((~np.isfinite(factors)).sum())} times")
     return factors
 
 
-def _seen(seen: Any, users: IdMap, items: IdMap) -> sp.csr_array:
-    """What the users have, over the given ids."""
+def _seen(seen: Interactions | MatrixLike | None, users: IdMap, items: IdMap) -> sp.csr_array:
+    """The seen items as a matrix of these users and items."""
     if seen is None:
         return sp.csr_array((len(users), len(items)), dtype=np.float32)
     data = as_interactions(seen)

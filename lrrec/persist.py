@@ -1,7 +1,6 @@
-"""load: a saved model from its file."""
+"""Loading of saved models and adapters."""
 
 import importlib
-from os import PathLike
 from typing import Any
 
 from lrrec import files
@@ -9,10 +8,11 @@ from lrrec.adapt import KINDS
 from lrrec.errors import FileFormatError, ParameterError
 from lrrec.models import CATALOGUE
 from lrrec.models.base.recommender import Recommender
+from lrrec.typing import PathLike
 
 
-def load(path: str | PathLike, *, base: Any = None) -> Recommender:
-    """Return the model saved at path by its `save`.
+def load(path: PathLike, *, base: Any = None) -> Recommender:
+    """Load a model or an adapter that was saved by its `save`.
 
     Parameters
     ----------

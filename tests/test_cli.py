@@ -10,6 +10,7 @@ import pytest
 
 import lrrec
 from lrrec import cli
+from lrrec.cli import inputs
 
 
 @pytest.fixture
@@ -101,6 +102,24 @@ def test_evaluate(run, split, tmp_path):
     assert list(pd.read_csv(out_file).columns) == ["user", "ndcg@5", "hit@3"]
 
 
+def test_evaluate_offers_every_protocol(run):
+    """The choices, what they mean and what makes them are one table."""
+    _, out, _ = run("evaluate", "--help")
+    for name in (*inputs.PROTOCOLS, "published"):
+        assert f"{name}: " in " ".join(out.replace("│", " ").split())
+    with pytest.warns(lrrec.errors.DataWarning, match="candidates are 100 given items a user"):
+        _, out, _ = run("evaluate", "made-up", "--split", "ncf", "-m", "ease", "--metric", "hit@10")
+    assert "99 negatives a user" in out
+
+
+def test_adapting_other_models(run, likes, tmp_path):
+    likes.to_frame().to_csv(tmp_path / "likes.csv", index=False)
+    run("fit", tmp_path / "likes.csv", "-m", "popularity", "-o", tmp_path / "base")
+    code, _, err = run("adapt", "--base", tmp_path / "base", "--data", tmp_path / "likes.csv", "-o", tmp_path / "a")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "base must be" in err
+
+
 def test_demo_on_made_up_data_when_there_is_no_network(run, no_network):
     code, out, err = run("demo")
     assert code == 0
@@ -115,7 +134,7 @@ def test_data_list_and_info(run, no_network):
     assert code == 0
     assert all(name in out for name in lrrec.datasets.names())
     code, out, _ = run("data", "info", "ml-1m")
-    assert "6,040 users, 3,706 items, 1,000,209 ratings\nas published; not fetched yet" in out
+    assert "6,040 users, 3,706 items, 1,000,209 ratings\nas published; not downloaded yet" in out
     code, out, _ = run("data", "get", "made-up")
     assert out.strip().endswith("made-up")
 
@@ -132,11 +151,14 @@ def test_data_info_counts(run, real_data):
         (("fit", "none.csv", "-o", "m"), "Error: DATA must be an existing CSV file or one of gowalla"),
         (("fit", "made-up", "-o", "m", "-m", "magic"), "--model must be one of 'ials', 'popularity', 'svd'"),
         (("fit", "made-up", "-o", "m", "-p", "rank=3"), "--param must be NAME=VALUE with NAME one of"),
+        (("fit", "made-up", "-o", "m", "-p", "help"), "--param must be NAME=VALUE with NAME one of alpha, "),
+        (("fit", "made-up", "-o", "m", "--time-column", "t"), "columns are for CSV files"),
         (("fit", "made-up", "-o", "m", "-p", "n_factors=0"), "n_factors must be an integer >= 1, got 0"),
         (("fit", "made-up", "-o", "no/where/m"), "--out must be a file in a folder that exists"),
         (("recommend", "none"), "does not exist"),
         (("evaluate", "made-up", "--split", "fair"), "--split must be one of"),
         (("evaluate", "made-up", "--metric", "auc@5"), "NAME@K"),
+        (("evaluate", "made-up", "--metric", "ndgc@10"), "NAME@K"),
         (("evaluate", "made-up", "--split", "published"), "made-up has no published split"),
         (("data", "info", "ml-2m"), "name must be one of"),
         (
@@ -156,7 +178,8 @@ def test_errors_are_one_line(run, tmp_path, monkeypatch, words, message):
 
 def test_unknown_users_of_a_model(run, table, tmp_path):
     run("fit", table, "-m", "popularity", "-o", tmp_path / "m")
-    for user, words in (("ann", "--user must be an integer"), ("-7", "unknown users: -7")):
+    popular = "unknown users: -7 have no interaction in the training data; add --popular to recommend popular items"
+    for user, words in (("ann", "--user must be an integer"), ("-7", popular)):
         code, _, err = run("recommend", tmp_path / "m", f"--user={user}")
         assert code == 1
         assert words in err
@@ -191,9 +214,9 @@ def test_files_with_their_own_ways(run, tmp_path):
     assert code == 0, err
     assert "at='2024-03-01" in out
     code, _, err = run("fit", path, "--sep", "\t", "--min-rating", 3, "-o", tmp_path / "m")
-    assert "--min-rating must come with --value-column" in err
+    assert "--min-rating needs the column of the values" in err
     code, _, err = run("evaluate", path, "--split", "published")
-    assert "--split must not be published for a file" in err
+    assert "published splits come with data sets, got the file DATA" in err
 
 
 def test_version(run):
@@ -216,7 +239,7 @@ def test_adapting(run, made_up, likes, tmp_path):
     words = ("adapt", "--base", base, "--data", tmp_path / "market.csv", "--out", adapter, "--rank", "2")
     code, out, _ = run(*words, "--histories")
     assert code == 0
-    for word in ("fold-in", "scratch", "anchored", "low-rank 2", "Kept: ", "numbers saved to"):
+    for word in ("fold-in", "scratch", "anchored", "low-rank 2", "Kept: ", "parameters saved to"):
         assert word in out
     code, out, _ = run("recommend", adapter, "--base", base, "-k", 3)
     assert code == 0
@@ -225,11 +248,11 @@ def test_adapting(run, made_up, likes, tmp_path):
     assert (code, err.count("\n")) == (1, 1)
     assert "base must be the model" in err
     code, out, _ = run(*words)
-    assert "without its users" in out
+    assert "does not contain the users: add --histories" in out
     for asked in ((), ("--user", "m0"), ("--user", "1")):
         code, _, err = run("recommend", adapter, "--base", base, *asked)
         assert code == 1
-        assert "must hold users to recommend to" in err
+        assert "is an adapter without users to recommend to" in err
         assert "--histories" in err
     code, out, _ = run("recommend", adapter, "--base", base, "--user", "somebody", "--popular", "-k", 3)
     assert (code, len(out.splitlines())) == (0, 4)
@@ -316,9 +339,9 @@ def test_errors_of_benchmarking(run, tmp_path, monkeypatch):
         (("made-up", "--report", "no/where.html"), "must be a file in a folder that exists"),
         (("made-up", "--out", "no/where"), "--out must be a folder, in one that exists"),
         (("made-up", "--settings", "none.json"), "--settings must be a file"),
-        (("made-up", "--models", "ease", "--settings", "odd.json"), "odd.json must be JSON"),
-        (("made-up", "--models", "ease", "--settings", "other.json"), "must hold parameters of EASE, got rge"),
-        (("made-up", "--models", "ials", "--settings", "other.json"), "must hold parameters for each of ials"),
+        (("made-up", "--models", "ease", "--settings", "odd.json"), "odd.json is not a settings.json"),
+        (("made-up", "--models", "ease", "--settings", "other.json"), "has unknown parameters of EASE: rge"),
+        (("made-up", "--models", "ials", "--settings", "other.json"), "does not have parameters for each of ials"),
         (("none.csv",), "DATA must be an existing CSV file"),
         (("made-up", "--protocol", "published"), "made-up has no published split"),
     ):

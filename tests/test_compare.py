@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import lrrec
 from lrrec import Comparison, Evaluation
-from lrrec.errors import DataError, DataWarning, ModelWarning, ParameterError
+from lrrec.errors import DataError, DataWarning, ParameterError
 from lrrec.evaluation import Candidates, Protocol
 
 NAMES = ["ndcg@10", "hit@3"]
@@ -132,7 +132,7 @@ def test_warnings_name_the_model(split, likes):
         lrrec.compare(models, split, metrics=NAMES)
     assert [one.filename for one in told] == [__file__]
     (warning,) = (one.message for one in told)
-    assert isinstance(warning, ModelWarning)
+    assert isinstance(warning, DataWarning)
     assert warning.model == "cheat"
     assert warning.message.startswith("the model has learned from")
     again = pickle.loads(pickle.dumps(warning))

@@ -172,7 +172,8 @@ def test_blocks_change_nothing(monkeypatch):
     lists, relevant, rows = random_lists(3)
     names = [*(f"{name}@7" for name in RANKING), "auc"]
     whole, _ = measure(lists, relevant, rows, names, n_candidates=np.full(len(rows), 25))
-    monkeypatch.setattr("lrrec.metrics.hits.BLOCK_PLACES", 30)
+    for name in ("MIN_PLACES", "MAX_PLACES"):
+        monkeypatch.setattr(f"lrrec.metrics.hits.{name}", 30)
     parts, _ = measure(lists, relevant, rows, names, n_candidates=np.full(len(rows), 25), n_threads=2)
     np.testing.assert_array_equal(parts, whole)
 

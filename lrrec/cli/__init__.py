@@ -1,6 +1,6 @@
-"""The command line: each command over the Python interface and nothing more.
+"""The command line: each command calls the Python interface.
 
-lrrec's other modules are imported inside the commands: `lrrec --help` must answer at once.
+Modules that load numpy are imported inside the commands, so that `lrrec --help` is fast.
 """
 
 import sys
@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from lrrec.cli import adapt_command, benchmark_command, data_commands, demo_command, model_commands
+from lrrec.cli.adapt_command import adapt
+from lrrec.cli.benchmark_command import benchmark
+from lrrec.cli.data_commands import app as data_app
+from lrrec.cli.demo_command import demo
+from lrrec.cli.evaluate_command import evaluate
+from lrrec.cli.fit_command import fit
+from lrrec.cli.options import EvaluatingCommand
+from lrrec.cli.recommend_command import recommend
 
 app = typer.Typer(
     name="lrrec", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -16,25 +23,26 @@ app = typer.Typer(
     "\n\nStart with [bold]lrrec demo[/bold].",
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-app.add_typer(data_commands.app, name="data")
-app.command(epilog="Example:  lrrec demo")(demo_command.demo)
-app.command(epilog="Example:  lrrec fit ml-100k --min-rating 4 -p n_factors=32 --out movies.lrrec")(model_commands.fit)
-app.command(epilog="Example:  lrrec evaluate ml-100k --min-rating 4 --model popularity --split by-user")(
-    model_commands.evaluate
-)
-app.command(epilog="Example:  lrrec benchmark ml-100k --trials 20 --report ml-100k.html --out ml-100k")(
-    benchmark_command.benchmark
-)
+app.add_typer(data_app, name="data")
+app.command(epilog="Example:  lrrec demo")(demo)
+app.command(epilog="Example:  lrrec fit ml-100k --min-rating 4 -p n_factors=32 --out movies.lrrec")(fit)
+app.command(
+    cls=EvaluatingCommand,
+    epilog="Example:  lrrec evaluate ml-100k --min-rating 4 --model popularity --split by-user",
+)(evaluate)
+app.command(
+    cls=EvaluatingCommand, epilog="Example:  lrrec benchmark ml-100k --trials 20 --report ml-100k.html --out ml-100k"
+)(benchmark)
 app.command(epilog="Example:  lrrec adapt --base movies.lrrec --data market.csv --out market.adapter --histories")(
-    adapt_command.adapt
+    adapt
 )
-app.command(epilog="Example:  lrrec recommend movies.lrrec --user 42 --user 7 -k 5")(model_commands.recommend)
+app.command(epilog="Example:  lrrec recommend movies.lrrec --user 42 --user 7 -k 5")(recommend)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(value: bool) -> None:
+    if value:
         import lrrec
 
         typer.echo(lrrec.__version__)
@@ -51,24 +59,25 @@ def _options(
     """Options before the command."""
 
 
-def _say(line: str) -> None:
+def _print_error(line: str) -> None:
     typer.echo(line, err=True)
 
 
 def main() -> None:
-    """Run the command line; an error that is the user's is one line, and the exit code is not 0."""
+    """Run the command line; an error is one line on standard error, and the exit code is not 0."""
     debug = "--debug" in sys.argv[1:]
     sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         app()
     except KeyboardInterrupt:
-        _say("stopped")
+        _print_error("stopped")
         sys.exit(130)
     except Exception as error:
         if debug:
             raise
         from lrrec.errors import LrrecError
 
-        known = isinstance(error, LrrecError | OSError)
-        _say(f"Error: {error}" if known else f"Error: {type(error).__name__}: {error} (a bug? --debug shows where)")
+        expected = isinstance(error, LrrecError | OSError)
+        kind = "" if expected else f"{type(error).__name__}: "
+        _print_error(f"Error: {kind}{error}{'' if expected else ' (a bug? --debug shows the traceback)'}")
         sys.exit(1)

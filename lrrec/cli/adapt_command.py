@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lrrec.cli.model_commands import check_folder, read_interactions
+from lrrec.cli.inputs import Source, check_out
 from lrrec.cli.options import DataHome, ItemColumn, MinRating, Seed, Separator, UserColumn, ValueColumn
 from lrrec.cli.show import report_table
 
@@ -14,10 +14,11 @@ def adapt(
     base: Annotated[Path, typer.Option("--base", "-b", help="The trained model, saved by [bold]lrrec fit[/bold].")],
     data: Annotated[str, typer.Option("--data", "-d", help="The new domain: a CSV file, or the name of a data set.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to save the adapter to.")],
-    rank: Annotated[str, typer.Option(help="Rank of the change, or auto.")] = "8",
-    metric: Annotated[str, typer.Option(help="What the guard compares by.")] = "ndcg@20",
+    rank: Annotated[str, typer.Option(help="Rank of the low-rank adapter, or auto.")] = "8",
+    metric: Annotated[str, typer.Option(help="Metric by which the candidates are compared.")] = "ndcg@20",
     guard: Annotated[
-        bool, typer.Option("--guard/--no-guard", help="Compare on users held back, and keep what wins.")
+        bool,
+        typer.Option("--guard/--no-guard", help="Compare with fold-in and others on validation users; keep the best."),
     ] = True,
     same_users: Annotated[
         bool, typer.Option("--same-users", help="Equal user ids are the same people in both domains.")
@@ -33,19 +34,17 @@ def adapt(
     sep: Separator = ",",
     data_home: DataHome = None,
 ) -> None:
-    """Adapt a trained model to a new domain, and say whether that helps."""
+    """Adapt a trained model to a new domain, and report whether that helps."""
     from rich.console import Console
 
     import lrrec
     from lrrec.errors import ParameterError
 
-    check_folder(out)
+    check_out(out)
     if rank != "auto" and not rank.isdecimal():
         raise ParameterError(f"--rank must be an integer >= 1 or auto, got {rank!r}")
     model = lrrec.load(base)
-    if not isinstance(model, lrrec.FactorModel):
-        raise ParameterError(f"--base must be a factor model (ials, svd, nmf, als, neural), got {type(model).__name__}")
-    target = read_interactions(data, data_home, min_rating, (user, item, value, None), sep)
+    target = Source(data, data_home, min_rating, user, item, value, sep=sep).interactions()
     adapter = lrrec.LowRankAdapter(
         rank if rank == "auto" else int(rank), guard=guard, metric=metric, random_state=seed
     ).fit(target, base=model, same_users=same_users)
@@ -54,5 +53,5 @@ def adapt(
         console.print(report_table(adapter.report_))
     console.print(f"Kept: {adapter.best_.name} ({adapter.verdict_}).", highlight=False)
     adapter.save(out, histories=histories)
-    told = "" if histories else ", without its users: --histories to recommend to them by lrrec recommend"
-    typer.echo(f"{adapter.n_parameters:,} numbers saved to {out} ({out.stat().st_size:,} bytes){told}")
+    hint = "" if histories else "; it does not contain the users: add --histories to recommend to them by id"
+    typer.echo(f"{adapter.n_parameters:,} parameters saved to {out} ({out.stat().st_size:,} bytes){hint}")

@@ -1,12 +1,15 @@
 """lrrec demo: from ratings to ranked lists, in one command."""
 
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lrrec.cli.options import DataHome
 from lrrec.cli.show import metrics_table, report_table
+
+if TYPE_CHECKING:
+    from lrrec.splits import Split
 
 
 def demo(
@@ -14,12 +17,11 @@ def demo(
     data_home: DataHome = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many titles to recommend.")] = 10,
 ) -> None:
-    """Fetch MovieLens-100K, fit models, compare them, show recommendations; then adapt a model to a new market.
+    """Fit models to MovieLens-100K, compare them, show recommendations; then adapt a model to a new market.
 
-    Without any network the made-up data set takes its place.
+    Without a network the made-up data set takes the place of MovieLens-100K.
     """
     from rich.console import Console
-    from rich.table import Table
 
     import lrrec
 
@@ -27,15 +29,15 @@ def demo(
     try:
         dataset = lrrec.datasets.load(data, data_home)
     except lrrec.errors.FetchError as error:
-        instead = f"{data} cannot be had here: what follows is from MADE-UP data, not from real people."
-        typer.echo(f"{error}\n\n{instead}\n", err=True)
+        fallback = f"{data} cannot be downloaded: the following is on MADE-UP data, not on real people."
+        typer.echo(f"{error}\n\n{fallback}\n", err=True)
         dataset = lrrec.datasets.load("made-up")
     likes = dataset.interactions(min_rating=4)
     split = lrrec.splits.by_user(likes, test_size=0.2, history=0.8, random_state=0)
     console.print(f"{dataset.recipe.title}: {dataset!r}")
     console.print(
-        f"Ratings of 4 stars and more are likes. {len(split.test_rows)} users are kept out of training; "
-        "80 % of their likes are given, the rest must be found among all movies."
+        f"Ratings of 4 stars and more are likes. {len(split.test_rows)} test users are not in training: "
+        "80 % of their likes are their history, the models rank all movies to find the others."
     )
     popularity = lrrec.Popularity().fit(split.train)
     ials = lrrec.IALS(n_factors=64, unobserved_weight=0.4, reg=0.01, random_state=0).fit(split.train, progress=True)
@@ -44,32 +46,41 @@ def demo(
     if find_spec("torch"):
         neural = lrrec.NeuralMF(64, unobserved_weight=1.0, learning_rate=1e-3, n_epochs=10, random_state=0)
         neural.fit(split.train, init=ials, progress=True)
-        console.print(f"{' '.join(repr(neural).split())}, trained on from that IALS, chosen among 24 settings likewise")
+        console.print(
+            f"{' '.join(repr(neural).split())}, initialized from that IALS and fine-tuned; chosen among 24 settings "
+            "in the same way"
+        )
         results["NeuralMF"] = lrrec.evaluate(neural, split)
     else:
         console.print("NeuralMF is left out: it needs torch (pip install 'lrrec[torch]')", highlight=False)
     console.print(metrics_table(results))
+    titles = dict(zip(dataset.items["item"], dataset.items["title"], strict=True))
+    _show_recommendations(console, ials, split, titles, k)
+    _show_adaptation(console)
+
+
+def _show_recommendations(console: Any, model: Any, split: "Split", titles: dict[Any, str], k: int) -> None:
+    """A test user's history beside the recommendations, hits marked."""
+    from rich.table import Table
 
     row = int(split.test_rows[len(split.test_rows) // 2])
     user = split.users.ids[row]
-    given, wanted = (part.items.ids[part.matrix[[row]].indices] for part in (split.history, split.test))
-    titles = dict(zip(dataset.items["item"], dataset.items["title"], strict=True))
-    recommended = ials.recommend_from(split.history, k, users=[user]).items[0].compressed()
-    title = f"User {user}, new to the model: {len(given)} likes given, {len(wanted)} to be found"
+    history, relevant = (part.items.ids[part.matrix[[row]].indices] for part in (split.history, split.test))
+    recommended = model.recommend_from(split.history, k, users=[user]).items[0].compressed()
+    title = f"User {user}, new to the model: {len(history)} likes in the history, {len(relevant)} held out"
     table = Table(title=title, title_justify="left")
-    table.add_column("given, among others", no_wrap=True)
-    table.add_column("IALS recommends (✓ found)", no_wrap=True)
-    for place in range(k):
-        liked = titles[given[place]] if place < len(given) else ""
-        found = recommended[place] if place < len(recommended) else None
-        mark = "[green]✓[/green] " if found in wanted else "  "
-        table.add_row(liked, "" if found is None else f"{mark}{titles[found]}")
+    table.add_column("history (excerpt)", no_wrap=True)
+    table.add_column("IALS recommends (✓ held out)", no_wrap=True)
+    for rank in range(k):
+        liked = titles[history[rank]] if rank < len(history) else ""
+        item = recommended[rank] if rank < len(recommended) else None
+        mark = "[green]✓[/green] " if item in relevant else "  "
+        table.add_row(liked, "" if item is None else f"{mark}{titles[item]}")
     console.print(table)
-    show_adapting(console)
 
 
-def show_adapting(console: Any) -> None:
-    """A model of one population, and 60 users of another: before and after."""
+def _show_adaptation(console: Any) -> None:
+    """Adapt a model of one population to 60 users of another; evaluate it before and after."""
     import numpy as np
 
     import lrrec
@@ -86,8 +97,8 @@ def show_adapting(console: Any) -> None:
     split = lrrec.Split(target.filter(few), rest.filter(first), rest.filter(~first))
     console.print(
         f"\nA new market, MADE-UP: a model of {len(np.unique(likes.filter(~of_target).rows()))} users of one "
-        f"population meets another, with a partly new catalogue. It is adapted to 60 new users, and "
-        f"serves {len(users) - 60} others, half of whose likes are given."
+        f"population and a partly new catalogue is adapted to 60 users of another, and evaluated on "
+        f"{len(users) - 60} more, half of whose likes are their history."
     )
     adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(split.train, base=base)
     assert adapter.report_ is not None

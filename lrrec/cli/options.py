@@ -1,9 +1,10 @@
-"""The options that several commands share."""
+"""Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from lrrec.models import by_command_name
 
@@ -49,9 +50,26 @@ Param = Annotated[
     typer.Option(
         "--param",
         "-p",
-        help="A parameter of the model as NAME=VALUE; may be repeated. An unknown name lists those there are.",
+        help="A parameter of the model as NAME=VALUE; may be repeated. [bold]-p help[/bold] lists the names.",
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of whatever is random.")]
-Separator = Annotated[str, typer.Option("--sep", help="CSV: what separates columns.")]
+Metric = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help="NAME@K with NAME one of METRICS; may be repeated.", show_default=False),
+]
+Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
+Separator = Annotated[str, typer.Option("--sep", help="CSV: separator of columns.")]
+
+
+class EvaluatingCommand(TyperCommand):
+    """A command whose help lists the metrics, which are loaded when it is shown: they need numpy."""
+
+    def format_help(self, *args: Any) -> None:
+        """Name the metrics in the help of `Metric`."""
+        from lrrec.metrics import METRICS
+
+        for option in self.params:
+            if option.name == "metric" and (text := getattr(option, "help", None)):
+                option.help = text.replace("METRICS", ", ".join(METRICS))  # type: ignore[attr-defined]
+        super().format_help(*args)

@@ -1,14 +1,14 @@
-"""Tables for the terminal."""
+"""Results on the terminal."""
 
 import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lrrec.evaluation.result import Evaluation
+    from lrrec.evaluation.evaluation_result import Evaluation
 
 
 def metrics_table(results: dict[str, "Evaluation"]) -> Any:
-    """Models by metrics, mean and interval."""
+    """A table of metrics by models, with means and intervals."""
     from rich.table import Table
 
     table = Table()
@@ -27,16 +27,22 @@ def _with_interval(value: float, low: float, high: float) -> str:
     return f"{value:.4f}" if math.isnan(low) else f"{value:.4f}  [{low:.4f}, {high:.4f}]"
 
 
+def print_protocol(console: Any, result: "Evaluation") -> None:
+    """Print how an evaluation was made, a line for each choice."""
+    for name, choice in result.protocol.describe().items():
+        console.print(f"{name}: {choice}", style="dim", highlight=False)
+
+
 def report_table(report: Any) -> Any:
-    """What an adapter's guard compared, a row a method."""
+    """A table of the candidates that an adapter's selector compared."""
     from rich.table import Table
 
     metric = report.columns[1]
     table = Table()
-    for name in ("method", metric, "against fold-in", "numbers", "kept"):
+    for name in ("method", metric, "against fold-in", "parameters", "kept"):
         table.add_column(name)
     for row in report.to_dict("records"):
-        apart = f"{row['against fold-in']:+.4f}  [{row['low']:+.4f}, {row['high']:+.4f}]"
+        difference = f"{row['against fold-in']:+.4f}  [{row['low']:+.4f}, {row['high']:+.4f}]"
         kept = "[green]✓[/green]" if row["kept"] else ""
-        table.add_row(row["method"], f"{row[metric]:.4f}", apart, f"{row['parameters']:,}", kept)
+        table.add_row(row["method"], f"{row[metric]:.4f}", difference, f"{row['parameters']:,}", kept)
     return table

@@ -16,10 +16,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from lrrec.data import frames
-from lrrec.errors import DataError, DataWarning, ModelWarning, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, DataWarning, ParameterError, ParameterTypeError
+from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.evaluator import check_split, evaluate
 from lrrec.evaluation.protocol import Protocol
-from lrrec.evaluation.result import Evaluation
 from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
 from lrrec.metrics.measurement import catalogue_for
 from lrrec.metrics.registry import DEFAULT_METRICS, check_names, parse
@@ -247,7 +247,7 @@ def compare(
 
     Warns
     -----
-    ModelWarning
+    DataWarning
         A DataWarning of `evaluate`, with the name of the model.
 
     Notes
@@ -300,13 +300,13 @@ def compare(
 
 @contextmanager
 def _naming(model: str) -> Iterator[None]:
-    """Turn every DataWarning inside into a ModelWarning; other warnings stay as they are."""
+    """Turn every DataWarning inside into one that names the model; other warnings stay as they are."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
         yield
     for warning in caught:
         if issubclass(warning.category, DataWarning):
-            warnings.warn(ModelWarning(model, str(warning.message)), stacklevel=4)
+            warnings.warn(DataWarning(str(warning.message), model=model), stacklevel=4)
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 

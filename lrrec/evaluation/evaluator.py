@@ -8,9 +8,9 @@ import numpy as np
 
 from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.candidate_pool import CandidatePool
+from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.list_reader import item_indices, refuse_repeats
 from lrrec.evaluation.protocol import Protocol, split_fields, value_range
-from lrrec.evaluation.result import Evaluation
 from lrrec.metrics.beyond_accuracy import count_exposures
 from lrrec.metrics.hits import count_hits, find_hits
 from lrrec.metrics.measurement import catalogue_for, measure

@@ -6,8 +6,8 @@ import numpy as np
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
+from lrrec.evaluation.evaluation_result import group_codes, group_frame
 from lrrec.evaluation.ready_lists import evaluate_lists
-from lrrec.evaluation.result import group_codes, group_frame
 from lrrec.models.base.results import Recommendations
 from lrrec.splits import Split
 from lrrec.typing import ArrayLike, Frame, FrameLike, Ids

@@ -8,9 +8,9 @@ import numpy as np
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, DataWarning
+from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.list_reader import read_lists, refuse_repeats
 from lrrec.evaluation.protocol import Candidates, Protocol, split_fields, value_range
-from lrrec.evaluation.result import Evaluation
 from lrrec.metrics.beyond_accuracy import count_exposures
 from lrrec.metrics.hits import count_hits
 from lrrec.metrics.measurement import catalogue_for, measure

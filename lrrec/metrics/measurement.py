@@ -59,7 +59,7 @@ def measure(
                     values = metric.function(hits, k) if metric.has_cutoff else metric.function(hits)
                     out[block, place] = np.where(nothing_relevant, np.nan, values)
 
-    run_blocks(work, list_blocks(lists), n_threads)
+    run_blocks(work, list_blocks(lists, n_threads), n_threads)
     return out, repeats
 
 

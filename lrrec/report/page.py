@@ -11,8 +11,8 @@ from typing import Any
 
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.evaluation.comparison import Comparison
+from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.protocol import Protocol
-from lrrec.evaluation.result import Evaluation
 from lrrec.report import sections
 from lrrec.report.sections import Cell, Section, Table
 from lrrec.splits import Split

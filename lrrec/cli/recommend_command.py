@@ -1,0 +1,58 @@
+"""lrrec recommend."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lrrec.cli.inputs import check_out
+
+
+def recommend(
+    model: Annotated[
+        Path, typer.Argument(help="A model saved by [bold]lrrec fit[/bold], or an adapter by [bold]lrrec adapt[/bold].")
+    ],
+    base: Annotated[
+        Path | None, typer.Option("--base", "-b", help="An adapter's base model.", show_default=False)
+    ] = None,
+    user: Annotated[
+        list[str] | None,
+        typer.Option("--user", "-u", help="Id of a user; may be repeated. All users without it.", show_default=False),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Length of the lists.")] = 10,
+    include_seen: Annotated[
+        bool, typer.Option("--include-seen", help="Also recommend items that the user has interacted with.")
+    ] = False,
+    popular: Annotated[
+        bool, typer.Option("--popular", help="Recommend popular items to unknown users, instead of an error.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="CSV file to write; standard output without it.", show_default=False),
+    ] = None,
+) -> None:
+    """Recommend items to known users with a saved model, as CSV: user, item, rank, score."""
+    import lrrec
+    from lrrec.errors import DataError, UnknownIdError
+
+    check_out(out)
+    fitted = lrrec.load(model) if base is None else lrrec.load(model, base=lrrec.load(base))
+    if not len(fitted.users_) and not (user and popular):
+        raise DataError(f"{model} is an adapter without users to recommend to: make it by lrrec adapt --histories")
+    users: Any = user or None
+    if user and len(fitted.users_) and fitted.users_.ids.dtype != object:
+        try:
+            users = [int(text.replace("_", "x")) for text in user]
+        except ValueError:
+            raise UnknownIdError(
+                f"--user must be an integer, as the model's user ids are, got {', '.join(user)}"
+            ) from None
+    try:
+        lists = fitted.recommend(users, k, exclude_seen=not include_seen, unknown="popular" if popular else "raise")
+    except UnknownIdError as error:
+        hint = "add --popular to recommend popular items to them" if error.hint else ""
+        raise UnknownIdError(error.message, hint=hint) from None
+    lists.to_frame().to_csv(sys.stdout if out is None else out, index=False)
+    if out is not None:
+        typer.echo(f"recommended to {len(lists):,} users, in {out}")
