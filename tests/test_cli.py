@@ -107,7 +107,7 @@ def test_evaluate_offers_every_protocol(run):
     _, out, _ = run("evaluate", "--help")
     for name in (*inputs.PROTOCOLS, "published"):
         assert f"{name}: " in " ".join(out.replace("│", " ").split())
-    with pytest.warns(lrrec.errors.DataWarning, match="candidates are 100 given items a user"):
+    with pytest.warns(lrrec.errors.DataWarning, match="candidates are 100 given items per user"):
         _, out, _ = run("evaluate", "made-up", "--split", "ncf", "-m", "ease", "--metric", "hit@10")
     assert "99 negatives a user" in out
 

@@ -134,7 +134,7 @@ def test_warnings_name_the_model(split, likes):
     (warning,) = (one.message for one in told)
     assert isinstance(warning, DataWarning)
     assert warning.model == "cheat"
-    assert warning.message.startswith("the model has learned from")
+    assert warning.text.startswith("the model has learned from")
     again = pickle.loads(pickle.dumps(warning))
     assert (again.model, str(again)) == ("cheat", str(warning))
 

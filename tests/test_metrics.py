@@ -45,6 +45,7 @@ def random_lists(seed, n_users=40, n_items=25, k=10):
 def compiled():
     """No test waits for kernels to be compiled."""
     measure(*random_lists(0), RANKING_AT_3)
+    of_one_list([1, 2], {2}, 3)
 
 
 @given(
