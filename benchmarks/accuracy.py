@@ -49,7 +49,7 @@ def gowalla() -> Iterator[dict[str, Any]]:
 
 
 def recall(model: Recommender, split: Split) -> float:
-    return lrrec.evaluate(model, split, ["recall@20"]).mean()["recall@20"]
+    return lrrec.evaluate(model, split, metrics=["recall@20"]).mean()["recall@20"]
 
 
 def rmse(name: str, target: float) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def rows(
     data: str, model: Recommender, split: Split, targets: dict[str, float], within: float | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each metric of a fitted model, which must reach its target or lie within a distance of it."""
-    means = lrrec.evaluate(model, split, list(targets)).mean()
+    means = lrrec.evaluate(model, split, metrics=list(targets)).mean()
     for metric, target in targets.items():
         yield row(f"{data}, {metric}", model, means[metric], target, higher=True, within=within)
 

@@ -58,7 +58,7 @@ def source_model(transfer: Transfer) -> tuple[IALS, Split]:
         IALS(N_FACTORS, unobserved_weight=weight, reg=reg, n_iter=12, random_state=0)
         for weight in (0.05, 0.2, 0.5) for reg in (0.001, 0.003, 0.01)
     ]  # fmt: skip
-    best = max(settings, key=lambda model: mean(lrrec.evaluate(model.fit(split.train), split, METRICS)))
+    best = max(settings, key=lambda model: mean(lrrec.evaluate(model.fit(split.train), split, metrics=METRICS)))
     return best.fit(split.train), split
 
 
@@ -100,7 +100,7 @@ class Run:
         results: dict[str, dict[str, Any]] = {}
 
         def note(name: str, model: Any, seconds: float, n_parameters: int) -> None:
-            values = lrrec.evaluate(model, test, METRICS).values
+            values = lrrec.evaluate(model, test, metrics=METRICS).values
             results[name] = {"values": values, "seconds": seconds, "parameters": n_parameters}
 
         def adapt(name: str, candidate: Adapter, base: Any = self.base) -> AdapterSelector:
@@ -124,7 +124,7 @@ class Run:
                 quality = {}
                 for state, scale in (("before", 0.0), ("adapted", 1.0)):
                     adapter.scale = scale
-                    quality[state] = lrrec.evaluate(adapter, source, ["ndcg@20"]).mean()["ndcg@20"]
+                    quality[state] = lrrec.evaluate(adapter, source, metrics=["ndcg@20"]).mean()["ndcg@20"]
                 results["low rank 8"]["source"] = quality
         for name in GUARDED:
             begun = time.perf_counter()
@@ -299,6 +299,6 @@ def histories(transfer: Transfer, runs: list[Run]) -> Iterator[dict[str, Any]]:
                 adapter = AdapterSelector([kinds[method]], guard=False, random_state=run.seed).fit(
                     train, base=run.base, catalogue=transfer.catalogue, validation=validation
                 )
-                values.append(mean(lrrec.evaluate(adapter, test, METRICS)))
+                values.append(mean(lrrec.evaluate(adapter, test, metrics=METRICS)))
         ours, rival = (np.array(values) for values in means.values())
         yield ratio_row(f"{transfer.name}: 25 users, low rank 8, {label}", "fold-in", ours, rival, 1)

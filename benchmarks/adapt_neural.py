@@ -73,7 +73,7 @@ def neural_base(transfer: Transfer, source: Split) -> NeuralMF:
     """Return the base: initialized from iALS, then fine-tuned, both tuned on validation users of the source."""
 
     def score(model: Any) -> float:
-        return mean(lrrec.evaluate(model, source, METRICS))
+        return mean(lrrec.evaluate(model, source, metrics=METRICS))
 
     linear_models = [IALS(D, unobserved_weight=weight, reg=reg, random_state=0)
                      for weight in (0.2, 0.4) for reg in (0.003, 0.006)]  # fmt: skip
@@ -100,8 +100,8 @@ def measure(run: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> di
         parts = (run.source.train, run.source.history, run.source.test)
         source = Split(*(part.align_items(adapter.items_) for part in parts))
         results[name] = {
-            "values": lrrec.evaluate(adapter, test, METRICS).values, "seconds": seconds,
-            "parameters": adapter.n_parameters, "source": mean(lrrec.evaluate(adapter, source, METRICS)),
+            "values": lrrec.evaluate(adapter, test, metrics=METRICS).values, "seconds": seconds,
+            "parameters": adapter.n_parameters, "source": mean(lrrec.evaluate(adapter, source, metrics=METRICS)),
             "kept": adapter.best_.name,
         }  # fmt: skip
     return results
@@ -158,14 +158,14 @@ def pooled_teacher(transfer: Transfer, linear: IALS, runs: list[Run]) -> dict[st
     for run in runs:
         train, validation, test = run.train(25), run.split(run.validation_rows), run.split(run.test_rows)
         teachers = [pooled(transfer.source, train, weight, linear) for weight in (10, 30, 100)]
-        teacher = max(teachers, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
+        teacher = max(teachers, key=lambda model: mean(lrrec.evaluate(model, validation, metrics=METRICS)))
         data = train.align_items(teacher.items_)
         students = [
             distill(teacher, LowRank(8, reg=reg, fold_in_reg=linear.reg), data, base=linear) for reg in (0.1, 1.0, 10.0)
         ]
-        student = max(students, key=lambda model: mean(lrrec.evaluate(model, validation, METRICS)))
+        student = max(students, key=lambda model: mean(lrrec.evaluate(model, validation, metrics=METRICS)))
         for name, model in (("adapter", student), ("pooled", teacher)):
-            values[name].append(mean(lrrec.evaluate(model, test, METRICS)))
+            values[name].append(mean(lrrec.evaluate(model, test, metrics=METRICS)))
     return quality_row(
         f"{transfer.name}: 25 users, adapter of rank 8 (D = {N_FACTORS}) distilled from the pooled model",
         "the pooled model", relative(*map(np.array, values.values())), "", True,

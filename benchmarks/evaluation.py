@@ -51,7 +51,7 @@ def beside_rectools(lists: np.ndarray, relevant: np.ndarray) -> list[dict[str, A
     test = interactions(relevant)
 
     def ours() -> dict[str, float]:
-        return lrrec.evaluate_lists(entries, test, OURS, user="user_id", item="item_id").mean()
+        return lrrec.evaluate_lists(entries, test, metrics=OURS, user="user_id", item="item_id").mean()
 
     def rectools() -> dict[str, float]:
         return calc_metrics(theirs, entries, wanted[["user_id", "item_id"]])
@@ -83,10 +83,10 @@ def beside_ranx(lists: np.ndarray, relevant: np.ndarray) -> list[dict[str, Any]]
         return evaluate(truth, run, OURS)
 
     def ours_from_frames() -> dict[str, float]:
-        return lrrec.evaluate_lists(entries[["user", "item", "score"]], test, OURS).mean()
+        return lrrec.evaluate_lists(entries[["user", "item", "score"]], test, metrics=OURS).mean()
 
     def ours_from_arrays() -> dict[str, float]:
-        return lrrec.evaluate_lists(lists, test, OURS, users=users).mean()
+        return lrrec.evaluate_lists(lists, test, metrics=OURS, users=users).mean()
 
     agree(ours_from_frames(), dict(zip(OURS, from_frames().values(), strict=True)), OURS)
     agree(ours_from_arrays(), dict(zip(OURS, from_arrays().values(), strict=True)), OURS)
@@ -105,7 +105,7 @@ def of_a_model() -> dict[str, Any]:
     timed, pairs = Timed(model), []
     for _ in range(ROUNDS + 1):
         begun = time.perf_counter()
-        lrrec.evaluate(timed, split, names).mean()
+        lrrec.evaluate(timed, split, metrics=names).mean()
         pairs.append((timed.seconds, time.perf_counter() - begun))
     del pairs[0]
     share = np.median([whole / top_k for top_k, whole in pairs])

@@ -30,7 +30,7 @@ def run() -> Iterator[dict[str, Any]]:
 
 
 def ndcg(model: Recommender, split: Split, metric: str = "ndcg@20") -> float:
-    return lrrec.evaluate(model, split, [metric]).mean()[metric]
+    return lrrec.evaluate(model, split, metrics=[metric]).mean()[metric]
 
 
 def neural(base: IALS, n_epochs: int = 10, **options: Any) -> NeuralMF:
@@ -118,7 +118,7 @@ def neural_cf() -> Iterator[dict[str, Any]]:
     )
     print(f"ncf-ml-1m: {chosen}", flush=True)
     model = neural(base, **chosen).fit(split.train, init=base.fit(split.train))
-    means = lrrec.evaluate(model, split, ["hit@10", "ndcg@10"]).mean()
+    means = lrrec.evaluate(model, split, metrics=["hit@10", "ndcg@10"]).mean()
     for metric, target, aim in (("hit@10", 0.7093, 0.7294), ("ndcg@10", 0.4349, 0.4523)):
         yield quality_row(f"ncf-ml-1m, {metric}", f"NeuMF as published {target}; aim {aim}", f"{means[metric]:.4f}",
                           f"{target}", means[metric] >= target)  # fmt: skip

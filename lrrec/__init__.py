@@ -21,7 +21,7 @@ _HOME = {
     "AdapterBank": "lrrec.adapt.bank",
     "Comparison": "lrrec.evaluation.comparison",
     "DomainFitter": "lrrec.adapt.domain_fitter",
-    "Evaluation": "lrrec.evaluation.result",
+    "Evaluation": "lrrec.evaluation.evaluation_result",
     "FactorModel": "lrrec.models.base.factor_model",
     "IdMap": "lrrec.data.ids",
     "Interactions": "lrrec.data.interactions",

@@ -46,7 +46,7 @@ def population(made_up, data, name):
 
 
 def quality(model, parts):
-    return lrrec.evaluate(model, lrrec.Split(*parts), ["ndcg@20"]).mean()["ndcg@20"]
+    return lrrec.evaluate(model, lrrec.Split(*parts), metrics=["ndcg@20"]).mean()["ndcg@20"]
 
 
 @every_model

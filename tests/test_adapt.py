@@ -131,7 +131,7 @@ def test_a_planted_shift_is_found():
     test = lrrec.Split(rest, rest.filter(first), rest.filter(~first))
     adapter = LowRankAdapter(rank=2, random_state=0).fit(target, base=base)
     assert adapter.best_.name == "low-rank"
-    found, before = (lrrec.evaluate(model, test, ["ndcg@20"]).mean()["ndcg@20"] for model in (adapter, base))
+    found, before = (lrrec.evaluate(model, test, metrics=["ndcg@20"]).mean()["ndcg@20"] for model in (adapter, base))
     assert found > 1.2 * before
     # where the base has the plane: the map from true to fitted item factors
     there = np.linalg.lstsq(V, base.item_factors_, rcond=None)[0].T @ plane
@@ -161,7 +161,7 @@ def test_the_guard_falls_back_on_noise(base, parts):
         adapter = LowRankAdapter(rank=4, random_state=seed).fit(noise, base=base)
         first = lrrec.splits.history_mask(other, 0.5, rng.random(len(other)))
         fresh = lrrec.Split(other, other.filter(first), other.filter(~first))
-        values = [lrrec.evaluate(model, fresh, ["ndcg@20"]).values["ndcg@20"] for model in (adapter, base)]
+        values = [lrrec.evaluate(model, fresh, metrics=["ndcg@20"]).values["ndcg@20"] for model in (adapter, base)]
         gains.append((values[0] - values[1]).mean())
         kept.append(adapter)
     unchanged = [adapter for adapter in kept if adapter.best_.name == "fold-in"]
@@ -253,8 +253,8 @@ def test_the_same_users_with_other_items(likes):
     adapter = Anchored(**(GIVEN | {"fold_in_reg": 0.2})).fit(
         test.train, base=base, catalogue=catalogue + 1000, same_users=True
     )
-    popular = lrrec.evaluate(lrrec.Popularity().fit(test.train), test, ["ndcg@20"]).mean()["ndcg@20"]
-    assert lrrec.evaluate(adapter, test, ["ndcg@20"]).mean()["ndcg@20"] > 1.1 * popular
+    popular = lrrec.evaluate(lrrec.Popularity().fit(test.train), test, metrics=["ndcg@20"]).mean()["ndcg@20"]
+    assert lrrec.evaluate(adapter, test, metrics=["ndcg@20"]).mean()["ndcg@20"] > 1.1 * popular
     with pytest.raises(DataError, match="share items"):
         LowRank(**GIVEN).fit(test.train, base=base, catalogue=catalogue + 1000)
 

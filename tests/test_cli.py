@@ -107,7 +107,7 @@ def test_evaluate_offers_every_protocol(run):
     _, out, _ = run("evaluate", "--help")
     for name in (*inputs.PROTOCOLS, "published"):
         assert f"{name}: " in " ".join(out.replace("│", " ").split())
-    with pytest.warns(lrrec.errors.DataWarning, match="candidates are 100 given items a user"):
+    with pytest.warns(lrrec.errors.DataWarning, match="candidates are 100 given items per user"):
         _, out, _ = run("evaluate", "made-up", "--split", "ncf", "-m", "ease", "--metric", "hit@10")
     assert "99 negatives a user" in out
 
@@ -308,7 +308,7 @@ def test_benchmarking_by_other_protocols(run, protocol, tmp_path):
     assert code == 0, err
     done = json.loads((tmp_path / "out" / "results.json").read_text())["done"]
     if protocol == "ncf":
-        assert done["candidates"] == "100 given items a user"
+        assert done["candidates"] == "100 given items per user"
         assert "99 negatives a user" in done["split"]
         assert len([line for line in err.splitlines() if line.startswith("Warning: popularity, itemknn: ")]) == 1
     else:

@@ -32,7 +32,7 @@ def comparison(**values):
 @pytest.fixture(scope="module")
 def found(split):
     fitted = lrrec.IALS(n_factors=8, n_iter=5, random_state=0).fit(split.train)
-    return lrrec.compare({"popular": lrrec.Popularity(), "ials": fitted, "again": fitted}, split, NAMES)
+    return lrrec.compare({"popular": lrrec.Popularity(), "ials": fitted, "again": fitted}, split, metrics=NAMES)
 
 
 @given(st.integers(2, 40), st.integers(0, 99))
@@ -90,7 +90,7 @@ def test_smaller_errors_win():
 
 def test_unfitted_models_are_fitted_on_the_training_part_and_timed(found, split):
     given = lrrec.ItemKNN()
-    again = lrrec.compare({"knn": given, "popular": lrrec.Popularity().fit(split.train)}, split, NAMES)
+    again = lrrec.compare({"knn": given, "popular": lrrec.Popularity().fit(split.train)}, split, metrics=NAMES)
     assert not hasattr(given, "seen_")
     assert again.models["knn"].users_ is split.train.users
     assert list(again.fit_seconds) == ["knn"]
@@ -102,7 +102,7 @@ def test_unfitted_models_are_fitted_on_the_training_part_and_timed(found, split)
 
 
 def test_evaluations_are_those_of_evaluate(found, split):
-    alone = lrrec.evaluate(found.models["ials"], split, NAMES)
+    alone = lrrec.evaluate(found.models["ials"], split, metrics=NAMES)
     for name in NAMES:
         np.testing.assert_array_equal(found.evaluations["ials"].values[name], alone.values[name])
 
@@ -111,7 +111,9 @@ def test_drawn_candidates_are_the_same_for_all(split):
     model = lrrec.Popularity().fit(split.train)
     for random_state in (0, np.random.default_rng(0)):
         with pytest.warns(DataWarning, match="sampled"):
-            twice = lrrec.compare({"a": model, "b": model}, split, NAMES, candidates=20, random_state=random_state)
+            twice = lrrec.compare(
+                {"a": model, "b": model}, split, metrics=NAMES, candidates=20, random_state=random_state
+            )
         assert twice.pairs("ndcg@10")["ties"][0] == len(split.test_rows)
 
 
@@ -121,13 +123,13 @@ def test_metrics_are_checked_before_a_model_is_fitted(split):
             raise AssertionError("fitted")
 
     with pytest.raises(ParameterError, match="got 'ndgc@10'"):
-        lrrec.compare({"a": Never()}, split, ["ndgc@10"])
+        lrrec.compare({"a": Never()}, split, metrics=["ndgc@10"])
 
 
 def test_warnings_name_the_model(split, likes):
     models = {"honest": lrrec.Popularity(), "cheat": lrrec.Popularity().fit(likes)}
     with pytest.warns(DataWarning, match="^cheat: the model has learned from") as told:
-        lrrec.compare(models, split, NAMES)
+        lrrec.compare(models, split, metrics=NAMES)
     assert [one.filename for one in told] == [__file__]
     (warning,) = (one.message for one in told)
     assert isinstance(warning, DataWarning)
@@ -142,7 +144,7 @@ def test_warnings_name_the_model(split, likes):
             return super().recommend_from(*args, **options)
 
     with pytest.warns(UserWarning, match="^a matter of its own$"):
-        lrrec.compare({"chatty": Chatty()}, split, NAMES)
+        lrrec.compare({"chatty": Chatty()}, split, metrics=NAMES)
 
 
 def test_a_few_lines_around_somebody_elses_model_are_enough(split):
@@ -155,7 +157,7 @@ def test_a_few_lines_around_somebody_elses_model_are_enough(split):
             scores = np.stack([split.train.matrix[rows].sum(axis=0) for rows in near]) - 1e9 * (mine.toarray() > 0)
             return history.items.ids[np.argsort(-scores, kind="stable")[:, :k]]
 
-    found = lrrec.compare({"popular": lrrec.Popularity(), "theirs": Theirs()}, split, NAMES)
+    found = lrrec.compare({"popular": lrrec.Popularity(), "theirs": Theirs()}, split, metrics=NAMES)
     assert found.pairs("ndcg@10", "popular")["low"][0] > 0
     assert list(found.fit_seconds) == ["popular"]
 

@@ -59,10 +59,10 @@ def test_a_student_takes_after_its_teacher(made_up, likes, by_user):
 
 def test_teachers_of_every_kind(by_user):
     student = distill(EASE(20).fit(by_user.train), IALS(6, random_state=0), by_user.train.matrix, k=30, n_iter=3)
-    popular = lrrec.evaluate(Popularity().fit(by_user.train), by_user, ["ndcg@20"]).mean()["ndcg@20"]
+    popular = lrrec.evaluate(Popularity().fit(by_user.train), by_user, metrics=["ndcg@20"]).mean()["ndcg@20"]
     model = IALS(6, random_state=0)
     model = distill(EASE(20).fit(by_user.train), model, by_user.train, k=30, n_iter=3)
-    assert lrrec.evaluate(model, by_user, ["ndcg@20"]).mean()["ndcg@20"] > popular
+    assert lrrec.evaluate(model, by_user, metrics=["ndcg@20"]).mean()["ndcg@20"] > popular
     assert student.item_factors_.shape == (by_user.train.n_items, 6)
 
 
@@ -70,8 +70,8 @@ def test_a_neural_teacher(by_user):
     pytest.importorskip("torch")
     teacher = NeuralMF(16, n_hidden=16, n_epochs=20, learning_rate=0.01, random_state=0).fit(by_user.train)
     student = distill(teacher, IALS(8, reg=0.01, random_state=0), by_user.train)
-    popular = lrrec.evaluate(Popularity().fit(by_user.train), by_user, ["ndcg@20"]).mean()["ndcg@20"]
-    assert lrrec.evaluate(student, by_user, ["ndcg@20"]).mean()["ndcg@20"] > popular
+    popular = lrrec.evaluate(Popularity().fit(by_user.train), by_user, metrics=["ndcg@20"]).mean()["ndcg@20"]
+    assert lrrec.evaluate(student, by_user, metrics=["ndcg@20"]).mean()["ndcg@20"] > popular
 
 
 @pytest.mark.parametrize("kind", [LowRank(4, reg=1.0), Anchored(reg=1.0)], ids=repr)

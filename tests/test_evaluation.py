@@ -20,7 +20,7 @@ def fitted(split):
 
 def test_values_are_the_textbook_ones(fitted, split):
     names = ("ndcg@10", "recall@5", "precision@20", "map@10", "capped-map@10", "mrr@10", "hit@1", "capped-recall@20")
-    result = lrrec.evaluate(fitted, split, names)
+    result = lrrec.evaluate(fitted, split, metrics=names)
     lists = fitted.recommend_from(split.history, 20, users=result.users)
     for row, user in enumerate(result.users):
         relevant = set(split.items.ids[split.test.matrix[split.users.indices([user])].indices])
@@ -46,7 +46,7 @@ def test_an_oracle_scores_one_and_anything_with_recommend_can_take_part(split):
                 lists[place, : len(items)] = items
             return lists
 
-    means = lrrec.evaluate(Oracle(), split, ["ndcg@10", "mrr@10", "hit@10", "capped-recall@10"]).mean()
+    means = lrrec.evaluate(Oracle(), split, metrics=["ndcg@10", "mrr@10", "hit@10", "capped-recall@10"]).mean()
     assert means == pytest.approx(dict.fromkeys(means, 1))
 
 
@@ -59,7 +59,7 @@ def test_training_users_are_ranked_without_what_they_have_seen(likes):
     split = lrrec.splits.leave_last(likes)
     model = lrrec.Popularity().fit(split.train)
     excluded, included = (
-        lrrec.evaluate(model, split, ["mrr@10"], exclude_seen=seen).mean()["mrr@10"] for seen in (True, False)
+        lrrec.evaluate(model, split, metrics=["mrr@10"], exclude_seen=seen).mean()["mrr@10"] for seen in (True, False)
     )
     assert excluded > included
 
@@ -78,7 +78,7 @@ def test_interval_covers_the_mean(fitted, split):
 def test_cold_test_users_are_served_and_counted():
     data = Interactions.from_pairs([1, 1, 2, 2, 3], [1, 2, 1, 3, 1], times=[1, 2, 1, 5, 6])
     split = lrrec.splits.by_time(data, at=5)
-    result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["mrr@2"])
+    result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, metrics=["mrr@2"])
     assert result.values["mrr@2"].tolist() == [0.5, 1]
     assert "1 of them without history" in result.protocol.describe()["users"]
 
@@ -90,8 +90,8 @@ def test_given_candidates_and_ties(likes):
     others = np.stack([rng.choice(split.items.ids[split.items.ids != one], 20, replace=False) for one in relevant])
     sampled = Split(split.train, split.train, split.test, np.column_stack((relevant, others)), kind="sampled")
     model = lrrec.Popularity().fit(split.train)
-    with pytest.warns(DataWarning, match=r"21 given items a user.*other than auc are larger.*Krichene & Rendle 2020"):
-        result = lrrec.evaluate(model, sampled, ["hit@5"])
+    with pytest.warns(DataWarning, match=r"21 given items per user.*other than auc are larger.*Krichene & Rendle 2020"):
+        result = lrrec.evaluate(model, sampled, metrics=["hit@5"])
     counts = model.item_counts_[split.items.indices(sampled.candidates.ravel())].reshape(sampled.candidates.shape)
     seen = split.train.matrix[split.test_rows].toarray()
     counts[np.take_along_axis(seen, split.items.indices(sampled.candidates.ravel()).reshape(counts.shape), 1) > 0] = -1
@@ -103,7 +103,7 @@ def test_given_candidates_and_ties(likes):
             return np.zeros_like(super()._scores(encoded, columns))
 
     with pytest.warns(DataWarning, match="flatter the model"), pytest.warns(DataWarning, match="if these are a sample"):
-        lrrec.evaluate(Constant().fit(split.train), sampled, ["hit@5"])
+        lrrec.evaluate(Constant().fit(split.train), sampled, metrics=["hit@5"])
 
 
 def test_what_a_model_must_not_do_is_noticed(fitted, likes, split):
@@ -144,7 +144,7 @@ def shown_scores(model, split, users):
 
 
 def test_auc_is_that_of_all_candidates(fitted, split):
-    result = lrrec.evaluate(fitted, split, ["auc", "ndcg@10"])
+    result = lrrec.evaluate(fitted, split, metrics=["auc", "ndcg@10"])
     scores = shown_scores(fitted, split, result.users)
     for row, user in enumerate(result.users[:20]):
         truth = split.test.matrix[split.users.indices([user])].toarray()[0] > 0
@@ -152,20 +152,22 @@ def test_auc_is_that_of_all_candidates(fitted, split):
         ranks = np.argsort(np.argsort(-scores[row], kind="stable"))  # ties by item index
         want = roc_auc_score(truth[candidates], -ranks[candidates])
         assert result.values["auc"][row] == pytest.approx(want, abs=1e-4)
-    assert result.mean()["ndcg@10"] == pytest.approx(lrrec.evaluate(fitted, split, ["ndcg@10"]).mean()["ndcg@10"])
+    assert result.mean()["ndcg@10"] == pytest.approx(
+        lrrec.evaluate(fitted, split, metrics=["ndcg@10"]).mean()["ndcg@10"]
+    )
 
 
 def test_of_sampled_candidates_only_auc_says_what_all_would(fitted, split):
-    everything = lrrec.evaluate(fitted, split, ["auc", "ndcg@10"]).mean()
-    with pytest.warns(DataWarning, match="30 sampled of 319 items a user"):
-        sampled = lrrec.evaluate(fitted, split, ["auc", "ndcg@10"], candidates=30)
+    everything = lrrec.evaluate(fitted, split, metrics=["auc", "ndcg@10"]).mean()
+    with pytest.warns(DataWarning, match="30 sampled of 319 items per user"):
+        sampled = lrrec.evaluate(fitted, split, metrics=["auc", "ndcg@10"], candidates=30)
     assert sampled.mean()["auc"] == pytest.approx(everything["auc"], abs=0.02)
     assert sampled.mean()["ndcg@10"] > 1.2 * everything["ndcg@10"]
     assert "30 sampled" in sampled.protocol.describe()["candidates"]
-    only_auc = lrrec.evaluate(fitted, split, ["auc"], candidates=30)  # no warning
+    only_auc = lrrec.evaluate(fitted, split, metrics=["auc"], candidates=30)  # no warning
     np.testing.assert_array_equal(only_auc.values["auc"], sampled.values["auc"])
     with pytest.raises(ParameterError, match="candidates must be at most what is neither relevant nor seen"):
-        lrrec.evaluate(fitted, split, ["auc"], candidates=319)
+        lrrec.evaluate(fitted, split, metrics=["auc"], candidates=319)
 
 
 def test_drawn_candidates_are_the_relevant_and_others_that_are_unseen(split):
@@ -176,7 +178,7 @@ def test_drawn_candidates_are_the_relevant_and_others_that_are_unseen(split):
             asked.update(zip(users.tolist(), items.tolist(), strict=True))
             return [[] for _ in users]
 
-    lrrec.evaluate(Spy(), split, ["auc"], candidates=7)
+    lrrec.evaluate(Spy(), split, metrics=["auc"], candidates=7)
     for user, items in asked.items():
         row = split.users.indices([user])
         relevant, seen = (
@@ -189,7 +191,7 @@ def test_drawn_candidates_are_the_relevant_and_others_that_are_unseen(split):
 
 def test_given_candidates_are_the_same_for_all(fitted, split):
     some = split.items.ids[::3]
-    result = lrrec.evaluate(fitted, split, ["auc", "recall@5"], candidates=some)
+    result = lrrec.evaluate(fitted, split, metrics=["auc", "recall@5"], candidates=some)
     scores = shown_scores(fitted, split, result.users)[:, ::3]
     relevant = split.test.matrix[split.users.indices(result.users)].toarray() > 0
     for row, truth in enumerate(relevant[:20, ::3]):
@@ -203,29 +205,29 @@ def test_given_candidates_are_the_same_for_all(fitted, split):
 def test_errors_of_ratings(made_up):
     split = lrrec.splits.random(made_up.interactions(), random_state=0)
     model = lrrec.ALS(4, n_iter=3, random_state=0).fit(split.train)
-    result = lrrec.evaluate(model, split, ["rmse", "mae", "ndcg@5"])
+    result = lrrec.evaluate(model, split, metrics=["rmse", "mae", "ndcg@5"])
     rows = split.test.rows()
     errors = model.predict(split.users.ids[rows], split.items.ids[split.test.matrix.indices]) - split.test.matrix.data
     assert f"rmse {np.sqrt((errors.astype(float) ** 2).mean()):.4f}" in result.protocol.describe()["errors"]
     for user, mine in zip(result.users[:9], result.values["mae"], strict=False):
         assert mine == pytest.approx(np.abs(errors[rows == split.users.indices([user])[0]]).mean(), rel=1e-5)
     assert list(result.values) == ["rmse", "mae", "ndcg@5"]
-    assert list(lrrec.evaluate(model, split, ["mae"]).values) == ["mae"]
+    assert list(lrrec.evaluate(model, split, metrics=["mae"]).values) == ["mae"]
     cut = lrrec.splits.by_user(made_up.interactions(), random_state=0)
     with pytest.raises(DataError, match="training users"):
-        lrrec.evaluate(lrrec.Popularity().fit(cut.train), cut, ["rmse"])
+        lrrec.evaluate(lrrec.Popularity().fit(cut.train), cut, metrics=["rmse"])
 
 
 def test_a_long_ranking_is_asked_for_in_blocks(fitted, split, monkeypatch):
-    whole = lrrec.evaluate(fitted, split, ["ndcg@10", "map@20"])
+    whole = lrrec.evaluate(fitted, split, metrics=["ndcg@10", "map@20"])
     monkeypatch.setattr("lrrec.evaluation.candidate_pool.BLOCK_PLACES", 200)
-    parts = lrrec.evaluate(fitted, split, ["ndcg@10", "map@20"])
+    parts = lrrec.evaluate(fitted, split, metrics=["ndcg@10", "map@20"])
     for name, values in whole.values.items():
         np.testing.assert_allclose(parts.values[name], values)
 
 
 def test_groups_of_users(fitted, split):
-    result = lrrec.evaluate(fitted, split, ["ndcg@10", "hit@5"])
+    result = lrrec.evaluate(fitted, split, metrics=["ndcg@10", "hit@5"])
     groups = np.where(result.users % 3 == 0, "third", "rest")
     found = result.by_group(groups)
     assert list(found.columns) == ["group", "metric", "n", "mean", "low", "high"]
@@ -249,7 +251,7 @@ def test_groups_of_users(fitted, split):
 
 
 def test_groups_by_history(fitted, split):
-    result = lrrec.evaluate(fitted, split, ["ndcg@10"])
+    result = lrrec.evaluate(fitted, split, metrics=["ndcg@10"])
     found = result.by_history((1, 10, 11, 30))
     names = ["0", "1 to 9", "10", "11 to 29", "30 or more"]
     assert found["group"].tolist() == [name for name in names if name in set(found["group"])]
@@ -261,18 +263,20 @@ def test_groups_by_history(fitted, split):
 
 
 def test_history_sizes(fitted, split):
-    result = lrrec.evaluate(fitted, split, ["ndcg@10"])
+    result = lrrec.evaluate(fitted, split, metrics=["ndcg@10"])
     np.testing.assert_array_equal(result.history_sizes, np.diff(split.history.matrix.indptr)[split.test_rows])
 
 
 def test_one_user_has_no_interval(split):
     one = split.test.filter(split.test.rows() == split.test_rows[0])
-    result = lrrec.evaluate(lrrec.Popularity().fit(split.train), Split(split.train, split.history, one), ["ndcg@10"])
+    result = lrrec.evaluate(
+        lrrec.Popularity().fit(split.train), Split(split.train, split.history, one), metrics=["ndcg@10"]
+    )
     assert np.isnan(result.interval()["ndcg@10"]).all()
 
 
 def test_frames_and_repr(fitted, split):
-    result = lrrec.evaluate(fitted, split, ["ndcg@10", "hit@3"])
+    result = lrrec.evaluate(fitted, split, metrics=["ndcg@10", "hit@3"])
     assert list(result.to_frame().columns) == ["user", "ndcg@10", "hit@3"]
     assert list(result.summary("polars").columns) == ["metric", "mean", "low", "high"]
     assert f"ndcg@10        {result.mean()['ndcg@10']:.4f}" in repr(result)
@@ -281,9 +285,9 @@ def test_frames_and_repr(fitted, split):
 
 def test_bad_arguments(fitted, split):
     with pytest.raises(ParameterError, match="NAME@K"):
-        lrrec.evaluate(fitted, split, ["ndcg"])
+        lrrec.evaluate(fitted, split, metrics=["ndcg"])
     with pytest.raises(ParameterError, match="at least one metric"):
-        lrrec.evaluate(fitted, split, [])
+        lrrec.evaluate(fitted, split, metrics=[])
     with pytest.raises(DataError, match="split must be a Split"):
         lrrec.evaluate(fitted, split.test)
     nothing = split.test.filter(np.zeros(len(split.test), bool))
@@ -304,15 +308,15 @@ def test_bad_arguments(fitted, split):
 def test_published_popularity_on_the_neural_cf_protocol(real_data):
     split = lrrec.datasets.load("ncf-ml-1m", real_data).split()
     assert split.candidates.shape == (6040, 100)
-    with pytest.warns(DataWarning, match="100 given items a user"):
-        means = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@10", "ndcg@10"]).mean()
+    with pytest.warns(DataWarning, match="100 given items per user"):
+        means = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, metrics=["hit@10", "ndcg@10"]).mean()
     assert {name: round(mean, 4) for name, mean in means.items()} == {"hit@10": 0.4538, "ndcg@10": 0.2545}
 
 
 @pytest.mark.realdata
 def test_published_popularity_on_gowalla(real_data):
     split = lrrec.datasets.load("gowalla", real_data).split()
-    means = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["recall@20", "ndcg@20"]).mean()
+    means = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, metrics=["recall@20", "ndcg@20"]).mean()
     assert {name: round(mean, 4) for name, mean in means.items()} == {"recall@20": 0.0416, "ndcg@20": 0.0317}
 
 
@@ -334,5 +338,5 @@ def test_matrix_of_a_peer_is_accepted(split):
 
     known = Split(split.train, split.train, split.train)
     with pytest.warns(DataWarning, match="not among"):
-        assert lrrec.evaluate(Peer(), known, ["hit@3"]).mean() == {"hit@3": 0}
+        assert lrrec.evaluate(Peer(), known, metrics=["hit@3"]).mean() == {"hit@3": 0}
     assert isinstance(known.train.matrix, sp.csr_array)

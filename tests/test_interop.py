@@ -150,7 +150,7 @@ def test_users_of_whom_implicit_knows_nothing(likes):
     lists = model.recommend(users, 4, unknown="popular")
     np.testing.assert_array_equal(lists.indices[1:], popular.recommend(cold, 4, unknown="popular").indices)
     assert (lists.indices[0] != model.recommend(users[:1], 4).indices[0]).sum() == 0
-    assert len(lrrec.evaluate(model, split, ["ndcg@10"]).users) == len(split.test_rows)
+    assert len(lrrec.evaluate(model, split, metrics=["ndcg@10"]).users) == len(split.test_rows)
 
 
 @implicits
@@ -158,13 +158,13 @@ def test_models_of_implicit_are_compared(split, likes):
     als, knn = peer("als", split.train), peer("knn", split.train)
     models = {"popular": lrrec.Popularity(), "als": als, "knn": knn, "als in lrrec": from_implicit(
         als.model, users=split.users.ids, items=split.items.ids, seen=split.train)}  # fmt: skip
-    found = lrrec.compare(models, split, ["ndcg@10"])
+    found = lrrec.compare(models, split, metrics=["ndcg@10"])
     pairs = found.pairs("ndcg@10").set_index(["model", "other"])
     assert (pairs.loc["popular", "high"] < 0).all()
     assert pairs.loc[("als", "als in lrrec"), "difference"] == pytest.approx(0, abs=0.01)
     known = lrrec.splits.leave_last(likes)
     bpr = peer("bpr", known.train)
-    assert lrrec.compare({"bpr": bpr}, known, ["ndcg@10"]).recommend_seconds["bpr"] > 0
+    assert lrrec.compare({"bpr": bpr}, known, metrics=["ndcg@10"]).recommend_seconds["bpr"] > 0
     with pytest.raises(ParameterTypeError, match="BayesianPersonalizedRanking of implicit cannot recommend to new"):
         lrrec.evaluate(peer("bpr", split.train), split)
 

@@ -102,7 +102,7 @@ def test_training_users_can_be_scored(model, likes):
 
     def score(probe):
         probes.append(probe.user_factors_)
-        return lrrec.evaluate(probe, split, ["ndcg@10"]).mean()["ndcg@10"]
+        return lrrec.evaluate(probe, split, metrics=["ndcg@10"]).mean()["ndcg@10"]
 
     clone(model).fit(split.train, validation=split, scorer=score, callback=lambda state: state.iteration == 2)
     assert all(factors.any() for factors in probes)

@@ -45,6 +45,7 @@ def random_lists(seed, n_users=40, n_items=25, k=10):
 def compiled():
     """No test waits for kernels to be compiled."""
     measure(*random_lists(0), RANKING_AT_3)
+    of_one_list([1, 2], {2}, 3)
 
 
 @given(
@@ -172,7 +173,8 @@ def test_blocks_change_nothing(monkeypatch):
     lists, relevant, rows = random_lists(3)
     names = [*(f"{name}@7" for name in RANKING), "auc"]
     whole, _ = measure(lists, relevant, rows, names, n_candidates=np.full(len(rows), 25))
-    monkeypatch.setattr("lrrec.metrics.hits.BLOCK_PLACES", 30)
+    for name in ("MIN_PLACES", "MAX_PLACES"):
+        monkeypatch.setattr(f"lrrec.metrics.hits.{name}", 30)
     parts, _ = measure(lists, relevant, rows, names, n_candidates=np.full(len(rows), 25), n_threads=2)
     np.testing.assert_array_equal(parts, whole)
 
@@ -261,7 +263,9 @@ def test_metrics_are_those_of_ranx():
     }  # fmt: skip
     pairs = {f"{ours}@{k}": f"{name}@{k}" for ours, name in theirs.items() for k in (1, 5, 20)}
     pairs["r-precision@60"] = "r-precision"
-    result = lrrec.evaluate_lists(frame, lrrec.Interactions.from_pairs(users, items, values=values), list(pairs))
+    result = lrrec.evaluate_lists(
+        frame, lrrec.Interactions.from_pairs(users, items, values=values), metrics=list(pairs)
+    )
     order = [int(user) for user in lists.run]
     for ours, name in pairs.items():
         truth = ranx.Qrels(graded if ours.startswith("graded") else binary)

@@ -56,8 +56,8 @@ def test_the_loss_falls_and_popularity_is_beaten(torch, loss, by_user):
     model = NeuralMF(loss=loss, **options).fit(by_user.train)
     values = [entry["loss"] for entry in model.history_]
     assert values[-1] < 0.9 * values[0]
-    popular = lrrec.evaluate(lrrec.Popularity().fit(by_user.train), by_user, ["ndcg@10"]).mean()["ndcg@10"]
-    assert lrrec.evaluate(model, by_user, ["ndcg@10"]).mean()["ndcg@10"] > popular
+    popular = lrrec.evaluate(lrrec.Popularity().fit(by_user.train), by_user, metrics=["ndcg@10"]).mean()["ndcg@10"]
+    assert lrrec.evaluate(model, by_user, metrics=["ndcg@10"]).mean()["ndcg@10"] > popular
 
 
 def test_numpy_towers_are_torchs(torch, made_up):
@@ -153,7 +153,7 @@ def test_training_goes_on_from_a_neural_model(torch, likes):
 
 def test_fine_tuning_is_ahead_of_the_initial_model_and_of_random_initialization(torch, by_user):
     def quality(model):
-        return lrrec.evaluate(model, by_user, ["ndcg@20"]).mean()["ndcg@20"]
+        return lrrec.evaluate(model, by_user, metrics=["ndcg@20"]).mean()["ndcg@20"]
 
     base = IALS(8, unobserved_weight=0.3, reg=0.02, random_state=0).fit(by_user.train)
     options = {"unobserved_weight": 0.3, "random_state": 0, "n_hidden": 16, "batch_size": 64, "n_epochs": 10}
@@ -185,7 +185,7 @@ def test_it_is_initialized_from_an_ials_by_default(torch, by_user, tmp_path):
 
 def test_as_it_comes_it_is_ahead_of_ials_as_it_comes(torch, by_user):
     mine, theirs = (
-        lrrec.evaluate(model.fit(by_user.train), by_user, ["ndcg@20"]).mean()["ndcg@20"]
+        lrrec.evaluate(model.fit(by_user.train), by_user, metrics=["ndcg@20"]).mean()["ndcg@20"]
         for model in (NeuralMF(8, random_state=0), IALS(8, random_state=0))
     )
     assert mine > theirs

@@ -22,20 +22,20 @@ def lists(fitted, split):
 
 def test_ready_made_lists_of_every_form_are_what_evaluate_finds(fitted, split, lists):
     names = ["ndcg@10", "graded-ndcg@5", "recall@20"]
-    want = lrrec.evaluate(fitted, split, names)
+    want = lrrec.evaluate(fitted, split, metrics=names)
     frame = lists.to_frame()
     shuffled = frame.sample(frac=1, random_state=0)
     forms = [lists, frame, pl.DataFrame(frame.to_dict("list")), shuffled[["user", "item", "rank"]]]
-    results = [lrrec.evaluate_lists(form, split, names) for form in forms]
-    results.append(lrrec.evaluate_lists(frame[["user", "item", "score"]], split, names))
-    results.append(lrrec.evaluate_lists(lists.items, split, names, users=lists.users))
-    results.append(lrrec.evaluate_lists(lists.items.tolist(), split, names, users=lists.users))
+    results = [lrrec.evaluate_lists(form, split, metrics=names) for form in forms]
+    results.append(lrrec.evaluate_lists(frame[["user", "item", "score"]], split, metrics=names))
+    results.append(lrrec.evaluate_lists(lists.items, split, metrics=names, users=lists.users))
+    results.append(lrrec.evaluate_lists(lists.items.tolist(), split, metrics=names, users=lists.users))
     for result in results:
         np.testing.assert_array_equal(result.users, want.users)
         np.testing.assert_array_equal(result.history_sizes, want.history_sizes)
         for name in names:
             np.testing.assert_array_equal(result.values[name], want.values[name])
-    unknown = lrrec.evaluate_lists(lists, split.test, names)
+    unknown = lrrec.evaluate_lists(lists, split.test, metrics=names)
     assert set(unknown.history_sizes) == {-1}
     with pytest.raises(DataError, match="the histories of ready-made lists are not known"):
         unknown.by_history()
@@ -50,7 +50,7 @@ def test_ids_of_any_kind_are_found():
             [of_items(item) for item in close.items.ids[close.matrix.indices].tolist()],
         )
         rows = [[of_items(item) for item in row] for row in ([5, 9, -3], [-4, -3, 6])]
-        result = lrrec.evaluate_lists(rows, test, ["map@3", "mrr@3"], users=[of_users(0), of_users(7)])
+        result = lrrec.evaluate_lists(rows, test, metrics=["map@3", "mrr@3"], users=[of_users(0), of_users(7)])
         order = np.argsort(test.users.find([of_users(0), of_users(7)]))
         assert result.values["map@3"][order].tolist() == pytest.approx([(1 + 2 / 3) / 2, 1 / 6])
 
@@ -60,7 +60,7 @@ def test_users_without_a_list_have_found_nothing_and_others_are_left_out(split, 
     cut = frame[frame["user"] != lists.users[0]]
     extra = pd.DataFrame({"user": [10**7], "item": [frame["item"][0]], "rank": [1]})
     with pytest.warns(DataWarning, match=f"1 of {len(lists)} test users have no list .* no hit: {lists.users[0]}"):
-        result = lrrec.evaluate_lists(pd.concat([cut, extra]), split.test, ["hit@20"])
+        result = lrrec.evaluate_lists(pd.concat([cut, extra]), split.test, metrics=["hit@20"])
     assert len(result.users) == len(lists)
     assert result.values["hit@20"][result.users == lists.users[0]] == 0
     assert "1 of them without a list" in result.protocol.describe()["users"]
@@ -88,7 +88,7 @@ def test_lists_that_cannot_be_meant_are_refused(split, lists):
     with pytest.raises(ParameterError, match="users must not be given with a frame"):
         lrrec.evaluate_lists(frame, split.test, users=ids)
     with pytest.raises(ParameterError, match="a metric must be NAME@K with NAME one of ndcg"):
-        lrrec.evaluate_lists(frame, split.test, ["auc"])
+        lrrec.evaluate_lists(frame, split.test, metrics=["auc"])
     with pytest.raises(DataError, match="test must be Interactions or a Split"):
         lrrec.evaluate_lists(frame, frame)
 
@@ -105,7 +105,7 @@ def test_groups_of_items(split, lists):
     popular = groups == "popular"
     assert counts[popular].min() >= counts[~popular].max()
     assert counts[popular].sum() >= 0.33 * counts.sum() > counts[popular].sum() - counts[popular].min()
-    found = lrrec.by_item_group(lists, split, groups, ["recall@20", "hit@20"])
+    found = lrrec.by_item_group(lists, split, groups=groups, metrics=["recall@20", "hit@20"])
     assert found["group"].tolist() == ["popular", "popular", "tail", "tail"]
     row = found.iloc[2]
     recalls = []

@@ -51,7 +51,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def comparison(split):
     models = {"popularity": lrrec.Popularity(), "ease": lrrec.EASE(300.0), "knn": lrrec.ItemKNN()}
-    return lrrec.compare(models, split, METRICS)
+    return lrrec.compare(models, split, metrics=METRICS)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_the_code_repeats_drawn_candidates(likes):
     split = lrrec.splits.random(likes, random_state=0)
     with pytest.warns(DataWarning, match="sampled"):
         found = lrrec.compare(
-            {"knn": lrrec.ItemKNN()}, split, ["hit@10"], candidates=20, random_state=3, exclude_seen=False
+            {"knn": lrrec.ItemKNN()}, split, metrics=["hit@10"], candidates=20, random_state=3, exclude_seen=False
         )
     page = Page(lrrec.Report("x", found, split=split).html())
     (code,) = [words for words in page.words if words.startswith("import lrrec")]
@@ -206,7 +206,7 @@ def test_the_code_repeats_drawn_candidates(likes):
 def test_other_splits(likes, make):
     cut = getattr(lrrec.splits, make)
     split = cut(likes, random_state=0) if make == "random" else cut(likes)
-    found = lrrec.compare({"ease": lrrec.EASE(), "popularity": lrrec.Popularity()}, split, ["hit@10"])
+    found = lrrec.compare({"ease": lrrec.EASE(), "popularity": lrrec.Popularity()}, split, metrics=["hit@10"])
     page = Page(lrrec.Report("x", found, split=split).html())
     assert {"examples", "data", "models"} <= {attrs.get("id") for attrs in page.all("section")}
 

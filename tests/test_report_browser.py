@@ -41,7 +41,7 @@ def browser(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(split, tmp_path_factory):
     models = {"popularity": lrrec.Popularity(), "ease": lrrec.EASE(300.0), "knn": lrrec.ItemKNN()}
-    found = lrrec.compare(models, split, ["ndcg@10", "recall@20"])
+    found = lrrec.compare(models, split, metrics=["ndcg@10", "recall@20"])
     path = tmp_path_factory.mktemp("report") / "report.html"
     lrrec.Report("What is liked", found, split=split).save(path)
     return path.as_uri()

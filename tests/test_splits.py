@@ -220,7 +220,7 @@ def test_cold_items_have_no_training_interaction_and_are_the_candidates(data, te
 def test_a_model_of_interactions_alone_ranks_cold_items_as_equals(likes):
     split = splits.cold_items(likes, random_state=0)
     with pytest.warns(DataWarning) as told:
-        result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@5"])
+        result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, metrics=["hit@5"])
     assert any("score equals another candidate's" in str(one.message) for one in told)
     assert f"{len(split.candidates)} given items" in result.protocol.describe()["candidates"]
 

@@ -66,7 +66,7 @@ def test_as_good_as_a_grid(split):
     inner = trials.cut_validation(split, 0)
     found = {}
     for reg in (10.0, 100.0, 300.0, 1000.0):
-        found[reg] = lrrec.evaluate(lrrec.EASE(reg).fit(inner.train), inner, ["ndcg@10"]).mean()["ndcg@10"]
+        found[reg] = lrrec.evaluate(lrrec.EASE(reg).fit(inner.train), inner, metrics=["ndcg@10"]).mean()["ndcg@10"]
     tuned = lrrec.tune(lrrec.EASE(), split, space={"reg": list(found)}, n_trials=20)
     assert len(tuned.trials_) == 4  # no more settings than trials: each once
     np.testing.assert_allclose(tuned.trials_["value"], list(found.values()))
@@ -136,7 +136,9 @@ def test_the_best_iteration_is_kept(split):
     tuned = lrrec.tune(lrrec.IALS(8, n_iter=12), split, space={"reg": [0.001, 0.01]})
     inner = trials.cut_validation(split, 0)
     again = lrrec.IALS(8, random_state=0).set_params(**tuned.best_params_).fit(inner.train)
-    assert lrrec.evaluate(again, inner, ["ndcg@10"]).mean()["ndcg@10"] == pytest.approx(tuned.best_value_, rel=1e-6)
+    assert lrrec.evaluate(again, inner, metrics=["ndcg@10"]).mean()["ndcg@10"] == pytest.approx(
+        tuned.best_value_, rel=1e-6
+    )
     assert tuned.model_.n_iter == tuned.best_params_["n_iter"] <= tuned.trials_["iterations"].max()
 
 

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lrrec.evaluation.result import Evaluation
+    from lrrec.evaluation.evaluation_result import Evaluation
 
 
 def metrics_table(results: dict[str, "Evaluation"]) -> Any:

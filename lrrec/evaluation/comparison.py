@@ -17,13 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from lrrec.data import frames
 from lrrec.errors import DataError, DataWarning, ParameterError, ParameterTypeError
+from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.evaluator import check_split, evaluate
 from lrrec.evaluation.protocol import Protocol
-from lrrec.evaluation.result import Evaluation
 from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
 from lrrec.metrics.measurement import catalogue_for
 from lrrec.metrics.registry import DEFAULT_METRICS, check_names, parse
 from lrrec.splits import Split
+from lrrec.typing import Frame, Ids, MatrixLike, RandomState
 from lrrec.validate import check_int, check_real, check_rng
 
 
@@ -84,8 +85,8 @@ class Comparison:
         sign = -1 if parse(metric)[0].greater_is_better else 1
         return sorted(means, key=lambda name: sign * means[name])
 
-    def to_frame(self, backend: str = "pandas") -> Any:
-        """Return a frame with a row a model and user: model, user and every metric that has a value for each user.
+    def to_frame(self, backend: str = "pandas") -> Frame:
+        """Return a frame with one row per model and user: model, user and every metric that has a value for each user.
 
         Parameters
         ----------
@@ -101,9 +102,9 @@ class Comparison:
         return frames.make(columns, backend)
 
     def summary(
-        self, backend: str = "pandas", *, level: float = 0.95, n_resamples: int = 1000, random_state: Any = 0
-    ) -> Any:
-        """Return a frame with a row a model.
+        self, backend: str = "pandas", *, level: float = 0.95, n_resamples: int = 1000, random_state: RandomState = 0
+    ) -> Frame:
+        """Return a frame with one row per model.
 
         The columns are model, for every metric NAME its mean, "NAME low" and "NAME high" (NaN for metrics of all
         lists together, such as coverage), then "fit seconds" and "recommend seconds", NaN where they were not measured.
@@ -125,15 +126,15 @@ class Comparison:
             columns[metric] = np.array([mean[metric] for mean in means])
             columns[f"{metric} low"] = np.array([interval[metric][0] for interval in intervals])
             columns[f"{metric} high"] = np.array([interval[metric][1] for interval in intervals])
-        for what, seconds in (("fit", self.fit_seconds), ("recommend", self.recommend_seconds)):
-            columns[f"{what} seconds"] = np.array([seconds.get(name, np.nan) for name in self.evaluations])
+        for task, seconds in (("fit", self.fit_seconds), ("recommend", self.recommend_seconds)):
+            columns[f"{task} seconds"] = np.array([seconds.get(name, np.nan) for name in self.evaluations])
         return frames.make(columns, backend)
 
     def pairs(
         self, metric: str, baseline: str | None = None, *, level: float = 0.95, n_resamples: int = 10_000,
-        random_state: Any = 0, backend: str = "pandas",
-    ) -> Any:  # fmt: skip
-        """Return a frame with a row a pair of models, compared user by user.
+        random_state: RandomState = 0, backend: str = "pandas",
+    ) -> Frame:  # fmt: skip
+        """Return a frame with one row per pair of models, compared user by user.
 
         Parameters
         ----------
@@ -225,8 +226,8 @@ class Comparison:
 
 
 def compare(
-    models: dict[str, Any], split: Split, metrics: Sequence[str] = DEFAULT_METRICS, *, exclude_seen: bool = True,
-    candidates: Any = None, vectors: Any = None, random_state: Any = 0,
+    models: dict[str, Any], split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool = True,
+    candidates: Ids | int | None = None, vectors: MatrixLike | None = None, random_state: RandomState = 0,
 ) -> Comparison:  # fmt: skip
     """Evaluate several models on the same split.
 
@@ -290,7 +291,7 @@ def compare(
         timed = _Timed(model)
         with _naming(name):
             evaluations[name] = evaluate(
-                timed, split, names, exclude_seen=exclude_seen, candidates=candidates, vectors=vectors,
+                timed, split, metrics=names, exclude_seen=exclude_seen, candidates=candidates, vectors=vectors,
                 random_state=seed,
             )  # fmt: skip
         fitted[name], recommend_seconds[name] = model, timed.seconds

@@ -8,23 +8,24 @@ import numpy as np
 
 from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.candidate_pool import CandidatePool
+from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.list_reader import item_indices, refuse_repeats
 from lrrec.evaluation.protocol import Protocol, split_fields, value_range
-from lrrec.evaluation.result import Evaluation
 from lrrec.metrics.beyond_accuracy import count_exposures
 from lrrec.metrics.hits import count_hits, find_hits
 from lrrec.metrics.measurement import catalogue_for, measure
 from lrrec.metrics.registry import DEFAULT_METRICS, PER_LIST, check_names, parse
 from lrrec.models.base.results import Recommendations
 from lrrec.splits import Split
+from lrrec.typing import Ids, MatrixLike, RandomState
 from lrrec.validate import check_bool, check_threads, first_three
 
 TIED_SHARE = 0.05  # of users whose hit has the score of another candidate, before candidate lists draw a warning
 
 
 def evaluate(
-    model: Any, split: Split, metrics: Sequence[str] = DEFAULT_METRICS, *, exclude_seen: bool = True,
-    candidates: Any = None, vectors: Any = None, random_state: Any = 0,
+    model: Any, split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool = True,
+    candidates: Ids | int | None = None, vectors: MatrixLike | None = None, random_state: RandomState = 0,
 ) -> Evaluation:  # fmt: skip
     """Rank for every test user and compare with what is relevant to them.
 
@@ -63,7 +64,7 @@ def evaluate(
     Published protocols with sampled negatives bring a list of candidates for each user: their values cannot be
     compared with those on the whole catalogue, and two models may be in another order (Krichene & Rendle 2020, "On
     sampled metrics for item recommendation"). Every test interaction is relevant, whatever its value, whether or not
-    it is a candidate. Test users without any history are served what is popular, and counted.
+    it is a candidate. Test users without any history are served popular items, and counted.
 
     Objects other than lrrec's models need one method, which returns a list of at most k item ids for each user, best
     first; lists may be of different lengths, None and masked places are skipped:
@@ -138,7 +139,7 @@ class _Ranking:
         self.n_seen = self.n_tied = 0
 
     def run(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        """Return the metrics with a value a list, and those of all lists together."""
+        """Return the metrics with a value per list, and those of all lists together."""
         if not self.metrics:
             return {}, {}
         method = "recommend_from" if self.split.folds_in else "recommend"

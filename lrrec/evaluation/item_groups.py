@@ -1,15 +1,16 @@
 """Groups of items: who finds popular items, and who the long tail."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
+from lrrec.evaluation.evaluation_result import group_codes, group_frame
 from lrrec.evaluation.ready_lists import evaluate_lists
-from lrrec.evaluation.result import group_codes, group_frame
+from lrrec.models.base.results import Recommendations
 from lrrec.splits import Split
+from lrrec.typing import ArrayLike, Frame, FrameLike, Ids
 from lrrec.validate import check_real
 
 
@@ -35,10 +36,11 @@ def popularity_groups(train: Interactions, share: float = 0.33) -> np.ndarray:
 
 
 def by_item_group(
-    lists: Any, test: Interactions | Split, groups: Any, metrics: Sequence[str] = ("recall@20",), *, users: Any = None,
+    lists: Recommendations | FrameLike | ArrayLike, test: Interactions | Split, *, groups: ArrayLike,
+    metrics: Sequence[str] = ("recall@20",), users: Ids | None = None,
     user: str = "user", item: str = "item", backend: str = "pandas",
-) -> Any:  # fmt: skip
-    """Return a frame with a row a group of items and metric: group, metric, n, mean, low, high.
+) -> Frame:  # fmt: skip
+    """Return a frame with one row per group of items and metric: group, metric, n, mean, low, high.
 
     A group's values are those of `evaluate_lists` if only the group's items are relevant, over the n users who have
     such a test interaction. With recall, "tail" is the share of their tail items that the lists hold.
@@ -59,7 +61,7 @@ def by_item_group(
     >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
     >>> split = lrrec.splits.by_user(data, random_state=0)
     >>> lists = lrrec.Popularity().fit(split.train).recommend_from(split.history, 20)
-    >>> frame = lrrec.by_item_group(lists, split.test, lrrec.popularity_groups(split.train))
+    >>> frame = lrrec.by_item_group(lists, split.test, groups=lrrec.popularity_groups(split.train))
     >>> frame["group"].tolist()
     ['popular', 'tail']
     """
@@ -72,7 +74,7 @@ def by_item_group(
         in_group = codes[data.matrix.indices] == code
         if not in_group.any():
             continue
-        result = evaluate_lists(lists, data.filter(in_group), metrics, users=users, user=user, item=item)
+        result = evaluate_lists(lists, data.filter(in_group), metrics=metrics, users=users, user=user, item=item)
         intervals, n = result.interval(), len(result.users)
         rows += [(name, metric, n, mean, *intervals[metric]) for metric, mean in result.mean().items()]
     return group_frame(rows, backend)

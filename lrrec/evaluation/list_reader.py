@@ -101,7 +101,7 @@ def item_indices(rows: Any, items: IdMap) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(rows, np.ndarray):
         rows = _ragged(rows)
     if rows.ndim != 2:
-        raise DataError(f"lists must be of shape (n, k), a row a user, got {rows.ndim} dimension(s)")
+        raise DataError(f"lists must be of shape (n, k), one row per user, got {rows.ndim} dimension(s)")
     ids, masked = np.ma.getdata(rows), np.ma.getmask(rows)
     if masked is np.ma.nomask or not masked.any():
         indices = look_up(items, ids.reshape(-1)).reshape(ids.shape)

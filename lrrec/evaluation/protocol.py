@@ -40,8 +40,8 @@ class Candidates:
         return {
             "all": f"all {self.n_items:,} items",
             "given": f"{self.n or 0:,} given items of {self.n_items:,}, the same for all users",
-            "given per user": f"{self.n} given items a user",
-            "sampled": f"the relevant and {self.n} sampled of {self.n_items:,} items a user, neither relevant nor "
+            "given per user": f"{self.n} given items per user",
+            "sampled": f"the relevant and {self.n} sampled of {self.n_items:,} items per user, neither relevant nor "
             f"seen{seed}",
             "ready-made lists": "ready-made lists",
         }[self.kind]
@@ -68,7 +68,7 @@ class Protocol:
     exclude_seen : bool or None
         Whether items of a user's history were to be left out; None for ready-made lists.
     n_cold : int
-        Users without any history, who were served what is popular.
+        Users without any history, who were served popular items.
     n_places : int or None
         How many places of ready-made lists were used.
     n_unlisted, n_without_test : int
@@ -150,7 +150,7 @@ class Protocol:
                 f"{counted}, {self.n_unlisted} of them without a list (counted as misses); {self.n_without_test} users "
                 "with a list but no test interaction left out"
             )
-        cold = f", {self.n_cold} of them without history (served what is popular)" if self.n_cold else ""
+        cold = f", {self.n_cold} of them without history (served popular items)" if self.n_cold else ""
         return f"{counted}{cold}; users without one are left out"
 
 

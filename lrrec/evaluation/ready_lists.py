@@ -8,22 +8,25 @@ import numpy as np
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, DataWarning
+from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.list_reader import read_lists, refuse_repeats
 from lrrec.evaluation.protocol import Candidates, Protocol, split_fields, value_range
-from lrrec.evaluation.result import Evaluation
 from lrrec.metrics.beyond_accuracy import count_exposures
 from lrrec.metrics.hits import count_hits
 from lrrec.metrics.measurement import catalogue_for, measure
 from lrrec.metrics.registry import DEFAULT_METRICS, check_names, parse
+from lrrec.models.base.results import Recommendations
 from lrrec.splits import Split
+from lrrec.typing import ArrayLike, FrameLike, Ids, MatrixLike
 from lrrec.validate import check_threads, first_three
 
 KINDS = ("ranking", "list", "catalogue")  # of metrics that need nothing but lists
 
 
 def evaluate_lists(
-    lists: Any, test: Interactions | Split, metrics: Sequence[str] = DEFAULT_METRICS, *,
-    train: Interactions | None = None, vectors: Any = None, users: Any = None, user: str = "user", item: str = "item",
+    lists: Recommendations | FrameLike | ArrayLike, test: Interactions | Split, *,
+    metrics: Sequence[str] = DEFAULT_METRICS, train: Interactions | None = None, vectors: MatrixLike | None = None,
+    users: Ids | None = None, user: str = "user", item: str = "item",
 ) -> Evaluation:  # fmt: skip
     """Compare ready-made lists with what is relevant to each user.
 
@@ -31,7 +34,7 @@ def evaluate_lists(
     ----------
     lists : Recommendations, frame, or array of item ids of shape (n, k)
         A frame has a row an entry and a column "rank" (from 1) or "score" (greatest first, equal ones in the order
-        of the rows). An array has a row a user, best first; rows may have different lengths and masked places; an
+        of the rows). An array has one row per user, best first; rows may have different lengths and masked places; an
         empty place may also be None or, if that is no item's id, -1.
     test : Interactions or Split
         The relevant items; of a Split its test part, and histories and seen items are looked at too.
@@ -64,7 +67,7 @@ def evaluate_lists(
 
     Notes
     -----
-    Items that are not in `test` are misses. Memory: 4 bytes a test user and place up to the largest K, beside the
+    Items that are not in `test` are misses. Memory: 4 bytes per test user and place up to the largest K, beside the
     arguments.
 
     Examples

@@ -1,6 +1,7 @@
-"""Which of two models is better, from one value a user: bootstrap intervals, randomization tests, effect sizes.
+"""Which of two models is better, from one value per user: bootstrap intervals, randomization tests, effect sizes.
 
-D (n, P): the differences, a row a user and a column a pair of models; or the values of one model, a column a metric.
+D (n, P): the differences, one row per user and one column per pair of models; or the values of one model, one column
+per metric.
 All columns use the same draws of users.
 """
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from lrrec.linalg.threads import even_blocks
 
-BLOCK_CELLS = 2**20  # of draws x users at a time: 8 MB an array
+BLOCK_CELLS = 2**20  # of draws x users at a time: 8 MB per array
 ROUNDING = 1e-12  # sums that differ by less than this share of all they are made of count as equal
 
 
@@ -47,7 +48,7 @@ def bootstrap(D: np.ndarray, level: float, n_resamples: int, rng: np.random.Gene
 def sign_flip(D: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Return two-sided p-values (P,) of the hypothesis that two models are exchangeable user by user.
 
-    Under it each difference is as likely to have the other sign: p is the share of sign patterns s whose
+    Under it, each difference is as likely to have the other sign: p is the share of sign patterns s whose
     |sum_u s_u d_u| is at least |sum_u d_u|. Where 2^m patterns of the m users who differ are at most n_resamples, all
     are counted; else n_resamples are drawn, and the observed pattern counts as one more,
     p = (1 + as extreme) / (1 + drawn), so that the error rate of a test is at most its level.

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import DataError
+from lrrec.typing import MatrixLike
 
 BLOCK_CELLS = 2**22  # numbers of vectors gathered at once
 
@@ -32,16 +33,16 @@ class Catalogue:
 
     item_counts: np.ndarray
     n_users: int
-    vectors: np.ndarray | sp.sparray | sp.spmatrix | None = None
+    vectors: MatrixLike | None = None
 
     @classmethod
-    def of(cls, matrix: sp.csr_array, vectors: np.ndarray | sp.sparray | sp.spmatrix | None = None) -> "Catalogue":
+    def of(cls, matrix: sp.csr_array, vectors: MatrixLike | None = None) -> "Catalogue":
         """Return the catalogue of a training matrix (n_users, n_items)."""
         counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
         return cls(counts, int(np.count_nonzero(np.diff(matrix.indptr))), vectors)
 
     @cached_property
-    def directions(self) -> tuple[np.ndarray | sp.csr_array, np.ndarray]:
+    def directions(self) -> tuple[Any, np.ndarray]:
         """The vectors, and 1 / their lengths (n_items,), 0 for a vector of zeros."""
         vectors, n_items = self.vectors, len(self.item_counts)
         shape = getattr(vectors, "shape", None)

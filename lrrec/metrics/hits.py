@@ -9,12 +9,12 @@ import scipy.sparse as sp
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.metrics import kernels
 
-BLOCK_PLACES = 2**18  # of lists that a thread measures at once
+MIN_PLACES, MAX_PLACES = 2**18, 2**20  # of lists that a thread measures at once
 
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """The hits of a block of B lists: one entry a hit, list by list, by rising rank; N hits altogether.
+    """The hits of a block of B lists: one entry per hit, list by list, by rising rank; N hits altogether.
 
     Attributes
     ----------
@@ -161,10 +161,11 @@ def count_hits(lists: np.ndarray, relevant: sp.csr_array, rows: np.ndarray, *, n
     def work(start: int, stop: int) -> None:
         kernels.count_hits(start, stop, lists, rows, relevant.indptr, relevant.indices, relevant.shape[1], out)
 
-    run_blocks(work, list_blocks(lists), n_threads)
+    run_blocks(work, list_blocks(lists, n_threads), n_threads)
     return out
 
 
-def list_blocks(lists: np.ndarray) -> list[tuple[int, int]]:
-    """Return blocks (start, stop) of lists for the threads."""
-    return even_blocks(len(lists), max(1, BLOCK_PLACES // max(lists.shape[1], 1)))
+def list_blocks(lists: np.ndarray, n_threads: int) -> list[tuple[int, int]]:
+    """Return blocks (start, stop) of lists for the threads: large ones, but one for each thread if it is worth it."""
+    n_places = min(max(lists.size // n_threads, MIN_PLACES), MAX_PLACES)
+    return even_blocks(len(lists), -(-n_places // max(lists.shape[1], 1)))

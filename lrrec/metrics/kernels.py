@@ -8,15 +8,15 @@ from numba import njit
 def locate_hits(
     lists, rows, indptr, indices, data, n_columns, starts, ranks, positions, gains, n_listed, repeats
 ):  # fmt: skip
-    """Write the hits of B lists, one entry a hit, and where those of each list start.
+    """Write the hits of B lists, one entry per hit, and where those of each list start.
 
     lists (B, K): columns below n_columns, best first, negative for an empty place. rows (B,): each list's row of the
     csr matrix of relevance, data > 0. starts (B + 1,); ranks, positions, gains: as long as there can be hits: the
     rank of each hit from 1, its rank among the filled places, and its value. n_listed (B,): filled places. repeats
     (B,) bool: set where a list names a column twice, which is a hit only once.
     """
-    gain = np.zeros(n_columns, np.float64)  # of each column for the current list
-    last_list = np.full(n_columns, -1, np.int64)  # that named the column
+    gain = np.zeros(n_columns, data.dtype)  # of each column for the current list
+    last_list = np.full(n_columns, -1, np.int32)  # that named the column
     n = 0
     for b in range(len(lists)):
         begin, end = indptr[rows[b]], indptr[rows[b] + 1]

@@ -1,7 +1,6 @@
 """measure: several metrics of many ranked lists, one block of lists after the other, on several threads."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +10,7 @@ from lrrec.linalg.threads import run_blocks
 from lrrec.metrics.beyond_accuracy import Catalogue
 from lrrec.metrics.hits import list_blocks, locate_hits
 from lrrec.metrics.registry import PER_LIST, parse
+from lrrec.typing import MatrixLike
 
 
 def measure(
@@ -28,7 +28,7 @@ def measure(
     rows : ndarray of int, shape (n,)
         The row of `relevant` of each list. Where it is empty, the ranking metrics are NaN.
     names : sequence of str
-        Metrics with one value a list, such as "ndcg@10" or "novelty@10"; "auc" looks at the whole list.
+        Metrics with one value per list, such as "ndcg@10" or "novelty@10"; "auc" looks at the whole list.
     n_candidates : ndarray of int, shape (n,), optional
         How many items were ranked for each list; for "auc".
     catalogue : Catalogue, optional
@@ -38,7 +38,7 @@ def measure(
     Notes
     -----
     One compiled pass over the lists finds the hits; the metrics are sums over the hits, which are few. Memory beside
-    input and result: a few numbers an item, and those of one block of lists, for each thread.
+    input and result: a few numbers per item, and those of one block of lists, for each thread.
     """
     metrics = [parse(name, PER_LIST) for name in names]
     longest = max((k or 0 for _, k in metrics), default=0)
@@ -59,11 +59,11 @@ def measure(
                     values = metric.function(hits, k) if metric.has_cutoff else metric.function(hits)
                     out[block, place] = np.where(nothing_relevant, np.nan, values)
 
-    run_blocks(work, list_blocks(lists), n_threads)
+    run_blocks(work, list_blocks(lists, n_threads), n_threads)
     return out, repeats
 
 
-def catalogue_for(names: Sequence[str], train: sp.csr_array | None, vectors: Any) -> Catalogue | None:
+def catalogue_for(names: Sequence[str], train: sp.csr_array | None, vectors: MatrixLike | None) -> Catalogue | None:
     """Return the catalogue that some metrics need, None if they need none; refuse what one of them cannot work with.
 
     train (n_users, n_items): the training matrix, None if it is not known.

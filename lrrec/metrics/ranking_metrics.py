@@ -1,6 +1,6 @@
 """Ranking metrics: the formula first, then the other definition in use.
 
-A function of `Hits` of B lists and a cutoff k, with one value a list, (B,). The hits are those among the first k
+A function of `Hits` of B lists and a cutoff k, with one value per list, (B,). The hits are those among the first k
 places. Most are prefix sums over the hits, `hits.sum(values, k)`, of a function of each hit's rank, 1 to k.
 
 Of metrics with two definitions in use, the plain name divides by |relevant|, as TREC does, and "capped-" by

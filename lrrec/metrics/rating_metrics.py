@@ -1,4 +1,4 @@
-"""Rating metrics: functions of the errors of predicted values, with one value a user.
+"""Rating metrics: functions of the errors of predicted values, with one value per user.
 
 errors (N,): predicted minus true value of each test interaction; rows (N,): its user, 0 to n_users - 1. The mean over
 users gives every user the same weight. (Other definition: over all test interactions at once, which `evaluate` puts

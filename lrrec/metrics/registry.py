@@ -13,10 +13,10 @@ from typing import Any
 from lrrec.errors import ParameterError
 
 KINDS = {  # kind -> module of its functions
-    "ranking": "ranking_metrics",  # one value a list, from the hits among its first k places
-    "full ranking": "ranking_metrics",  # one value a list, from the ranking of all candidates
-    "rating": "rating_metrics",  # one value a user, from the predicted values of the test interactions
-    "list": "beyond_accuracy",  # one value a list, whatever is relevant
+    "ranking": "ranking_metrics",  # one value per list, from the hits among its first k places
+    "full ranking": "ranking_metrics",  # one value per list, from the ranking of all candidates
+    "rating": "rating_metrics",  # one value per user, from the predicted values of the test interactions
+    "list": "beyond_accuracy",  # one value per list, whatever is relevant
     "catalogue": "beyond_accuracy",  # one number for the lists of all users together
 }
 DEFAULT_METRICS = ("ndcg@10", "recall@20", "precision@10", "map@10", "mrr@10", "hit@10")

@@ -11,12 +11,13 @@ from typing import Any
 
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.evaluation.comparison import Comparison
+from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.protocol import Protocol
-from lrrec.evaluation.result import Evaluation
 from lrrec.report import sections
 from lrrec.report.sections import Cell, Section, Table
 from lrrec.splits import Split
 from lrrec.tuning.tuning_result import Tuning
+from lrrec.typing import FrameLike
 from lrrec.validate import import_extra
 
 SPLITS = ("random", "leave_last", "by_user", "cold_items", "by_time")  # that one call of lrrec.splits makes
@@ -71,8 +72,9 @@ class Report:
 
     def __init__(
         self, title: str, comparison: Comparison | None = None, *, evaluations: dict[str, Evaluation] | None = None,
-        split: Split | None = None, tunings: dict[str, Tuning] | None = None, transfer: Any = None, curves: Any = None,
-        titles: dict[Any, str] | None = None, metric: str | None = None, command: str | None = None,
+        split: Split | None = None, tunings: dict[str, Tuning] | None = None, transfer: Any = None,
+        curves: FrameLike | None = None, titles: dict[Any, str] | None = None, metric: str | None = None,
+        command: str | None = None,
     ) -> None:  # fmt: skip
         if comparison is not None and evaluations is not None:
             raise ParameterError("evaluations must not be given beside a comparison, got both")

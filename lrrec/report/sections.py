@@ -1,4 +1,4 @@
-"""The sections of a report: what each says, shows and tabulates."""
+"""The sections of a report: their texts, pictures and tables."""
 
 import math
 import numbers
@@ -98,7 +98,9 @@ def data(split: Split) -> Section:
         counts = facts[part]
         cells = counts["users"] * counts["items"]
         density = number(100 * counts["interactions"] / cells if cells else math.nan, ".2f")
-        rows.append([Cell(part), *(number(counts[what], ",") for what in ("users", "items", "interactions")), density])
+        rows.append(
+            [Cell(part), *(number(counts[column], ",") for column in ("users", "items", "interactions")), density]
+        )
     of_users = np.diff(split.train.matrix.indptr)
     of_items = np.bincount(split.train.matrix.indices, minlength=len(split.items))
     of_users, of_items = of_users[of_users > 0], of_items[of_items > 0]
@@ -107,7 +109,7 @@ def data(split: Split) -> Section:
         Picture(figures.activity(of_users), "Users of the training part by number of interactions."),
     ]
     columns = ["part", "users", "items", "interactions", "density, %"]
-    texts = [f"{facts['users']:,} users and {facts['items']:,} items are known by an id."]
+    texts = [f"{facts['users']:,} users and {facts['items']:,} items have an id."]
     if split.folds_in:
         texts.append(
             "History: the interactions of the test users, who are new to the models, that they are served from."
@@ -160,7 +162,7 @@ def _pairs(pairs: Any, metric: str) -> Table:
 
 
 def history(comparison: Comparison, metric: str) -> Section | None:
-    """Means of users by the length of their history; None if it is not known, or the metric has no value a user."""
+    """Means of users by the length of their history; None if it is not known, or the metric has no value per user."""
     sizes = next(iter(comparison.evaluations.values())).history_sizes
     if (sizes < 0).any() or metric not in comparison.per_user_metrics:
         return None
@@ -263,7 +265,7 @@ def tuning(tunings: dict[str, Tuning]) -> Section:
 
 
 def examples(comparison: Comparison, metric: str, split: Split, titles: dict[Any, str]) -> Section | None:
-    """Test users at fixed quantiles of the best model's metric; None without a fitted model or values a user."""
+    """Test users at fixed quantiles of the best model's metric; None without a fitted model or values per user."""
     best, result = next(iter(comparison.evaluations.items()))
     model = comparison.models.get(best)
     if model is None or metric not in result.values:

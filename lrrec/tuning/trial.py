@@ -98,7 +98,7 @@ def measure(model: Any, split: Split, metric: str) -> float:
     """Return the mean of a metric over the test users."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # shown once, in the comparison
-        return evaluate(model, split, [metric]).mean()[metric]
+        return evaluate(model, split, metrics=[metric]).mean()[metric]
 
 
 def check_validation(validation: Any, split: Split) -> Split:

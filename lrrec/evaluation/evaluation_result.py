@@ -12,6 +12,7 @@ from lrrec.data.ids import IdMap, as_ids
 from lrrec.errors import DataError, ParameterError
 from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, mean
+from lrrec.typing import ArrayLike, Frame, FrameLike, RandomState
 from lrrec.validate import check_int, check_real, check_rng, first_three
 
 GROUP_COLUMNS = ("group", "metric", "n", "mean", "low", "high")
@@ -25,10 +26,10 @@ class Evaluation:
     ----------
     users : ndarray of ids, shape (n,)
     values : dict of str to ndarray of float64, shape (n,)
-        One value a user for each metric, in the order of `users`; NaN where a metric is not defined, such as the
+        One value per user for each metric, in the order of `users`; NaN where a metric is not defined, such as the
         novelty of an empty list.
     history_sizes : ndarray of int, shape (n,)
-        Length of each user's history: 0 for users who were served what is popular, -1 where it is not known
+        Length of each user's history: 0 for users who were served popular items, -1 where it is not known
         (ready-made lists without their split).
     protocol : Protocol
         What was done: split, relevance, candidates, seen items, ties, users; `protocol.describe()` says it.
@@ -52,7 +53,7 @@ class Evaluation:
         return {name: float(mean(values)) for name, values in self.values.items()} | self.overall
 
     def interval(
-        self, level: float = 0.95, *, n_resamples: int = 1000, random_state: Any = 0
+        self, level: float = 0.95, *, n_resamples: int = 1000, random_state: RandomState = 0
     ) -> dict[str, tuple[float, float]]:
         """Return a bootstrap interval for the mean of every metric, (NaN, NaN) for the metrics of `overall`.
 
@@ -77,10 +78,10 @@ class Evaluation:
         return of_users | dict.fromkeys(self.overall, (np.nan, np.nan))
 
     def by_group(
-        self, groups: Any, column: str | None = None, *, user: str = "user", level: float = 0.95,
-        n_resamples: int = 1000, random_state: Any = 0, backend: str = "pandas",
-    ) -> Any:  # fmt: skip
-        """Return a frame with a row a group of users and metric: group, metric, n, mean, low, high.
+        self, groups: ArrayLike | FrameLike, column: str | None = None, *, user: str = "user", level: float = 0.95,
+        n_resamples: int = 1000, random_state: RandomState = 0, backend: str = "pandas",
+    ) -> Frame:  # fmt: skip
+        """Return a frame with one row per group of users and metric: group, metric, n, mean, low, high.
 
         n is the number of users; low and high bound a bootstrap interval for the group's mean, as `interval` does.
         Intervals of many groups are many chances to be wrong: check a group that stands out on new data. Metrics of
@@ -89,7 +90,7 @@ class Evaluation:
         Parameters
         ----------
         groups : sequence of shape (n,), or frame
-            The group of each user, in the order of `users`; or a frame with a row a user.
+            The group of each user, in the order of `users`; or a frame with one row per user.
         column : str, optional
             The frame's column of groups; not given for a sequence.
         user : str, default "user"
@@ -108,7 +109,7 @@ class Evaluation:
         >>> import lrrec
         >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
         >>> split = lrrec.splits.by_user(data, random_state=0)
-        >>> result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@10"])
+        >>> result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, metrics=["hit@10"])
         >>> result.by_group(["even" if user % 2 == 0 else "odd" for user in result.users])["group"].tolist()
         ['even', 'odd']
         """
@@ -124,7 +125,7 @@ class Evaluation:
             parts += [(name, metric, len(rows), *three) for metric, three in zip(self.values, bounds, strict=True)]
         return group_frame(parts, backend)
 
-    def by_history(self, edges: Sequence[int] = (1, 5, 20), *, backend: str = "pandas") -> Any:
+    def by_history(self, edges: Sequence[int] = (1, 5, 20), *, backend: str = "pandas") -> Frame:
         """Return `by_group` of users by the length of their history.
 
         Parameters
@@ -144,14 +145,19 @@ class Evaluation:
         codes = np.searchsorted(starts, self.history_sizes, side="right") - 1
         return self.by_group(pd.Categorical.from_codes(codes, pd.Index(names), ordered=True), backend=backend)
 
-    def summary(self, backend: str = "pandas") -> Any:
-        """Return a frame with a row a metric: metric, mean, low, high (a 95 % bootstrap interval, NaN for `overall`).
+    def summary(
+        self, backend: str = "pandas", *, level: float = 0.95, n_resamples: int = 1000, random_state: RandomState = 0
+    ) -> Frame:
+        """Return a frame with one row per metric: metric, mean, low, high (bounds NaN for the metrics of `overall`).
 
         Parameters
         ----------
         backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        level, n_resamples, random_state
+            Of the bootstrap intervals, as for `interval`.
         """
-        means, intervals = self.mean(), self.interval()
+        means = self.mean()
+        intervals = self.interval(level, n_resamples=n_resamples, random_state=random_state)
         columns = {
             "metric": np.array(list(means), dtype=object),
             "mean": np.array(list(means.values())),
@@ -160,8 +166,8 @@ class Evaluation:
         }
         return frames.make(columns, backend)
 
-    def to_frame(self, backend: str = "pandas") -> Any:
-        """Return a frame with a row a user: user and every metric that has a value for each user.
+    def to_frame(self, backend: str = "pandas") -> Frame:
+        """Return a frame with one row per user: user and every metric that has a value for each user.
 
         Parameters
         ----------
