@@ -57,8 +57,7 @@ def measure(
             target.users.ids[rows], 10, items=target.items.ids, exclude_seen=False, unknown="popular"
         )
         indices = target.items.find(lists.items.data.ravel()).reshape(lists.items.shape)
-        relevant = hidden[part].matrix[rows]
-        return lrrec.metrics.ndcg(lrrec.metrics.find_hits(indices, relevant), np.diff(relevant.indptr))
+        return lrrec.metrics.measure(indices, hidden[part].matrix, rows, ["ndcg@10"])[0][:, 0]
 
     def best(make: Callable[..., Any], grid: list[Any]) -> np.ndarray:
         models = (make(*setting) for setting in grid)

@@ -18,6 +18,7 @@ import lrrec
 from benchmarks import matrices
 from benchmarks.report import speed_row
 from lrrec.linalg import Objective, implicit_loss
+from lrrec.models.base.iterative import FitState
 
 ROUNDS = 5
 THREADS = 2
@@ -190,13 +191,13 @@ def until(model: Any, matrix: sp.csr_array, goal: float) -> tuple[float, int]:
     """Return seconds and iterations until the loss is at most goal."""
     reached: list[tuple[float, int]] = []
 
-    def watch(sweep: int, loss: float, seconds: float) -> None:
-        if loss <= goal:
-            reached.append((seconds, sweep))
+    def callback(state: FitState) -> None:
+        if state.loss <= goal:
+            reached.append((state.seconds, state.iteration))
             raise _ReachedError
 
     try:
-        model.fit(matrix, callback=watch)
+        model.fit(matrix, callback=callback)
     except _ReachedError:
         return reached[0]
     return np.inf, model.n_iter

@@ -14,7 +14,7 @@ from benchmarks.report import speed_row
 
 ROUNDS, USERS, LENGTH, ITEMS, RELEVANT = 5, 100_000, 100, 20_000, 10
 CUTOFFS = (10, 100)
-OURS = [f"{name}@{k}" for name in ("recall", "precision", "uncapped-map", "mrr", "ndcg") for k in CUTOFFS]
+OURS = [f"{name}@{k}" for name in ("recall", "precision", "map", "mrr", "ndcg") for k in CUTOFFS]
 LISTS = "5 metrics x 2 cutoffs, 100,000 lists of 100"
 D, K = 128, 20
 
@@ -45,7 +45,7 @@ def beside_rectools(lists: np.ndarray, relevant: np.ndarray) -> list[dict[str, A
     """Compare on frames of integers and ranks, RecTools' input."""
     from rectools.metrics import MAP, MRR, NDCG, Precision, Recall, calc_metrics
 
-    kinds = {"recall": Recall, "precision": Precision, "uncapped-map": MAP, "mrr": MRR, "ndcg": NDCG}
+    kinds = {"recall": Recall, "precision": Precision, "map": MAP, "mrr": MRR, "ndcg": NDCG}
     theirs = {f"{name}@{k}": kind(k=k) for name, kind in kinds.items() for k in CUTOFFS}
     entries, wanted = entries_of(lists, ("user_id", "item_id")), entries_of(relevant, ("user_id", "item_id"))
     test = interactions(relevant)
@@ -65,7 +65,6 @@ def beside_ranx(lists: np.ndarray, relevant: np.ndarray) -> list[dict[str, Any]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from ranx import Qrels, Run, evaluate
-    theirs = [name.removeprefix("uncapped-") for name in OURS]
     names = np.array([str(index) for index in range(max(USERS, ITEMS))], dtype=object)
     entries, wanted = (
         frame.assign(q_id=names[frame["user"]], doc_id=names[frame["item"]], score=float(LENGTH) + 1 - frame["rank"])
@@ -78,10 +77,10 @@ def beside_ranx(lists: np.ndarray, relevant: np.ndarray) -> list[dict[str, Any]]
     users = np.arange(USERS)
 
     def from_frames() -> dict[str, float]:
-        return evaluate(Qrels.from_df(wanted), Run.from_df(entries), theirs)
+        return evaluate(Qrels.from_df(wanted), Run.from_df(entries), OURS)
 
     def from_arrays() -> dict[str, float]:
-        return evaluate(truth, run, theirs)
+        return evaluate(truth, run, OURS)
 
     def ours_from_frames() -> dict[str, float]:
         return lrrec.evaluate_lists(entries[["user", "item", "score"]], test, OURS).mean()

@@ -72,7 +72,7 @@ def train_ours(split: Split, name: str) -> list[dict[str, float]]:
     options: dict[str, Any] = {"validation": split, "patience": EPOCHS}
     precision = "bfloat16" if "bfloat16" in name else "float32"
     model = NeuralMF(
-        D, loss=name.split(",")[0], start="random", unobserved_weight=0.3, learning_rate=3e-3, n_epochs=EPOCHS,
+        D, loss=name.split(",")[0], init="random", unobserved_weight=0.3, learning_rate=3e-3, n_epochs=EPOCHS,
         precision=precision, random_state=0,
     )  # fmt: skip
     base_seconds = 0.0
@@ -81,8 +81,9 @@ def train_ours(split: Split, name: str) -> list[dict[str, float]]:
         options["init"] = base
         model.set_params(learning_rate=1e-3, n_epochs=15)
     model.fit(split.train, **options)
-    history = [dict(epoch) for epoch in model.history_]
-    history[0]["seconds"] += base_seconds
+    seconds = np.diff([epoch["seconds"] for epoch in model.history_], prepend=-base_seconds).tolist()
+    scores = [epoch["score"] for epoch in model.history_]
+    history = [{"seconds": s, "ndcg@10": score} for s, score in zip(seconds, scores, strict=True)]
     print(name, [(round(epoch["seconds"], 3), round(epoch["ndcg@10"], 4)) for epoch in history], flush=True)
     return history
 

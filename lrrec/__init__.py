@@ -32,10 +32,9 @@ _HOME = {
     "Recommender": "lrrec.models.base.recommender",
     "Report": "lrrec.report.page",
     "Split": "lrrec.splits",
-    "Tuning": "lrrec.tuning.search",
+    "Tuning": "lrrec.tuning.result",
     "adapt": "lrrec.adapt",
-    "beyond_accuracy": "lrrec.evaluation.beyond",
-    "by_item_group": "lrrec.evaluation.beyond",
+    "by_item_group": "lrrec.evaluation.item_groups",
     "compare": "lrrec.evaluation.comparison",
     "datasets": "lrrec.datasets",
     "distill": "lrrec.adapt.distillation",
@@ -47,10 +46,9 @@ _HOME = {
     "load": "lrrec.persist",
     "metrics": "lrrec.metrics",
     "models": "lrrec.models",
-    "popularity_groups": "lrrec.evaluation.beyond",
+    "popularity_groups": "lrrec.evaluation.item_groups",
     "splits": "lrrec.splits",
     "tune": "lrrec.tuning.search",
-    "tune_all": "lrrec.tuning.search",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 

@@ -64,6 +64,17 @@ if TYPE_CHECKING:
         """A model is used before it is fitted."""
 
 
+class ModelWarning(DataWarning):
+    """A DataWarning about one of several models: `model` is its name, `message` the warning without it."""
+
+    def __init__(self, model: str, message: str) -> None:
+        super().__init__(model, message)
+        self.model, self.message = model, message
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.message}"
+
+
 def __getattr__(name: str) -> Any:
     """Define NotFittedError at its first use: it derives from scikit-learn's, which is slow to import."""
     if name != "NotFittedError":

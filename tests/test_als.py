@@ -57,8 +57,8 @@ def test_loss_is_the_written_one(small, factors, objective):
 
 @pytest.mark.parametrize("solver", ["cg", "cholesky"])
 def test_rows_without_data_are_zero(small, factors, solver):
-    start = np.ones((small.shape[0], factors.shape[1]), np.float32)
-    X = solve_rows(small, factors, OBJECTIVES[0], solver=solver, start=start)
+    init = np.ones((small.shape[0], factors.shape[1]), np.float32)
+    X = solve_rows(small, factors, OBJECTIVES[0], solver=solver, init=init)
     assert not X[4].any()
 
 
@@ -95,8 +95,8 @@ def test_shapes_are_checked(small):
 def test_exact_sweeps_never_raise_the_loss(likes):
     losses = []
     model = lrrec.IALS(n_factors=12, n_iter=8, solver="cholesky", random_state=0)
-    model.fit(likes, callback=lambda sweep, loss, seconds: losses.append((sweep, loss, seconds)))
-    assert [sweep for sweep, _, _ in losses] == list(range(1, 9))
+    model.fit(likes, callback=lambda state: losses.append((state.iteration, state.loss, state.seconds)))
+    assert [iteration for iteration, _, _ in losses] == list(range(1, 9))
     assert (np.diff([loss for _, loss, _ in losses]) < 1e-3).all()
     assert (np.diff([seconds for _, _, seconds in losses]) > 0).all()
 
@@ -105,7 +105,7 @@ def test_cg_reaches_the_exact_solvers_loss(likes):
     last = {}
     for solver in ("cg", "cholesky"):
         model = lrrec.IALS(n_factors=12, solver=solver, n_iter=20, random_state=0)
-        model.fit(likes, callback=lambda sweep, loss, seconds, name=solver: last.__setitem__(name, loss))
+        model.fit(likes, callback=lambda state, name=solver: last.__setitem__(name, state.loss))
     assert last["cg"] == pytest.approx(last["cholesky"], rel=0.01)
 
 
@@ -138,7 +138,7 @@ def test_a_failed_fit_keeps_the_earlier_one(likes):
     model = lrrec.IALS(n_factors=4, n_iter=2, random_state=0).fit(likes)
     before = model.recommend(likes.users.ids[:5]).indices
 
-    def fail(sweep, loss, seconds):
+    def fail(state):
         raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
@@ -146,9 +146,9 @@ def test_a_failed_fit_keeps_the_earlier_one(likes):
     assert (model.recommend(likes.users.ids[:5]).indices == before).all()
 
 
-def test_ctrl_c_leaves_the_last_complete_sweep(likes):
-    def stop(sweep, loss, seconds):
-        if sweep == 3:
+def test_ctrl_c_leaves_the_last_complete_iteration(likes):
+    def stop(state):
+        if state.iteration == 3:
             raise KeyboardInterrupt
 
     model = lrrec.IALS(n_factors=4, random_state=0)
@@ -160,19 +160,20 @@ def test_ctrl_c_leaves_the_last_complete_sweep(likes):
 
 
 def test_a_callback_can_end_the_fit(likes):
-    sweeps = []
+    iterations = []
     model = lrrec.IALS(n_factors=4, random_state=0)
-    model.fit(likes, callback=lambda sweep, loss, seconds: sweeps.append(sweep) or sweep == 5)
-    assert sweeps == [1, 2, 3, 4, 5]
+    model.fit(likes, callback=lambda state: iterations.append(state.iteration) or state.iteration == 5)
+    assert iterations == [1, 2, 3, 4, 5]
 
 
-def test_early_stopping_keeps_the_best_sweep(likes):
+def test_early_stopping_keeps_the_best_iteration(likes):
     split = lrrec.splits.by_user(likes, random_state=0)
-    found = []
+    states = []
     model = lrrec.IALS(n_factors=32, n_iter=40, unobserved_weight=0.1, reg=0.0005, random_state=0)
-    model.fit(split.train, validation=split, patience=2, callback=lambda *now: found.append(now[0]))
-    assert len(found) < 40
-    best = len(found) - 2
+    model.fit(split.train, validation=split, patience=2, callback=states.append)
+    assert len(states) < 40
+    best = len(states) - 2
+    assert states[best - 1].score == max(state.score for state in states) > 0
     again = lrrec.IALS(n_factors=32, n_iter=best, unobserved_weight=0.1, reg=0.0005, random_state=0).fit(split.train)
     np.testing.assert_array_equal(model.item_factors_, again.item_factors_)
     with pytest.raises(ValueError, match="same items"):

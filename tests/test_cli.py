@@ -136,7 +136,7 @@ def test_data_info_counts(run, real_data):
         (("fit", "made-up", "-o", "no/where/m"), "--out must be a file in a folder that exists"),
         (("recommend", "none"), "does not exist"),
         (("evaluate", "made-up", "--split", "fair"), "--split must be one of"),
-        (("evaluate", "made-up", "--metric", "auc"), "NAME@K"),
+        (("evaluate", "made-up", "--metric", "auc@5"), "NAME@K"),
         (("evaluate", "made-up", "--split", "published"), "made-up has no published split"),
         (("data", "info", "ml-2m"), "name must be one of"),
         (
@@ -254,7 +254,7 @@ def test_benchmarking(run, tmp_path):
     assert len(results["pairs"]) == 3
     assert [len(one["trials"]) for one in results["tuning"].values()] == [1, 3, 3]
     users = pd.read_csv(out / "users.csv")
-    assert list(users.columns) == ["user", "ndcg@5", "hit@5", "model"]
+    assert list(users.columns) == ["model", "user", "ndcg@5", "hit@5"]
     means = users.groupby("model")["ndcg@5"].mean()
     assert means["ease"] == pytest.approx(results["models"]["ease"]["metrics"]["ndcg@5"]["mean"])
     assert "lrrec benchmark made-up --models popularity,ease,ials" in page.read_text()

@@ -1,7 +1,6 @@
-"""compare: what is chance and what is not, against exact answers and planted truths."""
+"""compare: models on one split, with planted truths."""
 
-import itertools
-import tracemalloc
+import pickle
 import warnings
 
 import numpy as np
@@ -13,8 +12,8 @@ from sklearn.neighbors import NearestNeighbors
 
 import lrrec
 from lrrec import Comparison, Evaluation
-from lrrec.errors import DataError, DataWarning, ParameterError
-from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
+from lrrec.errors import DataError, DataWarning, ModelWarning, ParameterError
+from lrrec.evaluation import Candidates, Protocol
 
 NAMES = ["ndcg@10", "hit@3"]
 
@@ -22,7 +21,8 @@ NAMES = ["ndcg@10", "hit@3"]
 def evaluation(values, metric="ndcg@10", users=None):
     values = np.asarray(values, dtype=float)
     users = np.arange(len(values)) if users is None else users
-    return Evaluation(users, {metric: values}, np.ones(len(values), dtype=int), {"candidates": "all items"})
+    protocol = Protocol((metric,), Candidates("all", 9), len(values))
+    return Evaluation(users, {metric: values}, np.ones(len(values), dtype=int), protocol)
 
 
 def comparison(**values):
@@ -33,100 +33,6 @@ def comparison(**values):
 def found(split):
     fitted = lrrec.IALS(n_factors=8, n_iter=5, random_state=0).fit(split.train)
     return lrrec.compare({"popular": lrrec.Popularity(), "ials": fitted, "again": fitted}, split, NAMES)
-
-
-def exact_p(d):
-    """All sign patterns, one by one."""
-    sums = [abs(np.dot(signs, d)) for signs in itertools.product((1, -1), repeat=len(d))]
-    return np.mean(np.array(sums) >= abs(np.sum(d)) - 1e-9)
-
-
-@pytest.mark.parametrize("n", [1, 2, 5, 10])
-def test_few_users_are_tested_exactly(n):
-    rng = np.random.default_rng(n)
-    D = np.column_stack((rng.normal(0.3, 1, n), rng.integers(-1, 2, n), np.ones(n), np.zeros(n)))
-    found = sign_flip(D, 2000, rng)
-    np.testing.assert_allclose(found, [exact_p(d) for d in D.T])
-    assert found[2] == 2 ** (1 - n)
-    assert found[3] == 1
-
-
-def test_users_who_do_not_differ_do_not_count():
-    d = np.array([0.5, 0.25, 0.5, -0.25])
-    padded = np.concatenate((d, np.zeros(100)))[:, None]
-    assert sign_flip(padded, 100, np.random.default_rng(0)) == exact_p(d)
-
-
-def test_many_users_are_tested_by_draws():
-    D = np.random.default_rng(0).normal(0.4, 1, (14, 3))
-    exact = np.array([exact_p(d) for d in D.T])
-    error = np.sqrt(exact * (1 - exact) / 8000)
-    assert (np.abs(sign_flip(D, 8000, np.random.default_rng(1)) - exact) < 4 * error + 1 / 8000).all()
-
-
-@pytest.mark.parametrize("draw", ["normal", "exponential", "hits"])
-def test_of_noise_one_in_twenty_is_significant(draw):
-    rng = np.random.default_rng(0)
-    one, other = (
-        {"normal": rng.normal, "exponential": rng.exponential, "hits": lambda size: rng.integers(0, 2, size)}[draw](
-            size=(60, 1000)
-        )
-        for _ in range(2)
-    )
-    share = (sign_flip((one - other).astype(float), 999, rng) <= 0.05).mean()
-    low = 0.01 if draw == "hits" else 0.03  # p-values of counts come in steps, and are kept on the safe side
-    assert low < share < 0.07
-
-
-def test_intervals_hold_the_truth_as_often_as_they_say():
-    rng = np.random.default_rng(0)
-    D = rng.exponential(size=(100, 600)) - rng.exponential(size=(100, 600))
-    low, high = bootstrap(D, 0.9, 400, rng)
-    assert 0.86 < ((low <= 0) & (high >= 0)).mean() < 0.93
-
-
-def test_interval_is_that_of_the_bootstrap_written_out():
-    d = np.random.default_rng(0).normal(0.2, 1, 50)
-    low, high = bootstrap(d[:, None], 0.95, 20_000, np.random.default_rng(1))
-    rng = np.random.default_rng(2)
-    means = [rng.choice(d, len(d)).mean() for _ in range(20_000)]
-    np.testing.assert_allclose([low[0], high[0]], np.quantile(means, [0.025, 0.975]), atol=0.01)
-    assert np.isnan(bootstrap(d[:1, None], 0.95, 10, rng)).all()
-
-
-def test_memory_does_not_grow_with_the_draws():
-    D = np.random.default_rng(0).normal(size=(20_000, 2))
-    tracemalloc.start()
-    try:
-        bootstrap(D, 0.95, 500, np.random.default_rng(0))
-        sign_flip(D, 2000, np.random.default_rng(0))
-        assert tracemalloc.get_traced_memory()[1] < 60e6  # all draws at once: 80 MB and 320 MB
-    finally:
-        tracemalloc.stop()
-
-
-def test_holm_by_hand():
-    np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
-    np.testing.assert_allclose(holm(np.array([0.5, 0.9])), [1, 1])
-    np.testing.assert_allclose(holm(np.array([0.2])), [0.2])
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
-def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p_values):
-    p = np.array(p_values)
-    corrected = holm(p)
-    assert (corrected >= p).all()
-    assert (corrected <= np.minimum(len(p) * p, 1)).all()
-    assert (np.diff(corrected[np.argsort(p, kind="stable")]) >= 0).all()
-    assert corrected[np.argmin(p)] == min(1, len(p) * p.min())
-
-
-def test_effect_size():
-    d = np.array([0.1, 0.3, 0.2, 0.0])
-    D = np.column_stack((d, np.zeros(4), np.full(4, 0.1), np.full(4, -0.1), [1, -1, 1, -1]))
-    np.testing.assert_allclose(effect_size(D), [d.mean() / d.std(ddof=1), 0, np.inf, -np.inf, 0])
-    assert np.isnan(effect_size(D[:1])).all()
 
 
 @given(st.integers(2, 40), st.integers(0, 99))
@@ -173,7 +79,7 @@ def test_models_that_know_the_users_beat_popularity(found):
 def test_answers_are_the_same_every_time(found):
     assert found.pairs("hit@3").equals(found.pairs("hit@3"))
     assert not found.pairs("ndcg@10").equals(found.pairs("ndcg@10", random_state=1))
-    assert found.table().equals(found.table())
+    assert found.summary().equals(found.summary())
 
 
 def test_smaller_errors_win():
@@ -223,6 +129,12 @@ def test_warnings_name_the_model(split, likes):
     with pytest.warns(DataWarning, match="^cheat: the model has learned from") as told:
         lrrec.compare(models, split, NAMES)
     assert [one.filename for one in told] == [__file__]
+    (warning,) = (one.message for one in told)
+    assert isinstance(warning, ModelWarning)
+    assert warning.model == "cheat"
+    assert warning.message.startswith("the model has learned from")
+    again = pickle.loads(pickle.dumps(warning))
+    assert (again.model, str(again)) == ("cheat", str(warning))
 
     class Chatty(lrrec.Popularity):
         def recommend_from(self, *args, **options):
@@ -249,13 +161,13 @@ def test_a_few_lines_around_somebody_elses_model_are_enough(split):
 
 
 def test_frames_and_reprs(found):
-    assert found.table().columns.tolist() == [
+    assert found.summary().columns.tolist() == [
         "model", "ndcg@10", "ndcg@10 low", "ndcg@10 high", "hit@3", "hit@3 low", "hit@3 high", "fit seconds",
         "recommend seconds",
     ]  # fmt: skip
-    row = found.table().iloc[0]
+    row = found.summary().iloc[0]
     assert row["ndcg@10 low"] < row["ndcg@10"] < row["ndcg@10 high"]
-    assert np.isnan(found.table()["fit seconds"][1])
+    assert np.isnan(found.summary()["fit seconds"][1])
     assert found.pairs("hit@3", backend="polars").columns == [
         "model", "other", "difference", "low", "high", "p", "p holm", "effect size", "wins", "ties", "losses",
     ]  # fmt: skip

@@ -6,14 +6,11 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 import lrrec
 from lrrec import Interactions, Split
 from lrrec.errors import DataError, DataWarning, ParameterError
-from lrrec.evaluation import beyond
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +19,7 @@ def fitted(split):
 
 
 def test_values_are_the_textbook_ones(fitted, split):
-    names = ("ndcg@10", "recall@5", "precision@20", "map@10", "mrr@10", "hit@1", "capped-recall@20")
+    names = ("ndcg@10", "recall@5", "precision@20", "map@10", "capped-map@10", "mrr@10", "hit@1", "capped-recall@20")
     result = lrrec.evaluate(fitted, split, names)
     lists = fitted.recommend_from(split.history, 20, users=result.users)
     for row, user in enumerate(result.users):
@@ -83,7 +80,7 @@ def test_cold_test_users_are_served_and_counted():
     split = lrrec.splits.by_time(data, at=5)
     result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["mrr@2"])
     assert result.values["mrr@2"].tolist() == [0.5, 1]
-    assert "1 of them without history" in result.protocol["users"]
+    assert "1 of them without history" in result.protocol.describe()["users"]
 
 
 def test_given_candidates_and_ties(likes):
@@ -99,7 +96,7 @@ def test_given_candidates_and_ties(likes):
     seen = split.train.matrix[split.test_rows].toarray()
     counts[np.take_along_axis(seen, split.items.indices(sampled.candidates.ravel()).reshape(counts.shape), 1) > 0] = -1
     np.testing.assert_array_equal(result.values["hit@5"], (counts[:, 1:] > counts[:, :1]).sum(1) < 5)
-    assert "21 given items" in result.protocol["candidates"]
+    assert "21 given items" in result.protocol.describe()["candidates"]
 
     class Constant(lrrec.Popularity):
         def _scores(self, encoded, columns):
@@ -164,7 +161,7 @@ def test_of_sampled_candidates_only_auc_says_what_all_would(fitted, split):
         sampled = lrrec.evaluate(fitted, split, ["auc", "ndcg@10"], candidates=30)
     assert sampled.mean()["auc"] == pytest.approx(everything["auc"], abs=0.02)
     assert sampled.mean()["ndcg@10"] > 1.2 * everything["ndcg@10"]
-    assert "30 sampled" in sampled.protocol["candidates"]
+    assert "30 sampled" in sampled.protocol.describe()["candidates"]
     only_auc = lrrec.evaluate(fitted, split, ["auc"], candidates=30)  # no warning
     np.testing.assert_array_equal(only_auc.values["auc"], sampled.values["auc"])
     with pytest.raises(ParameterError, match="candidates must be at most what is neither relevant nor seen"):
@@ -198,7 +195,7 @@ def test_given_candidates_are_the_same_for_all(fitted, split):
     for row, truth in enumerate(relevant[:20, ::3]):
         top = np.argsort(-scores[row], kind="stable")[:5]
         assert result.values["recall@5"][row] == pytest.approx(truth[top].sum() / relevant[row].sum())
-    assert result.protocol["candidates"] == f"{len(some)} given items of 319, the same for all users"
+    assert result.protocol.candidates.describe() == f"{len(some)} given items of 319, the same for all users"
     with pytest.raises(ParameterError, match="candidates must name at least one item"):
         lrrec.evaluate(fitted, split, candidates=[])
 
@@ -209,7 +206,7 @@ def test_errors_of_ratings(made_up):
     result = lrrec.evaluate(model, split, ["rmse", "mae", "ndcg@5"])
     rows = split.test.rows()
     errors = model.predict(split.users.ids[rows], split.items.ids[split.test.matrix.indices]) - split.test.matrix.data
-    assert f"rmse {np.sqrt((errors.astype(float) ** 2).mean()):.4f}" in result.protocol["errors"]
+    assert f"rmse {np.sqrt((errors.astype(float) ** 2).mean()):.4f}" in result.protocol.describe()["errors"]
     for user, mine in zip(result.users[:9], result.values["mae"], strict=False):
         assert mine == pytest.approx(np.abs(errors[rows == split.users.indices([user])[0]]).mean(), rel=1e-5)
     assert list(result.values) == ["rmse", "mae", "ndcg@5"]
@@ -221,7 +218,7 @@ def test_errors_of_ratings(made_up):
 
 def test_a_long_ranking_is_asked_for_in_blocks(fitted, split, monkeypatch):
     whole = lrrec.evaluate(fitted, split, ["ndcg@10", "map@20"])
-    monkeypatch.setattr("lrrec.evaluation.evaluator.BLOCK_PLACES", 200)
+    monkeypatch.setattr("lrrec.evaluation.candidate_pool.BLOCK_PLACES", 200)
     parts = lrrec.evaluate(fitted, split, ["ndcg@10", "map@20"])
     for name, values in whole.values.items():
         np.testing.assert_allclose(parts.values[name], values)
@@ -339,167 +336,3 @@ def test_matrix_of_a_peer_is_accepted(split):
     with pytest.warns(DataWarning, match="not among"):
         assert lrrec.evaluate(Peer(), known, ["hit@3"]).mean() == {"hit@3": 0}
     assert isinstance(known.train.matrix, sp.csr_array)
-
-
-@pytest.fixture(scope="module")
-def lists(fitted, split):
-    return fitted.recommend_from(split.history, 20)
-
-
-def test_ready_made_lists_of_every_form_are_what_evaluate_finds(fitted, split, lists):
-    names = ["ndcg@10", "graded-ndcg@5", "recall@20"]
-    want = lrrec.evaluate(fitted, split, names)
-    frame = lists.to_frame()
-    shuffled = frame.sample(frac=1, random_state=0)
-    forms = [lists, frame, pl.DataFrame(frame.to_dict("list")), shuffled[["user", "item", "rank"]]]
-    results = [lrrec.evaluate_lists(form, split, names) for form in forms]
-    results.append(lrrec.evaluate_lists(frame[["user", "item", "score"]], split, names))
-    results.append(lrrec.evaluate_lists(lists.items, split, names, users=lists.users))
-    results.append(lrrec.evaluate_lists(lists.items.tolist(), split, names, users=lists.users))
-    for result in results:
-        np.testing.assert_array_equal(result.users, want.users)
-        np.testing.assert_array_equal(result.history_sizes, want.history_sizes)
-        for name in names:
-            np.testing.assert_array_equal(result.values[name], want.values[name])
-    unknown = lrrec.evaluate_lists(lists, split.test, names)
-    assert set(unknown.history_sizes) == {-1}
-    with pytest.raises(DataError, match="history_sizes must be known"):
-        unknown.by_history()
-
-
-def test_ids_of_any_kind_are_found():
-    """A table for integers that lie close together, a hash for others: the same."""
-    close = Interactions.from_pairs([0, 0, 7, 7], [-3, 5, 5, 6])
-    for of_users, of_items in ((lambda x: x, lambda x: x), (lambda x: x * 10**12, lambda x: x * 10**15), (str, str)):
-        test = Interactions.from_pairs(
-            [of_users(user) for user in close.users.ids[close.rows()].tolist()],
-            [of_items(item) for item in close.items.ids[close.matrix.indices].tolist()],
-        )
-        rows = [[of_items(item) for item in row] for row in ([5, 9, -3], [-4, -3, 6])]
-        result = lrrec.evaluate_lists(rows, test, ["map@3", "mrr@3"], users=[of_users(0), of_users(7)])
-        order = np.argsort(test.users.find([of_users(0), of_users(7)]))
-        assert result.values["map@3"][order].tolist() == pytest.approx([(1 + 2 / 3) / 2, 1 / 6])
-
-
-def test_users_without_a_list_have_found_nothing_and_others_are_left_out(split, lists):
-    frame = lists.to_frame()
-    cut = frame[frame["user"] != lists.users[0]]
-    extra = pd.DataFrame({"user": [10**7], "item": [frame["item"][0]], "rank": [1]})
-    with pytest.warns(DataWarning, match=f"1 of {len(lists)} test users have no list .* nothing: {lists.users[0]}"):
-        result = lrrec.evaluate_lists(pd.concat([cut, extra]), split.test, ["hit@20"])
-    assert len(result.users) == len(lists)
-    assert result.values["hit@20"][result.users == lists.users[0]] == 0
-    assert "1 of them without a list" in result.protocol["users"]
-    assert "1 users with a list but no test interaction" in result.protocol["users"]
-
-
-def test_lists_that_cannot_be_meant_are_refused(split, lists):
-    frame, ids = lists.to_frame(), lists.users
-    for bad, message in (
-        (frame.drop(columns=["rank", "score"]), "a column 'rank' or 'score', got user, item"),
-        (frame.assign(rank=frame["rank"] - 1), "integers from 1 on, got 0"),
-        (frame.assign(rank=frame["rank"] / 2), "integers from 1 on, got float64"),
-        (frame.assign(rank=1), "distinct ranks"),
-        (frame.drop(columns="rank").assign(score=np.nan), "must not be"),
-        (frame.assign(item=frame["item"][0]), "must not hold an item twice"),
-    ):
-        with pytest.raises(DataError, match=message):
-            lrrec.evaluate_lists(bad, split.test)
-    with pytest.raises(DataError, match="a user must have one list, got more for"):
-        lrrec.evaluate_lists(lists.items[:2], split.test, users=ids[[0, 0]])
-    with pytest.raises(DataError, match="lists must have a row for each of the 2 users"):
-        lrrec.evaluate_lists(lists.items, split.test, users=ids[:2])
-    with pytest.raises(ParameterError, match="users must be given with an array"):
-        lrrec.evaluate_lists(lists.items, split.test)
-    with pytest.raises(ParameterError, match="users must not be given with a frame"):
-        lrrec.evaluate_lists(frame, split.test, users=ids)
-    with pytest.raises(ParameterError, match="metrics of ready-made lists must be NAME@K"):
-        lrrec.evaluate_lists(frame, split.test, ["auc"])
-    with pytest.raises(DataError, match="test must be Interactions or a Split"):
-        lrrec.evaluate_lists(frame, frame)
-
-
-def test_seen_items_in_ready_made_lists_are_noticed(fitted, split):
-    seen = fitted.recommend_from(split.history, 10, exclude_seen=False)
-    with pytest.warns(DataWarning, match="seen items are in the lists"):
-        lrrec.evaluate_lists(seen, split)
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_beyond_accuracy_is_counted_right(seed):
-    rng = np.random.default_rng(seed)
-    n_items, lists = 9, np.argsort(rng.random((6, 9)), axis=1)[:, :4]
-    lists[1, 2:], lists[2] = -1, -1
-    counts, vectors = rng.integers(0, 6, n_items), rng.normal(size=(n_items, 3)) * (rng.random((n_items, 1)) < 0.8)
-    shown = [row[row >= 0].tolist() for row in lists]
-    everything = [item for row in shown for item in row]
-    assert beyond.coverage(lists, n_items) == len(set(everything)) / n_items
-    exposures = [everything.count(item) for item in range(n_items)]
-    apart = np.abs(np.subtract.outer(exposures, exposures)).mean() / (2 * np.mean(exposures))
-    assert beyond.gini(lists, n_items) == pytest.approx(apart)
-    found = (
-        beyond.novelty(lists, counts, 6),
-        beyond.popularity(lists, counts),
-        beyond.diversity(lists, vectors),
-        beyond.diversity(lists, sp.csr_array(vectors)),
-    )
-    assert all(np.isnan(values[2]) for values in found)
-    for row in (0, 1, 3, 4, 5):
-        want = [
-            np.mean([-np.log2(max(counts[item], 1) / 6) for item in shown[row]]),
-            np.mean([counts[item] for item in shown[row]]),
-            oracles.diversity(shown[row], vectors),
-            oracles.diversity(shown[row], vectors),
-        ]
-        assert [values[row] for values in found] == pytest.approx(want)
-
-
-def test_beyond_accuracy_at_its_ends():
-    assert beyond.gini(np.array([[0, 1], [2, 3]]), 4) == 0
-    assert beyond.gini(np.array([[0], [0]]), 4) == pytest.approx(3 / 4)
-    assert np.isnan(beyond.gini(np.array([[-1]]), 4))
-    same, opposite = np.array([[1.0, 0], [2, 0]]), np.array([[1.0, 0], [-2, 0]])
-    assert beyond.diversity(np.array([[0, 1]]), same)[0] == pytest.approx(0)
-    assert beyond.diversity(np.array([[0, 1]]), opposite)[0] == pytest.approx(2)
-    assert np.isnan(beyond.diversity(np.array([[0, -1]]), same)[0])
-
-
-def test_popular_lists_are_less_novel_and_cover_less(fitted, split, lists):
-    names = ["coverage@20", "gini@20", "novelty@20", "popularity@20", "diversity@20"]
-    popular = lrrec.Popularity().fit(split.train).recommend_from(split.history, 20)
-    vectors = fitted.item_factors_
-    ours, theirs = (lrrec.beyond_accuracy(one, split.train, names, vectors=vectors) for one in (lists, popular))
-    assert list(ours) == names
-    assert ours["coverage@20"] > theirs["coverage@20"]
-    assert ours["gini@20"] < theirs["gini@20"]
-    assert ours["novelty@20"] > theirs["novelty@20"]
-    assert ours["popularity@20"] < theirs["popularity@20"]
-    frame = lists.to_frame()
-    assert lrrec.beyond_accuracy(frame, split.train, names, vectors=vectors) == pytest.approx(ours)
-    with pytest.raises(ParameterError, match="NAME@K with NAME one of coverage, gini"):
-        lrrec.beyond_accuracy(lists, split.train, ["ndcg@10"])
-    with pytest.raises(ParameterError, match="at least one metric"):
-        lrrec.beyond_accuracy(lists, split.train, [])
-    with pytest.raises(DataError, match=r"vectors must be of shape \(319, D\) for diversity, got None"):
-        lrrec.beyond_accuracy(lists, split.train, ["diversity@5"])
-    with pytest.raises(DataError, match="train must be Interactions"):
-        lrrec.beyond_accuracy(lists, split)
-
-
-def test_groups_of_items(split, lists):
-    groups = lrrec.popularity_groups(split.train)
-    counts = np.bincount(split.train.matrix.indices, minlength=split.train.n_items)
-    popular = groups == "popular"
-    assert counts[popular].min() >= counts[~popular].max()
-    assert counts[popular].sum() >= 0.33 * counts.sum() > counts[popular].sum() - counts[popular].min()
-    found = lrrec.by_item_group(lists, split, groups, ["recall@20", "hit@20"])
-    assert found["group"].tolist() == ["popular", "popular", "tail", "tail"]
-    row = found.iloc[2]
-    recalls = []
-    for user, items in zip(lists.users, lists.items, strict=True):
-        relevant = split.test.matrix[split.users.indices([user])].indices
-        wanted = split.items.ids[relevant[~popular[relevant]]]
-        if len(wanted):
-            recalls.append(np.isin(wanted, items.compressed()).mean())
-    assert (row["n"], row["mean"]) == (len(recalls), pytest.approx(np.mean(recalls)))
-    assert found["mean"][0] > row["mean"]

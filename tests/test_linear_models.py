@@ -3,13 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse as sp
 
 import lrrec
 from lrrec import ALS, EASE, NMF, ItemKNN, RP3Beta, TruncatedSVD
 from lrrec.errors import FileFormatError
 from lrrec.linalg.inverse import invert
-from lrrec.linalg.ratings import rating_loss, rating_rows
 from lrrec.linalg.sparse import co_occurrences
 
 
@@ -18,26 +16,31 @@ def ratings(made_up):
     return made_up.interactions()
 
 
-def test_rating_rows_are_stationary(ratings):
-    rng = np.random.default_rng(0)
-    R, Y, bias = ratings.matrix, rng.normal(size=(ratings.n_items, 4)), rng.normal(size=ratings.n_items)
-    X = rating_rows(R, Y, bias, reg=0.3, reg_exponent=0.5)
+def test_als_rows_are_stationary(ratings):
+    """Factors and bias of each row, for ratings less the other side's biases."""
+    R, Y = ratings.matrix, np.random.default_rng(0).normal(size=(ratings.n_items, 5))
+    model = ALS(reg=0.3, reg_exponent=0.5)
+    X, lam = model._solve(R, Y), model._penalties(R, None)[:, None].astype(np.float64)
     dense, seen = R.toarray(), R.toarray() > 0
-    miss = np.where(seen, dense - bias - X[:, :4] @ Y.T - X[:, 4:], 0)
-    lam = 0.3 * np.sqrt(seen.sum(1))[:, None]
-    np.testing.assert_allclose(miss @ Y - lam * X[:, :4], 0, atol=1e-8)
-    np.testing.assert_allclose(miss.sum(1)[:, None] - lam * X[:, 4:], 0, atol=1e-8)
+    residual = np.where(seen, dense - Y[:, 4] - X[:, :4] @ Y[:, :4].T - X[:, 4:], 0)
+    np.testing.assert_allclose(lam[:, 0], 0.3 * np.sqrt(seen.sum(1)), rtol=1e-6)
+    np.testing.assert_allclose(residual @ Y[:, :4] - lam * X[:, :4], 0, atol=1e-8)
+    np.testing.assert_allclose(residual.sum(1)[:, None] - lam * X[:, 4:], 0, atol=1e-8)
 
 
 def test_als_lowers_its_objective(ratings):
-    mean = ratings.matrix.data.mean()
-    R = sp.csr_array((ratings.matrix.data - mean, ratings.matrix.indices, ratings.matrix.indptr), ratings.matrix.shape)
-    losses = []
+    R, losses = ratings.matrix, []
+    mean = R.data.mean(dtype=np.float64)
+    counts = np.diff(R.indptr), np.bincount(R.indices, minlength=R.shape[1])
     for n_iter in range(1, 6):
         model = ALS(n_factors=3, n_iter=n_iter, random_state=0).fit(ratings)
-        U, V = model.user_factors_[:, [0, 1, 2, 3]], model.item_factors_[:, [0, 1, 2, 4]].copy()
-        V[:, 3] -= mean
-        losses.append(rating_loss(R, U, V, reg=model.reg, reg_exponent=1))
+        U, V = (factors.astype(np.float64) for factors in (model.user_factors_, model.item_factors_))
+        loss = model._quadratic_loss(R).loss(U, V) + (R.data.astype(np.float64) ** 2).sum()
+        seen = R.toarray() > 0
+        assert loss == pytest.approx(((R.toarray() - U @ V.T)[seen] ** 2).sum(), rel=1e-6)
+        V[:, -1] -= mean
+        penalized = (U[:, :-1] ** 2).sum(axis=1), (np.delete(V, -2, axis=1) ** 2).sum(axis=1)
+        losses.append(loss + model.reg * sum(n @ squares for n, squares in zip(counts, penalized, strict=True)))
     assert (np.diff(losses) < 1e-2).all()
 
 
@@ -110,7 +113,7 @@ def test_rp3beta_is_the_written_walk(likes):
 
 
 def test_nmf_meets_the_conditions_of_a_minimum(likes):
-    model = NMF(n_factors=4, reg=0.5, n_iter=200, n_sweeps=20, random_state=0).fit(likes)
+    model = NMF(n_factors=4, reg=0.5, n_iter=200, cd_steps=20, random_state=0).fit(likes)
     X, U, V = likes.matrix.toarray().astype(np.float64), model.user_factors_.astype(np.float64), model.item_factors_
     assert (U >= 0).all()
     assert (V >= 0).all()

@@ -1,4 +1,4 @@
-"""The metrics: equal to their textbook definitions, to scikit-learn's and ranx's; the kernel equal to the formulas."""
+"""The metrics: equal to their textbook definitions, to scikit-learn's and ranx's."""
 
 import numpy as np
 import oracles
@@ -10,11 +10,23 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
 import lrrec
-from lrrec import metrics
 from lrrec.errors import ParameterError
-from lrrec.metrics import METRICS, count_hits, cutoff, find_hits, measure, parse
+from lrrec.metrics import METRICS, count_hits, find_hits, measure, parse, rating_metrics, registry
+from lrrec.metrics.registry import KINDS, Metric, check_names
 
-NAMES = [f"{name}@{k}" for name in (*METRICS, "graded-ndcg") for k in (1, 3, 10)]
+RANKING = [name for name, metric in METRICS.items() if metric.kind == "ranking"]
+RANKING_AT_3 = [f"{name}@3" for name in RANKING]
+BINARY = [name for name in RANKING if name != "graded-ndcg"]
+
+
+def of_one_list(ranked, relevant, k, n_items=21):
+    """Every binary ranking metric at k of one list."""
+    lists = np.full((1, k), -1)
+    lists[0, : min(k, len(ranked))] = ranked[:k]
+    row = np.zeros((1, n_items))
+    row[0, list(relevant)] = 1
+    values, _ = measure(lists, sp.csr_array(row), np.array([0]), [f"{name}@{k}" for name in BINARY])
+    return dict(zip(BINARY, values[0], strict=True))
 
 
 def random_lists(seed, n_users=40, n_items=25, k=10):
@@ -29,40 +41,41 @@ def random_lists(seed, n_users=40, n_items=25, k=10):
     return lists, sp.csr_array(dense.astype(np.float32)), rows
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled():
+    """No test waits for kernels to be compiled."""
+    measure(*random_lists(0), RANKING_AT_3)
+
+
 @given(
     st.lists(st.integers(0, 20), unique=True, max_size=12), st.sets(st.integers(0, 20), min_size=1), st.integers(1, 15)
 )
 def test_metrics_are_the_textbook_ones(ranked, relevant, k):
-    lists = np.full((1, k), -1)
-    lists[0, : min(k, len(ranked))] = ranked[:k]
-    row = np.zeros((1, 21))
-    row[0, list(relevant)] = 1
-    hits = find_hits(lists, sp.csr_array(row))
-    want = oracles.metrics(ranked, relevant, k)
-    assert set(want) == set(METRICS)
-    for name, metric in METRICS.items():
-        (value,) = metric(hits, np.array([len(relevant)]))
+    values, want = of_one_list(ranked, relevant, k), oracles.metrics(ranked, relevant, k)
+    assert set(want) == set(BINARY)
+    for name, value in values.items():
         assert value == pytest.approx(want[name], abs=1e-12)
         assert 0 <= value <= 1 + 1e-12
 
 
 @given(st.integers(1, 10), st.integers(1, 10))
 def test_a_perfect_list_scores_one(k, n_relevant):
-    hits = np.arange(k)[None, :] < n_relevant
-    for name in ("ndcg", "capped-recall", "map", "mrr", "hit", *(["r-precision", "uncapped-map"] * (k >= n_relevant))):
-        assert METRICS[name](hits, np.array([n_relevant]))[0] == pytest.approx(1)
-    assert METRICS["recall"](hits, np.array([n_relevant]))[0] == pytest.approx(min(k, n_relevant) / n_relevant)
+    values = of_one_list(range(k), set(range(n_relevant)), k)
+    for name in ("ndcg", "capped-recall", "capped-map", "mrr", "hit", *(["r-precision", "map"] * (k >= n_relevant))):
+        assert values[name] == pytest.approx(1)
+    assert values["recall"] == values["map"] == pytest.approx(min(k, n_relevant) / n_relevant)
 
 
 @given(st.lists(st.booleans(), min_size=2, max_size=10), st.integers(0, 8))
 def test_a_hit_moved_up_never_hurts(places, at):
-    hits = np.array([places])
-    at = at % (len(places) - 1)
-    better = hits.copy()
-    better[0, at : at + 2] = np.sort(better[0, at : at + 2])[::-1]
-    for metric in METRICS.values():
-        n = np.array([max(1, hits.sum())])
-        assert metric(better, n)[0] >= metric(hits, n)[0] - 1e-12
+    at, k = at % (len(places) - 1), len(places)
+    moved = [*places[:at], *sorted(places[at : at + 2], reverse=True), *places[at + 2 :]]
+    before, after = (
+        of_one_list(range(k), {*np.flatnonzero(hits).tolist(), *([] if any(hits) else [20])}, k)
+        for hits in (places, moved)
+    )
+    for name in BINARY:
+        assert after[name] >= before[name] - 1e-12
 
 
 def test_ndcg_is_scikit_learns():
@@ -70,9 +83,9 @@ def test_ndcg_is_scikit_learns():
     relevance, scores = (rng.random((50, 30)) < 0.2).astype(float), rng.random((50, 30))
     relevance[:, 0] = 1
     lists = np.argsort(-scores, axis=1)[:, :10]
-    got = METRICS["ndcg"](find_hits(lists, sp.csr_array(relevance)), relevance.sum(1).astype(int))
+    values, _ = measure(lists, sp.csr_array(relevance), np.arange(50), ["ndcg@10"])
     want = [ndcg_score(relevance[[row]], scores[[row]], k=10) for row in range(50)]
-    np.testing.assert_allclose(got, want, atol=1e-12)
+    np.testing.assert_allclose(values[:, 0], want, atol=1e-12)
 
 
 def test_unfilled_places_are_no_hits():
@@ -83,32 +96,85 @@ def test_unfilled_places_are_no_hits():
 
 def test_names():
     assert parse("ndcg@10") == (METRICS["ndcg"], 10)
-    for bad in ("ndcg", "ndcg@0", "ndcg@x", "auc@10", "ndcg@-1", 5, "recall@5 "):
-        with pytest.raises(ParameterError, match="a metric must be NAME@K"):
+    assert [parse(name)[1] for name in ("graded-ndcg@7", "coverage@3", "auc", "rmse")] == [7, 3, None, None]
+    for bad in ("ndcg", "ndcg@0", "ndcg@x", "auc@10", "ndcg@-1", 5, "recall@5 ", "coverage", "uncapped-map@10"):
+        with pytest.raises(ParameterError, match=r"NAME@K .* or one of auc, rmse, mae, got"):
             parse(bad)
-        with pytest.raises(ParameterError, match="or one of auc, rmse, mae, got"):
-            cutoff(bad)
-    assert [cutoff(name) for name in ("graded-ndcg@7", "auc", "rmse")] == [7, None, None]
+    for other_kind in ("auc", "rmse", "coverage@10"):
+        with pytest.raises(ParameterError, match=r"NAME one of ndcg, .*, graded-ndcg and K >= 1, got"):
+            parse(other_kind, ("ranking",))
+    assert check_names(["hit@1", "map@2", "hit@1"]) == ["hit@1", "map@2"]
+    assert check_names("auc") == ["auc"]
+    for none in ([], None, 3):
+        with pytest.raises(ParameterError, match="a list of at least one metric"):
+            check_names(none)
+
+
+def test_the_registry_says_all_there_is_to_say():
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert metric.kind in KINDS
+        assert metric.formula
+        assert callable(metric.function)
+    assert {name for name, metric in METRICS.items() if not metric.greater_is_better} == {
+        "rmse", "mae", "popularity", "gini",
+    }  # fmt: skip
+
+
+def test_a_metric_is_one_function_and_one_line(split, monkeypatch):
+    """Expected reciprocal rank of binary relevance (Chapelle et al. 2009): a user stops at a hit with chance 1/2."""
+
+    def err(hits, k):
+        return hits.sum(0.5**hits.nth / hits.ranks, k)
+
+    monkeypatch.setattr("lrrec.metrics.ranking_metrics.err", err, raising=False)
+    monkeypatch.setitem(
+        registry.METRICS, "err", Metric("err", "err", "ranking", True, "sum over hits of 2^-nth / rank")
+    )
+    model = lrrec.Popularity().fit(split.train)
+    result = lrrec.evaluate(model, split, metrics=["err@1", "err@10"])
+    assert (
+        result.values["err@1"].tolist()
+        == (lrrec.evaluate(model, split, metrics=["hit@1"]).values["hit@1"] / 2).tolist()
+    )
+    lists = model.recommend_from(split.history, 10, users=result.users)
+    for user, items, value in zip(result.users, lists.items, result.values["err@10"], strict=True):
+        relevant = split.items.ids[split.test.matrix[split.users.indices([user])].indices]
+        patience, want = 1.0, 0.0
+        for rank, item in enumerate(items, 1):
+            if item in relevant:
+                patience /= 2
+                want += patience / rank
+        assert value == pytest.approx(want)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3))
-def test_the_kernel_is_the_formulas(seed, n_threads):
+def test_many_lists_at_once_are_each_list_alone(seed, n_threads):
     lists, relevant, rows = random_lists(seed)
-    got, twice = measure(lists, relevant, rows, NAMES, n_threads=n_threads)
-    assert not twice.any()
-    dense = relevant[rows].toarray().astype(float)
-    hits, n_relevant = find_hits(lists, relevant[rows]), (dense > 0).sum(1)
-    gains = np.where(lists >= 0, np.take_along_axis(dense, np.maximum(lists, 0), axis=1), 0)
-    best = -np.sort(-dense, axis=1)
-    for values, name in zip(got.T, NAMES, strict=True):
-        k = cutoff(name)
-        assert np.isnan(values[0])
-        if name.startswith("graded"):
-            want = metrics.graded_ndcg(gains[1:, :k], best[1:, :k])
-        else:
-            want = parse(name)[0](hits[1:, :k], n_relevant[1:])
-        np.testing.assert_allclose(values[1:], want, atol=1e-12)
-    assert count_hits(lists, relevant, rows).tolist() == hits.sum(1).tolist()
+    names = [f"{name}@{k}" for name in RANKING for k in (1, 3, 10)]
+    values, repeats = measure(lists, relevant, rows, names, n_threads=n_threads)
+    assert not repeats.any()
+    assert np.isnan(values[0]).all()
+    for row, ranked, got in zip(rows[1:], lists[1:], values[1:], strict=True):
+        entries = relevant[[row]]
+        gains = dict(zip(entries.indices.tolist(), entries.data.tolist(), strict=True))
+        for name, value in zip(names, got, strict=True):
+            metric, k = name.split("@")[0], int(name.split("@")[1])
+            if metric == "graded-ndcg":
+                want = oracles.graded_ndcg(ranked.tolist(), gains, k)
+            else:
+                want = oracles.metrics(ranked.tolist(), set(gains), k)[metric]
+            assert value == pytest.approx(want, abs=1e-12)
+    assert count_hits(lists, relevant, rows).tolist() == find_hits(lists, relevant[rows]).sum(1).tolist()
+
+
+def test_blocks_change_nothing(monkeypatch):
+    lists, relevant, rows = random_lists(3)
+    names = [*(f"{name}@7" for name in RANKING), "auc"]
+    whole, _ = measure(lists, relevant, rows, names, n_candidates=np.full(len(rows), 25))
+    monkeypatch.setattr("lrrec.metrics.hits.BLOCK_PLACES", 30)
+    parts, _ = measure(lists, relevant, rows, names, n_candidates=np.full(len(rows), 25), n_threads=2)
+    np.testing.assert_array_equal(parts, whole)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -125,9 +191,6 @@ def test_graded_ndcg_and_auc_are_the_textbook_ones(seed):
         candidates = set(np.flatnonzero(~seen[one]).tolist())
         if set(values) <= candidates:
             assert got[one, 1] == pytest.approx(oracles.auc(ranked, set(values), candidates))
-        hits = find_hits(lists[[one]], row)
-        want = metrics.auc(hits, np.array([row.nnz]), np.array([len(ranked)]), np.array([len(candidates)]))
-        assert got[one, 1] == pytest.approx(want[0])
     assert 0 <= got[1:].min() <= got[1:].max() <= 1 + 1e-12
 
 
@@ -163,11 +226,11 @@ def test_errors_of_a_constant_are_its_distance(seed):
     rng = np.random.default_rng(seed)
     rows = np.sort(np.append(np.arange(4), rng.integers(0, 4, 9)))
     errors = rng.normal(size=13)
-    rmse, mae = metrics.rmse(errors, rows, 4), metrics.mae(errors, rows, 4)
+    rmse, mae = rating_metrics.rmse(errors, rows, 4), rating_metrics.mae(errors, rows, 4)
     assert (mae <= rmse + 1e-12).all()
     assert rmse == pytest.approx([np.sqrt((errors[rows == row] ** 2).mean()) for row in range(4)])
-    np.testing.assert_allclose(metrics.rmse(np.full(13, -2.0), rows, 4), 2)
-    np.testing.assert_allclose(metrics.mae(np.full(13, -2.0), rows, 4), 2)
+    np.testing.assert_allclose(rating_metrics.rmse(np.full(13, -2.0), rows, 4), 2)
+    np.testing.assert_allclose(rating_metrics.mae(np.full(13, -2.0), rows, 4), 2)
 
 
 @pytest.mark.slow
@@ -193,7 +256,7 @@ def test_metrics_are_those_of_ranx():
     rows = [(int(user), int(item), score) for user, found in lists.run.items() for item, score in found.items()]
     frame = pd.DataFrame(rows, columns=["user", "item", "score"])
     theirs = {
-        "ndcg": "ndcg", "recall": "recall", "precision": "precision", "uncapped-map": "map", "mrr": "mrr",
+        "ndcg": "ndcg", "recall": "recall", "precision": "precision", "map": "map", "mrr": "mrr",
         "hit": "hit_rate", "graded-ndcg": "ndcg",
     }  # fmt: skip
     pairs = {f"{ours}@{k}": f"{name}@{k}" for ours, name in theirs.items() for k in (1, 5, 20)}

@@ -82,7 +82,7 @@ def curves():
 @pytest.fixture(scope="module")
 def full(comparison, split, titles, adapter, curves):
     pytest.importorskip("optuna")
-    tunings = lrrec.tune_all({"ease": lrrec.EASE(), "popularity": lrrec.Popularity()}, split, n_trials=3)
+    tunings = lrrec.tune({"ease": lrrec.EASE(), "popularity": lrrec.Popularity()}, split, n_trials=3)
     return lrrec.Report(
         "All there is", comparison, split=split, tunings=tunings, transfer=adapter, curves=curves, titles=titles,
         command="lrrec benchmark made-up",
@@ -185,10 +185,10 @@ def test_the_code_repeats_it(comparison, split, likes):
     page = Page(lrrec.Report("x", comparison, split=split).html())
     (code,) = [words for words in page.words if words.startswith("import lrrec")]
     made = {"data": likes}
-    exec(code.replace("print(found)", ""), made)
+    exec(code.replace("print(comparison)", ""), made)
     assert made["split"].summary()["sha256"] == split.summary()["sha256"]
     for name, one in comparison.evaluations.items():
-        assert made["found"].evaluations[name].mean() == one.mean()
+        assert made["comparison"].evaluations[name].mean() == one.mean()
 
 
 def test_the_code_repeats_drawn_candidates(likes):

@@ -222,7 +222,7 @@ def test_a_model_of_interactions_alone_ranks_cold_items_as_equals(likes):
     with pytest.warns(DataWarning) as told:
         result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, ["hit@5"])
     assert any("score equals another candidate's" in str(one.message) for one in told)
-    assert f"{len(split.candidates)} given items" in result.protocol["candidates"]
+    assert f"{len(split.candidates)} given items" in result.protocol.describe()["candidates"]
 
 
 @given(interactions(), st.integers(1, 3), st.booleans(), st.booleans())

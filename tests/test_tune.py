@@ -54,7 +54,7 @@ def same(one, other):
 
 
 def test_a_planted_optimum_is_found(split):
-    tuned = lrrec.tune(Planted(), split, {"x": (0.0, 1.0)}, n_trials=40)
+    tuned = lrrec.tune(Planted(), split, space={"x": (0.0, 1.0)}, n_trials=40)
     assert abs(tuned.best_params_["x"] - 0.3) < 0.1
     assert tuned.best_value_ == tuned.trials_["value"].max()
     assert tuned.trials_["x"][0] == 0.9  # what the model was given comes first
@@ -67,7 +67,7 @@ def test_as_good_as_a_grid(split):
     found = {}
     for reg in (10.0, 100.0, 300.0, 1000.0):
         found[reg] = lrrec.evaluate(lrrec.EASE(reg).fit(inner.train), inner, ["ndcg@10"]).mean()["ndcg@10"]
-    tuned = lrrec.tune(lrrec.EASE(), split, {"reg": list(found)}, n_trials=20)
+    tuned = lrrec.tune(lrrec.EASE(), split, space={"reg": list(found)}, n_trials=20)
     assert len(tuned.trials_) == 4  # no more settings than trials: each once
     np.testing.assert_allclose(tuned.trials_["value"], list(found.values()))
     assert tuned.best_params_ == {"reg": max(found, key=found.get)}
@@ -124,29 +124,30 @@ def test_pruning_stops_early(split):
     tuned = lrrec.tune(lrrec.IALS(n_iter=10), split, n_trials=20)
     pruned = tuned.trials_["state"] == "pruned"
     assert pruned.any()
-    assert (tuned.trials_["steps"][pruned] < 10).all()
-    assert tuned.trials_["steps"][pruned].mean() < tuned.trials_["steps"][~pruned].mean()
+    assert (tuned.trials_["iterations"][pruned] < 10).all()
+    assert tuned.trials_["iterations"][pruned].mean() < tuned.trials_["iterations"][~pruned].mean()
     assert not pruned[tuned.trials_["value"].idxmax()]
     plain = lrrec.tune(lrrec.EASE(), split, n_trials=8)
     assert set(plain.trials_["state"]) == {"finished"}
 
 
-def test_the_best_sweep_is_kept(split):
-    """The trial's value is that of a model fitted for so many sweeps."""
-    tuned = lrrec.tune(lrrec.IALS(8, n_iter=12), split, {"reg": [0.001, 0.01]})
+def test_the_best_iteration_is_kept(split):
+    """The trial's value is that of a model fitted for so many iterations."""
+    tuned = lrrec.tune(lrrec.IALS(8, n_iter=12), split, space={"reg": [0.001, 0.01]})
     inner = trials.cut_validation(split, 0)
     again = lrrec.IALS(8, random_state=0).set_params(**tuned.best_params_).fit(inner.train)
     assert lrrec.evaluate(again, inner, ["ndcg@10"]).mean()["ndcg@10"] == pytest.approx(tuned.best_value_, rel=1e-6)
-    assert tuned.model_.n_iter == tuned.best_params_["n_iter"] <= tuned.trials_["steps"].max()
+    assert tuned.model_.n_iter == tuned.best_params_["n_iter"] <= tuned.trials_["iterations"].max()
 
 
 def test_errors_are_made_small(made_up):
     ratings = made_up.interactions()
     split = lrrec.splits.random(ratings, 0.2, random_state=0)
     space = {"reg": [0.05, 5.0]}
-    tuned = lrrec.tune(lrrec.ALS(4, n_iter=5), split, space, metric="rmse")
+    tuned = lrrec.tune(lrrec.ALS(4, n_iter=5), split, space=space, metric="rmse")
     assert tuned.best_value_ == tuned.trials_["value"].min()
-    assert tuned.best_params_ == {"reg": tuned.trials_["reg"][tuned.trials_["value"].idxmin()]}
+    assert tuned.best_params_["reg"] == tuned.trials_["reg"][tuned.trials_["value"].idxmin()]
+    assert 1 <= tuned.best_params_["n_iter"] <= 5
 
 
 def test_a_study_goes_on_where_it_stopped(split, tmp_path):
@@ -239,42 +240,48 @@ def test_trials_that_fail_are_counted(split):
                 raise DataError("loss must be finite, got NaN")
             return super().fit(X)
 
-    tuned = lrrec.tune(Fragile(50.0), split, {"reg": (1.0, 1000.0)}, n_trials=10)
+    tuned = lrrec.tune(Fragile(50.0), split, space={"reg": (1.0, 1000.0)}, n_trials=10)
     assert set(tuned.trials_["state"]) == {"finished", "failed"}
     assert tuned.best_params_["reg"] <= 100
-    with pytest.raises(DataError, match=r"must have a trial that ends, got 3 that failed: loss must be finite"):
-        lrrec.tune(Fragile(), split, {"reg": (200.0, 1000.0)}, n_trials=3)
+    with pytest.raises(DataError, match=r"all 3 trials failed: loss must be finite"):
+        lrrec.tune(Fragile(), split, space={"reg": (200.0, 1000.0)}, n_trials=3)
 
 
 def test_every_model_has_a_space(split):
-    models = {name: getattr(lrrec, name)() for name in spaces.SPACES}
+    models = {name: getattr(lrrec, name)() for name in lrrec.models.CATALOGUE}
     for name in ("n_iter", "n_epochs"):
         for model in models.values():
             if name in model.get_params():
                 model.set_params(**{name: 2})
     neural = models.pop("NeuralMF")
-    tuned = lrrec.tune_all(models, split, n_trials=2)
+    tuned = lrrec.tune(models, split, n_trials=2)
     assert list(tuned) == list(models)
     assert len({one.validation for one in tuned.values()}) == 1
-    assert [len(one.trials_) for one in tuned.values()] == [1, *[2] * 7]
+    assert {name: len(one.trials_) for name, one in tuned.items()} == dict.fromkeys(models, 2) | {"Popularity": 1}
     space = spaces.default_space(neural, (400, 300))
     assert set(spaces.read_space(space, neural)) == set(space)
     assert spaces.default_space(lrrec.TruncatedSVD(), (20, 300))["n_factors"] == (8, 10, "log")
     assert "alpha" in spaces.default_space(lrrec.IALS(objective="hu"), (400, 300))
-    with pytest.raises(ParameterError, match="space must be given for a LowRankAdapter"):
-        spaces.default_space(lrrec.LowRankAdapter(), (9, 9))
+
+    class WithoutSpace(lrrec.Recommender):
+        pass
+
+    with pytest.raises(ParameterError, match="space must be given for a WithoutSpace"):
+        spaces.default_space(WithoutSpace(), (9, 9))
 
 
 def test_neural(split):
     pytest.importorskip("torch")
-    tuned = lrrec.tune(lrrec.NeuralMF(8, n_hidden=0, n_epochs=4), split, {"learning_rate": (0.001, 0.01)}, n_trials=6)
+    tuned = lrrec.tune(
+        lrrec.NeuralMF(8, n_hidden=0, n_epochs=4), split, space={"learning_rate": (0.001, 0.01)}, n_trials=6
+    )
     assert 1 <= tuned.best_params_["n_epochs"] <= 4
-    assert tuned.trials_["steps"].between(1, 4).all()
+    assert tuned.trials_["iterations"].between(1, 4).all()
 
 
-def test_many_users_are_watched_by_some(split, monkeypatch):
-    monkeypatch.setattr(trials, "MAX_WATCHED", 10)
-    some = trials.some_users(split, 0)
+def test_iterations_are_scored_on_some_of_many_users(split, monkeypatch):
+    monkeypatch.setattr(trials, "MAX_MONITORED", 10)
+    some = trials.sample_users(split, 0)
     assert len(some.test_rows) == 10
     assert set(some.test_rows) <= set(split.test_rows)
     assert (some.test.matrix[some.test_rows] != split.test.matrix[some.test_rows]).nnz == 0
@@ -296,13 +303,13 @@ def test_many_users_are_watched_by_some(split, monkeypatch):
 )
 def test_spaces_are_checked(split, space, message):
     with pytest.raises(ParameterError, match=message):
-        lrrec.tune(lrrec.EASE(), split, space)
+        lrrec.tune(lrrec.EASE(), split, space=space)
 
 
 def test_spaces_of_numpy_numbers(split):
-    tuned = lrrec.tune(lrrec.EASE(), split, {"reg": [np.float64(3), np.int32(4)]})
+    tuned = lrrec.tune(lrrec.EASE(), split, space={"reg": [np.float64(3), np.int32(4)]})
     assert tuned.trials_["reg"].tolist() == [3, 4]
-    tuned = lrrec.tune(lrrec.ItemKNN(), split, {"n_neighbors": tuple(np.array([10, 12]))})
+    tuned = lrrec.tune(lrrec.ItemKNN(), split, space={"n_neighbors": tuple(np.array([10, 12]))})
     assert tuned.trials_["n_neighbors"].tolist() == [10, 11, 12]
 
 
@@ -320,10 +327,12 @@ def test_arguments_are_checked(split):
         lrrec.tune(lrrec.EASE, split)
     with pytest.raises(DataError, match="split must be a Split, got Interactions"):
         lrrec.tune(lrrec.EASE(), split.train)
-    with pytest.raises(ParameterTypeError, match="models must be a dict"):
-        lrrec.tune_all([lrrec.EASE()], split)
-    with pytest.raises(ParameterError, match="spaces must name models"):
-        lrrec.tune_all({"ease": lrrec.EASE()}, split, {"eas": {}})
+    with pytest.raises(ParameterTypeError, match="model must be an estimator, got list"):
+        lrrec.tune([lrrec.EASE()], split)
+    with pytest.raises(ParameterTypeError, match="model must be a model, or a dict of at least one name"):
+        lrrec.tune({}, split)
+    with pytest.raises(ParameterError, match=r"space must be by names of the models \(ease\), got eas"):
+        lrrec.tune({"ease": lrrec.EASE()}, split, space={"eas": {}})
 
 
 def test_optuna_is_asked_for(split, monkeypatch):
@@ -339,3 +348,25 @@ def test_quiet(split, capsys):
     assert optuna.logging.get_verbosity() == level
     assert "best ndcg@10 on validation" in repr(tuned)
     assert tuned._repr_html_().startswith("<table")
+
+
+@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
+def test_results_as_frames(split, backend):
+    tuned = lrrec.tune(lrrec.EASE(), split, n_trials=3)
+    trials, summary = tuned.to_frame(backend=backend), tuned.summary(backend=backend)
+    assert len(trials) == 3
+    assert (
+        max(
+            trials["value"].to_numpy()
+            if backend == "pandas"
+            else trials["value"].to_pylist()
+            if backend == "pyarrow"
+            else trials["value"]
+        )
+        == tuned.best_value_
+    )
+    assert len(summary) == 1
+    first = {name: summary[name][0] for name in ("model", "metric", "trials", "finished", "pruned", "failed")}
+    if backend == "pyarrow":
+        first = {name: value.as_py() for name, value in first.items()}
+    assert first == {"model": "EASE", "metric": "ndcg@10", "trials": 3, "finished": 3, "pruned": 0, "failed": 0}

@@ -71,6 +71,10 @@ class FactorAdapter(Adapter, FactorModel):
             return self._item_factors
         return self.change_.apply(self.domain_.item_factors, self._scale)
 
+    @property
+    def _n_columns(self) -> int:
+        return self.domain_.item_factors.shape[1]
+
     def _for_scoring(self) -> Self:
         scorer = copy.copy(self)
         scorer._item_factors = self.item_factors_

@@ -18,7 +18,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.linalg.threads import even_blocks, run_blocks
-from lrrec.metrics import find_hits, parse
+from lrrec.metrics import measure, parse
 from lrrec.splits import history_mask
 from lrrec.validate import check_threads
 
@@ -200,15 +200,13 @@ def one_standard_error(
     preferred: str,
 ) -> Outcome:  # fmt: skip
     """The outcome with the lowest (or highest) value of a parameter within one standard error of the best."""
-    if name in tuned.adapter._path:  # the tuned value is the first on the path
-        outcomes = evaluate_all(domain, trials, [tuned.adapter], metric, {name: values})
-        current = outcomes[0]
-    else:
+    place = 0 if preferred == "lowest" else -1
+    if name not in tuned.adapter._path:
         batch = [clone(tuned.adapter).set_params(**{name: value}) for value in values]
-        current = replace(tuned, nested=None)
-        outcomes = [*evaluate_all(domain, trials, batch, metric, {}), current]
-    chosen = near_best(outcomes)[0 if preferred == "lowest" else -1]
-    return replace(chosen, nested=tuned.estimates + chosen.values - current.values)
+        return near_best([*evaluate_all(domain, trials, batch, metric, {}), tuned])[place]
+    outcomes = evaluate_all(domain, trials, [tuned.adapter], metric, {name: values})
+    chosen = near_best(outcomes)[place]
+    return replace(chosen, nested=tuned.estimates + chosen.values - outcomes[0].values)
 
 
 def near_best(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -253,7 +251,8 @@ def _outcome(adapter: Any, parts: list[np.ndarray], trials: Sequence[Trial], n_p
 
 def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     """The metric of each validation user."""
-    function, k = parse(metric)
+    _, k = parse(metric, ("ranking",))
+    assert k is not None
     scorer = adapter._for_scoring()
     encoded = scorer._encode_around(trial.history, trial.priors)
 
@@ -264,7 +263,7 @@ def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     lists, _ = rank(
         score, n_users, n_items, k, seen=trial.history, seen_rows=np.arange(n_users), n_threads=check_threads(None)
     )
-    return function(find_hits(lists, trial.test), np.diff(trial.test.indptr))
+    return measure(lists, trial.test, np.arange(n_users), [metric])[0][:, 0]
 
 
 def choose(outcomes: Sequence[Outcome]) -> tuple[Outcome, str]:

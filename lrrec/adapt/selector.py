@@ -121,7 +121,7 @@ class AdapterSelector(Recommender):
         """
         check_bool(same_users, "same_users")
         guard = check_bool(self.guard, "guard")
-        parse(self.metric)
+        parse(self.metric, ("ranking",))
         check_real(self.history, "history", low=0, high=1, open_low=True)
         if validation is not None and not isinstance(validation, Split):
             raise ParameterTypeError(f"validation must be a Split, got {validation!r}")

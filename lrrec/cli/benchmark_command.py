@@ -1,6 +1,7 @@
 """lrrec benchmark: tune, evaluate, compare, report, in one command."""
 
 import json
+import math
 import shlex
 import sys
 import warnings
@@ -24,7 +25,7 @@ from lrrec.cli.options import (
 if TYPE_CHECKING:
     from lrrec.evaluation.comparison import Comparison
     from lrrec.splits import Split
-    from lrrec.tuning.search import Tuning
+    from lrrec.tuning.result import Tuning
 
 _PROTOCOLS = ("by-user", "leave-last", "by-time", "ncf", "published")
 N_NEGATIVES = 99  # of ncf
@@ -93,7 +94,8 @@ def benchmark(
 
     import lrrec
     from lrrec.errors import DataWarning, ParameterError
-    from lrrec.evaluation.evaluator import METRICS, check_names
+    from lrrec.metrics import check_names
+    from lrrec.metrics.registry import DEFAULT_METRICS
     from lrrec.report.page import check_installed
     from lrrec.validate import check_option
 
@@ -102,7 +104,7 @@ def benchmark(
     if len(set(names)) < len(names):
         raise ParameterError(f"--models must be distinct, got {models!r}")
     candidates = {name: _model(check_option(name, "--models", tuple(MODELS)), seed) for name in names}
-    metrics = check_names(metric or (["ndcg@10", "hit@10"] if how == "ncf" else list(METRICS)))
+    metrics = check_names(metric or (["ndcg@10", "hit@10"] if how == "ncf" else list(DEFAULT_METRICS)))
     stored = None if settings is None else _read_settings(settings, candidates)
     if report is not None:
         check_folder(report)
@@ -117,7 +119,7 @@ def benchmark(
     console.print(f"{split.description}: {split.train!r}, {len(split.test_rows):,} test users", highlight=False)
     tunings: dict[str, Tuning] | None = None
     if stored is None:
-        tunings = lrrec.tune_all(
+        tunings = lrrec.tune(
             candidates, split, metric=metrics[0], validation=validation, n_trials=trials, timeout=timeout,
             storage=None if out is None else out / "study.db", random_state=seed, progress=True,
         )  # fmt: skip
@@ -128,11 +130,11 @@ def benchmark(
         candidates[name].set_params(**params)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
-        found = lrrec.compare(candidates, split, metrics, random_state=seed)
-    for message, concerned in _of_models([str(one.message) for one in caught], names).items():
+        found = lrrec.compare(candidates, split, metrics=metrics, random_state=seed)
+    for message, concerned in _of_models(caught).items():
         typer.echo(f"Warning: {', '.join(concerned)}: {message}", err=True)
     typer.echo(repr(found))
-    for what, done in next(iter(found.evaluations.values())).protocol.items():
+    for what, done in found.protocol.describe().items():
         console.print(f"{what}: {done}", style="dim", highlight=False)
 
     if out is not None:
@@ -146,14 +148,17 @@ def benchmark(
         typer.echo(f"report written to {report} ({report.stat().st_size:,} bytes)")
 
 
-def _of_models(messages: list[str], names: list[str]) -> dict[str, list[str]]:
-    """Warnings "NAME: what", each once with the names that it is of."""
-    concerned: dict[str, list[str]] = {}
-    for message in messages:
-        name, _, what = message.partition(": ")
-        rest, of = (what, name) if name in names else (message, "all")
-        concerned.setdefault(rest, []).append(of)
-    return concerned
+def _of_models(caught: list[warnings.WarningMessage]) -> dict[str, list[str]]:
+    """The names of the models that each distinct warning is about."""
+    from lrrec.errors import ModelWarning
+
+    models: dict[str, list[str]] = {}
+    for warning in (entry.message for entry in caught):
+        if isinstance(warning, ModelWarning):
+            models.setdefault(warning.message, []).append(warning.model)
+        else:
+            models.setdefault(str(warning), []).append("all")
+    return models
 
 
 def _model(name: str, seed: int) -> Any:
@@ -231,17 +236,18 @@ def _write(
     stored: dict[str, dict[str, Any]], asked: dict[str, Any],
 ) -> None:  # fmt: skip
     """What was found, as files for programs."""
-    import pandas as pd
-
     import lrrec
 
-    first = found.metrics[0]
     intervals = {name: one.interval() for name, one in found.evaluations.items()}
     rows = {
         name: {
             "params": stored[name],
             "metrics": {
-                metric: {"mean": mean, "low": intervals[name][metric][0], "high": intervals[name][metric][1]}
+                metric: {
+                    "mean": mean,
+                    "low": _null(intervals[name][metric][0]),
+                    "high": _null(intervals[name][metric][1]),
+                }
                 for metric, mean in one.mean().items()
             },
             "fit_seconds": found.fit_seconds[name],
@@ -249,20 +255,24 @@ def _write(
         }
         for name, one in found.evaluations.items()
     }
-    several = len(rows) > 1
+    pairs = found.pairs(found.per_user_metrics[0]) if len(rows) > 1 and found.per_user_metrics else None
     results = {
         "lrrec": lrrec.__version__,
         **asked,
         "split": split.summary(),
-        "done": next(iter(found.evaluations.values())).protocol,
+        "done": found.protocol.describe(),
         "models": rows,
-        "pairs": json.loads(found.pairs(first).to_json(orient="records")) if several else [],
+        "pairs": [] if pairs is None else json.loads(pairs.to_json(orient="records")),
         "tuning": None if tunings is None else {name: _tuned(one) for name, one in tunings.items()},
     }
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     (out / "settings.json").write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-    tables = [one.to_frame().assign(model=name) for name, one in found.evaluations.items()]
-    pd.concat(tables).to_csv(out / "users.csv", index=False)
+    found.to_frame().to_csv(out / "users.csv", index=False)
+
+
+def _null(value: float) -> float | None:
+    """A number for JSON, which has null instead of NaN."""
+    return None if math.isnan(value) else value
 
 
 def _tuned(one: "Tuning") -> dict[str, Any]:

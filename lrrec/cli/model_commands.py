@@ -20,6 +20,7 @@ from lrrec.cli.options import (
     ValueColumn,
 )
 from lrrec.cli.show import metrics_table
+from lrrec.metrics.registry import DEFAULT_METRICS, METRICS
 from lrrec.models import by_command_name
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--metric",
-            help="NAME@K with NAME one of ndcg, recall, capped-recall, precision, map, uncapped-map, mrr, hit, "
-            "r-precision; may be repeated.",
+            help=f"NAME@K with NAME one of {', '.join(m.name for m in METRICS.values() if m.has_cutoff)}; or one of "
+            f"{', '.join(m.name for m in METRICS.values() if not m.has_cutoff)}; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -92,12 +93,10 @@ def evaluate(
     from rich.console import Console
 
     import lrrec
-    from lrrec.evaluation.evaluator import METRICS
     from lrrec.validate import check_option
 
     how = check_option(split.replace("_", "-"), "--split", _SPLITS)
-    for name in metric or ():
-        lrrec.metrics.parse(name)
+    metrics = lrrec.metrics.check_names(metric or list(DEFAULT_METRICS))
     if out is not None:
         check_folder(out)
     estimator = _make(model, param, seed)
@@ -115,10 +114,10 @@ def evaluate(
         else:
             make = lrrec.splits.by_user if how == "by-user" else lrrec.splits.random
             cut = make(interactions, test_size, random_state=seed)
-    result = lrrec.evaluate(_fit(estimator, cut.train), cut, metric or METRICS)
+    result = lrrec.evaluate(_fit(estimator, cut.train), cut, metrics=metrics)
     console = Console()
     console.print(metrics_table({repr(estimator): result}))
-    for what, done in result.protocol.items():
+    for what, done in result.protocol.describe().items():
         console.print(f"{what}: {done}", style="dim", highlight=False)
     if out is not None:
         result.to_frame().to_csv(out, index=False)

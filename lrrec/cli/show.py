@@ -1,9 +1,10 @@
 """Tables for the terminal."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lrrec.evaluation.evaluator import Evaluation
+    from lrrec.evaluation.result import Evaluation
 
 
 def metrics_table(results: dict[str, "Evaluation"]) -> Any:
@@ -17,9 +18,13 @@ def metrics_table(results: dict[str, "Evaluation"]) -> Any:
     means = {name: result.mean() for name, result in results.items()}
     bounds = {name: result.interval() for name, result in results.items()}
     for metric in next(iter(means.values())):
-        cells = ("{:.4f}  [{:.4f}, {:.4f}]".format(means[name][metric], *bounds[name][metric]) for name in results)
-        table.add_row(metric, *cells)
+        table.add_row(metric, *(_with_interval(means[name][metric], *bounds[name][metric]) for name in results))
     return table
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    """A mean and its interval, if there is one."""
+    return f"{value:.4f}" if math.isnan(low) else f"{value:.4f}  [{low:.4f}, {high:.4f}]"
 
 
 def report_table(report: Any) -> Any:

@@ -1,9 +1,10 @@
-"""compare: several models on one split, and whether their differences are more than chance."""
+"""compare: several models on one split, with paired intervals and tests of their differences."""
 
 import numbers
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from itertools import combinations
@@ -15,30 +16,31 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from lrrec.data import frames
-from lrrec.errors import DataError, DataWarning, ParameterError, ParameterTypeError
-from lrrec.evaluation.evaluator import evaluate
-from lrrec.evaluation.ready_lists import METRICS, check_names
+from lrrec.errors import DataError, DataWarning, ModelWarning, ParameterError, ParameterTypeError
+from lrrec.evaluation.evaluator import check_split, evaluate
+from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.result import Evaluation
 from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
-from lrrec.metrics import ERRORS
+from lrrec.metrics.measurement import catalogue_for
+from lrrec.metrics.registry import DEFAULT_METRICS, check_names, parse
 from lrrec.splits import Split
 from lrrec.validate import check_int, check_real, check_rng
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
-    """What several models scored for the same users, and how sure their differences are.
+    """Evaluations of several models for the same users, and tests of their differences.
 
-    Made by `compare`, or of evaluations that were made one by one: Comparison({"a": ..., "b": ...}).
+    Made by `compare`, or from evaluations: Comparison({"a": ..., "b": ...}).
 
     Attributes
     ----------
     evaluations : dict of str to Evaluation
         By the names of the models.
     models : dict of str to models
-        The models evaluated, those that were fitted here included.
+        The fitted models.
     fit_seconds : dict of str to float
-        For the models that were fitted here.
+        For the models that `compare` has fitted.
     recommend_seconds : dict of str to float
         For all lists of the evaluation.
     """
@@ -52,45 +54,77 @@ class Comparison:
         if not self.evaluations:
             raise ParameterError("evaluations must be of at least one model, got none")
         first_name, first = next(iter(self.evaluations.items()))
-        for name, one in self.evaluations.items():
-            if not np.array_equal(one.users, first.users):
+        for name, result in self.evaluations.items():
+            if not np.array_equal(result.users, first.users):
                 raise DataError(f"evaluations must be of the same users in the same order, {name!r} has others")
-            if list(one.values) != list(first.values):
+            if result.metrics != first.metrics:
                 raise DataError(
-                    f"evaluations must be of the same metrics, got {', '.join(first.values)} of {first_name!r} "
-                    f"and {', '.join(one.values)} of {name!r}"
+                    f"evaluations must be of the same metrics, got {', '.join(first.metrics)} of {first_name!r} "
+                    f"and {', '.join(result.metrics)} of {name!r}"
                 )
 
     @property
     def metrics(self) -> list[str]:
-        """The names of the metrics."""
+        """The names of the metrics: those with a value for each user, then those of all lists together."""
+        return next(iter(self.evaluations.values())).metrics
+
+    @property
+    def per_user_metrics(self) -> list[str]:
+        """The metrics with a value for each user, which `pairs` can compare."""
         return list(next(iter(self.evaluations.values())).values)
 
-    def table(
+    @property
+    def protocol(self) -> Protocol:
+        """How the models were evaluated."""
+        return next(iter(self.evaluations.values())).protocol
+
+    def best_first(self, metric: str) -> list[str]:
+        """Return the names of the models by their mean of a metric, the best first."""
+        means = {name: result.mean()[metric] for name, result in self.evaluations.items()}
+        sign = -1 if parse(metric)[0].greater_is_better else 1
+        return sorted(means, key=lambda name: sign * means[name])
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """Return a frame with a row a model and user: model, user and every metric that has a value for each user.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        """
+        results = self.evaluations.values()
+        columns: dict[str, np.ndarray] = {
+            "model": np.repeat(np.array(list(self.evaluations), dtype=object), [len(one.users) for one in results]),
+            "user": np.concatenate([result.users for result in results]),
+        }
+        for metric in self.per_user_metrics:
+            columns[metric] = np.concatenate([result.values[metric] for result in results])
+        return frames.make(columns, backend)
+
+    def summary(
         self, backend: str = "pandas", *, level: float = 0.95, n_resamples: int = 1000, random_state: Any = 0
     ) -> Any:
         """Return a frame with a row a model.
 
-        The columns are model, for every metric NAME its mean, "NAME low" and "NAME high", then "fit seconds" and
-        "recommend seconds", NaN where it was not measured.
+        The columns are model, for every metric NAME its mean, "NAME low" and "NAME high" (NaN for metrics of all
+        lists together, such as coverage), then "fit seconds" and "recommend seconds", NaN where they were not measured.
 
         Parameters
         ----------
         backend : {"pandas", "polars", "pyarrow"}, default "pandas"
         level, n_resamples, random_state
-            Of the intervals, as for `Evaluation.interval`. They say how well a model's mean is known: two of them may
-            overlap although the models surely differ, which `pairs` answers.
+            Of the intervals, as for `Evaluation.interval`. They say how well each model's mean is known; whether two
+            models differ is tested by `pairs`, even if their intervals overlap.
         """
-        means = [one.mean() for one in self.evaluations.values()]
+        means = [result.mean() for result in self.evaluations.values()]
         intervals = [
-            one.interval(level, n_resamples=n_resamples, random_state=random_state)
-            for one in self.evaluations.values()
+            result.interval(level, n_resamples=n_resamples, random_state=random_state)
+            for result in self.evaluations.values()
         ]  # fmt: skip
         columns: dict[str, np.ndarray] = {"model": np.array(list(self.evaluations), dtype=object)}
         for metric in self.metrics:
-            columns[metric] = np.array([one[metric] for one in means])
-            columns[f"{metric} low"] = np.array([one[metric][0] for one in intervals])
-            columns[f"{metric} high"] = np.array([one[metric][1] for one in intervals])
+            columns[metric] = np.array([mean[metric] for mean in means])
+            columns[f"{metric} low"] = np.array([interval[metric][0] for interval in intervals])
+            columns[f"{metric} high"] = np.array([interval[metric][1] for interval in intervals])
         for what, seconds in (("fit", self.fit_seconds), ("recommend", self.recommend_seconds)):
             columns[f"{what} seconds"] = np.array([seconds.get(name, np.nan) for name in self.evaluations])
         return frames.make(columns, backend)
@@ -104,7 +138,7 @@ class Comparison:
         Parameters
         ----------
         metric : str
-            One of `metrics`.
+            One of `per_user_metrics`.
         baseline : str, optional
             The name of a model: every other one is compared with it. All pairs when not given.
         level : float in (0, 1), default 0.95
@@ -119,23 +153,29 @@ class Comparison:
         frame
             model, other; difference : the mean of model minus the mean of other; low, high : its paired bootstrap
             interval; p : of a paired randomization test, which flips the signs of users' differences at random
-            (exactly, where few users differ); p holm : corrected for the number of rows; effect size : Cohen's d_z;
-            wins, ties, losses : the numbers of users for whom model is better than, equal to, worse than other (of
-            rmse and mae, the smaller is better).
+            (exactly, where few users differ); p holm : Holm–Bonferroni adjusted for the number of rows; effect size :
+            Cohen's d_z; wins, ties, losses : the numbers of users for whom model is better than, equal to, worse than
+            other, whichever direction of the metric is better.
 
         Notes
         -----
-        The correction counts the rows of this frame: looking at several metrics and reporting the best is beyond it.
-        The tests speak of the choice of users, given the split and the fitted models; for the chance in those, compare
-        on several splits (`splits.repeated`). Memory does not grow with n_resamples x users.
+        The adjustment counts the rows of this frame, not the metrics you look at. The tests are about the choice of
+        users, given the split and the fitted models; for the chance in those, compare on several splits
+        (`splits.repeated`). Users for whom the metric is not defined with every model (an empty list has no novelty)
+        are left out. Memory does not grow with n_resamples x users.
 
         References
         ----------
         Smucker, Allan & Carterette (2007), "A comparison of statistical significance tests for information retrieval
         evaluation"; Holm (1979), "A simple sequentially rejective multiple test procedure".
         """
-        if metric not in self.metrics:
-            raise ParameterError(f"metric must be one of {', '.join(self.metrics)}, got {metric!r}")
+        if metric not in self.per_user_metrics:
+            if metric in self.metrics:
+                raise ParameterError(
+                    f"{metric} is one number for the lists of all users, which cannot be compared user by user: use "
+                    "summary(), or compare on several splits"
+                )
+            raise ParameterError(f"metric must be one of {', '.join(self.per_user_metrics)}, got {metric!r}")
         level = check_real(level, "level", low=0, high=1)
         n_resamples, rng = check_int(n_resamples, "n_resamples", low=1), check_rng(random_state)
         names = list(self.evaluations)
@@ -143,15 +183,16 @@ class Comparison:
             raise ParameterError(f"baseline must be one of {', '.join(names)}, got {baseline!r}")
         pairs = list(combinations(names, 2) if baseline is None else ((n, baseline) for n in names if n != baseline))
         if not pairs:
-            raise ParameterError(f"pairs must be given at least two models, got {', '.join(names)} alone")
-        of = {name: one.values[metric] for name, one in self.evaluations.items()}
-        D = np.stack([of[one] - of[other] for one, other in pairs], axis=1)  # (n, P)
+            raise ParameterError(f"pairs() needs at least two models, got {', '.join(names)} alone")
+        values = {name: result.values[metric] for name, result in self.evaluations.items()}
+        D = np.stack([values[model] - values[other] for model, other in pairs], axis=1)  # (n, P)
+        D = D[~np.isnan(D).any(axis=1)]
         bootstrap_rng, sign_rng = rng.spawn(2)
         low, high = bootstrap(D, level, n_resamples, bootstrap_rng)
         p_values = sign_flip(D, n_resamples, sign_rng)
-        better = -D if metric in ERRORS else D
+        better = D if parse(metric)[0].greater_is_better else -D
         columns = {
-            "model": np.array([one for one, _ in pairs], dtype=object),
+            "model": np.array([model for model, _ in pairs], dtype=object),
             "other": np.array([other for _, other in pairs], dtype=object),
             "difference": D.mean(axis=0),
             "low": low,
@@ -168,10 +209,10 @@ class Comparison:
     def __repr__(self) -> str:
         first = next(iter(self.evaluations.values()))
         rows = [["", *self.metrics, "fit s", "recommend s"]]
-        for name, one in self.evaluations.items():
+        for name, result in self.evaluations.items():
             times = (seconds.get(name) for seconds in (self.fit_seconds, self.recommend_seconds))
             shown = ["-" if seconds is None else f"{seconds:.2f}" for seconds in times]
-            rows.append([name, *(f"{mean:.4f}" for mean in one.mean().values()), *shown])
+            rows.append([name, *(f"{mean:.4f}" for mean in result.mean().values()), *shown])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [f"Comparison of {len(self.evaluations)} models for {len(first.users):,} users"]
         for name, *cells in rows:
@@ -180,23 +221,23 @@ class Comparison:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
+        return self.summary()._repr_html_()
 
 
 def compare(
-    models: dict[str, Any], split: Split, metrics: Sequence[str] = METRICS, *, exclude_seen: bool = True,
-    candidates: Any = None, random_state: Any = 0,
+    models: dict[str, Any], split: Split, metrics: Sequence[str] = DEFAULT_METRICS, *, exclude_seen: bool = True,
+    candidates: Any = None, vectors: Any = None, random_state: Any = 0,
 ) -> Comparison:  # fmt: skip
     """Evaluate several models on the same split.
 
     Parameters
     ----------
     models : dict of str to model
-        By the names they are to have. An estimator that is not fitted is cloned and fitted on split.train, and timed;
-        whatever is fitted, and any other object that `evaluate` takes, is asked as it is. (So fit yourself what wants
-        more than the data, as adapters want their base.)
+        By name. An estimator that is not fitted is cloned, fitted on split.train, and timed; a fitted model, and any
+        other object that `evaluate` accepts, is used as it is. (Fit models that need more than the data yourself, as
+        adapters need their base.)
     split : Split
-    metrics, exclude_seen, candidates, random_state
+    metrics, exclude_seen, candidates, vectors, random_state
         As for `evaluate`; where candidates are drawn, they are the same for all models.
 
     Returns
@@ -205,13 +246,13 @@ def compare(
 
     Warns
     -----
-    DataWarning
-        As `evaluate` does, with the model's name in front.
+    ModelWarning
+        A DataWarning of `evaluate`, with the name of the model.
 
     Notes
     -----
-    Seconds are of the wall clock, one model after the other. The first of lrrec's models to run in a new installation
-    also waits for its kernels to be compiled.
+    Seconds are wall-clock time, one model after the other. The first use of a kind of model in a new installation
+    includes the compilation of its kernels.
 
     Examples
     --------
@@ -219,16 +260,13 @@ def compare(
     >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
     >>> split = lrrec.splits.by_user(data, random_state=0)
     >>> models = {"popularity": lrrec.Popularity(), "knn": lrrec.ItemKNN()}
-    >>> found = lrrec.compare(models, split, ["ndcg@10"])
-    >>> found.pairs("ndcg@10", baseline="popularity")[["model", "other", "wins", "losses"]].values.tolist()
+    >>> comparison = lrrec.compare(models, split, metrics=["ndcg@10"])
+    >>> comparison.pairs("ndcg@10", baseline="popularity")[["model", "other", "wins", "losses"]].values.tolist()
     [['knn', 'popularity', 49, 10]]
-    >>> bool(found.pairs("ndcg@10")["p"][0] < 0.05)
+    >>> bool(comparison.pairs("ndcg@10")["p"][0] < 0.05)
     True
     """
-    if not isinstance(split, Split):
-        raise DataError(
-            f"split must be a Split, got {type(split).__name__}; make one with lrrec.splits, e.g. by_user(data)"
-        )
+    check_split(split)
     if not isinstance(models, dict) or not models or not all(isinstance(name, str) for name in models):
         raise ParameterTypeError(f"models must be a dict of at least one name to a model, got {models!r}")
     method = "recommend_from" if split.folds_in else "recommend"
@@ -237,6 +275,7 @@ def compare(
             got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
             raise DataError(f"models[{name!r}] must be a model with a method {method} for this split, got {got}")
     names = check_names(metrics)  # before a model is fitted for nothing
+    catalogue_for(names, split.train.matrix, vectors)
     seed = random_state if isinstance(random_state, numbers.Integral) else int(check_rng(random_state).integers(2**31))
     fitted: dict[str, Any] = {}
     evaluations: dict[str, Evaluation] = {}
@@ -249,22 +288,30 @@ def compare(
             model.fit(split.train)
             fit_seconds[name] = time.perf_counter() - began
         timed = _Timed(model)
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always", DataWarning)
+        with _naming(name):
             evaluations[name] = evaluate(
-                timed, split, names, exclude_seen=exclude_seen, candidates=candidates, random_state=seed
-            )
-        for one in told:
-            if issubclass(one.category, DataWarning):
-                warnings.warn(f"{name}: {one.message}", one.category, stacklevel=2)
-            else:
-                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+                timed, split, names, exclude_seen=exclude_seen, candidates=candidates, vectors=vectors,
+                random_state=seed,
+            )  # fmt: skip
         fitted[name], recommend_seconds[name] = model, timed.seconds
     return Comparison(evaluations, fitted, fit_seconds, recommend_seconds)
 
 
+@contextmanager
+def _naming(model: str) -> Iterator[None]:
+    """Turn every DataWarning inside into a ModelWarning; other warnings stay as they are."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, DataWarning):
+            warnings.warn(ModelWarning(model, str(warning.message)), stacklevel=4)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
 def _is_unfitted(model: Any) -> bool:
-    """Whether a model is an estimator that has yet to be fitted."""
+    """Whether a model is an estimator that is not fitted."""
     if not isinstance(model, BaseEstimator):
         return False
     try:
@@ -275,7 +322,7 @@ def _is_unfitted(model: Any) -> bool:
 
 
 class _Timed:
-    """A model whose answers are timed; all else is the model's own, its class included."""
+    """A model whose `recommend` and `recommend_from` are timed; all else, its class included, is the model's."""
 
     def __init__(self, model: Any) -> None:
         self._model, self.seconds = model, 0.0
@@ -285,16 +332,16 @@ class _Timed:
         return type(self._model)
 
     def __getattr__(self, name: str) -> Any:
-        own = getattr(self._model, name)
-        return self._timed(own) if name in ("recommend", "recommend_from") else own
+        attribute = getattr(self._model, name)
+        return self._timed(attribute) if name in ("recommend", "recommend_from") else attribute
 
-    def _timed(self, ask: Callable) -> Callable:
-        @wraps(ask)
-        def answer(*args: Any, **options: Any) -> Any:
+    def _timed(self, method: Callable) -> Callable:
+        @wraps(method)
+        def timed(*args: Any, **options: Any) -> Any:
             began = time.perf_counter()
             try:
-                return ask(*args, **options)
+                return method(*args, **options)
             finally:
                 self.seconds += time.perf_counter() - began
 
-        return answer
+        return timed

@@ -1,7 +1,7 @@
-"""Evaluation: what was found, user by user, and what it says of all users and of groups of them."""
+"""Evaluation: the metrics of each user, their means with intervals, and those of groups of users."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import pandas as pd
 from lrrec.data import frames
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.errors import DataError, ParameterError
-from lrrec.evaluation.statistics import bootstrap
+from lrrec.evaluation.protocol import Protocol
+from lrrec.evaluation.statistics import bootstrap, mean
 from lrrec.validate import check_int, check_real, check_rng, first_three
 
 GROUP_COLUMNS = ("group", "metric", "n", "mean", "low", "high")
@@ -18,37 +19,46 @@ GROUP_COLUMNS = ("group", "metric", "n", "mean", "low", "high")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """What an evaluation found, user by user.
+    """The metrics of each test user, and how they were measured.
 
     Attributes
     ----------
     users : ndarray of ids, shape (n,)
     values : dict of str to ndarray of float64, shape (n,)
-        One value a user for each metric, in the order of `users`.
+        One value a user for each metric, in the order of `users`; NaN where a metric is not defined, such as the
+        novelty of an empty list.
     history_sizes : ndarray of int, shape (n,)
-        How many interactions were known of each user: 0 for those who were served what is popular, -1 where that is
-        not known (ready-made lists without their split).
-    protocol : dict of str to str
-        What was done: relevance, candidates, seen items, ties, users.
+        Length of each user's history: 0 for users who were served what is popular, -1 where it is not known
+        (ready-made lists without their split).
+    protocol : Protocol
+        What was done: split, relevance, candidates, seen items, ties, users; `protocol.describe()` says it.
+    overall : dict of str to float
+        The metrics that are one number for the lists of all users, such as coverage.
     """
 
     users: np.ndarray
     values: dict[str, np.ndarray]
     history_sizes: np.ndarray
-    protocol: dict[str, str]
+    protocol: Protocol
+    overall: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of the metrics: those with a value for each user, then those of `overall`."""
+        return [*self.values, *self.overall]
 
     def mean(self) -> dict[str, float]:
-        """Return the mean over users of every metric."""
-        return {name: float(per_user.mean()) for name, per_user in self.values.items()}
+        """Return the mean of every metric over the users for whom it is defined, and the metrics of `overall`."""
+        return {name: float(mean(values)) for name, values in self.values.items()} | self.overall
 
     def interval(
         self, level: float = 0.95, *, n_resamples: int = 1000, random_state: Any = 0
     ) -> dict[str, tuple[float, float]]:
-        """Return a bootstrap interval for the mean of every metric.
+        """Return a bootstrap interval for the mean of every metric, (NaN, NaN) for the metrics of `overall`.
 
         Users are drawn with replacement, the same for all metrics; the interval is between percentiles of the
-        means of the draws. It speaks of the choice of users, not of the split or the model's random start. NaN for
-        fewer than two users.
+        means of the draws. It is about the choice of users, not about the split or the random initialization of the
+        model. NaN for fewer than two users.
 
         Parameters
         ----------
@@ -63,7 +73,8 @@ class Evaluation:
         level = check_real(level, "level", low=0, high=1)
         n_resamples, rng = check_int(n_resamples, "n_resamples", low=1), check_rng(random_state)
         low, high = bootstrap(self._table(), level, n_resamples, rng)
-        return {name: (float(a), float(b)) for name, a, b in zip(self.values, low, high, strict=True)}
+        of_users = {name: (float(a), float(b)) for name, a, b in zip(self.values, low, high, strict=True)}
+        return of_users | dict.fromkeys(self.overall, (np.nan, np.nan))
 
     def by_group(
         self, groups: Any, column: str | None = None, *, user: str = "user", level: float = 0.95,
@@ -72,7 +83,8 @@ class Evaluation:
         """Return a frame with a row a group of users and metric: group, metric, n, mean, low, high.
 
         n is the number of users; low and high bound a bootstrap interval for the group's mean, as `interval` does.
-        Intervals of many groups are many chances to be wrong: a group that stands out asks for new data.
+        Intervals of many groups are many chances to be wrong: check a group that stands out on new data. Metrics of
+        `overall` have no value for a group.
 
         Parameters
         ----------
@@ -105,15 +117,15 @@ class Evaluation:
         labels = self._of_frame(groups, column, user) if column is not None else groups
         codes, names = group_codes(labels, len(self.users))
         table = self._table()
-        found = []
+        parts = []
         for code, name in enumerate(names):
             rows = table[codes == code]
-            bounds = zip(rows.mean(axis=0), *bootstrap(rows, level, n_resamples, rng), strict=True)
-            found += [(name, metric, len(rows), *three) for metric, three in zip(self.values, bounds, strict=True)]
-        return group_frame(found, backend)
+            bounds = zip(mean(rows), *bootstrap(rows, level, n_resamples, rng), strict=True)
+            parts += [(name, metric, len(rows), *three) for metric, three in zip(self.values, bounds, strict=True)]
+        return group_frame(parts, backend)
 
     def by_history(self, edges: Sequence[int] = (1, 5, 20), *, backend: str = "pandas") -> Any:
-        """Return `by_group` of users by how many interactions were known of them.
+        """Return `by_group` of users by the length of their history.
 
         Parameters
         ----------
@@ -122,7 +134,7 @@ class Evaluation:
         backend : {"pandas", "polars", "pyarrow"}, default "pandas"
         """
         if (self.history_sizes < 0).any():
-            raise DataError("history_sizes must be known, got ready-made lists without a split; pass the Split as test")
+            raise DataError("the histories of ready-made lists are not known: pass evaluate_lists() the Split as test")
         starts = [0, *(check_int(edge, "edges", low=1) for edge in edges)]
         if len(starts) < 2 or starts != sorted(set(starts)):
             raise ParameterError(f"edges must be rising integers >= 1, got {edges!r}")
@@ -133,7 +145,7 @@ class Evaluation:
         return self.by_group(pd.Categorical.from_codes(codes, pd.Index(names), ordered=True), backend=backend)
 
     def summary(self, backend: str = "pandas") -> Any:
-        """Return a frame with a row a metric: metric, mean, low, high (a 95 % bootstrap interval).
+        """Return a frame with a row a metric: metric, mean, low, high (a 95 % bootstrap interval, NaN for `overall`).
 
         Parameters
         ----------
@@ -149,7 +161,7 @@ class Evaluation:
         return frames.make(columns, backend)
 
     def to_frame(self, backend: str = "pandas") -> Any:
-        """Return a frame with a row a user: user and every metric.
+        """Return a frame with a row a user: user and every metric that has a value for each user.
 
         Parameters
         ----------
@@ -159,8 +171,10 @@ class Evaluation:
 
     def __repr__(self) -> str:
         means, intervals = self.mean(), self.interval()
-        lines = [f"Evaluation of {len(self.users):,} users, {self.protocol['candidates']}"]
-        lines += [f"  {name:<14} {means[name]:.4f}  [{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items()]
+        lines = [f"Evaluation of {len(self.users):,} users, {self.protocol.candidates.describe()}"]
+        lines += [f"  {name:<14} {means[name]:.4f}  [{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items()
+                  if name in self.values]  # fmt: skip
+        lines += [f"  {name:<14} {value:.4f}" for name, value in self.overall.items()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -168,7 +182,7 @@ class Evaluation:
 
     def _table(self) -> np.ndarray:
         """The values of every user and metric, (n, M)."""
-        return np.stack(list(self.values.values()), axis=1)
+        return np.reshape(list(self.values.values()), (len(self.values), len(self.users))).T
 
     def _of_frame(self, frame: Any, column: str, user: str) -> Any:
         """A frame's column of groups, in the order of the users."""
@@ -194,7 +208,7 @@ def group_codes(labels: Any, n: int) -> tuple[np.ndarray, list]:
         return np.asarray(named.codes), named.categories.tolist()
     try:
         codes, names = pd.factorize(series, sort=True)
-    except TypeError:  # of different kinds: in the order they come
+    except TypeError:  # labels that cannot be compared: in their order
         codes, names = pd.factorize(series)
     return codes, np.asarray(names).tolist()
 

@@ -1,7 +1,7 @@
-"""Which of two models is better, from one value a user: intervals, tests, sizes of effect.
+"""Which of two models is better, from one value a user: bootstrap intervals, randomization tests, effect sizes.
 
-D (n, P): the differences, a row a user and a column a pair of models, or a metric's values where one model is judged
-alone. All columns are judged on the same draws.
+D (n, P): the differences, a row a user and a column a pair of models; or the values of one model, a column a metric.
+All columns use the same draws of users.
 """
 
 import numpy as np
@@ -12,22 +12,34 @@ BLOCK_CELLS = 2**20  # of draws x users at a time: 8 MB an array
 ROUNDING = 1e-12  # sums that differ by less than this share of all they are made of count as equal
 
 
+def mean(D: np.ndarray) -> np.ndarray:
+    """Return the means of the columns over the users without NaN; NaN where there are none."""
+    defined = ~np.isnan(D)
+    if defined.all():
+        return D.mean(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, D, 0).sum(axis=0) / defined.sum(axis=0)
+
+
 def bootstrap(D: np.ndarray, level: float, n_resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the bounds (P,), (P,) of the percentile intervals of the columns' means; NaN for fewer than two users.
 
-    Users are drawn with replacement; a row is drawn whole, so that what two models have in common cancels out.
+    Users are drawn with replacement; a row is drawn whole, so that what two models have in common cancels out. The
+    mean of a draw is over its values that are not NaN.
 
     References: Efron & Tibshirani (1993), "An introduction to the bootstrap", sec. 13.3.
     """
     n, n_pairs = D.shape
     if n < 2:
         return np.full(n_pairs, np.nan), np.full(n_pairs, np.nan)
-    means = np.empty((n_resamples, n_pairs))
+    means, defined = np.empty((n_resamples, n_pairs)), ~np.isnan(D)
+    values = D if defined.all() else np.where(defined, D, 0)
     for start, stop in even_blocks(n_resamples, BLOCK_CELLS // n):
         drawn = rng.integers(0, n, (stop - start, n))
         drawn += n * np.arange(stop - start)[:, None]
         times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)  # each user was drawn
-        means[start:stop] = times @ D / n
+        with np.errstate(invalid="ignore"):
+            means[start:stop] = times @ values / (n if values is D else times @ defined)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
 
@@ -37,8 +49,8 @@ def sign_flip(D: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.n
 
     Under it each difference is as likely to have the other sign: p is the share of sign patterns s whose
     |sum_u s_u d_u| is at least |sum_u d_u|. Where 2^m patterns of the m users who differ are at most n_resamples, all
-    are counted; else n_resamples are drawn, and the one observed counts as one more, p = (1 + found) / (1 + drawn), so
-    that a test at any level keeps it.
+    are counted; else n_resamples are drawn, and the observed pattern counts as one more,
+    p = (1 + as extreme) / (1 + drawn), so that the error rate of a test is at most its level.
 
     References: Fisher (1935), "The design of experiments", sec. 21; Phipson & Smyth (2010), "Permutation p-values
     should never be zero"; Smucker, Allan & Carterette (2007), "A comparison of statistical significance tests for
@@ -54,26 +66,26 @@ def sign_flip(D: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.n
     moved = D[D.any(axis=1)][:, ~exact]
     total = moved.sum(axis=0)
     least = np.abs(total) - ROUNDING * np.abs(moved).sum(axis=0)
-    found = np.zeros(len(total), dtype=np.int64)
+    as_extreme = np.zeros(len(total), dtype=np.int64)
     n_bytes = -(-len(moved) // 8)
     for start, stop in even_blocks(n_resamples, BLOCK_CELLS // len(moved)):
         coins = rng.integers(0, 256, (stop - start, n_bytes), dtype=np.uint8)
         flipped = np.unpackbits(coins, axis=1, count=len(moved)).astype(np.float64)
-        found += (np.abs(total - 2 * (flipped @ moved)) >= least).sum(axis=0)
-    p_values[~exact] = (1 + found) / (1 + n_resamples)
+        as_extreme += (np.abs(total - 2 * (flipped @ moved)) >= least).sum(axis=0)
+    p_values[~exact] = (1 + as_extreme) / (1 + n_resamples)
     return p_values
 
 
 def _all_patterns(d: np.ndarray) -> float:
     """The p-value of `sign_flip` from all 2^m patterns of the differences d (m,)."""
     sums = np.zeros(1)
-    for one in d:
-        sums = np.concatenate((sums + one, sums - one))
+    for difference in d:
+        sums = np.concatenate((sums + difference, sums - difference))
     return float(np.mean(np.abs(sums) >= abs(d.sum()) - ROUNDING * np.abs(d).sum()))
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Return p-values (P,) corrected for their number: with those <= level, any is a false alarm with p <= level.
+    """Return Holm–Bonferroni adjusted p-values (P,): rejecting those <= level keeps the family-wise error <= level.
 
     The j-th smallest of P becomes max over i <= j of min(1, (P - i + 1) p_(i)).
 
@@ -81,15 +93,15 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     """
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(p_values), 0, -1)
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.minimum(np.maximum.accumulate(factors * p_values[order]), 1)
-    return corrected
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p_values[order]), 1)
+    return adjusted
 
 
 def effect_size(D: np.ndarray) -> np.ndarray:
     """Return Cohen's d_z (P,): the mean difference in standard deviations (over n - 1) of the differences.
 
-    0 where nobody differs; infinite where everybody differs by the same; NaN for fewer than two users.
+    0 where no user differs; infinite where all users differ by the same amount; NaN for fewer than two users.
 
     References: Cohen (1988), "Statistical power analysis for the behavioral sciences", sec. 2.3.5.
     """

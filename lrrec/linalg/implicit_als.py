@@ -1,4 +1,4 @@
-"""Row solvers of alternating least squares on implicit feedback, and the objectives they lower.
+"""Alternating least squares on implicit feedback: its objectives, and the solvers of its rows.
 
 With a = unobserved_weight, nu = reg_exponent, n_u and n_i the numbers of observed entries, w the weights:
 
@@ -7,9 +7,9 @@ With a = unobserved_weight, nu = reg_exponent, n_u and n_i the numbers of observ
 
     "hu"      sum_{u,i} c_ui (x_u . y_i - p_ui)^2  +  reg [ sum_u n_u^nu |x_u|^2  +  sum_i n_i^nu |y_i|^2 ]
 
-p is 1 where observed and 0 elsewhere; c is 1 elsewhere. Up to the penalty, "hu" is "rendle" with a = 1, weights
-c - 1 and an `offset` of 1 in the pull towards 1: c (s - 1)^2 - s^2 = (c - 1) s^2 - 2 c s + c. With one side fixed,
-each row is a ridge problem of its own.
+p is 1 where observed and 0 elsewhere; c is 1 elsewhere. Both are a quadratic loss (`lrrec.linalg.quadratic`) plus
+penalties: "rendle" with the linear terms w; "hu" with a = 1, weights w = c - 1 and the linear terms w + 1, because
+c (s - 1)^2 - s^2 = (c - 1) s^2 - 2 c s + c. With one side fixed, each row is a ridge problem of its own.
 
 References: Hu, Koren & Volinsky (2008), "Collaborative filtering for implicit feedback datasets", eq. 3; Rendle et
 al. (2021), arXiv:2110.14037, eq. 4.
@@ -23,6 +23,7 @@ import scipy.sparse as sp
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg import kernels
 from lrrec.linalg.dense import gram, rotate
+from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
 from lrrec.linalg.threads import balanced_blocks, one_threaded_blas, run_blocks
 from lrrec.validate import check_option, check_threads
 
@@ -31,16 +32,16 @@ SOLVERS = ("cg", "cholesky")
 
 @dataclass(frozen=True)
 class Objective:
-    """The numbers of an objective.
+    """The constants of an objective.
 
     Attributes
     ----------
     unobserved_weight : float
-        a, the weight of every cell.
+        a: the weight of every cell, observed or not.
     reg, reg_exponent : float
         Scale of the penalty, and the power nu of a row's frequency in it.
     offset : float
-        0 for "rendle"; 1 for "hu", whose weights are c - 1.
+        What the linear terms exceed the weights by: 0 for "rendle"; 1 for "hu", whose weights are c - 1.
     reg_unobserved : bool
         Whether the frequency counts unobserved cells with weight a ("rendle") or not ("hu").
     """
@@ -52,7 +53,7 @@ class Objective:
     reg_unobserved: bool = True
 
     def penalties(self, C: sp.csr_array, dtype: type = np.float32) -> np.ndarray:
-        """Return the factor of |x_u|^2 for every row u of C, (n_rows,)."""
+        """Return the L2 penalty of every row of C, (n_rows,)."""
         unobserved = self.unobserved_weight * C.shape[1] if self.reg_unobserved else 0.0
         with np.errstate(over="ignore"):
             lam = (self.reg * (np.diff(C.indptr) + unobserved) ** self.reg_exponent).astype(dtype)
@@ -62,6 +63,11 @@ class Objective:
             )
         return lam
 
+    def quadratic_loss(self, C: sp.csr_array, dtype: type = np.float32) -> QuadraticLoss:
+        """Return the loss, without penalties and up to a constant, for the weights C of the observed entries."""
+        linear = C.data.astype(dtype, copy=False)
+        return QuadraticLoss(self.unobserved_weight, C, linear + dtype(self.offset) if self.offset else linear)
+
 
 def solve_rows(
     C: sp.csr_array,
@@ -69,7 +75,7 @@ def solve_rows(
     objective: Objective,
     *,
     solver: str = "cholesky",
-    start: np.ndarray | None = None,
+    init: np.ndarray | None = None,
     cg_steps: int = 2,
     n_threads: int | None = None,
 ) -> np.ndarray:
@@ -80,39 +86,29 @@ def solve_rows(
     C : csr_array, shape (n_rows, n_columns)
         Weights w of the observed entries (c - 1 for "hu").
     Y : ndarray of float32 or float64, shape (n_columns, n_factors)
-        The fixed factors; results have its dtype.
+        The fixed factors; the result has its type.
     objective : Objective
     solver : {"cholesky", "cg"}, default "cholesky"
-        Exact, or `cg_steps` of preconditioned conjugate gradients from `start`.
-    start : ndarray, shape (n_rows, n_factors), optional
-        Where "cg" begins; zeros when not given.
+        Exact (see `solve_ridge`), or `cg_steps` of preconditioned conjugate gradients from `init`.
+    init : ndarray, shape (n_rows, n_factors), optional
+        Initial values of "cg"; zeros by default.
     cg_steps : int, default 2
         Steps of "cg".
     n_threads : int, optional
-        All cores when None. Results are bit-identical for every value.
+        All cores when None. The result is bit-identical for every value.
 
     Returns
     -------
     ndarray, shape (n_rows, n_factors)
         A row without an observed entry is 0.
-
-    Notes
-    -----
-    Both work in the eigenbasis of Y^T Y = E diag(l) E^T, where the shared part a Y^T Y of every row's matrix is
-    diagonal. There a CG step costs O(N D) for N entries and D factors and not D^2 a row, and the diagonal
-    a l + lam_u + sum_i w y_i^2 is a good preconditioner. Exactly, a row with n entries costs O(n^2 D + n^3) where n < D
-    (dual system), and O(n D^2 + D^3) otherwise.
-
-    References
-    ----------
-    Takacs, Pilaszy & Tikk (2011), "Applications of the conjugate gradient method for implicit feedback
-    collaborative filtering".
     """
     if C.shape[1] != len(Y):
         raise DataError(f"Y must have a row for each of the {C.shape[1]} columns of C, got {len(Y)}")
-    X = np.zeros((C.shape[0], Y.shape[1]), dtype=Y.dtype) if start is None else np.array(start, order="C")
-    Y = np.array(Y, order="C")
-    E = half_sweep(C, X, Y, objective, solver=solver, cg_steps=cg_steps, n_threads=n_threads)
+    if check_option(solver, "solver", SOLVERS) == "cholesky":
+        lam = objective.penalties(C, Y.dtype.type)
+        return solve_ridge(objective.quadratic_loss(C, Y.dtype.type), Y, lam, n_threads=n_threads)
+    X = np.zeros((C.shape[0], Y.shape[1]), dtype=Y.dtype) if init is None else np.array(init, order="C")
+    E = _cg_half_sweep(C, X, np.array(Y, order="C"), objective, cg_steps, check_threads(n_threads))
     rotate(X, np.ascontiguousarray(E.T), check_threads(n_threads))
     return X
 
@@ -126,14 +122,34 @@ def half_sweep(
     solver: str = "cg",
     cg_steps: int = 2,
     n_threads: int | None = None,
-) -> np.ndarray:
-    """Solve the rows X against Y as `solve_rows` does, in place; X and Y are left rotated by E, which is returned.
+) -> None:
+    """Solve the rows X against Y as `solve_rows` does, in place, starting from X.
 
-    E (D, D) is the eigenbasis of Y^T Y. Rotating both sides changes no inner product, so a fit can stay in the
-    rotated basis and save the way back.
+    X and Y may both be left in another orthonormal basis: this changes no score and saves the way back.
     """
-    check_option(solver, "solver", SOLVERS)
-    dtype, n_threads = Y.dtype.type, check_threads(n_threads)
+    if solver == "cg":
+        _cg_half_sweep(C, X, Y, objective, cg_steps, check_threads(n_threads))
+    else:
+        X[:] = solve_rows(C, Y, objective, solver=solver, n_threads=n_threads)
+
+
+def _cg_half_sweep(
+    C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective, cg_steps: int, n_threads: int
+) -> np.ndarray:
+    """Improve the rows X against Y by conjugate gradients, in place, and return the basis E that both are left in.
+
+    Notes
+    -----
+    In the eigenbasis of Y^T Y = E diag(e) E^T the shared part a Y^T Y of every row's matrix is diagonal. A step then
+    costs O(N D) for N entries and D factors instead of D^2 a row, and the diagonal a e + lam_u + sum_i w y_i^2 is a
+    good preconditioner.
+
+    References
+    ----------
+    Takacs, Pilaszy & Tikk (2011), "Applications of the conjugate gradient method for implicit feedback
+    collaborative filtering".
+    """
+    dtype = Y.dtype.type
     lam, offset = objective.penalties(C, dtype), dtype(objective.offset)
     indptr, weights = C.indptr.astype(np.int64, copy=False), C.data.astype(dtype, copy=False)
     with one_threaded_blas:
@@ -143,11 +159,8 @@ def half_sweep(
     for factors in (X, Y):
         rotate(factors, E, n_threads)
 
-    def work(first: int, last: int) -> None:
-        if solver == "cholesky":
-            kernels.exact_rows(first, last, indptr, C.indices, weights, Y, shared, lam, offset, X)
-        else:
-            kernels.cg_rows(first, last, indptr, C.indices, weights, Y, shared, lam, offset, cg_steps, X)
+    def work(start: int, stop: int) -> None:
+        kernels.cg_rows(start, stop, indptr, C.indices, weights, Y, shared, lam, offset, cg_steps, X)
 
     run_blocks(work, balanced_blocks(indptr, max(1, min(len(lam) // 64, 128))), n_threads)
     return E
@@ -168,20 +181,9 @@ def implicit_loss(C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Obje
     -----
     The sum over all pairs is the inner product of the two Gram matrices; O((N + U D + I D) D) time.
     """
-    indptr = C.indptr.astype(np.int64, copy=False)
-    parts = np.zeros(65)
-    blocks = balanced_blocks(indptr, 64)
-    numbers = {block: number for number, block in enumerate(blocks)}
-
-    def work(first: int, last: int) -> None:
-        parts[numbers[first, last]] = kernels.observed_loss(
-            first, last, indptr, C.indices, C.data, X, Y, objective.offset
-        )
-
-    run_blocks(work, blocks, check_threads(None))
-    everywhere = objective.unobserved_weight * float((gram(X) * gram(Y)).sum())
-    penalty = 0.0
+    loss = objective.quadratic_loss(C)
+    value = loss.loss(X, Y) + float(loss.linear.sum(dtype=np.float64))
     for counts, factors in ((C, X), (C.T.tocsr(), Y)):
         squares = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
-        penalty += float((objective.penalties(counts, np.float64) * squares).sum())
-    return float(parts.sum()) + everywhere + penalty
+        value += float((objective.penalties(counts, np.float64) * squares).sum())
+    return value

@@ -1,116 +1,82 @@
-"""Ranked lists against what is relevant: metrics of every list, and lists put in their places."""
+"""Ranked lists against what is relevant: where the hits are, and sums over them."""
 
 import numpy as np
 from numba import njit
 
-NDCG, RECALL, CAPPED_RECALL, PRECISION, MAP, UNCAPPED_MAP, MRR, HIT, R_PRECISION, GRADED_NDCG, AUC = range(11)
-
 
 @njit(nogil=True, cache=True)
-def measure_rows(start, stop, lists, rows, indptr, indices, data, n_columns, codes, cutoffs, n_candidates, out, twice):
-    """Write every metric of the lists start..stop in one pass over each.
+def locate_hits(
+    lists, rows, indptr, indices, data, n_columns, starts, ranks, positions, gains, n_listed, repeats
+):  # fmt: skip
+    """Write the hits of B lists, one entry a hit, and where those of each list start.
 
-    lists (n, K): columns below n_columns, best first, negative where none. rows (n,): each list's row of the csr
-    matrix of relevance, data > 0. codes, cutoffs (M,): which metric (the constants of this file) of how many first
-    places, at most K. n_candidates (n,): what was ranked for each list, for AUC. out (n, M); nan where nothing is
-    relevant. twice (n,) bool: set where a list names a column twice. The formulas are those of `lrrec.metrics`.
+    lists (B, K): columns below n_columns, best first, negative for an empty place. rows (B,): each list's row of the
+    csr matrix of relevance, data > 0. starts (B + 1,); ranks, positions, gains: as long as there can be hits: the
+    rank of each hit from 1, its rank among the filled places, and its value. n_listed (B,): filled places. repeats
+    (B,) bool: set where a list names a column twice, which is a hit only once.
     """
-    K, M = lists.shape[1], len(codes)
-    gain = np.zeros(n_columns, np.float64)  # of each column for the list at hand
-    named_by = np.full(n_columns, -1, np.int64)
-    discount = np.empty(K, np.float64)
-    ideal = np.zeros(K + 1, np.float64)
-    for place in range(K):
-        discount[place] = 1 / np.log2(place + 2.0)
-        ideal[place + 1] = ideal[place] + discount[place]
-    hits = np.zeros(K + 1, np.int64)  # each of these: of the first c places
-    dcg = np.zeros(K + 1, np.float64)
-    graded = np.zeros(K + 1, np.float64)
-    precisions = np.zeros(K + 1, np.float64)
-    graded_ideal = np.zeros(K + 1, np.float64)
-    any_graded = False
-    for m in range(M):
-        any_graded = any_graded or codes[m] == GRADED_NDCG
-    for b in range(start, stop):
+    gain = np.zeros(n_columns, np.float64)  # of each column for the current list
+    last_list = np.full(n_columns, -1, np.int64)  # that named the column
+    n = 0
+    for b in range(len(lists)):
         begin, end = indptr[rows[b]], indptr[rows[b] + 1]
-        n_relevant = end - begin
-        if n_relevant == 0:
-            for m in range(M):
-                out[b, m] = np.nan
         for s in range(begin, end):
             gain[indices[s]] = data[s]
-        n_listed, behind, first = 0, 0, K
-        for place in range(K):
+        filled = 0
+        for place in range(lists.shape[1]):
             column = lists[b, place]
-            g = 0.0
-            if column >= 0:
-                twice[b] = twice[b] or named_by[column] == b
-                named_by[column] = b
-                g = gain[column]
-                n_listed += 1
-            n = hits[place]
-            if g > 0:
+            if column < 0:
+                continue
+            filled += 1
+            if last_list[column] == b:
+                repeats[b] = True
+                continue
+            last_list[column] = b
+            if gain[column] > 0:
+                ranks[n], positions[n], gains[n] = place + 1, filled, gain[column]
                 n += 1
-                first = min(first, place)
-                dcg[place + 1] = dcg[place] + discount[place]
-                precisions[place + 1] = precisions[place] + n / (place + 1)
-            else:
-                dcg[place + 1] = dcg[place]
-                precisions[place + 1] = precisions[place]
-                if column >= 0:
-                    behind += n  # pairs of a hit and a miss, the hit before the miss
-            graded[place + 1] = graded[place] + g * discount[place]
-            hits[place + 1] = n
-        if any_graded:
-            _add_up_best(data[begin:end], discount, graded_ideal)
         for s in range(begin, end):
             gain[indices[s]] = 0
-        if n_relevant == 0:
-            continue
-        for m in range(M):
-            code, c = codes[m], cutoffs[m]
-            n, most = hits[c], min(c, n_relevant)
-            value = 0.0
-            if code == NDCG:
-                value = dcg[c] / ideal[most]
-            elif code == RECALL:
-                value = n / n_relevant
-            elif code == CAPPED_RECALL:
-                value = n / most
-            elif code == PRECISION:
-                value = n / c
-            elif code == MAP:
-                value = precisions[c] / most
-            elif code == UNCAPPED_MAP:
-                value = precisions[c] / n_relevant
-            elif code == MRR:
-                value = 1 / (first + 1) if first < c else 0.0
-            elif code == HIT:
-                value = 1.0 if n > 0 else 0.0
-            elif code == R_PRECISION:
-                value = hits[most] / n_relevant
-            elif code == GRADED_NDCG:
-                value = graded[c] / graded_ideal[most]
-            elif code == AUC:
-                found = hits[K]
-                unlisted = max(n_candidates[b] - n_listed - (n_relevant - found), 0)
-                n_pairs = n_relevant * (n_listed - found + unlisted)
-                right = behind + unlisted * (found + 0.5 * (n_relevant - found))
-                value = right / n_pairs if n_pairs > 0 else 0.5
-            out[b, m] = value
+        n_listed[b] = filled
+        starts[b + 1] = n
 
 
 @njit(nogil=True, cache=True)
-def _add_up_best(values, discount, out):
-    """Write to out[c] the sum of the c largest values, each times the discount of its place. out (K + 1,)."""
-    rising = np.sort(values)
-    for place in range(min(len(values), len(discount))):
-        out[place + 1] = out[place] + rising[len(values) - 1 - place] * discount[place]
+def segment_ends(ranks, starts, cutoffs):
+    """Return, for each segment b of ranks, which rise, where those above cutoffs[b] begin, int64 (B,)."""
+    ends = np.empty(len(starts) - 1, np.int64)
+    for b in range(len(ends)):
+        s = starts[b]
+        while s < starts[b + 1] and ranks[s] <= cutoffs[b]:
+            s += 1
+        ends[b] = s
+    return ends
+
+
+@njit(nogil=True, cache=True)
+def sum_segments(values, starts, ends):
+    """Return the sums of values[starts[b]:ends[b]], (B,)."""
+    out = np.empty(len(ends), np.float64)
+    for b in range(len(ends)):
+        total = 0.0
+        for s in range(starts[b], ends[b]):
+            total += values[s]
+        out[b] = total
+    return out
+
+
+@njit(nogil=True, cache=True)
+def falling_rows(rows, indptr, data, starts):
+    """Return the data of some rows of a csr matrix, each row in falling order, row b from starts[b] on."""
+    out = np.empty(starts[-1], np.float64)
+    for b in range(len(rows)):
+        out[starts[b] : starts[b + 1]] = np.sort(data[indptr[rows[b]] : indptr[rows[b] + 1]])[::-1]
+    return out
 
 
 @njit(nogil=True, cache=True)
 def count_hits(start, stop, lists, rows, indptr, indices, n_columns, out):
-    """Write how many places of each of the lists start..stop hold a column of the list's row. Shapes as above."""
+    """Write how many places of the lists start..stop hold a column of the list's row; shapes as in `locate_hits`."""
     row_of = np.full(n_columns, -1, np.int64)  # the last list whose row holds the column
     for b in range(start, stop):
         for s in range(indptr[rows[b]], indptr[rows[b] + 1]):

@@ -1,26 +1,26 @@
 """ALS: matrix factorization of ratings, biases included, for predicting them."""
 
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from tqdm.auto import tqdm
 
 from lrrec.errors import ParameterError
-from lrrec.linalg.quadratic import QuadraticLoss
-from lrrec.linalg.ratings import rating_rows
+from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
+from lrrec.models.base.iterative import IterativeModel, Monitor
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.validate import check_int, check_real, check_rng
 
 
-class ALS(QuadraticModel):
+class ALS(IterativeModel, QuadraticModel):
     """Predict ratings from observed ratings by alternating least squares.
 
     Minimises  sum_{(u,i) observed} (r_ui - mu - b_u - c_i - x_u . y_i)^2
                + reg [ sum_u n_u^nu (|x_u|^2 + b_u^2)  +  sum_i n_i^nu (|y_i|^2 + c_i^2) ]
 
-    with mu the mean rating and nu = reg_exponent. For ranking what people will choose, `IALS` is the better model:
-    this one says how they would rate it.
+    with mu the mean rating and nu = reg_exponent. It predicts how users rate items; to rank the items that they will
+    choose, use `IALS`.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class ALS(QuadraticModel):
     reg_exponent : float, default 1.0
         nu: 1 scales a row's regularization by its number of ratings, 0 treats all rows alike.
     n_iter : int, default 15
-        Sweeps over users and items.
+        Iterations; one solves all users, then all items.
     clip : bool, default False
         Whether `predict` stays within the smallest and largest training rating.
     init_scale : float, default 0.1
@@ -49,7 +49,7 @@ class ALS(QuadraticModel):
 
     Notes
     -----
-    O(N D^2 + (U + I) D^3) time a sweep. A user without ratings gets the item's mean: mu + c_i.
+    O(N D^2 + (U + I) D^3) time an iteration. A user without ratings gets the item's mean: mu + c_i.
 
     References
     ----------
@@ -63,6 +63,8 @@ class ALS(QuadraticModel):
     >>> ALS(n_factors=1, random_state=0).fit(train).predict(["ann", "ann"], ["x", "y"]).round().tolist()
     [5.0, 1.0]
     """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {"n_factors": [8, 16, 32, 64], "reg": (0.01, 0.3, "log")}
 
     def __init__(
         self,
@@ -85,25 +87,8 @@ class ALS(QuadraticModel):
         self.random_state = random_state
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: None = None, *, progress: bool = False) -> "ALS":
-        """Learn from ratings, forgetting any earlier fit.
-
-        Parameters
-        ----------
-        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
-            Values are ratings > 0; cells without a value are unknown.
-        y : None
-            Ignored; scikit-learn's pipelines pass it.
-        progress : bool, default False
-            Show a progress bar, where there is a terminal to show it on.
-        """
-        data = self._read(X)
-        self._fit(data.matrix, progress=progress)
-        return self._remember(data)
-
-    def _fit(self, matrix: sp.csr_array, *, progress: bool = False) -> None:
-        D, options = check_int(self.n_factors, "n_factors", low=1), self._options()
-        n_iter = check_int(self.n_iter, "n_iter", low=1)
+    def _iterate(self, matrix: sp.csr_array, monitor: Monitor) -> None:
+        D = check_int(self.n_factors, "n_factors", low=1)
         scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
         rng = check_rng(self.random_state)
         mean = float(matrix.data.mean(dtype=np.float64))
@@ -111,33 +96,55 @@ class ALS(QuadraticModel):
         transposed = centred.T.tocsr()
         V = np.zeros((matrix.shape[1], D + 1), dtype=np.float32)
         V[:, :D] = rng.standard_normal((len(V), D), dtype=np.float32) * (scale / np.sqrt(D))
-        for _ in tqdm(range(n_iter), desc="ALS", unit="sweep", disable=None if progress else True):
-            U = rating_rows(centred, V[:, :D], V[:, D], **options)
-            V = rating_rows(transposed, U[:, :D], U[:, D], **options)
-        if not np.isfinite(V).all():
-            raise ParameterError("values and parameters must keep the factors finite, got overflow: scale them down")
         ones = np.ones(len(V), dtype=np.float32)
-        self.item_factors_ = np.column_stack((V[:, :D], ones, V[:, D] + np.float32(mean)))
-        self.user_factors_ = self._encode(matrix)
+        for _ in monitor:
+            U = self._solve(centred, V)
+            V = self._solve(transposed, U)
+            if not np.isfinite(V).all():
+                raise ParameterError("the factors overflowed: scale the values down, or lower init_scale or reg")
+            arrays = {"item_factors_": np.column_stack((V[:, :D], ones, V[:, D] + np.float32(mean)))}
+            monitor.record(arrays, partial(self._loss, centred, transposed, U, V))
+
+    def _loss(self, R: sp.csr_array, transposed: sp.csr_array, U: np.ndarray, V: np.ndarray) -> float:
+        """Return the value of the objective for ratings R less their mean, in double precision; biases come last."""
+        X = np.column_stack((U, np.ones(len(U), dtype=U.dtype)))
+        Y = np.column_stack((V[:, :-1], np.ones(len(V), dtype=V.dtype), V[:, -1]))
+        loss = self._quadratic_loss(R).loss(X, Y) + float(np.square(R.data, dtype=np.float64).sum())
+        for matrix, factors in ((R, U), (transposed, V)):
+            penalties = self._penalties(matrix, None).astype(np.float64)
+            loss += float(penalties @ np.square(factors, dtype=np.float64).sum(axis=1))
+        return loss
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        X = rating_rows(matrix, np.ascontiguousarray(V[:, :-2]), V[:, -1], **self._options(reg))
+        X = self._solve(matrix, np.delete(V, -2, axis=1), reg)
         return np.column_stack((X, np.ones(len(X), dtype=np.float32)))
 
+    def _solve(self, R: sp.csr_array, Y: np.ndarray, reg: float | None = None) -> np.ndarray:
+        """Each row's factors and bias (n_rows, D + 1) for ratings R and the other side's Y (n_columns, D + 1).
+
+        Biases come last. A bias is one more factor, which multiplies 1 on the other side.
+        """
+        loss, ones = self._quadratic_loss(R), np.ones((max(R.shape), 1), dtype=Y.dtype)
+        linear = R.data - loss.scores(ones[: R.shape[0]], Y[:, -1:], n_threads=self.n_threads)
+        factors = np.column_stack((Y[:, :-1], ones[: len(Y)]))
+        loss = QuadraticLoss(0.0, loss.weights, linear)
+        return solve_ridge(loss, factors, self._penalties(R, reg), n_threads=self.n_threads)
+
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
-        ones = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
-        return QuadraticLoss(0.0, ones, matrix.data)
+        weights = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+        return QuadraticLoss(0.0, weights, matrix.data)
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
-        options = self._options(reg)
-        return (options["reg"] * np.diff(matrix.indptr) ** options["reg_exponent"]).astype(np.float32)
+        reg = check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True)
+        nu = check_real(self.reg_exponent, "reg_exponent", low=0)
+        return (reg * np.diff(matrix.indptr).astype(np.float64) ** nu).astype(np.float32)
 
     def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
-        """User biases are taken from the ratings: the 1 that they meet in an item's factors stays."""
-        cells, U = self._quadratic_loss(matrix), U.copy()
-        pulls = cells.linear - U[cells.rows, -2]
+        """User biases are subtracted from the ratings: their factor in V, which is 1, is not to change."""
+        loss, U = self._quadratic_loss(matrix), U.copy()
+        linear = loss.linear - U[loss.rows, -2]
         U[:, -2] = 0
-        return QuadraticLoss(0.0, cells.weights, pulls), U
+        return QuadraticLoss(0.0, loss.weights, linear), U
 
     def _new_item_factors(self) -> np.ndarray:
         row = super()._new_item_factors()
@@ -145,15 +152,8 @@ class ALS(QuadraticModel):
         return row
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        found = super()._predict(rows, columns)
-        return np.clip(found, self.seen_.data.min(), self.seen_.data.max()) if self.clip else found
-
-    def _options(self, reg: float | None = None) -> dict[str, Any]:
-        return {
-            "reg": check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True),
-            "reg_exponent": check_real(self.reg_exponent, "reg_exponent", low=0),
-            "n_threads": self.n_threads,
-        }
+        ratings = super()._predict(rows, columns)
+        return np.clip(ratings, self.seen_.data.min(), self.seen_.data.max()) if self.clip else ratings
 
     @property
     def _n_columns(self) -> int:

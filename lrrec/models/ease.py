@@ -1,6 +1,7 @@
 """EASE: one linear weight for every pair of items, in closed form."""
 
 from os import PathLike
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -43,6 +44,8 @@ class EASE(Recommender):
     >>> EASE(reg=1).fit(train).recommend(["bob"], k=1).items.tolist()
     [['y']]
     """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {"reg": (10.0, 10_000.0, "log")}
 
     _learned = ("item_weights_",)
 

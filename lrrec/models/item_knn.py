@@ -1,6 +1,7 @@
 """ItemKNN: what is liked together with what you liked."""
 
 from os import PathLike
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -46,6 +47,8 @@ class ItemKNN(Recommender):
     >>> ItemKNN().fit(train).recommend(["bob"], k=1).items.tolist()
     [['y']]
     """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {"n_neighbors": (10, 1000, "log"), "shrink": (0.0, 100.0)}
 
     _learned = ("neighbors_", "similarities_")
 

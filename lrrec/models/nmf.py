@@ -1,21 +1,22 @@
-"""NMF: factors that only add."""
+"""NMF: non-negative matrix factorization."""
 
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from tqdm.auto import tqdm
 
 from lrrec.linalg import kernels
 from lrrec.linalg.dense import gram
 from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import even_blocks, run_blocks
+from lrrec.models.base.iterative import IterativeModel, Monitor
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 
-class NMF(QuadraticModel):
+class NMF(IterativeModel, QuadraticModel):
     """Non-negative matrix factorization: an item's factors read as its share in each of n_factors themes.
 
     Minimises |X - U V^T|_F^2 + reg (|U|_F^2 + |V|_F^2) over U, V >= 0; all cells count alike.
@@ -26,9 +27,9 @@ class NMF(QuadraticModel):
     reg : float, default 0.1
         Regularization, > 0.
     n_iter : int, default 30
-        Sweeps over users and items.
-    n_sweeps : int, default 3
-        Sweeps of coordinate descent over a row's factors in each.
+        Iterations; one updates all users, then all items.
+    cd_steps : int, default 3
+        Coordinate-descent steps over a row's factors in each iteration.
     random_state : int, Generator or None, default None
     n_threads : int, optional
         All cores when None. The result is bit-identical for every value.
@@ -40,8 +41,8 @@ class NMF(QuadraticModel):
 
     Notes
     -----
-    O(N D + (U + I) D^2) time a sweep. Fold-in runs the same coordinate descent from 0 to convergence, as do the user
-    factors that are kept.
+    O(N D + (U + I) D^2) time an iteration. Fold-in and the final user factors run the same coordinate descent from 0
+    to convergence.
 
     References
     ----------
@@ -56,55 +57,46 @@ class NMF(QuadraticModel):
     [['y']]
     """
 
+    tuning_space: ClassVar[dict[str, Any] | None] = {"n_factors": (8, 128, "log"), "reg": (0.01, 10.0, "log")}
+
     def __init__(
         self,
         n_factors: int = 32,
         *,
         reg: float = 0.1,
         n_iter: int = 30,
-        n_sweeps: int = 3,
+        cd_steps: int = 3,
         random_state: Any = None,
         n_threads: int | None = None,
     ) -> None:
         self.n_factors = n_factors
         self.reg = reg
         self.n_iter = n_iter
-        self.n_sweeps = n_sweeps
+        self.cd_steps = cd_steps
         self.random_state = random_state
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: None = None, *, progress: bool = False) -> "NMF":
-        """Learn from interactions, forgetting any earlier fit.
-
-        Parameters
-        ----------
-        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
-        y : None
-            Ignored; scikit-learn's pipelines pass it.
-        progress : bool, default False
-            Show a progress bar, where there is a terminal to show it on.
-        """
-        data = self._read(X)
-        self._fit(data.matrix, progress=progress)
-        return self._remember(data)
-
-    def _fit(self, matrix: sp.csr_array, *, progress: bool = False) -> None:
-        D = check_int(self.n_factors, "n_factors", low=1)
-        n_iter, n_sweeps = check_int(self.n_iter, "n_iter", low=1), check_int(self.n_sweeps, "n_sweeps", low=1)
+    def _iterate(self, matrix: sp.csr_array, monitor: Monitor) -> None:
+        D, cd_steps = check_int(self.n_factors, "n_factors", low=1), check_int(self.cd_steps, "cd_steps", low=1)
         rng = check_rng(self.random_state)
         transposed = matrix.T.tocsr()
         scale = np.sqrt(matrix.data.mean(dtype=np.float64) * matrix.nnz / (matrix.shape[0] * matrix.shape[1]) / D)
         V = np.abs(rng.standard_normal((matrix.shape[1], D), dtype=np.float32)) * np.float32(scale)
         U = np.full((matrix.shape[0], D), scale, dtype=np.float32)
-        for _ in tqdm(range(n_iter), desc="NMF", unit="sweep", disable=None if progress else True):
-            U = self._solve(matrix, V, U, n_sweeps)
-            V = self._solve(transposed, U, V, n_sweeps)
-        self.item_factors_ = V
-        self.user_factors_ = self._encode(matrix)
+        for _ in monitor:
+            U = self._solve(matrix, V, U, cd_steps)
+            V = self._solve(transposed, U, V, cd_steps)
+            monitor.record({"item_factors_": V}, partial(self._loss, matrix, U, V))
+
+    def _loss(self, matrix: sp.csr_array, U: np.ndarray, V: np.ndarray) -> float:
+        """Return the value of the objective, in double precision."""
+        squares = sum(float(np.square(array, dtype=np.float64).sum()) for array in (U, V))
+        constant = float(np.square(matrix.data, dtype=np.float64).sum())
+        return self._quadratic_loss(matrix).loss(U, V) + constant + self.reg * squares
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        start = np.zeros((matrix.shape[0], V.shape[1]), dtype=np.float32)
-        return self._solve(matrix, V, start, n_sweeps=1000, reg=reg)
+        init = np.zeros((matrix.shape[0], V.shape[1]), dtype=np.float32)
+        return self._solve(matrix, V, init, cd_steps=1000, reg=reg)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         zeros = sp.csr_array((np.zeros_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
@@ -114,15 +106,15 @@ class NMF(QuadraticModel):
         return np.full(matrix.shape[0], self.reg if reg is None else reg, dtype=np.float32)
 
     def _solve(
-        self, matrix: sp.csr_array, Y: np.ndarray, start: np.ndarray, n_sweeps: int, reg: float | None = None
+        self, matrix: sp.csr_array, Y: np.ndarray, init: np.ndarray, cd_steps: int, reg: float | None = None
     ) -> np.ndarray:
-        """Rows of non-negative factors against Y."""
-        penalty = np.float32(check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True))
+        """Rows of non-negative factors against Y, by coordinate descent from `init`."""
+        lam = np.float32(check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True))
         n_threads = check_threads(self.n_threads)
-        B, G, X = times(matrix, Y, n_threads=n_threads), gram(Y, n_threads).astype(np.float32), start.copy()
+        B, G, X = times(matrix, Y, n_threads=n_threads), gram(Y, n_threads).astype(np.float32), init.copy()
 
-        def work(first: int, last: int) -> None:
-            kernels.nonnegative_rows(first, last, B, G, penalty, n_sweeps, np.float32(1e-6), X)
+        def work(start: int, stop: int) -> None:
+            kernels.nonnegative_rows(start, stop, B, G, lam, cd_steps, np.float32(1e-6), X)
 
         run_blocks(work, even_blocks(len(X), max(64, len(X) // 64)), n_threads)
         return X

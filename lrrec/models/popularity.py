@@ -1,5 +1,7 @@
 """Popularity: the same list for everybody, and the baseline that every model has to beat."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -19,6 +21,8 @@ class Popularity(Recommender):
     >>> Popularity().fit(train).recommend(["bob"], k=2).items.tolist()
     [['y', None]]
     """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {}
 
     def _fit(self, matrix: sp.csr_array) -> None:
         """Nothing beyond the counts that every model keeps."""

@@ -1,6 +1,7 @@
 """RP3Beta: where a short walk over shared users leads, popular places damped."""
 
 from os import PathLike
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -55,6 +56,10 @@ class RP3Beta(Recommender):
     >>> RP3Beta().fit(train).recommend(["bob"], k=1).items.tolist()
     [['y']]
     """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {
+        "alpha": (0.3, 1.2), "beta": (0.0, 0.8), "n_neighbors": (50, 2000, "log"),
+    }  # fmt: skip
 
     _learned_csr = ("item_weights_",)
 

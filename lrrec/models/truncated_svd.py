@@ -1,6 +1,6 @@
 """TruncatedSVD (PureSVD): the best low-rank approximation of the matrix, zeros included."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -63,6 +63,10 @@ class TruncatedSVD(QuadraticModel):
     >>> TruncatedSVD(n_factors=2).fit(train).recommend(["bob"], k=1).items.tolist()
     [['y']]
     """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {
+        "n_factors": (8, 256, "log"), "user_power": (0.0, 0.5), "item_power": (0.0, 0.5), "score_power": (0.0, 0.5),
+    }  # fmt: skip
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Pictures of a report, as SVG that takes its colours from the page it stands in.
+"""Pictures of a report, as SVG in the colours of the page.
 
 matplotlib draws in placeholder colours, which become CSS variables: the page decides what is light and what is dark.
 Series differ by marker and line as well as by colour.
@@ -59,7 +59,7 @@ class Canvas:
         self._style.__exit__(*error)
 
     def line(self, place: int, x: Any, y: Any, label: str | None, *, joined: bool = True) -> str:
-        """Draw a series in the look of its place; its color."""
+        """Draw a series in the style of its place; return its color."""
         color = SERIES[place % len(SERIES)]
         style = LINES[(place // 2 + place // 8) % len(LINES)] if joined else "none"
         self.axes.plot(
@@ -74,7 +74,7 @@ class Canvas:
             self.figure.legend(loc="outside upper left", ncols=min(n_series, 3))
 
     def svg(self, alt: str) -> str:
-        """The picture as an element of HTML, told in words by alt."""
+        """Return the picture as an element of HTML; alt is its text for screen readers."""
         out = io.StringIO()
         self.figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
         text = out.getvalue()
@@ -106,8 +106,11 @@ def intervals(rows: Sequence[tuple[str, float, float, float]], metric: str) -> s
         canvas.axes.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], xlabel=f"mean {metric}")
         canvas.axes.set_ylim(len(rows) - 0.4, -0.7)
         canvas.axes.grid(visible=False, axis="y")
-        said = "; ".join(f"{name} {mean:.4f} ({low:.4f} to {high:.4f})" for name, mean, low, high in rows)
-        return canvas.svg(f"Mean {metric} and 95 % interval of each model: {said}.")
+        means = "; ".join(
+            f"{name} {mean:.4f}" + ("" if np.isnan(low) else f" ({low:.4f} to {high:.4f})")
+            for name, mean, low, high in rows
+        )
+        return canvas.svg(f"Mean {metric} and 95 % interval of each model: {means}.")
 
 
 def by_group(groups: list[str], series: dict[str, np.ndarray], metric: str) -> str:
@@ -118,7 +121,7 @@ def by_group(groups: list[str], series: dict[str, np.ndarray], metric: str) -> s
             color = canvas.line(place, x, values[:, 0], name)
             canvas.axes.vlines(x, values[:, 1], values[:, 2], color=color, linewidth=1)
         canvas.axes.set(xticks=range(len(groups)), xticklabels=groups)
-        canvas.axes.set(xlabel="known interactions of the user", ylabel=f"mean {metric}")
+        canvas.axes.set(xlabel="interactions in the user's history", ylabel=f"mean {metric}")
         canvas.legend(len(series))
         ends = "; ".join(f"{name} from {values[0, 0]:.3f} to {values[-1, 0]:.3f}" for name, values in series.items())
         return canvas.svg(f"{metric} against history length, from {groups[0]} to {groups[-1]} interactions: {ends}.")
@@ -160,7 +163,7 @@ def activity(counts: np.ndarray) -> str:
 
 
 def curves(series: dict[str, tuple[list, list]], metric: str) -> str:
-    """Learning curves of a transfer: for each method the numbers of target users, and what was reached."""
+    """Learning curves of a transfer: for each method the numbers of target users, and the metric."""
     with Canvas("curves", 3.6) as canvas:
         for place, (name, (sizes, values)) in enumerate(series.items()):
             canvas.line(place, sizes, values, name)
@@ -175,7 +178,7 @@ def curves(series: dict[str, tuple[list, list]], metric: str) -> str:
 
 
 def tuning(series: dict[str, np.ndarray], metric: str, *, lower: bool) -> str:
-    """What each trial reached on validation, and the best until then; values may be NaN."""
+    """The validation metric of each trial, and the best so far; values may be NaN."""
     with Canvas("tuning", 3.4) as canvas:
         best = np.fmin if lower else np.fmax
         for place, (name, values) in enumerate(series.items()):

@@ -1,33 +1,34 @@
-"""Report: an evaluation as one HTML page that needs nothing else."""
+"""Report: an evaluation as one self-contained HTML page."""
 
-import ast
 import datetime
-import importlib
 import importlib.metadata
 import os
 import platform
-import re
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from lrrec.errors import DataError, MissingDependencyError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.evaluation.comparison import Comparison
+from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.result import Evaluation
 from lrrec.report import sections
 from lrrec.report.sections import Cell, Section, Table
 from lrrec.splits import Split
-from lrrec.tuning.search import Tuning
+from lrrec.tuning.result import Tuning
+from lrrec.validate import import_extra
 
+SPLITS = ("random", "leave_last", "by_user", "cold_items", "by_time")  # that one call of lrrec.splits makes
 PACKAGES = ("lrrec", "numpy", "scipy", "scikit-learn", "numba", "pandas", "torch", "optuna")
 
 
 class Report:
     """One self-contained page on how good models are: no network, no fonts or scripts from elsewhere.
 
-    It has a section for whatever is given: data (the long tail, activity), the models compared with intervals and
-    paired tests, users by history length, a transfer, the tuning, examples of recommendations, the exact protocol, and
-    how to repeat it with versions and seeds.
+    It has a section for each part: data (the long tail, activity), the models compared with intervals and paired
+    tests, users by history length, a transfer, the tuning, examples of recommendations, the exact protocol with the
+    formulas of the metrics, and how to repeat it with versions and seeds.
 
     Parameters
     ----------
@@ -35,11 +36,11 @@ class Report:
     comparison : Comparison, optional
         Made by `compare`. Its fitted models give the examples.
     evaluations : dict of str to Evaluation, optional
-        In the place of a comparison: of the same users, by the names of the models.
+        Instead of a comparison: of the same users, by the names of the models.
     split : Split, optional
-        That was evaluated on.
+        The split of the comparison.
     tunings : dict of str to Tuning, optional
-        Made by `tune_all`, or by `tune` for each.
+        Made by `tune`.
     transfer : LowRankAdapter or frame, optional
         A guarded adapter, or its `report_`.
     curves : frame, optional
@@ -47,22 +48,24 @@ class Report:
         method are averaged.
     titles : dict of item id to str, optional
     metric : str, optional
-        What is shown in pictures and paired; the first of the comparison when not given.
+        What is shown in pictures and compared in pairs; the first of the comparison with a value for each user when
+        not given.
     command : str, optional
-        What to type to repeat it, shown as it is.
+        The command that repeats the evaluation, shown as it is.
 
     Notes
     -----
     Needs jinja2 and matplotlib. The page can be read on a phone, in the dark, by keyboard and by a screen reader;
-    tables are sorted by their headings. Models are shown in the order of their means, the best first.
+    tables are sorted by their headings. Models are in the order of their means, the best first.
 
     Examples
     --------
     >>> import lrrec
     >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
     >>> split = lrrec.splits.by_user(data, random_state=0)
-    >>> found = lrrec.compare({"popularity": lrrec.Popularity(), "knn": lrrec.ItemKNN()}, split, ["ndcg@10"])
-    >>> report = lrrec.Report("What is liked", found, split=split)
+    >>> models = {"popularity": lrrec.Popularity(), "knn": lrrec.ItemKNN()}
+    >>> comparison = lrrec.compare(models, split, metrics=["ndcg@10"])
+    >>> report = lrrec.Report("Two models of likes", comparison, split=split)
     >>> report.save("report.html")  # doctest: +SKIP
     """
 
@@ -77,23 +80,22 @@ class Report:
             comparison = Comparison(evaluations)
         if comparison is None and all(part is None for part in (split, tunings, transfer, curves)):
             raise ParameterError("comparison must be given, or another part of a report, got none")
-        for what, given, kind in (
+        for name, value, kind in (
             ("title", title, str), ("comparison", comparison, Comparison), ("split", split, Split),
             ("tunings", tunings, dict), ("titles", titles, dict), ("command", command, str),
         ):  # fmt: skip
-            if given is not None and not isinstance(given, kind):
-                raise ParameterTypeError(f"{what} must be a {kind.__name__}, got {type(given).__name__}")
+            if value is not None and not isinstance(value, kind):
+                raise ParameterTypeError(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
         if metric is not None and (comparison is None or metric not in comparison.metrics):
-            known = "None without a comparison" if comparison is None else f"one of {', '.join(comparison.metrics)}"
-            raise ParameterError(f"metric must be {known}, got {metric!r}")
+            options = "None without a comparison" if comparison is None else f"one of {', '.join(comparison.metrics)}"
+            raise ParameterError(f"metric must be {options}, got {metric!r}")
         if comparison is not None and split is not None and not _fits(comparison, split):
-            raise DataError("split must be the one that was evaluated on: its test users are others")
+            raise DataError("split must be the split of the comparison, its test users are others")
+        self.metric = ""
         if comparison is not None:
             self.metric = comparison.metrics[0] if metric is None else metric
-            best_first = sections.ranked(comparison, self.metric)
-            comparison = replace(comparison, evaluations={name: comparison.evaluations[name] for name in best_first})
-        else:
-            self.metric = ""
+            order = comparison.best_first(self.metric)
+            comparison = replace(comparison, evaluations={name: comparison.evaluations[name] for name in order})
         self.title, self.comparison, self.split, self.tunings = title, comparison, split, tunings
         self.transfer, self.curves, self.titles, self.command = transfer, curves, titles or {}, command
 
@@ -114,59 +116,59 @@ class Report:
         jinja2 = check_installed()
         template = (Path(__file__).parent / "templates" / "report.html.j2").read_text(encoding="utf-8")
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-        found, several = self.comparison, self.comparison is not None and len(self.comparison.evaluations) > 1
-        pairs = found.pairs(self.metric) if found is not None and several else None
+        pairs, comparison = None, self.comparison
+        if comparison is not None and len(comparison.evaluations) > 1 and self.metric in comparison.per_user_metrics:
+            pairs = comparison.pairs(self.metric)
         now = datetime.datetime.now(datetime.UTC)
         return environment.from_string(template).render(
             title=self.title,
             made=f"Made on {now:%d %B %Y} with lrrec {_version('lrrec')}.",
             verdict=self._verdict(pairs),
             sections=self._sections(pairs),
-            foot="Everything here is in this one file; it loads nothing and sends nothing.",
+            foot="This page is one file: it loads nothing and sends nothing.",
         )
 
     def _sections(self, pairs: Any) -> list[Section]:
-        """What there is to say."""
-        found, split, metric = self.comparison, self.split, self.metric
+        """The sections of all parts there are."""
+        comparison, split, metric = self.comparison, self.split, self.metric
         parts: list[Section | None] = []
-        if found is not None:
-            parts += [sections.comparison(found, metric, pairs), sections.history(found, metric)]
+        if comparison is not None:
+            parts += [sections.comparison(comparison, metric, pairs), sections.history(comparison, metric)]
         if self.transfer is not None or self.curves is not None:
             parts.append(sections.transfer(self.transfer, self.curves))
         if self.tunings:
-            order = {name: self.tunings[name] for name in found.evaluations if name in self.tunings} if found else {}
-            parts.append(sections.tuning(order | self.tunings))
-        if found is not None and split is not None:
-            parts.append(sections.examples(found, metric, split, self.titles))
+            names = [name for name in (comparison.evaluations if comparison else ()) if name in self.tunings]
+            parts.append(sections.tuning({name: self.tunings[name] for name in names} | self.tunings))
+        if comparison is not None and split is not None:
+            parts.append(sections.examples(comparison, metric, split, self.titles))
         if split is not None:
             parts.append(sections.data(split))
-        if found is not None:
-            parts.append(sections.protocol(found, split))
+        if comparison is not None:
+            parts.append(sections.protocol(comparison, split))
         parts.append(self._repetition())
         return [part for part in parts if part is not None]
 
     def _verdict(self, pairs: Any) -> str:
-        """What the comparison comes to, with its doubt."""
-        found, metric = self.comparison, self.metric
-        if found is None:
+        """The best model and how sure its lead is."""
+        if self.comparison is None:
             return ""
-        best, *others = found.evaluations
-        one = found.evaluations[best]
-        low, high = one.interval()[metric]
-        mean = f"{one.mean()[metric]:.4f} ({low:.4f} to {high:.4f})"
-        said = f"{best} has the best mean {metric} over {len(one.users):,} users: {mean}."
+        metric, (best, *others) = self.metric, self.comparison.evaluations
+        result = self.comparison.evaluations[best]
+        interval = sections.bounds(*result.interval()[metric])
+        value = f"{result.mean()[metric]:.4f}{f' ({interval})' if interval else ''}"
+        verdict = f"{best} has the best mean {metric} over {len(result.users):,} users: {value}."
         if pairs is None:
-            return said
+            return verdict
         row = pairs[(pairs["model"] == best) & (pairs["other"] == others[0])].iloc[0]
         p = row["p holm"]
         return (
-            f"{said} The next is {others[0]}, apart by {abs(row['difference']):.4f} (p = {p:.4f}, corrected for "
+            f"{verdict} The next is {others[0]}, apart by {abs(row['difference']):.4f} (p = {p:.4f}, corrected for "
             f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}): {'more than' if p < 0.05 else 'that may be'} chance "
-            "in who the users are."
+            "in the choice of users."
         )
 
     def _repetition(self) -> Section:
-        """Versions, settings, and what to run."""
+        """Versions and code."""
         rows = [[Cell("Python"), Cell(platform.python_version())]]
         rows += [[Cell(name), Cell(version)] for name in PACKAGES if (version := _version(name))]
         rows.append([Cell("system"), Cell(f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores")])
@@ -175,57 +177,63 @@ class Report:
         code = self._code()
         if code:
             codes.append(code)
-        tables = [Table("Versions", ["what", "version"], rows, sortable=False)]
+        tables = [Table("Versions", ["package", "version"], rows, sortable=False)]
         return Section("repeat", "How to repeat it", texts, tables=tables, codes=codes)
 
     def _code(self) -> str:
         """The comparison as Python, as far as it is known."""
-        found, split = self.comparison, self.split
-        if found is None or not found.models:
+        comparison, split = self.comparison, self.split
+        if comparison is None or not comparison.models:
             return ""
         lines = ["import lrrec", ""]
         if split is not None:
             lines.append(f"# data: the interactions; split.summary()['sha256'] == '{split.summary()['sha256']}'")
-            lines.append(_making(split.description))
+            lines.append(_split_code(split))
         lines.append("models = {")
-        lines += [f"    {name!r}: {_construction(model)}," for name, model in found.models.items()]
-        done = next(iter(found.evaluations.values())).protocol
-        options = _options(done.get("candidates", ""), done.get("seen items", ""))
-        return "\n".join(
-            [*lines, "}", f"found = lrrec.compare(models, split, {found.metrics!r}{options})", "print(found)"]
-        )
+        lines += [f"    {name!r}: {_model_code(model)}," for name, model in comparison.models.items()]
+        options = _options_code(comparison.protocol)
+        lines.append("}")
+        lines.append(f"comparison = lrrec.compare(models, split, metrics={comparison.metrics!r}{options})")
+        return "\n".join([*lines, "print(comparison)"])
 
 
-def _fits(found: Comparison, split: Split) -> bool:
+def _fits(comparison: Comparison, split: Split) -> bool:
     """Whether every evaluated user is a test user."""
-    rows = split.users.find(next(iter(found.evaluations.values())).users)
+    rows = split.users.find(next(iter(comparison.evaluations.values())).users)
     return bool((rows >= 0).all()) and set(rows.tolist()) <= set(split.test_rows.tolist())
 
 
-def _making(description: str) -> str:
-    """A split's description as code, where it is that."""
-    name, _, arguments = description.partition("(")
-    try:
-        ast.parse(description)
-    except SyntaxError:
-        name = ""
-    if name not in ("random", "leave_last", "by_user", "cold_items", "by_time"):
-        return f"split = ...  # {description or 'made by hand'}"
-    return f"split = lrrec.splits.{name}(data, {arguments}"
+def _split_code(split: Split) -> str:
+    """How a split is made, as code if one function of lrrec.splits makes it."""
+    params = dict(split.params)
+    negatives = params.pop("negatives", None)
+    if split.kind not in SPLITS:
+        return f"split = ...  # {split.description or 'made by hand'}"
+    code = f"split = lrrec.splits.{split.kind}({', '.join(['data', *_keywords(params)])})"
+    if negatives is None:
+        return code
+    return f"{code}\nsplit = lrrec.splits.with_negatives({', '.join(['split', *_keywords(negatives)])})"
 
 
-def _options(candidates: str, seen: str) -> str:
-    """How `compare` was asked to rank, by the protocol it left."""
-    drawn = re.search(r"and (\d+) sampled.*\(random_state=(\d+)\)", candidates)
-    options = f", candidates={drawn[1]}, random_state={drawn[2]}" if drawn else ""
-    return options + (", exclude_seen=False" if seen == "kept" else "")
+def _options_code(protocol: Protocol) -> str:
+    """The options of `compare`, by the protocol."""
+    options: dict[str, Any] = {}
+    if protocol.candidates.kind == "sampled":
+        options |= {"candidates": protocol.candidates.n, "random_state": protocol.candidates.random_state}
+    if protocol.exclude_seen is False:
+        options["exclude_seen"] = False
+    return "".join(f", {keyword}" for keyword in _keywords(options))
 
 
-def _construction(model: Any) -> str:
+def _keywords(arguments: dict[str, Any]) -> list[str]:
+    """Arguments as code."""
+    return [f"{name}={value!r}" for name, value in arguments.items()]
+
+
+def _model_code(model: Any) -> str:
     """How a model is made."""
-    module = type(model).__module__
-    shown = re.sub(r"\s+", " ", repr(model))
-    return f"lrrec.{shown}" if module.startswith("lrrec.") else f"...  # {shown}"
+    code = " ".join(repr(model).split())
+    return f"lrrec.{code}" if type(model).__module__.startswith("lrrec.") else f"...  # {code}"
 
 
 def _version(name: str) -> str:
@@ -236,14 +244,7 @@ def _version(name: str) -> str:
         return ""
 
 
-def check_installed() -> Any:
-    """Jinja2, which is loaded by nothing else, if it and matplotlib are there; so that nothing is done for nothing."""
-    try:
-        import jinja2
-
-        importlib.import_module("matplotlib")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"Report must have jinja2 and matplotlib: pip install 'lrrec[report]' ({error})"
-        ) from None
-    return jinja2
+def check_installed() -> ModuleType:
+    """Return Jinja2 if it and matplotlib are installed: to be called before anything takes long."""
+    import_extra("matplotlib", "report", "Report")
+    return import_extra("jinja2", "report", "Report")

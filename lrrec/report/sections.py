@@ -12,17 +12,17 @@ from lrrec.data import frames
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
 from lrrec.evaluation.comparison import Comparison
-from lrrec.metrics import ERRORS, METRICS
+from lrrec.metrics.registry import parse
 from lrrec.report import figures
 from lrrec.splits import Split
-from lrrec.tuning.search import Tuning
+from lrrec.tuning.result import Tuning
 
 N_SHOWN = 10  # titles of a list
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what is read, smaller beside it, and what is sorted by where that is a number."""
+    """One cell: its text, smaller text beside it, and the number it is sorted by."""
 
     text: str
     small: str = ""
@@ -31,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """QuadraticLoss in rows; the first of a row is its name."""
+    """Cells in rows; the first of a row is its name."""
 
     caption: str
     columns: list[str]
@@ -46,7 +46,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG element and what stands below it."""
+    """An SVG element and its caption."""
 
     svg: str
     caption: str
@@ -54,7 +54,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Example:
-    """What is known of a user beside what they are recommended."""
+    """The history of a user beside their recommendations."""
 
     heading: str
     text: str
@@ -77,7 +77,7 @@ class Section:
 
 
 def number(value: Any, form: str = ".4f", small: str = "") -> Cell:
-    """A number as a cell; nothing for NaN, which is sorted below all."""
+    """A number as a cell; "-" for NaN, which is sorted below all."""
     if value is None or not math.isfinite(value):
         return Cell("-" if value is None or math.isnan(value) else str(value), key=-1e300)
     return Cell(format(value, form), small, float(value))
@@ -104,50 +104,54 @@ def data(split: Split) -> Section:
     of_users, of_items = of_users[of_users > 0], of_items[of_items > 0]
     shown = [
         Picture(figures.long_tail(of_items), "Long tail of the training part; dashed: if all items were as popular."),
-        Picture(figures.activity(of_users), "Users of the training part by how much they did."),
+        Picture(figures.activity(of_users), "Users of the training part by number of interactions."),
     ]
     columns = ["part", "users", "items", "interactions", "density, %"]
     texts = [f"{facts['users']:,} users and {facts['items']:,} items are known by an id."]
     if split.folds_in:
-        texts.append("History is what is given of the test users, who are new to the models.")
-    return Section("data", "Data", texts, shown, [Table("What each part holds", columns, rows)])
+        texts.append(
+            "History: the interactions of the test users, who are new to the models, that they are served from."
+        )
+    return Section("data", "Data", texts, shown, [Table("Parts of the data", columns, rows)])
 
 
-def comparison(found: Comparison, metric: str, pairs: Any) -> Section:
+def comparison(comparison: Comparison, metric: str, pairs: Any) -> Section:
     """Means with intervals, and the differences between models."""
-    table = found.table().to_dict("records")
-    timed = [what for what in ("fit", "recommend") if any(not math.isnan(row[f"{what} seconds"]) for row in table)]
+    table = comparison.summary().to_dict("records")
+    timed = [part for part in ("fit", "recommend") if any(not math.isnan(row[f"{part} seconds"]) for row in table)]
     rows = []
     for row in table:
-        means = [number(row[one], ".4f", bounds(row[f"{one} low"], row[f"{one} high"])) for one in found.metrics]
-        times = [number(row[f"{what} seconds"], ".2f") for what in timed]
+        means = [
+            number(row[name], ".4f", bounds(row[f"{name} low"], row[f"{name} high"])) for name in comparison.metrics
+        ]
+        times = [number(row[f"{part} seconds"], ".2f") for part in timed]
         rows.append([Cell(row["model"]), *means, *times])
-    columns = ["model", *found.metrics, *(f"{what}, s" for what in timed)]
+    columns = ["model", *comparison.metrics, *(f"{part}, s" for part in timed)]
     forest = [(row["model"], row[metric], row[f"{metric} low"], row[f"{metric} high"]) for row in table]
-    shown = [Picture(figures.intervals(forest, metric), f"Mean {metric} over users, with 95 % bootstrap intervals.")]
+    pictures = [Picture(figures.intervals(forest, metric), f"{metric}, with 95 % bootstrap intervals of means.")]
     tables = [Table("Means over test users, with 95 % bootstrap intervals", columns, rows)]
     texts = [
-        "An interval says how well a model's mean is known. Two of them may overlap although one model surely is "
-        "ahead: the paired differences answer that."
+        "An interval says how well a model's mean is known. Whether two models differ is tested by the paired "
+        "differences, even if their intervals overlap."
     ]
     if pairs is not None:
         tables.append(_pairs(pairs, metric))
         texts.append(
-            "Differences are taken user by user. p is of a paired randomization test, corrected after Holm for the "
-            "number of pairs; it speaks of the choice of users, not of the split or of a model's random start."
+            "Differences are taken user by user. p is from a paired randomization test, adjusted after Holm for "
+            "the number of pairs; it is about the choice of users, not about the split or random initialization."
         )
-    return Section("models", "Models compared", texts, shown, tables)
+    return Section("models", "Models compared", texts, pictures, tables)
 
 
 def _pairs(pairs: Any, metric: str) -> Table:
-    """Every two models, user by user."""
+    """Every pair of models, user by user."""
     rows = [
         [
-            Cell(f"{row['model']} less {row['other']}"),
+            Cell(f"{row['model']} minus {row['other']}"),
             number(row["difference"], "+.4f", bounds(row["low"], row["high"])),
             number(row["p holm"], ".4f"),
             number(row["effect size"], "+.2f"),
-            *(number(row[what], ",") for what in ("wins", "ties", "losses")),
+            *(number(row[column], ",") for column in ("wins", "ties", "losses")),
         ]
         for row in pairs.to_dict("records")
     ]  # fmt: skip
@@ -155,14 +159,14 @@ def _pairs(pairs: Any, metric: str) -> Table:
     return Table(f"Differences in {metric}, user by user", columns, rows)
 
 
-def history(found: Comparison, metric: str) -> Section | None:
-    """Means of users by how much was known of them; nothing where that is not known."""
-    sizes = next(iter(found.evaluations.values())).history_sizes
-    if (sizes < 0).any():
+def history(comparison: Comparison, metric: str) -> Section | None:
+    """Means of users by the length of their history; None if it is not known, or the metric has no value a user."""
+    sizes = next(iter(comparison.evaluations.values())).history_sizes
+    if (sizes < 0).any() or metric not in comparison.per_user_metrics:
         return None
     quantiles = np.unique(np.rint(np.quantile(sizes, [0.2, 0.4, 0.6, 0.8])).astype(int))
     edges = [1, *(int(edge) for edge in quantiles if edge > 1)]
-    tables = {name: one.by_history(edges) for name, one in found.evaluations.items()}
+    tables = {name: result.by_history(edges) for name, result in comparison.evaluations.items()}
     of_metric = {name: table[table["metric"] == metric] for name, table in tables.items()}
     first = next(iter(of_metric.values()))
     groups = [str(group) for group in first["group"]]
@@ -178,14 +182,14 @@ def history(found: Comparison, metric: str) -> Section | None:
     return Section(
         "history",
         "Users by history length",
-        ["Groups are cut at fifths of the test users; users without any history are a group of their own."],
+        ["Groups are fifths of the test users; users without a history are a separate group."],
         [Picture(figures.by_group(groups, series, metric), f"Mean {metric}, with 95 % bootstrap intervals.")],
-        [Table(f"Mean {metric} by history length", ["known interactions", "users", *series], rows)],
+        [Table(f"Mean {metric} by history length", ["interactions in the history", "users", *series], rows)],
     )
 
 
 def transfer(adapter: Any, curves: Any) -> Section:
-    """What an adapter's guard compared, and learning curves."""
+    """The candidates of an adapter's selection, and learning curves."""
     texts: list[str] = []
     shown: list[Picture] = []
     tables: list[Table] = []
@@ -207,8 +211,8 @@ def transfer(adapter: Any, curves: Any) -> Section:
             ]
             for row in report.to_dict("records")
         ]  # fmt: skip
-        columns = ["method", metric, "against fold-in", "numbers", "kept"]
-        tables.append(Table("Ways to adapt, on target users held back", columns, rows))
+        columns = ["method", metric, "against fold-in", "parameters", "kept"]
+        tables.append(Table("Adapters compared on validation users of the target", columns, rows))
         if hasattr(adapter, "verdict_"):
             texts.append(f"Kept: {adapter.best_.name} ({adapter.verdict_}).")
     if curves is not None:
@@ -230,80 +234,84 @@ def tuning(tunings: dict[str, Tuning]) -> Section:
     """How each model was tuned."""
     first = next(iter(tunings.values()))
     rows, series = [], {}
-    for name, one in tunings.items():
-        states = one.trials_["state"]
-        params = ", ".join(f"{key}={_short(value)}" for key, value in one.best_params_.items()) or "nothing to tune"
+    for name, tuning in tunings.items():
+        trials = tuning.trials_
+        values = ", ".join(f"{key}={_short(value)}" for key, value in tuning.best_params_.items())
         rows.append([
-            Cell(name), number(one.best_value_), number(len(states), ","), number(int((states == "pruned").sum()), ","),
-            number(one.trials_["seconds"].sum(), ".1f"), Cell(params),
+            Cell(name), number(tuning.best_value_), number(len(trials), ","),
+            number(int((trials["state"] == "pruned").sum()), ","), number(trials["seconds"].sum(), ".1f"),
+            Cell(values or "nothing to tune"),
         ])  # fmt: skip
-        series[name] = one.trials_["value"].to_numpy(dtype=float)
+        series[name] = trials["value"].to_numpy(dtype=float)
     columns = ["model", f"best {first.metric}", "trials", "pruned", "seconds", "parameters"]
     return Section(
         "tuning",
         "Tuning",
         [
-            "Parameters were chosen on a validation part cut out of the training part, which the models were then "
-            f"fitted to as a whole; the test part decided nothing. Validation: {first.validation}. Seed {first.seed}. "
-            "The best of many trials flatters: what counts is the comparison on the test part."
+            "Parameters were chosen on validation interactions cut from the training part; the models were then fitted "
+            f"on the whole training part. The test part was not used. Validation: {first.validation}. Seed "
+            f"{first.seed}. The best value of many trials is optimistic: compare models on the test part."
         ],
         [
             Picture(
-                figures.tuning(series, first.metric, lower=first.metric in ERRORS),
-                "The best value so far after each trial; dots are the trials, pruned ones where they were stopped.",
+                figures.tuning(series, first.metric, lower=not parse(first.metric)[0].greater_is_better),
+                "The best value so far after each trial; dots are trials, pruned ones where they stopped.",
             )
         ],
         [Table("Best trials", columns, rows)],
     )
 
 
-def examples(found: Comparison, metric: str, split: Split, titles: dict[Any, str]) -> Section | None:
-    """Test users at fixed places of the best model's ranking of users; nothing where no model is at hand."""
-    best = next(iter(found.evaluations))
-    model = found.models.get(best)
-    one = found.evaluations[best]
-    served = np.flatnonzero(one.history_sizes > 0)
-    if model is None or not len(served):
+def examples(comparison: Comparison, metric: str, split: Split, titles: dict[Any, str]) -> Section | None:
+    """Test users at fixed quantiles of the best model's metric; None without a fitted model or values a user."""
+    best, result = next(iter(comparison.evaluations.items()))
+    model = comparison.models.get(best)
+    if model is None or metric not in result.values:
         return None
-    order = served[np.argsort(one.values[metric][served], kind="stable")]
-    if metric in ERRORS:
-        order = order[::-1]
-    chosen = {
+    values = result.values[metric]
+    served = np.flatnonzero((result.history_sizes > 0) & ~np.isnan(values))
+    if not len(served):
+        return None
+    sign = 1 if parse(metric)[0].greater_is_better else -1
+    order = served[np.argsort(sign * values[served], kind="stable")]
+    places = {
         "Served well": order[int(0.9 * (len(order) - 1))],
         "In the middle": order[len(order) // 2],
         "Served badly": order[int(0.1 * (len(order) - 1))],
     }
-    shown = [_example(model, what, one.users[place], one.values[metric][place], metric, split, titles)
-             for what, place in chosen.items()]  # fmt: skip
+    examples = [
+        _example(model, f"{heading}: user {result.users[place]}", result.users[place], f"{metric} {values[place]:.4f}",
+                 split, titles)
+        for heading, place in places.items()
+    ]  # fmt: skip
     text = (
-        f"By {best}: of the test users in the order of their {metric}, those at nine tenths, one half and one tenth "
-        "of the way, not chosen by hand. Recommendations are from the whole catalogue; a tick marks what the test "
-        "part holds."
+        f"By {best}: the test users at nine tenths, one half and one tenth of the order by {metric}; they are not "
+        "chosen by hand. Recommendations are from the whole catalogue; a tick marks items of the test part."
     )
-    return Section("examples", "Examples", [text], examples=shown)
+    return Section("examples", "Examples", [text], examples=examples)
 
 
-def _example(
-    model: Any, what: str, user: Any, value: float, metric: str, split: Split, titles: dict[Any, str]
-) -> Example:
-    """One user, who has a history."""
+def _example(model: Any, heading: str, user: Any, value: str, split: Split, titles: dict[Any, str]) -> Example:
+    """A user with a history."""
     row = split.users.indices([user])[0]
-    ask = getattr(model, "recommend_from" if split.folds_in else "recommend")
-    lists = ask(split.history, N_SHOWN, users=[user]) if split.folds_in else ask([user], N_SHOWN)
-    wanted = set(split.items.ids[split.test.matrix[[row]].indices].tolist())
+    if split.folds_in:
+        lists = model.recommend_from(split.history, N_SHOWN, users=[user])
+    else:
+        lists = model.recommend([user], N_SHOWN)
+    relevant = set(split.items.ids[split.test.matrix[[row]].indices].tolist())
     recommended = np.ma.masked_array(lists.items[0]).compressed().tolist()
-    known = _newest(split.history, row)
+    history = _newest(split.history, row)
     return Example(
-        f"{what}: user {user}",
-        f"{metric} {value:.4f}; {len(known)} interactions known, {len(wanted)} to be found",
-        [titles.get(item, str(item)) for item in known[:N_SHOWN]],
-        max(0, len(known) - N_SHOWN),
-        [{"title": titles.get(item, str(item)), "found": item in wanted} for item in recommended],
+        heading,
+        f"{value}; {len(history)} interactions in the history, {len(relevant)} in the test part",
+        [titles.get(item, str(item)) for item in history[:N_SHOWN]],
+        max(0, len(history) - N_SHOWN),
+        [{"title": titles.get(item, str(item)), "hit": item in relevant} for item in recommended],
     )
 
 
 def _newest(part: Interactions, row: int) -> list:
-    """The items of a user, the newest first where times are known."""
+    """The items of a user, the newest first if there are times."""
     start, stop = part.matrix.indptr[row], part.matrix.indptr[row + 1]
     columns = part.matrix.indices[start:stop]
     if part.times is not None:
@@ -311,33 +319,28 @@ def _newest(part: Interactions, row: int) -> list:
     return part.items.ids[columns].tolist()
 
 
-def protocol(found: Comparison, split: Split | None) -> Section:
-    """What was done, exactly."""
-    done = next(iter(found.evaluations.values())).protocol
-    rows = [[Cell(what), Cell(how)] for what, how in done.items()]
+def protocol(comparison: Comparison, split: Split | None) -> Section:
+    """The protocol, and the formula of each metric."""
+    rows = [[Cell(part), Cell(text)] for part, text in comparison.protocol.describe().items()]
     if split is not None:
         facts = split.summary()
         seed = "none, or not a number" if facts["seed"] is None else str(facts["seed"])
         rows += [[Cell("seed of the split"), Cell(seed)], [Cell("SHA-256 of the split"), Cell(facts["sha256"])]]
-    said = []
-    for name in found.metrics:
-        rule = {**METRICS, **ERRORS}.get(name.partition("@")[0])
-        first = (getattr(rule, "__doc__", None) or "").strip().split("\n\n")[0]
-        said.append([Cell(name), Cell(" ".join(first.split()) or "see lrrec.metrics")])
+    formulas = [[Cell(name), Cell(_formula(name))] for name in comparison.metrics]
     tables = [
-        Table("What was done", ["what", "how"], rows, sortable=False),
-        Table("Metrics: one value a user, the mean of which is shown", ["metric", "definition"], said, sortable=False),
+        Table("How the models were evaluated", ["part", "protocol"], rows, sortable=False),
+        Table("Metrics", ["metric", "formula"], formulas, sortable=False),
     ]
     return Section("protocol", "Protocol", tables=tables)
 
 
-def ranked(found: Comparison, metric: str) -> list[str]:
-    """The names of the models, the best first."""
-    means = {name: one.mean()[metric] for name, one in found.evaluations.items()}
-    return sorted(means, key=lambda name: means[name] if metric in ERRORS else -means[name])
+def _formula(name: str) -> str:
+    """The formula of a metric and its direction."""
+    metric, _ = parse(name)
+    return f"{metric.formula} ({'greater' if metric.greater_is_better else 'smaller'} is better)"
 
 
 def _short(value: Any) -> str:
-    """A parameter, four digits of it."""
+    """A parameter, reals with four digits."""
     real = isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral)
     return format(value, ".4g") if real else str(value)

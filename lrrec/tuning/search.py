@@ -1,114 +1,81 @@
-"""tune: choose parameters on a validation part of the training data, so that the test part decides nothing."""
+"""tune: choose parameters on a validation part of the training data; the test part decides nothing."""
 
 import itertools
 import json
 import math
 import time
 import warnings
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from os import PathLike
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
-from lrrec.errors import DataError, MissingDependencyError, ParameterError, ParameterTypeError
-from lrrec.evaluation.evaluator import check_names
-from lrrec.metrics import ERRORS
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.metrics.registry import check_names
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
+from lrrec.tuning.result import Tuning
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
-from lrrec.validate import check_int, check_real
+from lrrec.typing import PathLike
+from lrrec.validate import check_int, check_real, import_extra
 
-N_RANDOM = 8  # trials before the sampler looks at what came before
-WARM_UP = 2  # sweeps that are never pruned
-N_BEFORE_PRUNING = 4  # finished trials without which nothing is pruned
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Tuning:
-    """What tuning found.
-
-    Attributes
-    ----------
-    best_params_ : dict
-        Of the best trial: what was tuned, and the number of sweeps (epochs) after which it was best.
-    best_value_ : float
-        The metric it reached on validation. The best of many trials flatters: quote what the test part says.
-    model_ : Recommender
-        A model of these parameters, fitted on the whole of split.train.
-    trials_ : DataFrame
-        A row a trial: number, value, seconds, state ("finished", "pruned", "failed"), steps (sweeps or epochs run, 0
-        for models without) and a column for each parameter.
-    metric, validation, seed, space : str, str, int, dict
-        What was asked for: how validation was cut, and what was tried out.
-    """
-
-    best_params_: dict[str, Any]
-    best_value_: float
-    model_: Any
-    trials_: pd.DataFrame
-    metric: str
-    validation: str
-    seed: int
-    space: Space = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        counts = Counter(self.trials_["state"])
-        states = ", ".join(f"{counts[name]} {name}" for name in ("finished", "pruned", "failed") if name in counts)
-        shown = " ".join(repr(self.model_).split())
-        return (
-            f"Tuning of {len(self.trials_)} trials ({states}) in {self.trials_['seconds'].sum():.1f} s\n"
-            f"  best {self.metric} on validation {self.best_value_:.4f}: {shown}"
-        )
-
-    def _repr_html_(self) -> str:
-        ascending = self.metric in ERRORS
-        return self.trials_.sort_values("value", ascending=ascending, na_position="last").to_html(index=False)
+N_RANDOM = 8  # trials before the sampler uses the earlier ones
+WARM_UP = 2  # iterations that are never pruned
+N_BEFORE_PRUNING = 4  # finished trials before any is pruned
 
 
-def tune(
-    model: Any, split: Split, space: Space | None = None, *, metric: str = "ndcg@10", validation: Split | None = None,
-    n_trials: int | None = 20, timeout: float | None = None, storage: str | PathLike | None = None,
+@overload
+def tune(model: Mapping[str, Any], split: Split, **options: Any) -> dict[str, Tuning]: ...
+
+
+@overload
+def tune(model: Any, split: Split, **options: Any) -> Tuning: ...
+
+
+def tune(  # type: ignore[misc]
+    model: Any, split: Split, *, space: Any = None, metric: str = "ndcg@10", validation: Split | None = None,
+    n_trials: int | None = 20, timeout: float | None = None, storage: PathLike | None = None,
     random_state: int = 0, progress: bool = False,
-) -> Tuning:  # fmt: skip
+) -> Tuning | dict[str, Tuning]:  # fmt: skip
     """Search for the parameters with which a model is best on validation, and fit them on all training data.
 
     Parameters
     ----------
-    model : Recommender
-        Not changed. Its parameters that are not in the space stay as they are, but for a random_state of None, which
-        becomes the one below. Its own values are the first trial, where the space holds them.
+    model : Recommender, or dict of str to Recommender
+        One model, or several to tune with the same budget on the same validation part. They are not changed.
+        Parameters outside of the space keep their values, except that a random_state of None becomes the one below.
+        The first trial has the model's own values, if the space contains them.
     split : Split
-        Only split.train is looked at: the history and test parts decide nothing.
+        Only split.train is used: the history and test parts decide nothing.
     space : dict of str to (low, high), (low, high, "log") or list, optional
-        Numbers between bounds, both included (integers where both are), evenly or by their logarithm; or a list of
-        values. Spaces of no more settings than n_trials are tried out whole. Every model of lrrec has a space of its
-        own, for the default.
+        Numbers between bounds, both included (integers where both are), uniform or log-uniform; or a list of values.
+        A space of at most n_trials settings is searched exhaustively. By default the model's `tuning_space`. With
+        several models: dict of name to space, for those that are not to have their default.
     metric : str, default "ndcg@10"
-        What `evaluate` knows; "rmse" and "mae" are made small, all others large.
+        One metric of `evaluate`; errors such as "rmse" are minimized, all others maximized.
     validation : Split, optional
-        Of the same items. By default a fifth of split.train is cut off, of the kind that split is: users for a split
-        by user, last interactions, what is latest, or interactions at random.
+        Of the same items. By default a fifth of split.train is cut off in the way that split was made: users for a
+        split by user, last interactions, latest interactions, or random interactions.
     n_trials : int or None, default 20
-        How many, those in `storage` counted; None for as many as fit into `timeout`.
+        The number of trials of each model, those in `storage` included; None for as many as `timeout` allows.
     timeout : float, optional
-        Seconds of all trials, those in `storage` counted, after which no other is begun.
+        Seconds of all trials of a model, those in `storage` included, after which no other is started.
     storage : path, optional
-        An SQLite file, made when it is not there. The same call finds its trials and goes on after them to the same
-        end; a process that is killed loses the running trial alone. For one process at a time.
+        An SQLite file, created if it does not exist. The same call finds its trials there and continues with
+        identical results; a process that is killed loses only the running trial. For one process at a time.
     random_state : int, default 0
     progress : bool, default False
-        Show a progress bar, where there is a terminal to show it on.
+        Show a progress bar if there is a terminal.
 
     Returns
     -------
-    Tuning
+    Tuning, or dict of str to Tuning
+        With several models, by their names: `lrrec.compare({name: tuning.model_ for name, tuning in tunings.items()},
+        split)` compares them.
 
     Raises
     ------
@@ -119,10 +86,9 @@ def tune(
 
     Notes
     -----
-    Trials are drawn by the tree-structured Parzen estimator. `IALS` and `NeuralMF` are watched sweep by sweep (epoch
-    by epoch) on at most 2,000 validation users: a trial that is below the median of the earlier ones at the same sweep
-    is pruned, and the sweep after which a trial was best is kept as n_iter (n_epochs) of the parameters. NeuralMF is
-    watched by nDCG@10, whatever the metric. Other models are fitted to their end.
+    Trials are drawn by the tree-structured Parzen estimator. Iterative models (`IALS`, `ALS`, `NMF`, `NeuralMF`) are
+    scored after every iteration on at most 2,000 validation users: a trial below the median of the earlier ones at
+    the same iteration is pruned, and the best iteration becomes n_iter (n_epochs) of the best parameters.
 
     References
     ----------
@@ -134,56 +100,30 @@ def tune(
     >>> import lrrec
     >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
     >>> split = lrrec.splits.by_user(data, random_state=0)
-    >>> tuned = lrrec.tune(lrrec.EASE(), split, {"reg": (1.0, 1000.0, "log")}, n_trials=5)
+    >>> tuned = lrrec.tune(lrrec.EASE(), split, space={"reg": (1.0, 1000.0, "log")}, n_trials=5)
     >>> len(tuned.trials_), list(tuned.best_params_)
     (5, ['reg'])
     """
-    search = _Search(model, split, space, metric, validation, n_trials, timeout, random_state)
-    return search.run("tune", storage, progress)
-
-
-def tune_all(
-    models: dict[str, Any], split: Split, spaces: dict[str, Space] | None = None, *, metric: str = "ndcg@10",
-    validation: Split | None = None, n_trials: int | None = 20, timeout: float | None = None,
-    storage: str | PathLike | None = None, random_state: int = 0, progress: bool = False,
-) -> dict[str, Tuning]:  # fmt: skip
-    """Tune several models with the same budget on the same validation part; see `tune`.
-
-    Parameters
-    ----------
-    models : dict of str to Recommender
-    split : Split
-    spaces : dict of str to space, optional
-        For the models that are not to have their default space.
-    metric, validation, storage, random_state, progress
-        As for `tune`.
-    n_trials, timeout : int, float
-        For each model.
-
-    Returns
-    -------
-    dict of str to Tuning
-        By the same names. `lrrec.compare({name: one.model_ for name, one in tunings.items()}, split)` compares.
-    """
-    if not isinstance(models, dict) or not models or not all(isinstance(name, str) for name in models):
-        raise ParameterTypeError(f"models must be a dict of at least one name to a model, got {models!r}")
-    strange = [name for name in spaces or {} if name not in models]
-    if strange:
-        raise ParameterError(f"spaces must name models ({', '.join(models)}), got {', '.join(strange)}")
+    options: Any = {"metric": metric, "n_trials": n_trials, "timeout": timeout, "random_state": random_state}
+    if not isinstance(model, Mapping):
+        return _Search(model, split, space, validation, **options).run("tune", storage, progress=progress)
+    if not model or not all(isinstance(name, str) for name in model):
+        raise ParameterTypeError(f"model must be a model, or a dict of at least one name to a model, got {model!r}")
+    spaces = space or {}
+    unknown = [name for name in spaces if name not in model]
+    if unknown:
+        raise ParameterError(f"space must be by names of the models ({', '.join(model)}), got {', '.join(unknown)}")
     if validation is None and isinstance(split, Split):
         validation = trials.cut_validation(split, check_int(random_state, "random_state", low=0))
-    searches = {
-        name: _Search(model, split, (spaces or {}).get(name), metric, validation, n_trials, timeout, random_state)
-        for name, model in models.items()
-    }
-    return {name: search.run(f"tune_all: {name}", storage, progress) for name, search in searches.items()}
+    searches = {name: _Search(one, split, spaces.get(name), validation, **options) for name, one in model.items()}
+    return {name: search.run(f"tune {name}", storage, progress=progress) for name, search in searches.items()}
 
 
 class _Search:
-    """What is asked of one study, checked."""
+    """The search of one model, arguments checked."""
 
     def __init__(
-        self, model: Any, split: Any, space: Space | None, metric: str, validation: Split | None,
+        self, model: Any, split: Any, space: Space | None, validation: Split | None, *, metric: str,
         n_trials: int | None, timeout: float | None, random_state: int,
     ) -> None:  # fmt: skip
         if not isinstance(split, Split):
@@ -201,6 +141,7 @@ class _Search:
         if not isinstance(metric, str):
             raise ParameterTypeError(f"metric must be the name of one metric, got {metric!r}")
         (self.metric,) = check_names(metric)
+        self.minimizes = not trials.greater_is_better(self.metric)
         self.train, self.model = split.train, clone(model)
         if self.model.get_params(deep=False).get("random_state", 0) is None:
             self.model.set_params(random_state=self.seed)
@@ -208,170 +149,158 @@ class _Search:
             self.validation = trials.cut_validation(split, self.seed)
         else:
             self.validation = trials.check_validation(validation, split)
-        self.watched = trials.some_users(self.validation, self.seed)
-        shape = self.validation.train.matrix.shape
-        self.space = default_space(self.model, shape) if space is None else space
+        self.monitored = trials.sample_users(self.validation, self.seed)
+        self._set_space(space)
+
+    def _set_space(self, space: Space | None) -> None:
+        self.space = default_space(self.model, self.validation.train.matrix.shape) if space is None else space
         self.dimensions = read_space(self.space, self.model)
-        n_settings = math.prod(one.size for one in self.dimensions.values())
-        self.whole = n_settings <= self.n_trials < math.inf
-        if self.whole:
+        n_settings = math.prod(dimension.size for dimension in self.dimensions.values())
+        self.exhaustive = n_settings <= self.n_trials < math.inf
+        if self.exhaustive:
             self.n_trials = n_settings
 
-    def run(self, name: str, storage: str | PathLike | None, progress: bool) -> Tuning:
-        """Run the trials that are not there yet, then fit the best."""
-        optuna = _optuna()
+    def run(self, name: str, storage: PathLike | None, *, progress: bool) -> Tuning:
+        """Run the trials that the storage lacks, then fit the best parameters."""
+        optuna = import_extra("optuna", "tune", "tune()")
         with _quiet(optuna):
             study = self._study(optuna, name, storage)
-            done = _settle(optuna, study)
-            spent = sum(one.user_attrs["seconds"] for one in done)
-            total = None if self.n_trials == math.inf else int(self.n_trials)
-            label = f"tune {type(self.model).__name__}"
-            with tqdm(
-                total=total, initial=len(done), desc=label, unit="trial", disable=None if progress else True
-            ) as bar:
-                while len(done) < self.n_trials and spent < self.timeout:
-                    spent += self._trial(optuna, study, len(done))
-                    done = _finished(optuna, study)
-                    bar.update()
-            finished = [one for one in done if one.state == optuna.trial.TrialState.COMPLETE]
-            if not finished:
-                errors = sorted({one.user_attrs.get("error", "pruned") for one in done})
-                raise DataError(f"tune must have a trial that ends, got {len(done)} that failed: {'; '.join(errors)}")
-            lower = self.metric in ERRORS
-            best = min(finished, key=lambda one: one.value if lower else -one.value)
+            ended = self._run_trials(optuna, study, progress=progress)
+            complete = [trial for trial in ended if trial.state == optuna.trial.TrialState.COMPLETE]
+            if not complete:
+                errors = sorted({trial.user_attrs.get("error", "pruned") for trial in ended})
+                raise DataError(f"all {len(ended)} trials failed: {'; '.join(errors)}")
+            best = min(complete, key=lambda trial: trial.value if self.minimizes else -trial.value)
             params = {**best.params, **best.user_attrs["best"]}
             model = clone(self.model).set_params(**params).fit(self.train)
             return Tuning(
-                params, float(best.value), model, self._frame(optuna, done), self.metric,
+                params, float(best.value), model, self._frame(optuna, ended), self.metric,
                 self.validation.description, self.seed, self.space,
             )  # fmt: skip
 
-    def _study(self, optuna: Any, name: str, storage: str | PathLike | None) -> Any:
-        """The study of this search, made or found."""
-        direction = "minimize" if self.metric in ERRORS else "maximize"
+    def _run_trials(self, optuna: Any, study: Any, *, progress: bool) -> list:
+        """Run trials until the budget is spent; return all that have ended."""
+        for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # of a killed process
+        ended = _ended(optuna, study)
+        seconds = sum(trial.user_attrs["seconds"] for trial in ended)
+        total = None if self.n_trials == math.inf else int(self.n_trials)
+        label, hidden = f"tune {type(self.model).__name__}", None if progress else True
+        with tqdm(total=total, initial=len(ended), desc=label, unit="trial", disable=hidden) as bar:
+            while len(ended) < self.n_trials and seconds < self.timeout:
+                seconds += self._run_trial(optuna, study, len(ended))
+                ended = _ended(optuna, study)
+                bar.update()
+        return ended
+
+    def _study(self, optuna: Any, name: str, storage: PathLike | None) -> Any:
+        """Open or create the study."""
         pruner = optuna.pruners.MedianPruner(n_startup_trials=N_BEFORE_PRUNING, n_warmup_steps=WARM_UP)
-        url = None if storage is None else f"sqlite:///{storage}"
         try:
             study = optuna.create_study(
-                storage=url, study_name=name, direction=direction, pruner=pruner, load_if_exists=True
-            )
-        except Exception as error:  # of whatever lies below Optuna
+                storage=None if storage is None else f"sqlite:///{storage}", study_name=name, pruner=pruner,
+                direction="minimize" if self.minimizes else "maximize", load_if_exists=True,
+            )  # fmt: skip
+        except Exception as error:  # from any layer below Optuna
             if storage is None:
                 raise
             reason = str(error).strip().splitlines()[0]
             raise ParameterError(
                 f"storage must be a file that SQLite can open, got {str(storage)!r}: {reason}"
             ) from None
-        asked = self._asked()
-        stored = study.user_attrs.get("asked")
+        identity, stored = self._identity(), study.user_attrs.get("identity")
         if stored is None:
-            study.set_user_attr("asked", asked)
+            study.set_user_attr("identity", identity)
             return study
-        other = [what for what, value in asked.items() if stored.get(what) != value]
-        if other:
+        different = [part for part, value in identity.items() if stored.get(part) != value]
+        if different:
             raise ParameterError(
-                f"storage must hold trials of the same {', '.join(asked)}, got {str(storage)!r} with another "
-                f"{' and '.join(other)}; name another file"
+                f"storage must hold trials of the same {', '.join(identity)}, got {str(storage)!r} with another "
+                f"{' and '.join(different)}; name another file"
             )
         return study
 
-    def _asked(self) -> dict[str, str]:
-        """What two searches must have in common to share their trials."""
+    def _identity(self) -> dict[str, str]:
+        """Return what two searches must have in common to share their trials."""
         fixed = {name: repr(value) for name, value in self.model.get_params().items() if name not in self.dimensions}
-        fixed.pop("n_threads", None)  # which changes nothing
+        fixed.pop("n_threads", None)  # does not change the result
         return {
             "model": f"{type(self.model).__name__} {json.dumps(fixed, sort_keys=True)}",
-            "space": as_text(self.dimensions) + (" whole" if self.whole else ""),
+            "space": as_text(self.dimensions) + (" exhaustive" if self.exhaustive else ""),
             "metric": self.metric,
             "random_state": str(self.seed),
             "validation part": str(self.validation.summary()["sha256"]),
         }
 
-    def _trial(self, optuna: Any, study: Any, index: int) -> float:
-        """Run the trial after `index` others, the same whether or not they ran in this process; its seconds."""
+    def _run_trial(self, optuna: Any, study: Any, index: int) -> float:
+        """Run the trial after `index` others, in whichever process these ran; return its seconds."""
         seed = int(np.random.SeedSequence([self.seed, index]).generate_state(1)[0])
         study.sampler = optuna.samplers.TPESampler(n_startup_trials=N_RANDOM, multivariate=True, seed=seed)
-        given = self._given(index)
-        if given is not None and not study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.WAITING]):
-            study.enqueue_trial(given)
+        fixed = self._fixed_params(index)
+        if fixed is not None and not study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.WAITING]):
+            study.enqueue_trial(fixed)
         began = time.perf_counter()
         trial = study.ask()
-        params = {name: one.suggest(trial, name) for name, one in self.dimensions.items()}
+        params = {name: dimension.suggest(trial, name) for name, dimension in self.dimensions.items()}
 
-        def watch(step: int, value: float) -> bool:
-            trial.report(value, step)
+        def report(iteration: int, value: float) -> bool:
+            trial.report(value, iteration)
             return trial.should_prune()
 
-        state, value = optuna.trial.TrialState, None
+        states, value = optuna.trial.TrialState, None
         try:
             candidate = clone(self.model).set_params(**params)
-            outcome = trials.run(candidate, self.validation, self.watched, self.metric, watch)
+            outcome = trials.run(candidate, self.validation, self.monitored, self.metric, report)
             trial.set_user_attr("best", outcome.best)
-            trial.set_user_attr("steps", outcome.n_steps)
-            ended, value = state.PRUNED if outcome.pruned else state.COMPLETE, outcome.value
-        except (DataError, np.linalg.LinAlgError, FloatingPointError) as error:  # diverged: no other trial's fault
+            trial.set_user_attr("iterations", outcome.n_iterations)
+            state, value = states.PRUNED if outcome.pruned else states.COMPLETE, outcome.value
+        except (DataError, np.linalg.LinAlgError, FloatingPointError) as error:  # diverged: other trials may not
             trial.set_user_attr("error", str(error))
-            ended = state.FAIL
+            state = states.FAIL
         seconds = time.perf_counter() - began
         trial.set_user_attr("seconds", seconds)
-        study.tell(trial, None if ended != state.COMPLETE else value, state=ended)
+        study.tell(trial, None if state != states.COMPLETE else value, state=state)
         return seconds
 
-    def _given(self, index: int) -> dict[str, Any] | None:
-        """What a trial is to try out, where that is not the sampler's choice."""
-        if self.whole:
-            settings = itertools.product(*(one.values() for one in self.dimensions.values()))
+    def _fixed_params(self, index: int) -> dict[str, Any] | None:
+        """Return a trial's parameters, or None if the sampler draws them."""
+        if self.exhaustive:
+            settings = itertools.product(*(dimension.values() for dimension in self.dimensions.values()))
             return dict(zip(self.dimensions, next(itertools.islice(settings, index, None)), strict=True))
         own = self.model.get_params(deep=False)
-        if index == 0 and all(one.holds(own[name]) for name, one in self.dimensions.items()):
-            return {name: _as(one, own[name]) for name, one in self.dimensions.items()}
+        if index == 0 and all(dimension.holds(own[name]) for name, dimension in self.dimensions.items()):
+            return {name: _as(dimension, own[name]) for name, dimension in self.dimensions.items()}
         return None
 
-    def _frame(self, optuna: Any, done: list) -> pd.DataFrame:
-        """The trials as a frame."""
-        state = optuna.trial.TrialState
-        names = {state.COMPLETE: "finished", state.PRUNED: "pruned", state.FAIL: "failed"}
+    def _frame(self, optuna: Any, ended: list) -> pd.DataFrame:
+        """Return the trials as a frame."""
+        states = optuna.trial.TrialState
+        names = {states.COMPLETE: "finished", states.PRUNED: "pruned", states.FAIL: "failed"}
         columns = {
-            "number": range(len(done)),
-            "value": [np.nan if one.value is None else one.value for one in done],
-            "seconds": [one.user_attrs["seconds"] for one in done],
-            "state": [names[one.state] for one in done],
-            "steps": [one.user_attrs.get("steps", 0) for one in done],
+            "number": range(len(ended)),
+            "value": [np.nan if trial.value is None else trial.value for trial in ended],
+            "seconds": [trial.user_attrs["seconds"] for trial in ended],
+            "state": [names[trial.state] for trial in ended],
+            "iterations": [trial.user_attrs.get("iterations", 0) for trial in ended],
         }
-        return pd.DataFrame(columns | {name: [one.params.get(name) for one in done] for name in self.dimensions})
+        return pd.DataFrame(columns | {name: [trial.params.get(name) for trial in ended] for name in self.dimensions})
 
 
 def _as(dimension: Dimension, value: Any) -> Any:
-    """A value as Optuna takes it: a range of floats wants floats."""
+    """Return a value in the type that Optuna expects: a float for a range of floats."""
     return float(value) if isinstance(getattr(dimension, "low", None), float) else value
 
 
-def _finished(optuna: Any, study: Any) -> list:
-    """The trials that ended by themselves, in their order."""
-    state = optuna.trial.TrialState
-    ended = study.get_trials(deepcopy=False, states=[state.COMPLETE, state.PRUNED, state.FAIL])
-    return [one for one in ended if one.state != state.FAIL or "error" in one.user_attrs]
-
-
-def _settle(optuna: Any, study: Any) -> list:
-    """Give up the trials that a killed process left running; the others."""
-    for one in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
-        study.tell(one.number, state=optuna.trial.TrialState.FAIL)
-    return _finished(optuna, study)
-
-
-def _optuna() -> Any:
-    """Optuna, which is loaded by nothing else."""
-    try:
-        import optuna
-    except ImportError as error:
-        raise MissingDependencyError(f"tune must have optuna to be run: pip install 'lrrec[tune]' ({error})") from None
-    return optuna
+def _ended(optuna: Any, study: Any) -> list:
+    """Return the trials that ended by themselves, in order."""
+    states = optuna.trial.TrialState
+    ended = study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED, states.FAIL])
+    return [trial for trial in ended if trial.state != states.FAIL or "error" in trial.user_attrs]
 
 
 @contextmanager
 def _quiet(optuna: Any) -> Iterator[None]:
-    """Nothing of Optuna's own to read meanwhile."""
+    """Silence Optuna's log and its warnings of experimental features."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""One trial: fit a model, watch it sweep by sweep where it has sweeps, and say what it reached on validation."""
+"""One trial of tune: fit a model, score it on validation, and report its iterations on the way."""
 
 import warnings
 from collections.abc import Callable
@@ -6,43 +6,44 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
-from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.evaluator import evaluate
-from lrrec.metrics import ERRORS
-from lrrec.models.ials import IALS
-from lrrec.models.neural.neural_mf import NeuralMF
+from lrrec.models.base.iterative import FitState, IterativeModel
 from lrrec.splits import Split, by_time, by_user, leave_last, random
 
-MAX_WATCHED = 2000  # users judged after every sweep; the last word has everybody
+MAX_MONITORED = 2000  # users scored after every iteration; the trial's value is of all validation users
 VALIDATION_SIZE = 0.2
-PATIENCE = 4  # sweeps of iALS that are no better before a trial ends; few users make for noise
+PATIENCE = 4  # iterations without improvement that end a trial: few users are noisy
 
-Watch = Callable[[int, float], bool]
+Report = Callable[[int, float], bool]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial reached.
+    """The result of a trial.
 
-    value : on validation; of a pruned trial what it had when it was stopped. n_steps : sweeps or epochs that were
-    run, 0 for a model without. best : parameters to fit with once more where nobody watches.
+    value : on validation; of a pruned trial at its last iteration. n_iterations : 0 for models without. best : the
+    best number of iterations, as a parameter.
     """
 
     value: float
-    n_steps: int
+    n_iterations: int
     best: dict[str, int]
     pruned: bool = False
 
 
 class PrunedError(Exception):
-    """A trial has been stopped by its watcher."""
+    """The trial is pruned."""
+
+
+def greater_is_better(metric: str) -> bool:
+    """Return whether a metric is maximized."""
+    return parse(metric)[0].greater_is_better
 
 
 def cut_validation(split: Split, seed: int) -> Split:
-    """A validation split of the training part alone, made the way that the split was."""
+    """Return a validation split of the training part alone, made the way that the split was."""
     train, params = split.train, split.params
     if split.folds_in:
         order = params.get("order", "random") if train.times is not None else "random"
@@ -55,82 +56,56 @@ def cut_validation(split: Split, seed: int) -> Split:
     return random(train, VALIDATION_SIZE, random_state=seed)
 
 
-def some_users(split: Split, seed: int) -> Split:
-    """The split with at most MAX_WATCHED of its test users."""
+def sample_users(split: Split, seed: int) -> Split:
+    """Return the split with at most MAX_MONITORED of its test users."""
     rows = split.test_rows
-    if len(rows) <= MAX_WATCHED:
+    if len(rows) <= MAX_MONITORED:
         return split
     kept = np.zeros(len(split.users), dtype=bool)
-    kept[np.random.default_rng(seed).choice(rows, MAX_WATCHED, replace=False)] = True
+    kept[np.random.default_rng(seed).choice(rows, MAX_MONITORED, replace=False)] = True
     candidates = split.candidates
     if candidates is not None and candidates.ndim == 2:
         candidates = candidates[kept[rows]]
     return replace(split, test=split.test.filter(kept[split.test.rows()]), candidates=candidates)
 
 
-def run(model: Any, validation: Split, watched: Split, metric: str, watch: Watch) -> Outcome:
-    """Fit an unfitted model on validation.train and evaluate it; `watch(step, value)` says whether to stop."""
+def run(model: Any, validation: Split, monitored: Split, metric: str, report: Report) -> Outcome:
+    """Fit a model on validation.train and evaluate it; prune it when report(iteration, value) is True."""
+    if not isinstance(model, IterativeModel):
+        return Outcome(measure(model.fit(validation.train), validation, metric), 0, {})
+    sign = 1.0 if greater_is_better(metric) else -1.0
+    scores: list[float] = []
+
+    def scorer(candidate: IterativeModel) -> float:
+        return sign * measure(candidate, monitored, metric)
+
+    def callback(state: FitState) -> None:
+        assert state.score is not None
+        scores.append(state.score)
+        if report(state.iteration, sign * state.score):
+            raise PrunedError
+
     try:
-        if isinstance(model, IALS):
-            return _run_ials(model, validation, watched, metric, watch)
-        if isinstance(model, NeuralMF):
-            return _run_neural(model, validation, watched, metric, watch)
-    except PrunedError as stopped:
-        step, value = stopped.args
-        return Outcome(value, step, {}, pruned=True)
-    return Outcome(measure(model.fit(validation.train), validation, metric), 0, {})
+        model.fit(validation.train, validation=monitored, scorer=scorer, patience=PATIENCE, callback=callback)
+    except PrunedError:
+        return Outcome(sign * scores[-1], len(scores), {}, pruned=True)
+    best = {model.iteration_parameter: int(np.argmax(scores)) + 1}
+    return Outcome(measure(model, validation, metric), len(scores), best)
 
 
 def measure(model: Any, split: Split, metric: str) -> float:
-    """The mean over the test users."""
+    """Return the mean of a metric over the test users."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # once is enough: in the comparison
+        warnings.simplefilter("ignore", DataWarning)  # shown once, in the comparison
         return evaluate(model, split, [metric]).mean()[metric]
 
 
-def _run_ials(model: IALS, validation: Split, watched: Split, metric: str, watch: Watch) -> Outcome:
-    """Sweeps are judged by the metric in the place of nDCG@10, and the best one's factors kept."""
-    lower = metric in ERRORS
-    found: list[float] = []
-
-    def judge(V: np.ndarray, data: Interactions, _: Split) -> float:
-        probe = clone(model)
-        probe.item_factors_ = V
-        if validation.folds_in:
-            probe.user_factors_ = np.zeros((data.n_users, V.shape[1]), dtype=np.float32)
-        else:
-            probe.user_factors_ = probe._fold_in(data.matrix, V, None)
-        found.append(measure(probe._remember(data), watched, metric))
-        if watch(len(found), found[-1]):
-            raise PrunedError(len(found), found[-1])
-        return 1 / (1 + found[-1]) if lower else found[-1]  # fit keeps the highest
-
-    fitting = clone(model)
-    fitting._validate = judge
-    fitting.fit(validation.train, validation=watched, patience=PATIENCE)
-    best = int(np.argmin(found) if lower else np.argmax(found)) + 1
-    return Outcome(measure(fitting, validation, metric), len(found), {"n_iter": best})
-
-
-def _run_neural(model: NeuralMF, validation: Split, watched: Split, metric: str, watch: Watch) -> Outcome:
-    """Epochs are judged by nDCG@10, whatever the metric, and the best one's towers kept."""
-
-    def see(entry: dict[str, float]) -> None:
-        if watch(int(entry["epoch"]), entry["ndcg@10"]):
-            raise PrunedError(int(entry["epoch"]), entry["ndcg@10"])
-
-    model.fit(validation.train, validation=watched, callback=see)
-    of_epochs = [entry["ndcg@10"] for entry in model.history_]
-    best = int(model.history_[int(np.argmax(of_epochs))]["epoch"])
-    return Outcome(measure(model, validation, metric), len(of_epochs), {"n_epochs": best})
-
-
 def check_validation(validation: Any, split: Split) -> Split:
-    """Refuse a validation split of other items, or one that cannot be one."""
+    """Return a validation split if it has the items of the split and a test interaction."""
     if not isinstance(validation, Split):
         raise DataError(f"validation must be a Split, got {type(validation).__name__}; cut one from split.train")
     if validation.items != split.items:
         raise DataError("validation must be a Split of the same items as split: cut one from split.train")
     if not len(validation.test_rows):
-        raise DataError("validation must have at least one test interaction, got none")
+        raise DataError("validation has no test interaction: cut a larger one from split.train")
     return validation

@@ -1,10 +1,9 @@
-"""Products of a sparse matrix with a block of dense vectors."""
+"""Products of a sparse matrix with a block of dense vectors, and products of factors at its entries."""
 
 import numpy as np
 from numba import njit
 
-from lrrec.linalg.kernels.prefetch import prefetch
-from lrrec.linalg.kernels.rows import REORDER
+from lrrec.linalg.kernels.memory_access import REORDER, prefetch
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER, inline="always")
@@ -60,16 +59,16 @@ def gram_times(start, stop, indptr, indices, data, X, out):
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER)
-def co_occurrences(start, stop, of_items, users, weights, of_users, items, data, out):
-    """Write the rows start..stop of the upper half of X^T X, where X is given by columns and by rows.
+def co_occurrences(start, stop, item_indptr, users, weights, user_indptr, items, data, out):
+    """Write the rows start..stop of the upper half of X^T X, for X both in csc and in csr.
 
-    X^T in csr: of_items (I + 1,), users, weights. X in csr, sorted: of_users (U + 1,), items, data. out (I, I).
+    X^T in csr: item_indptr (I + 1,), users, weights. X in csr, sorted: user_indptr (U + 1,), items, data. out (I, I).
     """
     for i in range(start, stop):
-        for s in range(of_items[i], of_items[i + 1]):
+        for s in range(item_indptr[i], item_indptr[i + 1]):
             u, w = users[s], weights[s]
-            z = of_users[u + 1] - 1
-            while z >= of_users[u] and items[z] >= i:
+            z = user_indptr[u + 1] - 1
+            while z >= user_indptr[u] and items[z] >= i:
                 out[i, items[z]] += w * data[z]
                 z -= 1
 
@@ -84,3 +83,21 @@ def dot_rows(start, stop, indptr, indices, X, Y, out):
             for f in range(n):
                 total += X[u, f] * Y[i, f]
             out[s] = total
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER)
+def observed_loss(start, stop, indptr, indices, weights, linear, X, Y):
+    """Return the sum of w s^2 - 2 b s over the cells of the rows start..stop, s = x_u . y_i, in double precision.
+
+    weights w and linear b (N,), X (U, D), Y (I, D).
+    """
+    n_factors = X.shape[1]
+    total = 0.0
+    for u in range(start, stop):
+        for s in range(indptr[u], indptr[u + 1]):
+            j, dot = indices[s], X[u, 0] * 0
+            for f in range(n_factors):
+                dot += X[u, f] * Y[j, f]
+            score = np.float64(dot)
+            total += (np.float64(weights[s]) * score - 2 * np.float64(linear[s])) * score
+    return total

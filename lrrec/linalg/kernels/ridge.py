@@ -1,66 +1,112 @@
-"""Row solver of ridge problems whose weights and right sides are given cell by cell."""
+"""Exact row solver of every quadratic loss."""
 
 import numpy as np
 from numba import njit
 
-from lrrec.linalg.kernels.rows import REORDER, gather, longest_row, solve_cholesky
+from lrrec.linalg.kernels.cholesky import solve_cholesky
+from lrrec.linalg.kernels.memory_access import REORDER, gather, longest_row
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER, inline="always")
+def add_combination(q, b, n, out):
+    """Add sum_s b_s q_s over s < n to out, four rows of q at a time; b is padded with zeros to a multiple of four."""
+    for s in range(0, n, 4):
+        b0, b1, b2, b3 = b[s], b[s + 1], b[s + 2], b[s + 3]
+        for f in range(len(out)):
+            out[f] += b0 * q[s, f] + b1 * q[s + 1, f] + b2 * q[s + 2, f] + b3 * q[s + 3, f]
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER)
-def ridge_rows(start, stop, indptr, indices, weights, pulls, Y, shared, lam, X):
-    """Solve each row exactly, in the basis where the shared part is diagonal; its right side is read from X.
+def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, X):
+    """Solve each row's ridge problem exactly, in the basis where the shared part is diagonal.
 
-    Row u: (M + Q^T W Q) x = X[u] + sum_i b_i y_i, with M = diag(shared) + lam[u] I, Q (N, D) the vectors of its N
-    cells, W their weights >= 0 and b their pulls. shared (D,), lam (U,), Y (I, D), X (U, D). Rows with fewer cells
-    than D go through the dual system (Woodbury). A direction that nothing determines is left at 0.
+    Row u: (M + sum_i w_i y_i y_i^T) x = X[u] + sum_i b_i y_i over its cells i, with M = diag(shared) + lam[u] I,
+    w the weights and b the linear terms. shared (D,), lam (U,), Y (I, D), X (U, D): right sides in, results out.
+
+    Cells of weight 0 go to the right side r. A row with fewer other cells than factors, all of positive weight, is
+    solved in its dual system (Woodbury): with Q (N, D) the vectors of these cells and W their weights,
+    x = M^-1 (r + Q^T z), (I + W Q M^-1 Q^T) z = b - W Q M^-1 r. A direction that nothing determines stays at 0.
     """
     n_factors = Y.shape[1]
-    zero = Y.dtype.type(0)
     longest = longest_row(start, stop, indptr)
     q = np.empty((longest, n_factors), Y.dtype)
     w = np.empty(longest, Y.dtype)
-    small = np.empty((n_factors, n_factors), Y.dtype)
-    inverse = np.empty(n_factors, Y.dtype)
+    b = np.empty(longest, Y.dtype)
+    A = np.empty((n_factors, n_factors), Y.dtype)
     r = np.empty(n_factors, Y.dtype)
+    root = np.empty(n_factors, Y.dtype)
+    zero = Y.dtype.type(0)
     for u in range(start, stop):
         begin, end = indptr[u], indptr[u + 1]
-        n = end - begin
         gather(Y, indices, weights, begin, end, q, w)
-        dual = n < n_factors
+        size = zero
         for f in range(n_factors):
-            base = shared[f] + lam[u]
-            inverse[f] = 1 / base if base > 0 else zero
-            dual = dual and base > 0
             r[f] = X[u, f]
+            size += abs(r[f])
+        shifted = size != 0
+        n = end - begin
+        n_positive, n_ones = np.int32(0), np.int32(0)
         for s in range(n):
-            dual = dual and w[s] >= 0
+            b[s] = linear[begin + s]
+            n_positive += np.int32(w[s] > 0)
+            n_ones += np.int32(w[s] == 1)
+        positive, ones = n_positive == n, n_ones == n
+        if not positive:
+            n = 0
+            for s in range(end - begin):
+                if w[s] == 0:
+                    for f in range(n_factors):
+                        r[f] += b[s] * q[s, f]
+                    continue
+                w[n], b[n] = w[s], b[s]
+                for f in range(n_factors):
+                    q[n, f] = q[s, f]
+                n += 1
+            positive, shifted = n_positive == n, True
+        for s in range(n, (n + 3) // 4 * 4):
+            b[s] = 0
+        dual = positive and n < n_factors
+        if dual:
             for f in range(n_factors):
-                r[f] += pulls[begin + s] * q[s, f]
+                base = shared[f] + lam[u]
+                root[f] = 1 / np.sqrt(base) if base > 0 else zero
+                dual = dual and base > 0
         if n == 0:
             for f in range(n_factors):
-                X[u, f] = r[f] * inverse[f]
+                X[u, f] = r[f] * root[f] * root[f] if r[f] != 0 else zero  # root^2 may overflow
         elif dual:
-            c = np.empty(n, Y.dtype)
             for s in range(n):
                 scale = np.sqrt(w[s])
-                c[s] = 0
                 for f in range(n_factors):
-                    q[s, f] *= scale * np.sqrt(inverse[f])
-                    c[s] += q[s, f] * np.sqrt(inverse[f]) * r[f]
-            A = np.dot(q[:n], q[:n].T)  # BLAS
-            for s in range(n):
-                A[s, s] += 1
-            solve_cholesky(A, c)
+                    q[s, f] *= scale * root[f]
+                b[s] /= scale
             for f in range(n_factors):
-                total = zero
+                r[f] *= root[f]
+            if shifted:
                 for s in range(n):
-                    total += q[s, f] * c[s]
-                X[u, f] = r[f] * inverse[f] - total * np.sqrt(inverse[f])
-        else:
-            weighted = q[:n] * w[:n].reshape(n, 1)
-            np.dot(weighted.T, q[:n], small)  # BLAS
+                    for f in range(n_factors):
+                        b[s] -= q[s, f] * r[f]
+            small = np.dot(q[:n], q[:n].T)  # BLAS
+            for s in range(n):
+                small[s, s] += 1
+            solve_cholesky(small, b[:n])
+            add_combination(q, b, n, r)
             for f in range(n_factors):
-                small[f, f] += shared[f] + lam[u]
-            solve_cholesky(small, r)
+                X[u, f] = r[f] * root[f]
+        else:
+            add_combination(q, b, n, r)
+            if not ones:
+                for s in range(n):
+                    scale = np.sqrt(abs(w[s]))
+                    for f in range(n_factors):
+                        q[s, f] *= scale
+            if positive:
+                np.dot(q[:n].T, q[:n], A)  # BLAS
+            else:
+                signed = q[:n] * np.sign(w[:n]).reshape(n, 1)
+                np.dot(signed.T, q[:n], A)
+            for f in range(n_factors):
+                A[f, f] += shared[f] + lam[u]
+            solve_cholesky(A, r)
             for f in range(n_factors):
                 X[u, f] = r[f]

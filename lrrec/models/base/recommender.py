@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,7 +15,7 @@ from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, FileFormatError, NotFittedError, UnknownIdError
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
 from lrrec.linalg.threads import even_blocks
-from lrrec.metrics import find_hits, ndcg
+from lrrec.metrics import measure
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.splits import history_mask
@@ -42,6 +42,8 @@ class Recommender(BaseEstimator):
         How many users interacted with each item.
     """
 
+    tuning_space: ClassVar[dict[str, Any] | None] = None  # of `lrrec.tune`, by parameter; None for no default
+
     _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
 
@@ -64,6 +66,10 @@ class Recommender(BaseEstimator):
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         """Return which training users have data to recommend from."""
         return self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
+
+    def default_tuning_space(self) -> dict[str, Any] | None:
+        """Return the space that `lrrec.tune` searches by default: `tuning_space`, unless it depends on parameters."""
+        return self.tuning_space
 
     def fit(self, X: Any, y: None = None) -> Self:
         """Learn from interactions, forgetting any earlier fit.
@@ -279,8 +285,8 @@ class Recommender(BaseEstimator):
         if not users.any():
             raise DataError("no user has interactions in both history and test: choose another split")
         lists = self.recommend_from(history, k, users=history.users.ids[users])
-        relevant = test.matrix[users]
-        return float(ndcg(find_hits(lists.indices, relevant), np.diff(relevant.indptr)).mean())
+        values, _ = measure(lists.indices, test.matrix, np.flatnonzero(users), [f"ndcg@{k}"])
+        return float(values.mean())
 
     def save(self, path: str | PathLike) -> None:
         """Write the fitted model to path, replacing it atomically; `lrrec.load` reads it.

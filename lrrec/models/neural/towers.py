@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lrrec.errors import ParameterError
-from lrrec.models.neural.neural_mf import NeuralMF
+from lrrec.models.neural.parameters import NeuralParameters
 
 TINY = 1e-38  # what a softmax of float32 may round to 0
 DENSE = 64  # a batch of fewer unobserved cells for each observed one is scored as a whole
@@ -195,28 +195,30 @@ class Objective:
     popularity (I,): by what "sampled-softmax" draws its negatives. generator: for all that is drawn, on the CPU.
     """
 
-    def __init__(self, model: NeuralMF, counts: np.ndarray, generator: torch.Generator, device: torch.device) -> None:
-        self.model, self.generator, self.device = model, generator, device
+    def __init__(
+        self, parameters: NeuralParameters, counts: np.ndarray, generator: torch.Generator, device: torch.device
+    ) -> None:
+        self.parameters, self.generator, self.device = parameters, generator, device
         popularity = np.maximum(counts, 1e-3) ** 0.75
         self.popularity = torch.from_numpy(popularity / popularity.sum()).to(torch.float32)
         losses: dict[str, Callable[[Towers, Batch, Tensor], Tensor]] = {
             "softmax": self._softmax, "squared": self._squared, "ratings": self._ratings, "bpr": self._bpr,
             "sampled-softmax": self._sampled_softmax,
         }  # fmt: skip
-        self._loss = losses[model.loss]
-        self.precision = getattr(torch, model.precision)
+        self._loss = losses[parameters.loss]
+        self.precision = getattr(torch, parameters.precision)
 
     def of_users(self, towers: Towers, part: sp.csr_array) -> Tensor:
         """The losses (B,) of the users of a matrix (B, I), with parts of histories and hidden layers left out."""
-        model, device = self.model, self.device
+        parameters, device = self.parameters, self.device
         batch = make_batch(
-            part, towers.center, dropout=model.dropout, generator=self.generator, device=device,
+            part, towers.center, dropout=parameters.dropout, generator=self.generator, device=device,
             precision=self.precision,
         )  # fmt: skip
         hidden_kept = None
-        if model.hidden_dropout and towers.hidden is not None:
-            drawn = kept((batch.n_users, model.n_hidden), model.hidden_dropout, self.generator)
-            hidden_kept = drawn.to(device, torch.float32) / (1 - model.hidden_dropout)
+        if parameters.hidden_dropout and towers.hidden is not None:
+            drawn = kept((batch.n_users, parameters.n_hidden), parameters.hidden_dropout, self.generator)
+            hidden_kept = drawn.to(device, torch.float32) / (1 - parameters.hidden_dropout)
         with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
             U = towers.users(batch.history, hidden_kept)
         return self._loss(towers, batch, U.to(torch.float32))
@@ -231,7 +233,7 @@ class Objective:
         U, V = torch.cat((U, torch.ones_like(U[:, :1])), 1), torch.cat((towers.items.rows(), towers.bias.rows()), 1)
         everywhere = ((U @ (V.T @ V)) * U).sum(1)
         observed = batch.by_user(batch.values * (self._scores(U, V, batch) - 1) ** 2)
-        return observed + self.model.unobserved_weight * everywhere
+        return observed + self.parameters.unobserved_weight * everywhere
 
     def _ratings(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """sum_i (s_ui - r_ui)^2 over the observed."""
@@ -250,7 +252,7 @@ class Objective:
 
         What a user has is not against him.
         """
-        n_drawn, popularity = self.model.n_negatives, self.popularity
+        n_drawn, popularity = self.parameters.n_negatives, self.popularity
         drawn = torch.multinomial(popularity, n_drawn, replacement=True, generator=self.generator)
         items, times_drawn = torch.unique(drawn, return_counts=True)
         expected = torch.log(popularity * n_drawn)

@@ -1,0 +1,25 @@
+"""The parameters of NeuralMF that its training reads."""
+
+from typing import Any, Protocol
+
+
+class NeuralParameters(Protocol):
+    """A `NeuralMF`, or anything with its parameters."""
+
+    n_factors: int
+    n_hidden: int
+    loss: str
+    unobserved_weight: float
+    n_negatives: int
+    dropout: float
+    hidden_dropout: float
+    n_epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    max_grad_norm: float
+    precision: str
+    device: str
+
+    def get_params(self) -> dict[str, Any]:
+        """Return all parameters by name."""
