@@ -9,7 +9,7 @@ import numpy as np
 
 from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.evaluator import evaluate
-from lrrec.metrics import parse
+from lrrec.metrics.registry import parse
 from lrrec.models.base.iterative import FitState, IterativeModel
 from lrrec.splits import Split, by_time, by_user, leave_last, random
 
