@@ -31,16 +31,16 @@ from lrrec.adapt import Adapter, FoldIn, FullRankTowers, LowRank, LowRankTowers,
 
 D = 64
 METHODS: dict[str, Adapter] = {
-    "neural, zero-shot": FoldIn(),
+    "neural, fold-in": FoldIn(),
     "neural, scratch": ScratchTowers(),
     "neural, full": FullRankTowers(shrinkage=0.0),
     "neural, full, shrunk": FullRankTowers(),
     "neural, frozen towers, rank 8": LowRankTowers(8, adapt_encoder=False),
     **{f"neural, low rank {rank}": LowRankTowers(rank) for rank in (2, 4, 8, 16)},
 }
-ELSEWHERE = ("neural, zero-shot", "neural, scratch", "neural, full", "neural, low rank 8")
+ELSEWHERE = ("neural, fold-in", "neural, scratch", "neural, full", "neural, low rank 8")
 GUARDED = "neural, guarded"
-RIVALS = ("neural, zero-shot", "neural, scratch")
+RIVALS = ("neural, fold-in", "neural, scratch")
 LITTLE_TO_GAIN = ("gender", "taste")  # transfers on which the guard is measured too
 
 
@@ -56,7 +56,7 @@ def run() -> Iterator[dict[str, Any]]:
         sizes = (25, 50, 100) if main else (25, 100)
         methods = tuple(METHODS) if main else ELSEWHERE + (GUARDED,) * (name in LITTLE_TO_GAIN)
         results = {size: [measure(run, base, size, methods) for run in runs] for size in sizes}
-        details += list(summary(transfer, results, "neural, zero-shot"))
+        details += list(summary(transfer, results, "neural, fold-in"))
         (RESULTS / "adapt-neural-details.json").write_text(json.dumps(details, indent=1) + "\n")
         if main:
             yield from verdicts(transfer, results)
@@ -108,7 +108,7 @@ def measure(run: Run, base: NeuralMF, size: int, methods: tuple[str, ...]) -> di
 
 
 def fold_in_row(transfer: Transfer, results: dict[int, list[Any]], size: int) -> dict[str, Any]:
-    ours, rival = (averages(results[size], name) for name in ("neural, low rank 8", "neural, zero-shot"))
+    ours, rival = (averages(results[size], name) for name in ("neural, low rank 8", "neural, fold-in"))
     target = 1.10 if size == 25 and "null" not in transfer.name else 1.0
     return ratio_row(
         f"{transfer.name}: NeuralMF, {size} users, low rank 8", "fold-in (no adaptation)", ours, rival, target

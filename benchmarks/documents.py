@@ -1,7 +1,8 @@
 """The generated parts of the documents: tables of what is stored, and what their Python blocks print.
 
-A table stands between `<!-- results: NAME -->` (or `<!-- recipes -->`) and `<!-- end -->`. A `text` block right after
-a `python` block holds its output; the blocks of a document share their names, as cells of a notebook do.
+A table stands between `<!-- results: NAME -->` (or `<!-- recipes -->`, `<!-- metrics -->`) and `<!-- end -->`. A `text`
+block right after a `python` block holds its output; the blocks of a document share their names, as cells of a notebook
+do.
 """
 
 import contextlib
@@ -40,7 +41,7 @@ def with_tables(text: str) -> str:
         body = GENERATED[marker]() if marker in GENERATED else table(stored(marker.removeprefix("results: ")))
         return f"<!-- {marker} -->\n{body}\n<!-- end -->"
 
-    return re.sub(r"<!-- (results: \w+|recipes) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
+    return re.sub(r"<!-- (results: \w+|recipes|metrics) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
 def stored(name: str) -> list[dict[str, Any]]:
@@ -91,6 +92,18 @@ def recipe_table() -> str:
     return table(rows)
 
 
+def metric_table() -> str:
+    """Return a row for each metric of the registry."""
+    return table([
+        {
+            "metric": f"`{metric.name}@k`" if metric.has_cutoff else f"`{metric.name}`",
+            "better": "greater" if metric.greater_is_better else "smaller",
+            "formula": metric.formula.replace("|", "\\|"),
+        }
+        for metric in lrrec.metrics.METRICS.values()
+    ])  # fmt: skip
+
+
 def misses() -> str:
     """Return a sentence: how many of the stored targets were not reached, by benchmark."""
     verdicts = {
@@ -109,6 +122,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "results: models": model_table,
     "results: misses": misses,
     "recipes": recipe_table,
+    "metrics": metric_table,
 }
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 import lrrec
-from benchmarks import documents, neural
+from benchmarks import documents, neural, pipelines
 from benchmarks.report import RESULTS, ROOT
 
 TEXTS = {name: (ROOT / name).read_text() for name in documents.DOCUMENTS}
@@ -58,6 +58,14 @@ def test_every_model_and_data_set_is_listed():
         counts = lrrec.datasets.recipe(name).statistics
         row = f"| `{name}` | {counts['users']:,} × {counts['items']:,} | {counts['ratings']:,} |"  # noqa: RUF001
         assert row in TEXTS["datasets/README.md"]
+
+
+def test_the_pipelines_table_is_that_of_the_stored_runs():
+    rows = []
+    for pipeline in pipelines.PIPELINES:
+        name = f"{pipeline.data}-{pipeline.protocol}.json"
+        rows += pipelines.rows(pipeline, json.loads((pipelines.STORED / name).read_text()))
+    assert rows == documents.stored("pipelines")
 
 
 def test_the_sentence_under_the_picture_holds():
