@@ -69,7 +69,8 @@ import lrrec
 split = lrrec.splits.by_user(lrrec.datasets.load("made-up").interactions(min_rating=4), random_state=0)
 tuned = lrrec.tune(lrrec.CoOccurrence(), split, n_trials=5)
 assert list(tuned.best_params_) == ["beta"] and len(tuned.trials_) == 5
-comparison = lrrec.compare({"popularity": lrrec.Popularity(), "co-occurrence": tuned.model_}, split, metrics=["ndcg@10"])
+models = {"popularity": lrrec.Popularity(), "co-occurrence": tuned.model_}
+comparison = lrrec.compare(models, split, metrics=["ndcg@10"])
 means = {name: result.mean()["ndcg@10"] for name, result in comparison.evaluations.items()}
 assert means["co-occurrence"] > means["popularity"]
 """
