@@ -1,6 +1,7 @@
 """The documents are true: blocks run and print what is shown, tables are the stored ones, links lead somewhere."""
 
 import json
+import math
 import re
 
 import pytest
@@ -16,7 +17,24 @@ TEXTS = {name: (ROOT / name).read_text() for name in documents.DOCUMENTS}
 def test_blocks_print_what_is_shown(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shown, printed = (text.split() for text in (TEXTS[name], documents.with_outputs(TEXTS[name])))
-    assert printed == shown, "run: python -m benchmarks --outputs"
+    differing = [words for words in zip(printed, shown, strict=True) if not same(*words)]
+    assert not differing, "run: python -m benchmarks --outputs"
+
+
+def same(printed, shown):
+    """Whether two words are equal, but for the last digits of a single-precision number, which processors round."""
+    try:
+        return math.isclose(float(printed.strip("[],()")), float(shown.strip("[],()")), rel_tol=1e-4)
+    except ValueError:
+        return printed == shown
+
+
+@pytest.mark.parametrize(("printed", "shown", "equal"), [
+    ("0.677465", "0.677464", True), ("0.68", "0.67", False), ("7", "8", False), ("[0.31,", "[0.3100001,", True),
+    ("iALS", "ials", False),
+])  # fmt: skip
+def test_numbers_may_differ_by_rounding_alone(printed, shown, equal):
+    assert same(printed, shown) == equal
 
 
 def test_a_wrong_output_is_noticed():
