@@ -20,7 +20,7 @@ def test_als_rows_are_stationary(ratings):
     """Factors and bias of each row, for ratings less the other side's biases."""
     R, Y = ratings.matrix, np.random.default_rng(0).normal(size=(ratings.n_items, 5))
     model = ALS(reg=0.3, reg_exponent=0.5)
-    X, lam = model._solve(R, Y), model._penalties(R, None)[:, None].astype(np.float64)
+    X, lam = model._solve(model._quadratic_loss(R), Y), model._penalties(R, None)[:, None].astype(np.float64)
     dense, seen = R.toarray(), R.toarray() > 0
     residual = np.where(seen, dense - Y[:, 4] - X[:, :4] @ Y[:, :4].T - X[:, 4:], 0)
     np.testing.assert_allclose(lam[:, 0], 0.3 * np.sqrt(seen.sum(1)), rtol=1e-6)

@@ -1,5 +1,6 @@
 """ALS: matrix factorization of ratings, biases included, for predicting them."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -94,42 +95,41 @@ class ALS(IterativeModel, QuadraticModel):
         rng = check_rng(self.random_state)
         mean = float(matrix.data.mean(dtype=np.float64))
         centred = sp.csr_array((matrix.data - np.float32(mean), matrix.indices, matrix.indptr), shape=matrix.shape)
-        transposed = centred.T.tocsr()
+        users, items = self._quadratic_loss(centred), self._quadratic_loss(centred.T.tocsr())
         V = np.zeros((matrix.shape[1], D + 1), dtype=np.float32)
         V[:, :D] = rng.standard_normal((len(V), D), dtype=np.float32) * (scale / np.sqrt(D))
         ones = np.ones(len(V), dtype=np.float32)
         for _ in monitor:
-            U = self._solve(centred, V)
-            V = self._solve(transposed, U)
+            U = self._solve(users, V)
+            V = self._solve(items, U)
             if not np.isfinite(V).all():
                 raise ParameterError("the factors overflowed: scale the values down, or lower init_scale or reg")
             arrays = {"item_factors_": np.column_stack((V[:, :D], ones, V[:, D] + np.float32(mean)))}
-            monitor.record(arrays, partial(self._loss, centred, transposed, U, V))
+            monitor.record(arrays, partial(self._loss, users, items, U, V))
 
-    def _loss(self, R: sp.csr_array, transposed: sp.csr_array, U: np.ndarray, V: np.ndarray) -> float:
-        """Return the value of the objective for ratings R less their mean, in double precision; biases come last."""
+    def _loss(self, users: QuadraticLoss, items: QuadraticLoss, U: np.ndarray, V: np.ndarray) -> float:
+        """Return the objective in double precision; biases come last in U and V."""
         X = np.column_stack((U, np.ones(len(U), dtype=U.dtype)))
         Y = np.column_stack((V[:, :-1], np.ones(len(V), dtype=V.dtype), V[:, -1]))
-        loss = self._quadratic_loss(R).loss(X, Y) + float(np.square(R.data, dtype=np.float64).sum())
-        for matrix, factors in ((R, U), (transposed, V)):
-            penalties = self._penalties(matrix, None).astype(np.float64)
+        loss = users.loss(X, Y) + float(np.square(users.linear, dtype=np.float64).sum())
+        for side, factors in ((users, U), (items, V)):
+            penalties = self._penalties(side.weights, None).astype(np.float64)
             loss += float(penalties @ np.square(factors, dtype=np.float64).sum(axis=1))
         return loss
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        X = self._solve(matrix, np.delete(V, -2, axis=1), reg)
+        X = self._solve(self._quadratic_loss(matrix), np.delete(V, -2, axis=1), reg)
         return np.column_stack((X, np.ones(len(X), dtype=np.float32)))
 
-    def _solve(self, R: sp.csr_array, Y: np.ndarray, reg: float | None = None) -> np.ndarray:
-        """Each row's factors and bias (n_rows, D + 1) for ratings R and the other side's Y (n_columns, D + 1).
+    def _solve(self, loss: QuadraticLoss, Y: np.ndarray, reg: float | None = None) -> np.ndarray:
+        """Each row's factors and bias (n_rows, D + 1), given the other side's Y (n_columns, D + 1).
 
         Biases come last. A bias is one more factor, which multiplies 1 on the other side.
         """
-        loss, ones = self._quadratic_loss(R), np.ones((max(R.shape), 1), dtype=Y.dtype)
-        linear = R.data - loss.scores(ones[: R.shape[0]], Y[:, -1:], n_threads=self.n_threads)
-        factors = np.column_stack((Y[:, :-1], ones[: len(Y)]))
-        loss = QuadraticLoss(0.0, loss.weights, linear)
-        return solve_ridge(loss, factors, self._penalties(R, reg), n_threads=self.n_threads)
+        linear = loss.linear - np.take(Y[:, -1], loss.weights.indices)
+        factors = np.column_stack((Y[:, :-1], np.ones(len(Y), dtype=Y.dtype)))
+        penalties = self._penalties(loss.weights, reg)
+        return solve_ridge(replace(loss, linear=linear), factors, penalties, n_threads=self.n_threads)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         weights = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
