@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,6 +12,7 @@ from lrrec.adapt import adapter_files
 from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.recommender import Recommender
+from lrrec.typing import FileLike
 from lrrec.validate import check_bool
 
 Settings = dict[str, Any]
@@ -30,7 +30,7 @@ class Adapter(Recommender):
     Attributes
     ----------
     base_ : Recommender
-        Never changed.
+        As it was at the fit: a later fit of the base does not touch the adapter. Never changed.
     params_ : dict
         The parameters that were used.
     verdict_ : str
@@ -46,6 +46,7 @@ class Adapter(Recommender):
     _path: ClassVar[tuple[str, ...]] = ()  # parameters of which one training gives several values
     _keeps_default = False  # whether other settings must be clearly better than the defaults
     _uses_all_threads = False  # whether a fit uses all cores by itself
+    _scale = 1.0  # the share of the change that is applied, where a kind lets it be set
 
     def fit(  # type: ignore[override]
         self, X: Any, y: None = None, *, base: Recommender, catalogue: Any = None, same_users: bool = False,
@@ -92,6 +93,7 @@ class Adapter(Recommender):
                 f"{', '.join(undecided)} of {type(self).__name__} cannot be 'auto' here: give values, or let "
                 f"AdapterSelector([{type(self).__name__}()]) choose them"
             )
+        self._scale = 1.0
         return self._fit_domain(domain)
 
     def _fit_domain(self, domain: Domain) -> Self:
@@ -204,12 +206,12 @@ class Adapter(Recommender):
         self.verdict_ = verdict
         return self
 
-    def save(self, path: str | PathLike, *, float16: bool = False, histories: bool = False) -> None:
+    def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the change to path, replacing it whole or not at all; `lrrec.load(path, base=model)` reads it.
 
         Parameters
         ----------
-        path : path
+        path : path or binary file object
         float16 : bool, default False
             Store in half precision.
         histories : bool, default False
