@@ -130,11 +130,16 @@ def read(
             arrays = file_format.map_arrays(file, header, name, verify=verify)
         else:
             arrays = file_format.read_arrays(file, header, name)
+    return *kind_and_params(header, name), arrays
+
+
+def kind_and_params(header: Header, name: str) -> tuple[str, dict[str, Any]]:
+    """Return what kind of object a header says that its file holds, and the object's parameters."""
     try:
         params = json.loads(header.strings["params"], object_hook=_restored)
         if not isinstance(params, dict):
             raise TypeError("not a mapping")
-        return header.strings["kind"], params, arrays
+        return header.strings["kind"], params
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise FileFormatError(f"{name} has no valid kind and parameters in its header: {error}") from None
 
@@ -177,8 +182,8 @@ def name_of(path: FileLike) -> str:
 
 
 def canonical(value: Any) -> str:
-    """Return a value as text: equal for equal values of any numeric type, and for arrays and lists of them."""
-    return json.dumps(_plain(value), sort_keys=True, default=_storable)
+    """Return a value as text: equal for equal numbers of any type, and for arrays, lists and mappings of them."""
+    return json.dumps(_plain(value), sort_keys=True, default=repr)
 
 
 def _plain(value: Any) -> Any:

@@ -23,8 +23,8 @@ def load(path: FileLike, *, base: Any = None, mmap: bool = False, verify: bool |
         The model that an adapter was fitted to; only for the file of an adapter.
     mmap : bool, default False
         Leave the arrays in the file, and read of them what is used: models of any size open at once, and the processes
-        of a machine share one copy. The arrays are read-only. `save` may replace the file meanwhile, but nothing may
-        write into it.
+        of a machine share one copy. The arrays are read-only; ids are read at their first use. `save` may replace the
+        file meanwhile, but nothing may write into it. Adapters, which are small, are always read.
     verify : bool, optional
         Whether the checksum and the values of all arrays are checked, which reads all of the file. By default they are,
         except with `mmap`, where the header and the sizes alone are checked: map only files that you trust.
@@ -39,6 +39,8 @@ def load(path: FileLike, *, base: Any = None, mmap: bool = False, verify: bool |
     kind, params, arrays = files.read(path, mmap=mmap, verify=verify)
     name = files.name_of(path)
     if kind in KINDS:
+        if mmap:
+            kind, params, arrays = files.read(path)
         return importlib.import_module("lrrec.adapt.adapter_files").read(name, base, kind, params, arrays)
     if base is not None:
         raise ParameterError(f"base must only be given for an adapter's file, got one for {name}, which holds {kind!r}")

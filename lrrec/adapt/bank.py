@@ -85,7 +85,8 @@ class AdapterBank(MutableMapping):
         if not same_model(adapter.base_, self.base):
             raise DataError(
                 f"the adapter of {domain!r} was fitted to another base, or before the base was fitted again "
-                f"(fingerprint {fingerprint(adapter.base_)}, the bank's is {fingerprint(self.base)}): fit it to the bank's base"
+                f"(fingerprint {fingerprint(adapter.base_)}, the bank's base has {fingerprint(self.base)}): fit it to "
+                "the bank's base"
             )
 
     def __delitem__(self, domain: Any) -> None:

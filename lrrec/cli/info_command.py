@@ -1,7 +1,7 @@
 """lrrec info."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,25 +11,23 @@ def info(
     verify: Annotated[bool, typer.Option("--verify", help="Read all of the file, and check its checksum.")] = False,
 ) -> None:
     """Show what a saved model or adapter is: its header, with parameters, fingerprint and arrays; nothing is loaded."""
-    import json
-
     from lrrec import file_format, files
 
     with files.opened(file) as (contents, header):
         file_format.map_arrays(contents, header, str(file), verify=verify)
-    strings, params = header.strings, json.loads(header.strings["params"])
-    facts = {
-        "kind": strings["kind"],
-        "format": strings["format"],
+    kind, params = files.kind_and_params(header, str(file))
+    facts: dict[str, Any] = {
+        "kind": kind,
+        "format": header.strings["format"],
         "bytes": f"{header.n_bytes:,}",
         "checksum": "right" if verify else "of the header right, of the arrays not read: add --verify",
         "users' histories": "yes" if "seen_.shape" in header.places else "no",
     }
     if "adapter" in params:
-        facts |= {"fingerprint of the base": params["fingerprint"], "verdict": params["verdict"]}
+        facts |= {"fingerprint of the base": params.get("fingerprint"), "verdict": params.get("verdict")}
         params = params["adapter"]
     else:
-        facts["fingerprint"] = strings["fingerprint"]
+        facts["fingerprint"] = header.strings.get("fingerprint")
     facts["parameters"] = ", ".join(f"{name}={value!r}" for name, value in params.items())
     for name, fact in facts.items():
         typer.echo(f"{name}: {fact}")

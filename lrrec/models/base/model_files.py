@@ -81,8 +81,9 @@ def read(cls: Any, path: str, params: dict[str, Any], arrays: dict[str, np.ndarr
         for name in cls._learned_csr:
             setattr(model, name, files.unpack_csr(path, name, arrays, trust=trust))
         files.check_names(path, arrays, _stored(cls, histories=histories))
-        if not histories:
-            arrays |= dict.fromkeys(set(PER_USER) & set(cls._learned), arrays["item_factors_"][:0])
+        for name in PER_USER if not histories else ():
+            if name in cls._learned:
+                arrays[name] = arrays["item_factors_"][:0]
         for name, array in arrays.items():
             setattr(model, name, array)
         model._remember(Interactions(seen, users, items), arrays["item_counts_"])
