@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+import lrrec
 from lrrec.cli.inputs import check_out
+from lrrec.errors import DataError, UnknownIdError
 
 
 def recommend(
@@ -36,9 +38,6 @@ def recommend(
     ] = None,
 ) -> None:
     """Recommend items to known users with a saved model, as CSV: user, item, rank, score."""
-    import lrrec
-    from lrrec.errors import DataError, UnknownIdError
-
     check_out(out)
     fitted = lrrec.load(model) if base is None else lrrec.load(model, base=lrrec.load(base))
     if not len(fitted.users_) and not (user and popular):
