@@ -1,10 +1,12 @@
 """Explanations add up to scores; similar items of every model that has them."""
 
+import copy
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import lrrec
@@ -93,6 +95,26 @@ def test_als_tells_mean_and_biases(fitted, made_up):
     frame = explanation.to_frame()
     assert frame.source.tolist() == ["history"] * len(explanation.items) + list(want)
     assert frame["item"].isna().tolist() == frame.value.isna().tolist() == (frame.source != "history").tolist()
+
+
+@pytest.mark.parametrize("model", LINEAR[:8], ids=repr)
+def test_users_without_a_history_have_constants_alone(model, likes):
+    model = clone(model).fit(likes.filter(likes.rows() != 3))
+    explanation = model.explain(likes.users.ids[3], likes.items.ids[5])
+    predicted = model.predict(likes.users.ids[[3]], likes.items.ids[[5]])[0]
+    assert len(explanation.items) == 0
+    assert explanation.score == pytest.approx(predicted, abs=1e-6)
+    assert len(explanation.to_frame()) == len(explanation.constants)
+
+
+def test_an_als_without_its_training_data_has_the_mean_of_the_item(fitted, made_up):
+    model = copy.copy(fitted(ALS(3, n_iter=3, random_state=0)))
+    whole, item = model.explain_from(model.seen_[[7]], model.items_.ids[100]), model.items_.ids[100]
+    history = model.seen_[[7]]
+    model.seen_ = sp.csr_array(model.seen_.shape, dtype=np.float32)
+    bare = model.explain_from(history, item)
+    assert list(bare.constants) == ["item mean", "user bias"]
+    assert bare.score == pytest.approx(whole.score)
 
 
 def test_item_item_contributions_are_values_times_weights(fitted):

@@ -129,8 +129,11 @@ class ALS(IterativeModel, QuadraticModel):
         targets = np.zeros((V.shape[1] - 1, 2))
         targets[:-1, 0], targets[-1, 1] = V[column, :-2], V[column, -2]
         parts, bias = ridge_shares(loss, factors, self._penalties(matrix, reg), targets).T
-        mean = float(self.seen_.data.mean(dtype=np.float64))
-        return parts, {"mean rating": mean, "item bias": float(V[column, -1]) - mean, "user bias": float(bias.sum())}
+        constants = {"item mean": float(V[column, -1])}
+        if self.seen_.nnz:
+            mean = float(self.seen_.data.mean(dtype=np.float64))
+            constants = {"mean rating": mean, "item bias": constants["item mean"] - mean}
+        return parts, constants | {"user bias": float(bias.sum())}
 
     def _solve(self, loss: QuadraticLoss, Y: np.ndarray, reg: float | None = None) -> np.ndarray:
         """Each row's factors and bias (n_rows, D + 1), given the other side's Y (n_columns, D + 1).

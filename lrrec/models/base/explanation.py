@@ -26,7 +26,8 @@ class Explanation:
         The values of its interactions.
     contributions : ndarray of float64, shape (n,)
     constants : dict of str to float
-        What else the score consists of. For `ALS` "mean rating", "item bias" and "user bias"; for `NeuralMF` "item
+        What else the score consists of. For `ALS` "mean rating", "item bias" ("item mean", the sum of both, where the
+        model has no training data) and "user bias"; for `NeuralMF` "item
         bias"; "stored user factors" where those of a training user are not the fold-in of their history (compressed
         and imported models, adapters with same_users=True): what they add to it.
     user : id or None
@@ -122,6 +123,15 @@ class Explains:
         A x = sum_j b_j v_j for their factors x, so that item j adds b_j v_j^T A^-1 v_i; A depends on which items are in
         the history: without item j, the others' contributions would change too. For `NMF` A is that of the user's
         positive factors. O(n_items D^2 + D^3) time for D factors.
+
+        Examples
+        --------
+        >>> from lrrec import EASE, Interactions
+        >>> train = Interactions.from_pairs(["ann", "ann", "ann", "bob", "bob"], ["x", "y", "z", "x", "y"])
+        >>> model = EASE(reg=1).fit(train)
+        >>> explanation = model.explain("bob", "z")
+        >>> explanation.items.tolist(), explanation.contributions.round(3).tolist()
+        (['x', 'y'], [0.2, 0.2])
         """
         self._check_fitted()
         rows, columns = self.users_.indices([user]), self.items_.indices([item])
