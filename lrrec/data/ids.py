@@ -1,6 +1,6 @@
 """IdMap: the caller's ids to our indices and back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -157,6 +157,10 @@ def _objects(array: np.ndarray, name: str) -> np.ndarray:
 
 def _array(values: Any, name: str) -> np.ndarray:
     """A sequence of ids as an array, without numpy turning mixed ids into strings."""
+    if isinstance(values, Mapping):
+        raise DataError(
+            f"{name} must be a sequence of ids, got a {type(values).__name__}; write list(...) for its keys"
+        )
     if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
         raise DataError(f"{name} must be a sequence of ids, got the single value {values!r}; write [{values!r}]")
     if isinstance(values, IdMap):
