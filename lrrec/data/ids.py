@@ -110,6 +110,15 @@ class IdMap:
         return (IdMap, (np.array(self.ids),))
 
 
+def union(maps: list[IdMap], axis: str) -> IdMap:
+    """Return the ids of several maps: the first map where they are equal, else sorted."""
+    if all(ids == maps[0] for ids in maps):
+        return maps[0]
+    if len({ids.ids.dtype for ids in maps if len(ids)}) > 1:
+        raise DataError(f"{axis} of the parts must be all integers or all strings, got both: convert one of them")
+    return IdMap(np.unique(np.concatenate([ids.ids for ids in maps if len(ids)])))
+
+
 def as_ids(values: Ids, name: str) -> np.ndarray:
     """Return ids as an int64 array or an object array of str, (n,); refuse everything else."""
     array = values if isinstance(values, np.ndarray) else _array(values, name)

@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data import frames, labels
-from lrrec.data.ids import IdMap
+from lrrec.data.ids import IdMap, union
 from lrrec.errors import DataError, DataWarning
 from lrrec.typing import ArrayLike, Frame, FrameLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_columns, check_matrix, check_option, check_real, check_values, first_three, to_float32
@@ -201,15 +201,17 @@ class Interactions:
         parts = list(parts)
         if not parts or not all(isinstance(part, Interactions) for part in parts):
             raise DataError(f"parts must be one or more Interactions, got {[type(part).__name__ for part in parts]}")
-        users, items = (_union([getattr(part, axis) for part in parts], axis) for axis in ("users", "items"))
+        users, items = (union([getattr(part, axis) for part in parts], axis) for axis in ("users", "items"))
         of_user = np.concatenate([users.indices(part.users.ids)[part.rows()] for part in parts])
         of_item = np.concatenate([items.indices(part.items.ids)[part.matrix.indices] for part in parts])
-        values, times = np.concatenate([part.matrix.data for part in parts]), [part.times for part in parts]
-        if len({part.dtype.kind == "M" for part in times if part is not None}) > 1:
+        known = [part.times for part in parts if part.times is not None]
+        if len({part.dtype.kind == "M" for part in known}) > 1:
             raise DataError("times of the parts must be all datetimes or all numbers, got both")
-        all_times = None if any(part is None for part in times) else np.concatenate(times)
+        values, times = np.concatenate([part.matrix.data for part in parts]), None
+        if len(known) == len(parts):
+            times = np.concatenate(known)
         cells = _grouped(of_user, of_item, len(users), len(items))
-        return _assemble(users, items, cells, values, all_times, duplicates, "values")
+        return _assemble(users, items, cells, values, times, duplicates, "values")
 
     @property
     def n_users(self) -> int:
@@ -250,6 +252,8 @@ class Interactions:
 
     def align_items(self, items: IdMap) -> "Interactions":
         """Match the items by id with another catalogue; interactions on items that it lacks are left out."""
+        if not isinstance(items, IdMap):
+            raise DataError(f"items must be an IdMap, got {type(items).__name__}: pass IdMap(ids)")
         if items is self.items or items == self.items:
             return Interactions(self.matrix, self.users, items, self.times)
         columns = items.find(self.items.ids)[self.matrix.indices]
@@ -327,15 +331,6 @@ def _grouped(of_user: np.ndarray, of_item: np.ndarray, n_users: int, n_items: in
     cells = sp.coo_array((rows_read, (of_item, of_user)), shape=(n_items, n_users))
     cells.has_canonical_format = True
     return cells.tocsr().tocsc()
-
-
-def _union(maps: list[IdMap], axis: str) -> IdMap:
-    """The ids of several maps: the first map where they are equal, else sorted."""
-    if all(ids == maps[0] for ids in maps):
-        return maps[0]
-    if len({ids.ids.dtype for ids in maps if len(ids)}) > 1:
-        raise DataError(f"{axis} of the parts must be all integers or all strings, got both: convert one of them")
-    return IdMap(np.unique(np.concatenate([ids.ids for ids in maps if len(ids)])))
 
 
 def _assemble(

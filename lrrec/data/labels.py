@@ -163,7 +163,8 @@ def _labelled(values: Any, name: str) -> pd.DataFrame | pd.Series | None:
     if isinstance(values, pd.DataFrame | pd.Series):
         return values
     if isinstance(values, Mapping):
-        return pd.Series(list(values.values()), index=pd.Index(list(values), tupleize_cols=False), dtype=object)
+        index = pd.Index(list(values), tupleize_cols=False)
+        return pd.Series(list(values.values()), index=index, dtype=object).infer_objects()
     if is_frame(values):
         raise DataError(
             f"{name} must say whose its rows are, which a frame of {type(values).__module__.partition('.')[0]} cannot: "

@@ -258,6 +258,7 @@ def history_mask(data: Interactions, share: float, key: np.ndarray) -> np.ndarra
 
     About `share` of them; of users with two or more interactions at least one is in the mask and one is not.
     """
+    check_data(data)
     key = np.asarray(align(key, range(len(data)), "key", "interaction"))
     counts = np.diff(data.matrix.indptr)
     n_first = np.clip(np.rint(share * counts), 1, np.maximum(counts - 1, 1))
