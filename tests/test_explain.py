@@ -4,6 +4,7 @@ import copy
 from importlib.util import find_spec
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
@@ -204,6 +205,10 @@ def test_what_cannot_be_explained_is_refused(fitted, likes):
     for wrong in ((-1, item), (user, -1), ("ann", item)):
         with pytest.raises(UnknownIdError):
             model.explain(*wrong)
+    for bad in ([item], None, 1.5, pd.Series([item]), pd.DataFrame({"item": [item]}), {item: 1}, np.array([item])):
+        for call in (lambda bad=bad: model.explain(user, bad), lambda bad=bad: model.explain(bad, item)):
+            with pytest.raises((DataError, UnknownIdError)):
+                call()
     with pytest.raises(NotFittedError):
         EASE().explain(user, item)
     with pytest.raises(NotFittedError):
