@@ -56,11 +56,10 @@ def write(path: FileLike, model: Any, *, histories: bool) -> None:
     entry = CATALOGUE.get(cls.__name__)
     check_loadable(cls, entry and entry.module, "lrrec.models.CATALOGUE")
     arrays = {name: getattr(model, name) for name in _stored(cls, histories=histories)}
-    arrays |= files.pack_ids("items_", model.items_)
+    for name in (*(("users_",) if histories else ()), "items_", *model._learned_ids):
+        arrays |= files.pack_ids(name, getattr(model, name))
     for name in (*(("seen_",) if histories else ()), *model._learned_csr):
         arrays |= files.pack_csr(name, getattr(model, name))
-    if histories:
-        arrays |= files.pack_ids("users_", model.users_)
     files.write(path, cls.__name__, model.get_params(deep=False), arrays, fingerprint=fingerprint(model))
 
 
@@ -78,6 +77,8 @@ def read(cls: Any, path: str, params: dict[str, Any], arrays: dict[str, np.ndarr
             seen = files.unpack_csr(path, "seen_", arrays, trust=trust)
         if seen.shape != (len(users), len(items)):
             raise FileFormatError(f"{path}: seen_ must be users x items, got {seen.shape}")
+        for name in cls._learned_ids:
+            setattr(model, name, files.unpack_ids(path, name, arrays, defer=trust))
         for name in cls._learned_csr:
             setattr(model, name, files.unpack_csr(path, name, arrays, trust=trust))
         files.check_names(path, arrays, _stored(cls, histories=histories))
