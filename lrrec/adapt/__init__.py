@@ -12,6 +12,7 @@ KINDS = {
     "FoldIn": "lrrec.adapt.fold_in",
     "Scratch": "lrrec.adapt.scratch",
     "Anchored": "lrrec.adapt.anchored",
+    "ItemItem": "lrrec.adapt.item_item",
     "LowRank": "lrrec.adapt.low_rank",
     "LowRankTowers": "lrrec.adapt.two_tower",
     "FullRankTowers": "lrrec.adapt.two_tower",

@@ -1,0 +1,128 @@
+"""ItemItem: item-item weights of the target, with the base's second-order statistics as their prior."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.adapt.adapter import Adapter, Callback
+from lrrec.adapt.domain import Domain
+from lrrec.adapt.factor_adapter import check_auto_real
+from lrrec.linalg.item_item import DenseWeights, ItemItemWeights, scaled, solve_item_item
+from lrrec.linalg.ranking import Columns
+from lrrec.models.base.recommender import Recommender
+from lrrec.models.ease import EASE
+
+REGS = (10.0, 1.0, 3.0, 30.0, 100.0, 300.0)
+WEIGHTS = (3.0, 0.1, 0.3, 1.0, 10.0, 30.0)
+SCALINGS = (0.75, 0.0, 0.5, 1.0)
+
+
+class ItemItem(Adapter):
+    """Predict each item from all others by ridge regression on the target and on what the base knows of item pairs.
+
+    Minimises over item-item weights B (I, I), in closed form,
+
+        |X - X B|_F^2 + weight tr[(I - B)^T S (I - B)] + reg |B|_F^2    subject to diag(B) = 0
+
+    with X (n, I) the target and S (I, I) the base's second-order statistics: X_s^T X_s for a base trained on X_s that
+    kept them (`EASE(keep_statistics=True)`), and V (U^T U) V^T, the same of its scores, for a factor model. Scores are
+    x_u B. A weight of 0 is `EASE` of the target alone; with more and more it becomes the base's.
+
+    Parameters
+    ----------
+    weight : float or "auto", default "auto"
+        Of S, >= 0; S is scaled to a mean diagonal of 1. "auto", here and below, is for an `AdapterSelector` to choose.
+    reg : float or "auto", default "auto"
+        Regularization, > 0, in interactions.
+    scaling : float or "auto", default "auto"
+        From 0, which keeps S, to 1, which scales it to cosines: S_ij / (S_ii S_jj)^(scaling / 2).
+
+    Attributes
+    ----------
+    rows_ : csr_array, shape (n, I)
+        X: the target's users without their ids. A file of the adapter holds them.
+
+    Notes
+    -----
+    With n target users and a base of D factors, O((n + D)^2 I + (n + D)^3) time and (n + D)^2 numbers of memory; no
+    matrix of items x items is made unless that is cheaper, or the base's statistics are one.
+
+    References
+    ----------
+    Steck (2019), "Embarrassingly shallow autoencoders for sparse data", eq. 8, for weight = 0.
+
+    Examples
+    --------
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.adapt import ItemItem
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = Interactions.from_pairs(["dan", "eve", "eve"], ["x", "y", "z"])
+    >>> adapter = ItemItem(weight=1.0, reg=1.0, scaling=0.0).fit(target, base=base)
+    >>> adapter.recommend(["dan"], k=1).items.tolist()
+    [['y']]
+    """
+
+    name = "item-item"
+    _defaults: ClassVar = {"weight": WEIGHTS[0], "reg": REGS[0], "scaling": SCALINGS[0]}
+
+    rows_: sp.csr_array
+    weights_: ItemItemWeights
+
+    def __init__(
+        self, *, weight: float | str = "auto", reg: float | str = "auto", scaling: float | str = "auto"
+    ) -> None:
+        self.weight = weight
+        self.reg = reg
+        self.scaling = scaling
+
+    def _check_params(self) -> None:
+        check_auto_real(self, "weight", "reg", "scaling", zero=("weight", "scaling"))
+
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        base._item_statistics()
+
+    def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
+        return {"weight": WEIGHTS, "reg": REGS, "scaling": SCALINGS}
+
+    def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
+        self._solve(self.domain_.data.matrix[users])
+
+    def _solve(self, rows: sp.csr_array) -> None:
+        self.rows_, params = rows, self.params_
+        S = scaled(self.domain_.item_statistics, params["scaling"])
+        S = S * params["weight"] if sp.issparse(S) else S * np.sqrt(params["weight"])
+        self.weights_ = solve_item_item(rows, S, params["reg"])
+
+    def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
+        return self.weights_.scores(encoded, columns)
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of the target's interactions that the adapter holds."""
+        if not hasattr(self, "rows_"):
+            self._check_fitted()
+        return int(self.rows_.nnz)
+
+    def merge(self) -> Recommender:
+        """Return an `EASE` with the same weights, of items x items."""
+        self._check_fitted()
+        weights = self.weights_
+        if not isinstance(weights, DenseWeights):
+            weights = DenseWeights(weights.scores(sp.eye_array(len(self.items_), format="csr", dtype=np.float32)))
+        model = EASE(reg=self.params_["reg"])
+        model.item_weights_ = weights.B
+        return model._remember(self.domain_.data)
+
+    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
+        rows = self.rows_
+        return {"data": rows.data.astype(dtype), "indices": rows.indices, "indptr": rows.indptr}
+
+    def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
+        data, indices, indptr = (arrays[name] for name in ("data", "indices", "indptr"))
+        rows = sp.csr_array((data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, len(self.domain_.items)))
+        rows.check_format(full_check=True)
+        self._solve(rows)
+        self._remember(self.domain_.data)
