@@ -12,7 +12,7 @@ KINDS = {
     "FoldIn": "lrrec.adapt.fold_in",
     "Scratch": "lrrec.adapt.scratch",
     "Anchored": "lrrec.adapt.anchored",
-    "ItemItem": "lrrec.adapt.item_item",
+    "ItemItem": "lrrec.adapt.item_item_adapter",
     "LowRank": "lrrec.adapt.low_rank",
     "LowRankTowers": "lrrec.adapt.two_tower",
     "FullRankTowers": "lrrec.adapt.two_tower",

@@ -45,6 +45,11 @@ class Domain:
     source: sp.csr_array | None = None
 
     @cached_property
+    def cache(self) -> dict[str, Any]:
+        """What adapters find once for the domain and use again."""
+        return {}
+
+    @cached_property
     def in_base(self) -> np.ndarray:
         """Which items the base knows, bool (I,)."""
         return self.base_indices >= 0
@@ -78,18 +83,6 @@ class Domain:
             extended[~self.in_base] = arrays[name].mean() if name == "center_" else 0
             arrays[name] = extended
         return arrays
-
-    @cached_property
-    def item_statistics(self) -> np.ndarray | sp.csr_array:
-        """The base's second-order statistics over the catalogue; see `Recommender._item_statistics`."""
-        statistics, known = self.base._item_statistics(), np.flatnonzero(self.in_base)
-        places = self.base_indices[known]
-        if isinstance(statistics, np.ndarray):
-            extended = np.zeros((len(self.items), statistics.shape[1]))
-            extended[known] = statistics[places]
-            return extended
-        cells = statistics[places][:, places].tocoo()
-        return sp.csr_array((cells.data, (known[cells.row], known[cells.col])), shape=(len(self.items),) * 2)
 
     def priors(self, users: IdMap) -> np.ndarray | None:
         """The base's factors of users of the same ids (n, D), 0 where it does not know them; None unless same_users."""

@@ -126,11 +126,11 @@ class Blend(Recommender):
 
     def _scores(self, encoded: "Encoded", columns: Columns) -> np.ndarray:
         parts = zip(self.models_, encoded.parts, self.weights_, strict=True)
-        weighted = [(model, part, np.float32(weight)) for model, part, weight in parts if weight]
-        total = 0
-        for model, part, weight in weighted:
-            total = total + weight * standardized(model._scores(part, slice(None)), encoded.histories)
-        return np.asarray(total)[:, columns]
+        total = np.zeros((encoded.histories.shape[0], len(self.items_)), dtype=np.float32)
+        for model, part, weight in parts:
+            if weight:
+                total += np.float32(weight) * standardized(model._scores(part, slice(None)), encoded.histories)
+        return total[:, columns]
 
 
 class Encoded(NamedTuple):
@@ -139,7 +139,7 @@ class Encoded(NamedTuple):
     histories: sp.csr_array
     parts: list[Any]
 
-    def __getitem__(self, rows: Any) -> "Encoded":  # type: ignore[override]
+    def __getitem__(self, rows: Any) -> "Encoded":
         return Encoded(self.histories[rows], [part[rows] for part in self.parts])
 
 
@@ -163,7 +163,14 @@ def greedy_weights(
     rows = np.arange(test.shape[0])
 
     def value(total: np.ndarray) -> float:
-        lists, _ = rank(lambda block, _: total[block].copy(), len(rows), test.shape[1], k or test.shape[1], seen=histories, seen_rows=rows)
+        lists, _ = rank(
+            lambda block, _: total[block].copy(),
+            len(rows),
+            test.shape[1],
+            k or test.shape[1],
+            seen=histories,
+            seen_rows=rows,
+        )
         return float(np.nanmean(measure(lists, test, rows, [metric])[0]))
 
     steps, total, best = np.zeros(len(scores)), np.zeros_like(scores[0]), (-np.inf, np.zeros(len(scores)))
@@ -175,4 +182,3 @@ def greedy_weights(
         if values[chosen] > best[0]:
             best = values[chosen], steps / steps.sum()
     return best[1]
-

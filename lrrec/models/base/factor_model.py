@@ -9,7 +9,6 @@ from sklearn.base import TransformerMixin, clone
 
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
-from lrrec.linalg.dense import gram
 from lrrec.linalg.ranking import Columns, nearest
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
@@ -60,10 +59,6 @@ class FactorModel(TransformerMixin, Recommender):
         """
         self._check_fitted()
         return self._encode(self._histories(X)[0])
-
-    def _item_statistics(self) -> np.ndarray:
-        eigenvalues, E = np.linalg.eigh(gram(self.user_factors_))
-        return (self.item_factors_ @ E) * np.sqrt(np.maximum(eigenvalues, 0))
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         out = np.empty(len(rows), dtype=np.float32)

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from lrrec import files
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
-from lrrec.errors import DataError, FileFormatError, NotFittedError, ParameterTypeError, UnknownIdError
+from lrrec.errors import DataError, FileFormatError, NotFittedError, UnknownIdError
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
@@ -66,10 +66,6 @@ class Recommender(BaseEstimator):
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         """Return which training users have data to recommend from."""
         return self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
-
-    def _item_statistics(self) -> np.ndarray | sp.csr_array:
-        """Return S (I, I), sparse, or L (I, R) with S = L L^T: X^T X of the training data X, or of the model's scores."""
-        raise ParameterTypeError(f"{type(self).__name__} has no statistics of item pairs: adapt a factor model or EASE")
 
     def default_tuning_space(self) -> dict[str, Any] | None:
         """Return the space that `lrrec.tune` searches by default: `tuning_space`, unless it depends on parameters."""

@@ -9,14 +9,17 @@ import scipy.sparse as sp
 from lrrec.adapt.adapter import Adapter, Callback
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.factor_adapter import check_auto_real
-from lrrec.linalg.item_item import DenseWeights, ItemItemWeights, scaled, solve_item_item
+from lrrec.adapt.second_order import KINDS, available_kinds, choose_kind, second_order
+from lrrec.linalg.item_item_weights import DenseWeights, ItemItemWeights, SecondOrder, scaled, solve_item_item
 from lrrec.linalg.ranking import Columns
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
+from lrrec.validate import check_option
 
-REGS = (10.0, 1.0, 3.0, 30.0, 100.0, 300.0)
-WEIGHTS = (3.0, 0.1, 0.3, 1.0, 10.0, 30.0)
-SCALINGS = (0.75, 0.0, 0.5, 1.0)
+REGS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+SCALINGS = (0.0, 0.5, 0.75, 1.0)
+SCORES_WEIGHT = 30.0  # the default where S is that of scores
 
 
 class ItemItem(Adapter):
@@ -26,9 +29,8 @@ class ItemItem(Adapter):
 
         |X - X B|_F^2 + weight tr[(I - B)^T S (I - B)] + reg |B|_F^2    subject to diag(B) = 0
 
-    with X (n, I) the target and S (I, I) the base's second-order statistics: X_s^T X_s for a base trained on X_s that
-    kept them (`EASE(keep_statistics=True)`), and V (U^T U) V^T, the same of its scores, for a factor model. Scores are
-    x_u B. A weight of 0 is `EASE` of the target alone; with more and more it becomes the base's.
+    with X (n, I) the target and S (I, I) the base's second-order statistics. Scores are x_u B. A weight of 0 is `EASE` of
+    the target alone; with more and more it becomes the base's.
 
     Parameters
     ----------
@@ -38,6 +40,10 @@ class ItemItem(Adapter):
         Regularization, > 0, in interactions.
     scaling : float or "auto", default "auto"
         From 0, which keeps S, to 1, which scales it to cosines: S_ij / (S_ii S_jj)^(scaling / 2).
+    statistics : {"interactions", "scores"}, optional
+        S: X_s^T X_s of the interactions X_s that the base was trained on, or V (U^T U) V^T, the same of a factor model's
+        scores, for which no interaction is needed. By default interactions where the base holds them (`seen_`) and the
+        catalogue has at most 4,096 items, otherwise scores.
 
     Attributes
     ----------
@@ -66,23 +72,38 @@ class ItemItem(Adapter):
     """
 
     name = "item-item"
-    _defaults: ClassVar = {"weight": WEIGHTS[0], "reg": REGS[0], "scaling": SCALINGS[0]}
+    _defaults: ClassVar = {"weight": 3.0, "reg": 10.0, "scaling": 0.75}
 
     rows_: sp.csr_array
     weights_: ItemItemWeights
 
     def __init__(
-        self, *, weight: float | str = "auto", reg: float | str = "auto", scaling: float | str = "auto"
+        self,
+        *,
+        weight: float | str = "auto",
+        reg: float | str = "auto",
+        scaling: float | str = "auto",
+        statistics: str | None = None,
     ) -> None:
         self.weight = weight
         self.reg = reg
         self.scaling = scaling
+        self.statistics = statistics
 
     def _check_params(self) -> None:
         check_auto_real(self, "weight", "reg", "scaling", zero=("weight", "scaling"))
+        if self.statistics is not None:
+            check_option(self.statistics, "statistics", KINDS)
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
-        base._item_statistics()
+        available_kinds(base)
+
+    def _settings(self, domain: Domain) -> dict[str, Any]:
+        kind = choose_kind(domain, self.statistics)
+        settings = super()._settings(domain) | {"statistics": kind}
+        if kind == "scores" and self.weight == "auto":
+            settings["weight"] = SCORES_WEIGHT
+        return settings
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         return {"weight": WEIGHTS, "reg": REGS, "scaling": SCALINGS}
@@ -92,8 +113,7 @@ class ItemItem(Adapter):
 
     def _solve(self, rows: sp.csr_array) -> None:
         self.rows_, params = rows, self.params_
-        S = scaled(self.domain_.item_statistics, params["scaling"])
-        S = S * params["weight"] if sp.issparse(S) else S * np.sqrt(params["weight"])
+        S = scaled(_statistics(self.domain_, params["statistics"]), params["scaling"], params["weight"])
         self.weights_ = solve_item_item(rows, S, params["reg"])
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
@@ -122,7 +142,17 @@ class ItemItem(Adapter):
 
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
         data, indices, indptr = (arrays[name] for name in ("data", "indices", "indptr"))
-        rows = sp.csr_array((data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, len(self.domain_.items)))
+        rows = sp.csr_array(
+            (data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, len(self.domain_.items))
+        )
         rows.check_format(full_check=True)
         self._solve(rows)
         self._remember(self.domain_.data)
+
+
+def _statistics(domain: Domain, kind: str) -> SecondOrder:
+    """As `second_order`, found once for each domain."""
+    cached = domain.cache.get(kind)
+    if cached is None:
+        cached = domain.cache[kind] = second_order(domain, kind)
+    return cached

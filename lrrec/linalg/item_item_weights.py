@@ -8,14 +8,17 @@ which is EASE (Steck 2019) for the Gram matrix X^T X + S: B = I - P / diag(P), P
 """
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from lrrec.errors import DataError
+from lrrec.linalg.dense import product
 from lrrec.linalg.inverse import invert
 from lrrec.linalg.ranking import Columns
+from lrrec.linalg.sparse import co_occurrences
 from lrrec.linalg.threads import even_blocks, one_threaded_blas
 
 MAX_DENSE = 20_000  # items: from more on, the weights would not fit memory
@@ -78,56 +81,76 @@ class DualWeights(ItemItemWeights):
         return scores.astype(np.float32)
 
 
-def solve_item_item(X: sp.csr_array, S: np.ndarray | sp.csr_array, reg: float) -> ItemItemWeights:
+class Product(NamedTuple):
+    """The matrix L L^T (I, I), by L (I, R)."""
+
+    L: np.ndarray
+
+
+SecondOrder = np.ndarray | Product
+
+
+def solve_item_item(X: sp.csr_array, S: SecondOrder, reg: float, *, n_threads: int | None = None) -> ItemItemWeights:
     """Return the weights B that minimise the objective of this module.
 
     Parameters
     ----------
     X : csr_array, shape (n, I)
-    S : csr_array, shape (I, I), symmetric, or ndarray, shape (I, R)
-        A dense S is given by factors L with S = L L^T.
+    S : ndarray, shape (I, I), or Product of L (I, R)
+        Symmetric and positive semi-definite.
     reg : float
         > 0.
+    n_threads : int, optional
+        All cores when None.
 
     Notes
     -----
-    With factors, whichever is cheaper: O((n + R)^2 I + (n + R)^3) time, and memory for (n + R)^2 numbers and X; or
-    O(I^3) time and I^2 numbers, which a sparse S always takes.
+    O(I^3) time and I^2 numbers. For a `Product`, where that is cheaper: O((n + R)^2 I + (n + R)^3) time, and memory
+    for (n + R)^2 numbers and X.
 
     Raises
     ------
     DataError
-        If a sparse S has more than 20,000 items, or reg is too small to solve.
+        If I^2 numbers are needed for more than 20,000 items, or reg is too small to solve.
     """
     n_items = X.shape[1]
-    with one_threaded_blas:
-        if not sp.issparse(S) and X.shape[0] + S.shape[1] <= n_items:
-            return DualWeights(X, S, reg)
+    if isinstance(S, Product) and X.shape[0] + S.L.shape[1] <= n_items:
+        with one_threaded_blas:
+            return DualWeights(X, S.L, reg)
     if n_items > MAX_DENSE:
-        raise DataError(f"item-item weights of {n_items:,} items do not fit memory: at most {MAX_DENSE:,} can be solved")
-    gram = (X.T @ X).toarray().astype(np.float64)
-    gram += S.toarray() if sp.issparse(S) else S.astype(np.float64) @ S.T
-    diagonal = np.diag_indices(n_items)
-    gram[diagonal] += reg
-    invert(gram)
-    gram /= -gram[diagonal]
-    gram[diagonal] = 0
-    return DenseWeights(gram.astype(np.float32))
+        raise DataError(
+            f"item-item weights of {n_items:,} items do not fit memory: at most {MAX_DENSE:,} can be solved"
+        )
+    A = co_occurrences(X.astype(np.float32), n_threads=n_threads)  # the upper half, which is all that is read
+    A += product(S.L.astype(np.float32), S.L.T.astype(np.float32), n_threads or 1) if isinstance(S, Product) else S
+    return DenseWeights(zero_diagonal_ridge(A, reg, n_threads=n_threads))
 
 
-def scaled(S: np.ndarray | sp.csr_array, exponent: float) -> np.ndarray | sp.csr_array:
-    """S_ij / (S_ii S_jj)^(exponent / 2), for S or its factors as in `solve_item_item`, with mean diagonal 1.
+def zero_diagonal_ridge(A: np.ndarray, reg: float, *, n_threads: int | None = None) -> np.ndarray:
+    """Turn the upper half of a Gram matrix A (I, I) into B = I - P / diag(P), P = (A + reg I)^-1, in place."""
+    diagonal = np.diag_indices(len(A))
+    A[diagonal] += np.float32(reg)
+    invert(A, n_threads=n_threads)
+    A /= -A[diagonal]
+    A[diagonal] = 0
+    return A
 
-    0 keeps counts, 1 gives cosines. Items whose S_ii is 0 stay 0.
+
+def scaled(S: SecondOrder, exponent: float, weight: float) -> SecondOrder:
+    """Return weight S_ij / (S_ii S_jj)^(exponent / 2), scaled to a mean diagonal of `weight` over items with S_ii > 0.
+
+    An exponent of 0 keeps counts, 1 gives cosines.
     """
-    diagonal = S.diagonal() if sp.issparse(S) else np.einsum("ir,ir->i", S, S, dtype=np.float64)
-    diagonal = np.maximum(diagonal.astype(np.float64), 0)
+    if isinstance(S, Product):
+        diagonal = np.einsum("ir,ir->i", S.L, S.L, dtype=np.float64)
+    else:
+        diagonal = np.maximum(np.diag(S).astype(np.float64), 0)
     known = diagonal > 0
-    if not known.any():
-        return S
-    mean = np.mean(diagonal[known] ** (1 - exponent))
     root = np.zeros(len(diagonal))
-    root[known] = diagonal[known] ** (-exponent / 2) / np.sqrt(mean)
-    if not sp.issparse(S):
-        return np.asarray(S * root[:, None])
-    return sp.csr_array(sp.diags_array(root) @ S @ sp.diags_array(root))
+    if known.any():
+        root[known] = diagonal[known] ** (-exponent / 2)
+        root *= np.sqrt(weight / np.mean(diagonal[known] ** (1 - exponent)))
+    if isinstance(S, Product):
+        return Product(S.L * root[:, None])
+    result: np.ndarray = S * root.astype(np.float32)[:, None] * root.astype(np.float32)
+    return result
