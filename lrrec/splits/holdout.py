@@ -252,10 +252,10 @@ def inductive(
     )
 
 
-def history_mask(data: Interactions, share: float, key: np.ndarray) -> np.ndarray:
+def history_mask(data: Interactions, share: float | np.ndarray, key: np.ndarray) -> np.ndarray:
     """Return a mask of each user's first interactions by key, bool (n_interactions,).
 
-    About `share` of them; of users with two or more interactions at least one is in the mask and one is not.
+    About `share` of them, one number or one for each user; of users with two or more interactions at least one is in the mask and one is not.
     """
     counts = np.diff(data.matrix.indptr)
     n_first = np.clip(np.rint(share * counts), 1, np.maximum(counts - 1, 1))
