@@ -10,7 +10,7 @@ from lrrec.adapt.adapter import Adapter, Callback
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.factor_adapter import check_auto_real
 from lrrec.adapt.second_order import KINDS, available_kinds, choose_kind, second_order
-from lrrec.linalg.item_item_weights import DenseWeights, ItemItemWeights, SecondOrder, scaled, solve_item_item
+from lrrec.linalg.item_item_weights import DenseWeights, ItemItemWeights, Product, SecondOrder, scaled, solve_item_item
 from lrrec.linalg.ranking import Columns
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
@@ -29,8 +29,8 @@ class ItemItem(Adapter):
 
         |X - X B|_F^2 + weight tr[(I - B)^T S (I - B)] + reg |B|_F^2    subject to diag(B) = 0
 
-    with X (n, I) the target and S (I, I) the base's second-order statistics. Scores are x_u B. A weight of 0 is `EASE` of
-    the target alone; with more and more it becomes the base's.
+    with X (n, I) the target and S (I, I) the base's second-order statistics. Scores are x_u B. A weight of 0 is
+    `EASE` of the target alone; with more and more it becomes the base's.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class ItemItem(Adapter):
     scaling : float or "auto", default "auto"
         From 0, which keeps S, to 1, which scales it to cosines: S_ij / (S_ii S_jj)^(scaling / 2).
     statistics : {"interactions", "scores"}, optional
-        S: X_s^T X_s of the interactions X_s that the base was trained on, or V (U^T U) V^T, the same of a factor model's
+        S: X_s^T X_s of the interactions X_s that the base was trained on, or V (U^T U) V^T, that of a factor model's
         scores, for which no interaction is needed. By default interactions where the base holds them (`seen_`) and the
         catalogue has at most 4,096 items, otherwise scores.
 
@@ -112,9 +112,12 @@ class ItemItem(Adapter):
         self._solve(self.domain_.data.matrix[users])
 
     def _solve(self, rows: sp.csr_array) -> None:
-        self.rows_, params = rows, self.params_
-        S = scaled(_statistics(self.domain_, params["statistics"]), params["scaling"], params["weight"])
-        self.weights_ = solve_item_item(rows, S, params["reg"])
+        self.rows_ = rows
+        self.weights_ = solve_item_item(rows, self._prior(), self.params_["reg"], n_threads=1)
+
+    def _prior(self) -> SecondOrder:
+        params = self.params_
+        return scaled(_statistics(self.domain_, params["statistics"]), params["scaling"], params["weight"])
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
         return self.weights_.scores(encoded, columns)
@@ -148,6 +151,37 @@ class ItemItem(Adapter):
         rows.check_format(full_check=True)
         self._solve(rows)
         self._remember(self.domain_.data)
+
+
+class ItemItemScratch(ItemItem):
+    """`EASE` of the target alone: `ItemItem` with weight 0.
+
+    Parameters
+    ----------
+    reg : float or "auto", default "auto"
+        Regularization, > 0, in interactions. "auto" is for an `AdapterSelector` to choose.
+    """
+
+    name = "item-item scratch"
+    _defaults: ClassVar = {"reg": 10.0}
+
+    def __init__(self, *, reg: float | str = "auto") -> None:
+        self.reg = reg
+
+    def _check_params(self) -> None:
+        check_auto_real(self, "reg")
+
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        """Any base will do."""
+
+    def _settings(self, domain: Domain) -> dict[str, Any]:
+        return super(ItemItem, self)._settings(domain)
+
+    def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
+        return {"reg": REGS}
+
+    def _prior(self) -> SecondOrder:
+        return Product(np.zeros((len(self.domain_.items), 0)))
 
 
 def _statistics(domain: Domain, kind: str) -> SecondOrder:

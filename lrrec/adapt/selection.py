@@ -9,21 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.trials import N_FOLDS, WITH, Trial
 from lrrec.data import frames
-from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.metrics import measure, parse
-from lrrec.splits import history_mask
 from lrrec.validate import check_threads
 
-N_FOLDS = 5
-LARGE = 200  # from so many users on, one validation part is enough
 Z = 1.282  # the 90 % quantile of the normal distribution
 
 Path = Mapping[str, Sequence[Any]]
@@ -235,16 +230,16 @@ def choose(outcomes: Sequence[Outcome], prefer: str = "best") -> tuple[Outcome, 
 
 def report(compared: Mapping[str, tuple[list[Outcome], Outcome]], metric: str) -> Any:
     """A frame with a row for each group of users and adapter compared: (outcomes, the one kept) of each group."""
-    pairs = [(group, outcome, *rest) for group, (outcomes, kept) in compared.items() for outcome in outcomes
-             for rest in [(_reference(outcomes), kept)]]
     rows = []
-    for group, outcome, reference, kept in pairs:
+    pairs = [(name, outcome) for name, parts in compared.items() for outcome in parts[0]]
+    for group, outcome in pairs:
+        outcomes, kept = compared[group]
+        reference = next((one for one in outcomes if one.adapter.name == "fold-in"), outcomes[0])
         gain, error = outcome.ahead(reference)
         margin = 0.0 if outcome is reference else Z * error
         params = outcome.adapter.get_params()
         rows.append({
-            "users served": group,
-            "method": outcome.adapter.label,
+            "method": outcome.adapter.label + ("" if group == WITH else f", users {group}"),
             metric: outcome.mean,
             "against fold-in": gain,
             "low": gain - margin,
@@ -253,13 +248,9 @@ def report(compared: Mapping[str, tuple[list[Outcome], Outcome]], metric: str) -
             **{name: _number(params.get(name)) for name in ("reg", "fold_in_reg")},
             "users": len(outcome.values),
             "kept": outcome is kept,
+            "group": group,
         })  # fmt: skip
     return frames.make({name: np.array([row[name] for row in rows]) for name in rows[0]}, "pandas")
-
-
-def _reference(outcomes: Sequence[Outcome]) -> Outcome:
-    """Fold-in, if it was compared."""
-    return next((outcome for outcome in outcomes if outcome.adapter.name == "fold-in"), outcomes[0])
 
 
 def _number(value: Any) -> float:

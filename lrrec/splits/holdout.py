@@ -256,7 +256,8 @@ def inductive(
 def history_mask(data: Interactions, share: float | np.ndarray, key: np.ndarray) -> np.ndarray:
     """Return a mask of each user's first interactions by key, bool (n_interactions,).
 
-    About `share` of them, one number or one for each user; of users with two or more interactions at least one is in the mask and one is not.
+    About `share` of them (a number, or one for each user); of users with two or more interactions at least one is in
+    the mask and one is not.
     """
     check_data(data)
     key = np.asarray(align(key, range(len(data)), "key", "interaction"))
