@@ -36,7 +36,8 @@ def shared():
 
 def test_users_without_a_history_are_a_group_of_their_own(shared):
     base, target, rest = shared
-    selector = AdapterSelector([FoldIn(), Scratch(), Anchored(), LowRank(4)], random_state=0).fit(
+    candidates = [FoldIn(), Scratch(), LowRank(4, fold_in_reg=None, new_item_reg=1.0)]
+    selector = AdapterSelector(candidates, random_state=0).fit(
         target, base=base, same_users=True, catalogue=rest.items.ids
     )
     report = selector.report_.set_index("group")
@@ -81,8 +82,9 @@ def test_each_group_has_its_own_adapter(shared, tmp_path):
         adapter.merge()
 
 
-def test_a_target_that_has_nothing_of_the_base_is_served_by_a_model_of_its_own(rng):
+def test_a_target_that_has_nothing_of_the_base_is_served_by_a_model_of_its_own():
     """The source's users pair items of one kind, the target's others: what the base knows misleads."""
+    rng = np.random.default_rng(0)
     items, users = np.arange(80), np.arange(160)
     source = tastes(rng, users, rng.permutation(items), rng.integers(0, 2, 160))
     target = tastes(rng, users + 1000, rng.permutation(items), {user + 1000: user % 2 for user in users}, n=10)
@@ -94,7 +96,8 @@ def test_a_target_that_has_nothing_of_the_base_is_served_by_a_model_of_its_own(r
 
 
 @pytest.mark.parametrize(("history", "lengths"), [(AS_SERVED, {8}), (0.5, {5}), (3, {3}), (1, {1})])
-def test_histories_are_as_long_as_those_that_will_be_met(history, lengths, rng):
+def test_histories_are_as_long_as_those_that_will_be_met(history, lengths):
+    rng = np.random.default_rng(0)
     data = tastes(rng, np.arange(30), np.arange(40), np.zeros(30, dtype=int), n=10)
     domain = make_domain(IALS(2, random_state=0).fit(data), data)
     trials = make_trials(domain, history, None, rng)
@@ -112,8 +115,10 @@ def test_bad_histories(history, source, target):
 
 def test_the_smallest_is_kept_on_request(source, parts):
     base = IALS(8, unobserved_weight=0.2, reg=0.02, n_iter=5, random_state=0).fit(source)
+    candidates = [Anchored(fold_in_reg=None, new_item_reg=1.0), LowRank(2, fold_in_reg=None, new_item_reg=1.0)]
     best, small = (
-        AdapterSelector(prefer=prefer, random_state=0).fit(parts[0], base=base) for prefer in ("best", "small")
+        AdapterSelector(candidates, prefer=prefer, random_state=0).fit(parts[0], base=base)
+        for prefer in ("best", "small")
     )
     report = best.report_.set_index("method")
     assert report.loc[best.best_.label, "ndcg@20"] == report["ndcg@20"].max()
