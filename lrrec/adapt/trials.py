@@ -77,10 +77,7 @@ def _fold_trials(domain: Domain, history: float | int | str, rng: np.random.Gene
         groups = [eligible[: max(len(eligible) // 5, 100)]]
     else:
         groups = np.array_split(eligible, min(N_FOLDS, len(eligible)))
-    if isinstance(history, numbers.Integral):
-        share: Any = int(history) / np.maximum(counts, 1)
-    else:
-        share = 0.8 if history == AS_SERVED else history
+    share = 0.8 if isinstance(history, str) else history
     mask = history_mask(domain.data, share, rng.random(len(domain.data)))
     histories, tests, priors = domain.data.filter(mask).matrix, domain.data.filter(~mask).matrix, domain.user_priors
     fits = [np.setdiff1d(domain.active_users, group) for group in groups]

@@ -22,7 +22,6 @@ CATALOGUE = {
     "NMF": Entry("lrrec.models.nmf", "nmf"),
     "EASE": Entry("lrrec.models.ease", "ease"),
     "ItemKNN": Entry("lrrec.models.item_knn", "itemknn"),
-    "Blend": Entry("lrrec.models.blend", "blend"),
     "RP3Beta": Entry("lrrec.models.rp3beta", "rp3beta"),
     "ALS": Entry("lrrec.models.als", "als"),
     "NeuralMF": Entry("lrrec.models.neural.neural_mf", "neural"),
