@@ -226,7 +226,8 @@ class Adapter(Recommender):
             Store in half precision.
         histories : bool, default False
             Store the target's users and interactions too, so that `recommend` knows them after loading. Without them
-            the file holds no user data: users are served by `recommend_from`.
+            the file names no user (item-item adapters hold the target's rows without ids): users are served by
+            `recommend_from`.
         """
         self._check_fitted()
         check_bool(float16, "float16")

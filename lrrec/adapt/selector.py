@@ -272,14 +272,14 @@ class AdapterSelector(Recommender):
 class LowRankAdapter(AdapterSelector):
     """Adapt a fitted factor model to a new domain by a low-rank change of its item factors, where that helps.
 
-    Compares the change, `LowRank` (of a `NeuralMF`, `LowRankTowers`), with fold-in, with a model of the target alone
-    and with item factors of full rank anchored at the base's, on validation users of the target, and keeps the best.
-    No source data are needed, and the base is never changed.
+    Compares the change, `LowRank` (of a `NeuralMF`, `LowRankTowers`), with the base as it is, popularity, models of the
+    target alone, item-item weights and item factors of full rank, on validation users of the target, and keeps the
+    best. No source data are needed beside the base, which is never changed.
 
     Parameters
     ----------
     rank : int or "auto", default 8
-        Rank of the change. "auto" takes the smallest within one standard error of the best.
+        Rank of the change. "auto" takes the smallest within one standard error of the best rank.
     guard, metric, history, prefer, random_state
         As for `AdapterSelector`. guard=False keeps the low-rank change, tuned, whatever the comparison says.
 
