@@ -12,7 +12,7 @@ from lrrec.adapt.domain import Domain, with_base_users
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, FileFormatError, ParameterTypeError
-from lrrec.models.base.model_files import check_loadable, fingerprint
+from lrrec.models.base.model_files import fingerprint
 from lrrec.models.base.recommender import Recommender
 from lrrec.typing import FileLike
 from lrrec.validate import check_bool
@@ -22,8 +22,8 @@ COMMON = ("base_indices", "item_counts", "users_.", "seen_.", "new_items.")  # n
 
 def write(path: FileLike, adapter: Any, *, float16: bool, histories: bool) -> None:
     """Write an adapter to path, replacing it whole or not at all."""
-    check_loadable(type(adapter), KINDS.get(type(adapter).__name__), "lrrec.adapt.KINDS")
-    domain, arrays = adapter.domain_, adapter._pack(np.float16 if float16 else np.float32)
+    stored, domain = adapter._stored_params(), adapter.domain_
+    arrays = adapter._pack(np.float16 if float16 else np.float32)
     if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in arrays.values()):
         raise DataError("the change has values beyond 65504, which float16 cannot hold: save it with float16=False")
     arrays |= {"base_indices": domain.base_indices[domain.in_base].astype(np.int32)}
@@ -35,7 +35,7 @@ def write(path: FileLike, adapter: Any, *, float16: bool, histories: bool) -> No
         arrays |= files.pack_ids("users_", IdMap(adapter.users_.ids[rows]))
         arrays |= files.pack_csr("seen_", adapter.seen_[rows])
     params = {
-        "adapter": {**adapter.get_params(), **adapter.params_},
+        "adapter": stored,
         "verdict": adapter.verdict_,
         "fingerprint": fingerprint(domain.base),
         "same_users": domain.same_users,
@@ -59,7 +59,7 @@ def read(path: str, base: Any, kind: str, params: dict[str, Any], arrays: dict[s
         )
     cls = getattr(importlib.import_module(KINDS[kind]), kind)
     try:
-        adapter = cls(**params["adapter"])
+        adapter = cls._from_stored(params["adapter"])
         check_bool(params["same_users"], "same_users")
         adapter.domain_ = domain = _domain(path, base, arrays, same_users=params["same_users"])
         adapter.base_, adapter.verdict_ = domain.base, str(params["verdict"])

@@ -49,6 +49,11 @@ class Domain:
         object.__setattr__(self, "base", copy(self.base))  # with the same arrays: it stays when the base is refitted
 
     @cached_property
+    def cache(self) -> dict[str, Any]:
+        """What adapters find once for the domain and use again."""
+        return {}
+
+    @cached_property
     def in_base(self) -> np.ndarray:
         """Which items the base knows, bool (I,)."""
         return self.base_indices >= 0

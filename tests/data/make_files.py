@@ -20,6 +20,8 @@ MODELS = [
 ]  # fmt: skip
 ADAPTERS = [
     adapt.FoldIn(fold_in_reg=0.02), adapt.Scratch(reg=0.02), adapt.Anchored(**FIXED), adapt.LowRank(1, **FIXED),
+    adapt.Popular(), adapt.ByHistory(adapt.LowRank(1, **FIXED), adapt.Popular()), adapt.ItemItemScratch(reg=1.0),
+    adapt.ItemItem(weight=1.0, reg=1.0, scaling=0.5),
     adapt.ScratchTowers(**TOWERS), adapt.FullRankTowers(reg=1.0, shrinkage=0.1, **TOWERS),
     adapt.LowRankTowers(1, reg=1.0, shrinkage=0.1, **TOWERS),
 ]  # fmt: skip
