@@ -167,7 +167,10 @@ class AdapterSelector(Recommender):
         self, domain: Domain, trials: Sequence[Trial], candidates: Sequence[Adapter], group: str
     ) -> tuple[list[Outcome], Outcome, str]:
         """Tune the candidates for a group of users; return their outcomes, the one to keep, and why."""
-        able = [candidate for candidate in candidates if group == WITH or candidate.serves_without_history]
+        able = [
+            candidate for candidate in candidates
+            if candidate.is_affordable(domain) and (group == WITH or candidate.serves_without_history)
+        ]  # fmt: skip
         outcomes = tune_all(domain, trials, able, self.metric)
         if not self.guard:
             return outcomes, outcomes[-1], "guard is False: the last candidate is kept"
