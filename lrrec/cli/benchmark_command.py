@@ -212,7 +212,7 @@ def _write(
     results = {
         "lrrec": lrrec.__version__,
         **options,
-        "split": split.summary(),
+        "split": split.as_dict(),
         "done": comparison.protocol.describe(),
         "models": rows,
         "pairs": json.loads(comparison.pairs(comparison.metrics[0]).to_json(orient="records")) if len(rows) > 1 else [],

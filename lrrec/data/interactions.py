@@ -1,7 +1,7 @@
 """Interactions: a user-by-item matrix with ids and times."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,12 @@ import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data import frames
+from lrrec.data.core import core_mask
+from lrrec.data.events import Events
 from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, DataWarning
 from lrrec.typing import ArrayLike, Frame, FrameLike, Ids, MatrixLike, PathLike
-from lrrec.validate import check_matrix, check_option, check_real, check_values, first_three, to_float32
+from lrrec.validate import check_int, check_matrix, check_option, check_real, check_values, first_three, to_float32
 
 DUPLICATES = ("sum", "last", "error")
 
@@ -32,6 +34,8 @@ class Interactions:
         The ids of the rows and of the columns.
     times : ndarray, shape (n_interactions,), or None
         When each interaction happened, in the order of `matrix.data`; integers, floats or datetime64.
+    events : Events or None
+        With times, where pairs of user and item repeat: the rows before they were merged, which splits by time cut.
 
     Examples
     --------
@@ -47,6 +51,7 @@ class Interactions:
     users: IdMap
     items: IdMap
     times: np.ndarray | None = None
+    events: Events | None = None
 
     def __post_init__(self) -> None:
         parts = (("matrix", self.matrix, sp.csr_array), ("users", self.users, IdMap), ("items", self.items, IdMap))
@@ -188,13 +193,16 @@ class Interactions:
         Parameters
         ----------
         min_value : float, optional
-            Interactions with a value of at least this are kept; all of them when not given.
+            Interactions with a value of at least this are kept; all of them when not given. Where events are cut by
+            time, each part's merged values are compared with it.
         """
         data = self.matrix.data
-        low = -np.inf if min_value is None else check_real(min_value, "min_value")
+        low = -np.inf if min_value in (None, -np.inf) else check_real(min_value, "min_value")
         kept = self.filter(data >= low)
         kept.matrix.data[:] = 1
-        return kept
+        if self.events is None or self.events.min_value is not None:
+            return kept
+        return replace(kept, events=replace(self.events, min_value=low))  # also of pairs that counted for a while
 
     def filter(self, mask: np.ndarray) -> "Interactions":
         """Keep the interactions where mask, a bool array in the order of `matrix.data`, is true."""
@@ -204,20 +212,58 @@ class Interactions:
         before = np.concatenate(([0], np.cumsum(mask)))
         indptr = before[self.matrix.indptr].astype(self.matrix.indptr.dtype)
         matrix = sp.csr_array((self.matrix.data[mask], self.matrix.indices[mask], indptr), shape=self.matrix.shape)
-        return Interactions(matrix, self.users, self.items, None if self.times is None else self.times[mask])
+        events = self.events if self.events is None or mask.all() else self.events.of(matrix)
+        return Interactions(matrix, self.users, self.items, None if self.times is None else self.times[mask], events)
+
+    def filter_events(self, mask: np.ndarray) -> "Interactions":
+        """Keep the events where mask is true, and merge those of a pair again.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (n_events,)
+            In the order of `events.unmerged`; where no pair repeats, of `matrix.data`.
+        """
+        if self.events is None:
+            return self.filter(mask)
+        rows = self.events.unmerged.filter(mask)
+        read = np.arange(len(rows)), rows.matrix.indices, rows.matrix.indptr
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)  # that is shown once, when the rows are read
+            cells = sp.csc_array(read, shape=rows.matrix.shape[::-1])
+            merged = _assemble(
+                self.users, self.items, cells, rows.matrix.data, rows.times, self.events.duplicates, "values"
+            )
+        return merged if self.events.min_value is None else merged.binarize(self.events.min_value)
+
+    def k_core(self, users: int = 5, items: int = 5) -> "Interactions":
+        """Keep the users with at least `users` interactions and the items with at least `items`; no other ids stay.
+
+        Leaving out an item may leave a user with too few, and the other way round: it is repeated until all that are
+        left have enough. An item that a user has repeatedly counts once.
+        """
+        least = check_int(users, "users", low=1), check_int(items, "items", low=1)
+        core = self.filter(core_mask(self.matrix, *least))
+        if not len(core):
+            raise DataError(f"no interaction is left with users={users}, items={items}: choose smaller numbers")
+        used = np.diff(core.matrix.indptr) > 0, np.unique(core.matrix.indices)
+        return core.align(IdMap(self.users.ids[used[0]]), IdMap(self.items.ids[used[1]]))
 
     def align_items(self, items: IdMap) -> "Interactions":
         """Match the items by id with another catalogue; interactions on items that it lacks are left out."""
-        if items is self.items or items == self.items:
-            return Interactions(self.matrix, self.users, items, self.times)
+        return self.align(self.users, items)
+
+    def align(self, users: IdMap, items: IdMap) -> "Interactions":
+        """Match users and items by id with other maps; interactions on ids that these lack are left out."""
+        if (users is self.users or users == self.users) and (items is self.items or items == self.items):
+            return replace(self, users=users, items=items)
+        rows = self.rows() if users is self.users else users.find(self.users.ids)[self.rows()]
         columns = items.find(self.items.ids)[self.matrix.indices]
-        kept = self.filter(columns >= 0)
-        columns = columns[columns >= 0]
-        order = np.lexsort((columns, kept.rows()))
-        matrix = sp.csr_array(
-            (kept.matrix.data[order], columns[order], kept.matrix.indptr), shape=(self.n_users, len(items))
-        )
-        return Interactions(matrix, self.users, items, None if kept.times is None else kept.times[order])
+        order = np.lexsort((columns, rows))
+        order = order[(rows[order] >= 0) & (columns[order] >= 0)]
+        indptr = np.append(0, np.cumsum(np.bincount(rows[order], minlength=len(users))))
+        matrix = sp.csr_array((self.matrix.data[order], columns[order], indptr), shape=(len(users), len(items)))
+        events = None if self.events is None else self.events.map(lambda unmerged: unmerged.align(users, items))
+        return Interactions(matrix, users, items, None if self.times is None else self.times[order], events)
 
     def rows(self) -> np.ndarray:
         """The user index of each interaction, int32 (n_interactions,), in the order of `matrix.data`."""
@@ -274,7 +320,7 @@ def _assemble(
     duplicates: str, label: str,
 ) -> Interactions:  # fmt: skip
     """Interactions of the rows read, in the order of `cells`, duplicates merged."""
-    order, columns, indptr = cells.data, cells.indices, cells.indptr
+    order, columns, indptr, events = cells.data, cells.indices, cells.indptr, None
     first = np.ones(len(order), dtype=bool)  # of a run of equal user and item
     first[1:] = columns[1:] != columns[:-1]
     first[indptr[:-1][np.diff(indptr) > 0]] = True
@@ -290,12 +336,16 @@ def _assemble(
             raise DataError(
                 f"repeated pairs of user and item: {first_three(pairs)}; merge them by duplicates='sum' or 'last'"
             )
+        if times is not None:
+            read = np.ones(len(order), dtype=np.float32) if values is None else to_float32(values, label)[order]
+            unmerged = sp.csr_array((read, columns, indptr), shape=(len(users), len(items)))
+            events = Events(Interactions(unmerged, users, items, times[order]), duplicates)
         merged, times = _merge(order, starts, values, times, duplicates)
         data = to_float32(merged, label)
         indptr = np.concatenate(([0], np.cumsum(first)))[indptr].astype(indptr.dtype)
         columns = columns[starts]
     matrix = sp.csr_array((data, columns, indptr), shape=(len(users), len(items)))
-    interactions = Interactions(matrix, users, items, times)
+    interactions = Interactions(matrix, users, items, times, events)
     if data.all():
         return interactions
     n_zero = int((data == 0).sum())
