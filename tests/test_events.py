@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import lrrec
 from lrrec import Interactions, Split, splits
+from lrrec.data.alignment import align
 from lrrec.errors import DataError, DataWarning, ParameterError
 
 QUICK = settings(max_examples=25, deadline=None)
@@ -132,7 +133,7 @@ def test_events_go_where_their_interactions_go(log, at, seed):
     assume(len(before))
     assume(len(after))
     few = data.filter(kept)
-    wide = few.align(lrrec.IdMap([9, 3, 1, 0, 2]), lrrec.IdMap([5, 4, 3, 2, 1, 0]))
+    wide = align(few, lrrec.IdMap([9, 3, 1, 0, 2]), lrrec.IdMap([5, 4, 3, 2, 1, 0]))
     for part in (few, wide, wide.align_items(few.items), few.k_core(1, 1)):
         assert cells(part) == cells(few)
         assert_parts(splits.by_time(part, at=at, repeats="keep"), before, after, "keep")

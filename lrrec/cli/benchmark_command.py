@@ -9,8 +9,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrrec.cli.inputs import MODELS, PROTOCOL_HELP, Source, check_out, check_protocol, make_model
-from lrrec.cli.options import Data, DataHome, ItemColumn, Metric, Seed, Separator, TimeColumn, UserColumn, ValueColumn
+from lrrec.cli.inputs import (
+    MODELS,
+    PROTOCOL_HELP,
+    SEVERAL,
+    Source,
+    check_out,
+    check_protocol,
+    item_vectors,
+    make_model,
+)
+from lrrec.cli.options import (
+    Data,
+    DataHome,
+    HistoryFile,
+    ItemColumn,
+    Metric,
+    MinInteractions,
+    Repeats,
+    Seed,
+    Separator,
+    TestFile,
+    TimeColumn,
+    UserColumn,
+    ValueColumn,
+)
 from lrrec.cli.show import print_protocol
 
 if TYPE_CHECKING:
@@ -26,7 +49,16 @@ def benchmark(
     models: Annotated[
         str, typer.Option(help=f"Names separated by commas, of {', '.join(MODELS)}.")
     ] = "popularity,itemknn,ease,svd,ials",
-    protocol: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "by-user",
+    protocol: Annotated[str, typer.Option(help=f"{PROTOCOL_HELP} Only those of one split.")] = "by-user",
+    repeats: Repeats = None,
+    test_file: TestFile = None,
+    history_file: HistoryFile = None,
+    validation_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file of interactions to tune on; by default a part of DATA. Not trained on.", show_default=False
+        ),
+    ] = None,
     trials: Annotated[
         int, typer.Option(min=1, help="Settings to try for each model, on a part of the training data.")
     ] = 20,
@@ -60,6 +92,7 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
+    min_interactions: MinInteractions = None,
     user: UserColumn = "user",
     item: ItemColumn = "item",
     value: ValueColumn = None,
@@ -79,7 +112,7 @@ def benchmark(
     from lrrec.metrics.registry import DEFAULT_METRICS
     from lrrec.report.page import check_installed
 
-    name_of_protocol = check_protocol(protocol, "--protocol")
+    name_of_protocol = check_protocol(protocol, "--protocol", leave_out=SEVERAL)
     estimators = _make_models(models, seed)
     metrics = check_names(metric or (["ndcg@10", "hit@10"] if name_of_protocol == "ncf" else list(DEFAULT_METRICS)))
     params = None if settings is None else _read_settings(settings, estimators)
@@ -87,10 +120,13 @@ def benchmark(
         check_out(report, "--report")
         check_installed()
     _make_folder(out)
-    source = Source(data, data_home, min_rating, user, item, value, time, sep)
+    source = Source(
+        data, data_home, min_rating, user, item, value, time, sep, min_interactions=min_interactions,
+        test_file=test_file, history_file=history_file, validation_file=validation_file,
+    )  # fmt: skip
     _set_min_rating(source, name_of_protocol)
 
-    split = source.split(name_of_protocol, 0.2, seed)
+    (split,) = source.splits(name_of_protocol, repeats=repeats, seed=seed)
     console = Console()
     console.print(f"{split.description}: {split.train!r}, {len(split.test_rows):,} test users", highlight=False)
     tunings: dict[str, Tuning] | None = None
@@ -160,7 +196,9 @@ def _compare(models: dict[str, Any], split: "Split", metrics: list[str], seed: i
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
-        comparison = lrrec.compare(models, split, metrics=metrics, random_state=seed)
+        comparison = lrrec.compare(
+            models, split, metrics=metrics, vectors=item_vectors(split, metrics), random_state=seed
+        )  # fmt: skip
     models_of: dict[str, list[str]] = {}
     for warning in (record.message for record in caught):
         text, model = (warning.text, warning.model) if isinstance(warning, DataWarning) else (str(warning), "")

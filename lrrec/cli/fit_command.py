@@ -10,6 +10,7 @@ from lrrec.cli.options import (
     Data,
     DataHome,
     ItemColumn,
+    MinInteractions,
     MinRating,
     Model,
     Param,
@@ -28,6 +29,7 @@ def fit(
     param: Param = None,
     seed: Seed = 0,
     min_rating: MinRating = None,
+    min_interactions: MinInteractions = None,
     user: UserColumn = "user",
     item: ItemColumn = "item",
     value: ValueColumn = None,
@@ -38,7 +40,10 @@ def fit(
     """Fit a model on all of the data and save it."""
     check_out(out)
     estimator = make_model(model, param, seed=seed)
-    interactions = Source(data, data_home, min_rating, user, item, value, time, sep).interactions()
+    source = Source(
+        data, data_home, min_rating, user, item, value, time, sep, min_interactions=min_interactions
+    )  # fmt: skip
+    interactions = source.interactions()
     fitted = fit_model(estimator, interactions)
     fitted.save(out)
     typer.echo(f"{fitted!r} fitted on {interactions!r}, saved to {out} ({out.stat().st_size:,} bytes)")

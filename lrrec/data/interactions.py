@@ -9,12 +9,12 @@ import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data import frames
-from lrrec.data.core import core_mask
+from lrrec.data.alignment import align, k_core
 from lrrec.data.events import Events
 from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, DataWarning
 from lrrec.typing import ArrayLike, Frame, FrameLike, Ids, MatrixLike, PathLike
-from lrrec.validate import check_int, check_matrix, check_option, check_real, check_values, first_three, to_float32
+from lrrec.validate import check_matrix, check_option, check_real, check_values, first_three, to_float32
 
 DUPLICATES = ("sum", "last", "error")
 
@@ -241,29 +241,11 @@ class Interactions:
         Leaving out an item may leave a user with too few, and the other way round: it is repeated until all that are
         left have enough. An item that a user has repeatedly counts once.
         """
-        least = check_int(users, "users", low=1), check_int(items, "items", low=1)
-        core = self.filter(core_mask(self.matrix, *least))
-        if not len(core):
-            raise DataError(f"no interaction is left with users={users}, items={items}: choose smaller numbers")
-        used = np.diff(core.matrix.indptr) > 0, np.unique(core.matrix.indices)
-        return core.align(IdMap(self.users.ids[used[0]]), IdMap(self.items.ids[used[1]]))
+        return k_core(self, users, items)
 
     def align_items(self, items: IdMap) -> "Interactions":
         """Match the items by id with another catalogue; interactions on items that it lacks are left out."""
-        return self.align(self.users, items)
-
-    def align(self, users: IdMap, items: IdMap) -> "Interactions":
-        """Match users and items by id with other maps; interactions on ids that these lack are left out."""
-        if (users is self.users or users == self.users) and (items is self.items or items == self.items):
-            return replace(self, users=users, items=items)
-        rows = self.rows() if users is self.users else users.find(self.users.ids)[self.rows()]
-        columns = items.find(self.items.ids)[self.matrix.indices]
-        order = np.lexsort((columns, rows))
-        order = order[(rows[order] >= 0) & (columns[order] >= 0)]
-        indptr = np.append(0, np.cumsum(np.bincount(rows[order], minlength=len(users))))
-        matrix = sp.csr_array((self.matrix.data[order], columns[order], indptr), shape=(len(users), len(items)))
-        events = None if self.events is None else self.events.map(lambda unmerged: unmerged.align(users, items))
-        return Interactions(matrix, users, items, None if self.times is None else self.times[order], events)
+        return align(self, self.users, items)
 
     def rows(self) -> np.ndarray:
         """The user index of each interaction, int32 (n_interactions,), in the order of `matrix.data`."""

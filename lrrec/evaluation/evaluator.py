@@ -266,7 +266,8 @@ def _notes_on_parts(model: Any, split: Split, exclude_seen: bool) -> list[str]:
     notes, n_learned = [], _n_learned(model, split)
     if n_learned:
         notes.append(
-            f"the model has learned from {n_learned} of {len(split.test)} test interactions; fit it on split.train"
+            f"the model has learned from {n_learned} of {len(split.test)} test interactions (by equal ids of users and "
+            "items); fit it on split.train"
         )
     if exclude_seen and split.n_repeats:
         notes.append(

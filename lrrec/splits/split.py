@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lrrec.data import frames
+from lrrec.data.alignment import align
 from lrrec.data.events import holds
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
@@ -124,7 +125,7 @@ class Split:
             for name, part in given.items() if part is not None
         }  # fmt: skip
         users, items = (_united([getattr(part, ids) for part in parts.values()]) for ids in ("users", "items"))
-        parts = {name: part.align(users, items) for name, part in parts.items()}
+        parts = {name: align(part, users, items) for name, part in parts.items()}
         source = parts.get("history", parts["train"])
         made = {}
         for name in ("test", "validation"):
