@@ -56,6 +56,13 @@ def test_kept_repeats_are_not_learned_from_the_test_part():
     assert learned(lrrec.Popularity().fit(data), split) == 1  # user 2's item 3
 
 
+def test_equal_ids_of_other_people_are_no_overlap():
+    """Two domains whose users are numbered from 0, with some items in common by chance."""
+    rng = np.random.default_rng(0)
+    one, other = (Interactions.from_matrix((rng.random((n, 50)) < 0.2).astype(np.float32)) for n in (80, 60))
+    assert learned(lrrec.Popularity().fit(one), splits.by_user(other, random_state=0)) == 0
+
+
 def test_ids_of_another_kind_have_nothing_in_common(likes):
     split = splits.by_user(likes, random_state=0)
     strings = likes.to_frame().astype({"user": str})
@@ -150,7 +157,7 @@ def test_frames_that_repeat_themselves(repeats):
 
 
 def test_frames_of_different_ids():
-    with pytest.raises(DataError, match="all of one kind"):
+    with pytest.raises(DataError, match="all integers or all strings"):
         Split.from_frames(pd.DataFrame({"user": [1], "item": [1]}), pd.DataFrame({"user": ["1"], "item": [1]}))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lrrec.data.events import holds
+from lrrec.data.labels import align, align_matrix
 from lrrec.errors import DataError, DataWarning, UnknownIdError
 from lrrec.evaluation.candidate_pool import CandidatePool
 from lrrec.evaluation.evaluation_result import Evaluation
@@ -21,6 +22,7 @@ from lrrec.splits import Split
 from lrrec.typing import Ids, MatrixLike, RandomState
 from lrrec.validate import check_bool, check_threads, first_three
 
+SAME_PEOPLE = 0.5  # share of what users have that a model must hold, before equal ids are taken for the same people
 TIED_SHARE = 0.05  # of users whose hit has the score of another candidate, before candidate lists draw a warning
 
 
@@ -46,8 +48,9 @@ def evaluate(
     candidates : sequence of item ids or int, optional
         The items to rank: the whole catalogue, or the lists that the split brings, when not given; the given items,
         the same for all users; or each user's relevant items and this many others, drawn anew for each user.
-    vectors : ndarray or sparse matrix, shape (n_items, D), optional
-        What "diversity" compares, in the order of split.items: item_factors_ of one model, or features.
+    vectors : ndarray, sparse matrix or pandas frame, shape (n_items, D), optional
+        What "diversity" compares: item_factors_ of one model, or features; in the order of split.items, or with item
+        ids as the frame's index.
     random_state : int, Generator or None, default 0
         Of the draw of candidates.
 
@@ -94,6 +97,7 @@ def evaluate(
     names = check_names(metrics)
     check_split(split)
     exclude_seen = split.exclude_seen if exclude_seen is None else check_bool(exclude_seen, "exclude_seen")
+    vectors, _ = align_matrix(vectors, split.items, "vectors")
     rows = split.test_rows
     if not len(rows):
         raise DataError("split must have at least one test interaction, got none")
@@ -222,7 +226,7 @@ def check_split(split: Any) -> None:
 
 def _places(lists: Any, split: Split, users: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Lists as indices of the split's items, int32 (n, k), negative for an empty place; and the unknown ids."""
-    rows = lists.items if isinstance(lists, Recommendations) else lists
+    rows = lists.items if isinstance(lists, Recommendations) else align(lists, users, "the lists of the model")
     if not hasattr(rows, "__len__") or len(rows) != len(users) or isinstance(rows, dict | str):
         shape = getattr(rows, "shape", type(rows).__name__)
         raise DataError(f"the model must return a list of items for each of {len(users)} users, got {shape}")
@@ -280,19 +284,31 @@ def _notes_on_parts(model: Any, split: Split, exclude_seen: bool) -> list[str]:
 
 def _n_learned(model: Any, split: Split) -> int:
     """How many test interactions the model's training matrix holds by their ids, kept repeats of the history apart."""
-    seen, test = getattr(model, "seen_", None), split.test
-    if seen is None or not hasattr(model, "users_") or not hasattr(model, "items_"):
+    if not all(hasattr(model, name) for name in ("users_", "items_", "seen_")):
         return 0
-    rows, columns = test.rows(), test.matrix.indices
+    rows, columns = split.test.rows(), split.test.matrix.indices
     if not split.exclude_seen:
         new = ~holds(split.history.matrix, rows, columns)
         rows, columns = rows[new], columns[new]
+    learned = _held(model, split, rows, columns)
+    if not learned.any() or model.users_ == split.users or learned.mean() > SAME_PEOPLE:
+        return int(learned.sum())
+    some = split.test_rows[:1000]
+    history = split.history.matrix[some]
+    known = _held(model, split, np.repeat(some, np.diff(history.indptr)), history.indices)
+    return int(learned.sum()) if known.sum() > SAME_PEOPLE * len(known) else 0
+
+
+def _held(model: Any, split: Split, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Whether the model has learned each interaction of a split, of the users whom it knows by id, bool (n,)."""
     try:
-        rows, columns = model.users_.find(test.users.ids)[rows], model.items_.find(test.items.ids)[columns]
+        rows = model.users_.find(split.users.ids)[rows]
+        columns = model.items_.find(split.items.ids)[columns]
     except UnknownIdError:  # strings and integers: nobody in common
-        return 0
-    known = (rows >= 0) & (columns >= 0)
-    return int(holds(seen, rows[known], columns[known]).sum())
+        return np.zeros(0, dtype=bool)
+    held = columns[rows >= 0] >= 0
+    held[held] = holds(model.seen_, *(indices[(rows >= 0) & (columns >= 0)] for indices in (rows, columns)))
+    return held
 
 
 def _n_tied(lists: Recommendations, hits: np.ndarray) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lrrec.data.interactions import Interactions
+from lrrec.data.labels import align
 from lrrec.errors import DataError, DataWarning, ParameterError
 from lrrec.splits.split import Split, check_data, settle_repeats
 from lrrec.typing import RandomState
@@ -72,6 +73,8 @@ def history_mask(data: Interactions, share: float, key: np.ndarray) -> np.ndarra
 
     About `share` of them; of users with two or more interactions at least one is in the mask and one is not.
     """
+    check_data(data)
+    key = np.asarray(align(key, range(len(data)), "key", "interaction"))
     return _first(data, _n_first(data, share), np.lexsort((key, data.rows())))
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from lrrec.data import frames
 from lrrec.data.alignment import align
 from lrrec.data.events import holds
-from lrrec.data.ids import IdMap, as_ids
+from lrrec.data.ids import IdMap, union
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, DataWarning
 from lrrec.typing import Frame, FrameLike
@@ -74,6 +74,11 @@ class Split:
             if part.users is not self.train.users or part.items is not self.train.items:
                 raise DataError("train, history and test must share the same IdMap objects")
         lists = self.candidates
+        if lists is not None and not isinstance(lists, np.ndarray):
+            raise DataError(
+                f"candidates must be an ndarray of ids, got {type(lists).__name__}: pass .to_numpy(), a row for each "
+                "user in test, in the order of their indices"
+            )
         if lists is not None and lists.ndim == 2 and len(lists) != len(self.test_rows):
             n_users = len(self.test_rows)
             raise DataError(f"candidates must have a row for each of the {n_users} users in test, got {len(lists)}")
@@ -92,7 +97,7 @@ class Split:
         Parameters
         ----------
         train, test : frame or Interactions
-            Their ids are united: the split's maps hold those of all parts, in sorted order.
+            Their ids are united: the split's maps hold those of all parts.
         history : frame or Interactions, optional
             What test users are served from, where they are not training users; also those of validation.
         validation : frame or Interactions, optional
@@ -124,7 +129,7 @@ class Split:
             name: part if isinstance(part, Interactions) else Interactions.from_frame(part, **columns)
             for name, part in given.items() if part is not None
         }  # fmt: skip
-        users, items = (_united([getattr(part, ids) for part in parts.values()]) for ids in ("users", "items"))
+        users, items = (union([getattr(part, ids) for part in parts.values()], ids) for ids in ("users", "items"))
         parts = {name: align(part, users, items) for name, part in parts.items()}
         source = parts.get("history", parts["train"])
         made = {}
@@ -285,12 +290,6 @@ def settle_repeats(
             DataWarning, stacklevel=4,
         )  # fmt: skip
     return test.filter(~again) if repeats == "drop" else test, {"repeats": repeats or "keep"}
-
-
-def _united(maps: list[IdMap]) -> IdMap:
-    """The ids of all maps, sorted."""
-    ids = as_ids(np.concatenate([one.ids for one in maps if len(one)]), "ids of the parts")
-    return IdMap(np.unique(ids))
 
 
 def _counts(part: Interactions, split: Split) -> dict[str, int]:

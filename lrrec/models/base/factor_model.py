@@ -54,7 +54,7 @@ class FactorModel(TransformerMixin, Recommender):
 
         Parameters
         ----------
-        X : Interactions, or sparse matrix or array of shape (n, n_items)
+        X : Interactions, pandas frame, or sparse matrix or array of shape (n, n_items)
             As for `recommend_from`; one row for every user of X. Rows without an item of the model are 0.
         """
         self._check_fitted()
