@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import lrrec
+from lrrec.cli import options as opt
 from lrrec.cli.inputs import (
     MODELS,
     PROTOCOL_HELP,
@@ -19,22 +21,8 @@ from lrrec.cli.inputs import (
     item_vectors,
     make_model,
 )
-from lrrec.cli.options import (
-    Data,
-    DataHome,
-    HistoryFile,
-    ItemColumn,
-    Metric,
-    MinInteractions,
-    Repeats,
-    Seed,
-    Separator,
-    TestFile,
-    TimeColumn,
-    UserColumn,
-    ValueColumn,
-)
 from lrrec.cli.show import print_protocol
+from lrrec.errors import DataWarning, FileFormatError, ParameterError
 
 if TYPE_CHECKING:
     from lrrec.evaluation.comparison import Comparison
@@ -45,14 +33,14 @@ MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 
 
 def benchmark(
-    data: Data,
+    data: opt.Data,
     models: Annotated[
         str, typer.Option(help=f"Names separated by commas, of {', '.join(MODELS)}.")
     ] = "popularity,itemknn,ease,svd,ials",
     protocol: Annotated[str, typer.Option(help=f"{PROTOCOL_HELP} Only those of one split.")] = "by-user",
-    repeats: Repeats = None,
-    test_file: TestFile = None,
-    history_file: HistoryFile = None,
+    repeats: opt.Repeats = None,
+    test_file: opt.TestFile = None,
+    history_file: opt.HistoryFile = None,
     validation_file: Annotated[
         Path | None,
         typer.Option(
@@ -66,7 +54,7 @@ def benchmark(
         float | None,
         typer.Option(help="Seconds after which no more settings of a model are tried.", show_default=False),
     ] = None,
-    metric: Metric = None,
+    metric: opt.Metric = None,
     settings: Annotated[
         Path | None,
         typer.Option(
@@ -84,7 +72,7 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: opt.Seed = 0,
     min_rating: Annotated[
         float | None,
         typer.Option(
@@ -92,13 +80,13 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    min_interactions: MinInteractions = None,
-    user: UserColumn = "user",
-    item: ItemColumn = "item",
-    value: ValueColumn = None,
-    time: TimeColumn = None,
-    sep: Separator = ",",
-    data_home: DataHome = None,
+    min_interactions: opt.MinInteractions = None,
+    user: opt.UserColumn = "user",
+    item: opt.ItemColumn = "item",
+    value: opt.ValueColumn = None,
+    time: opt.TimeColumn = None,
+    sep: opt.Separator = ",",
+    data_home: opt.DataHome = None,
 ) -> None:
     """Tune models with equal budgets, compare them on test users, and write a report.
 
@@ -107,7 +95,6 @@ def benchmark(
     """
     from rich.console import Console
 
-    import lrrec
     from lrrec.metrics import check_names
     from lrrec.metrics.registry import DEFAULT_METRICS
     from lrrec.report.page import check_installed
@@ -157,8 +144,6 @@ def benchmark(
 
 def _make_models(models: str, seed: int) -> dict[str, Any]:
     """Unfitted models of names separated by commas."""
-    from lrrec.errors import ParameterError
-
     names = [name.strip() for name in models.split(",")]
     if len(set(names)) < len(names):
         raise ParameterError(f"--models must be distinct, got {models!r}")
@@ -167,8 +152,6 @@ def _make_models(models: str, seed: int) -> dict[str, Any]:
 
 def _make_folder(out: Path | None) -> None:
     """Make the folder of the results, in one that exists."""
-    from lrrec.errors import ParameterError
-
     if out is not None:
         if not out.absolute().parent.is_dir() or out.is_file():
             raise ParameterError(f"--out must be a folder, in one that exists, got {str(out)!r}")
@@ -191,9 +174,6 @@ def _titles(source: Source) -> dict[Any, str]:
 
 def _compare(models: dict[str, Any], split: "Split", metrics: list[str], seed: int) -> "Comparison":
     """Compare; print each warning once, with the models that it is about."""
-    import lrrec
-    from lrrec.errors import DataWarning
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
         comparison = lrrec.compare(
@@ -210,8 +190,6 @@ def _compare(models: dict[str, Any], split: "Split", metrics: list[str], seed: i
 
 def _read_settings(path: Path, models: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The parameters of each model in a settings.json."""
-    from lrrec.errors import FileFormatError, ParameterError
-
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -232,8 +210,6 @@ def _write(
     params: dict[str, dict[str, Any]], options: dict[str, Any],
 ) -> None:  # fmt: skip
     """Write the results as files for programs."""
-    import lrrec
-
     intervals = {name: evaluation.interval() for name, evaluation in comparison.evaluations.items()}
     rows = {
         name: {

@@ -5,34 +5,18 @@ from typing import Annotated
 
 import typer
 
+import lrrec
+from lrrec.cli import options as opt
 from lrrec.cli.inputs import PROTOCOL_HELP, Source, check_out, check_protocol, fit_model, item_vectors, make_model
-from lrrec.cli.options import (
-    Data,
-    DataHome,
-    HistoryFile,
-    ItemColumn,
-    Metric,
-    MinInteractions,
-    MinRating,
-    Model,
-    Param,
-    Repeats,
-    Seed,
-    Separator,
-    TestFile,
-    TimeColumn,
-    UserColumn,
-    ValueColumn,
-)
 from lrrec.cli.show import metrics_table, print_protocol
 
 
 def evaluate(
-    data: Data,
-    model: Model = "ials",
-    param: Param = None,
+    data: opt.Data,
+    model: opt.Model = "ials",
+    param: opt.Param = None,
     split: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "by-user",
-    metric: Metric = None,
+    metric: opt.Metric = None,
     test_size: Annotated[
         float | None,
         typer.Option(
@@ -41,18 +25,18 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    repeats: Repeats = None,
-    test_file: TestFile = None,
-    history_file: HistoryFile = None,
-    seed: Seed = 0,
-    min_rating: MinRating = None,
-    min_interactions: MinInteractions = None,
-    user: UserColumn = "user",
-    item: ItemColumn = "item",
-    value: ValueColumn = None,
-    time: TimeColumn = None,
-    sep: Separator = ",",
-    data_home: DataHome = None,
+    repeats: opt.Repeats = None,
+    test_file: opt.TestFile = None,
+    history_file: opt.HistoryFile = None,
+    seed: opt.Seed = 0,
+    min_rating: opt.MinRating = None,
+    min_interactions: opt.MinInteractions = None,
+    user: opt.UserColumn = "user",
+    item: opt.ItemColumn = "item",
+    value: opt.ValueColumn = None,
+    time: opt.TimeColumn = None,
+    sep: opt.Separator = ",",
+    data_home: opt.DataHome = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="CSV file for the values of every user.", show_default=False)
     ] = None,
@@ -61,7 +45,6 @@ def evaluate(
     import pandas as pd
     from rich.console import Console
 
-    import lrrec
     from lrrec.metrics import check_names
     from lrrec.metrics.registry import DEFAULT_METRICS
 

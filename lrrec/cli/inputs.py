@@ -1,11 +1,15 @@
 """From the options of a command to data, splits and models; checks before any work is done."""
 
+import inspect
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lrrec
+from lrrec.errors import ParameterError
 from lrrec.models import by_command_name
 
 if TYPE_CHECKING:
@@ -37,8 +41,7 @@ class Source:
     @cached_property
     def dataset(self) -> "Dataset | None":
         """The data set, or None for a file."""
-        from lrrec import datasets
-
+        datasets = lrrec.datasets
         return datasets.load(self.data, self.data_home) if self.data in datasets.names() else None
 
     def interactions(self) -> "Interactions":
@@ -48,9 +51,6 @@ class Source:
 
     def _read(self) -> "Interactions":
         """Read the data."""
-        import lrrec
-        from lrrec.errors import ParameterError
-
         if self.dataset is not None:
             if (self.user, self.item, self.value, self.time) != ("user", "item", None, None):
                 raise ParameterError(f"columns are for CSV files: leave them out, {self.data!r} is a data set")
@@ -68,8 +68,6 @@ class Source:
 
     def splits(self, protocol: str, **options: Any) -> "Iterable[Split]":
         """Split by one of `PROTOCOLS`, as published, or into the given files."""
-        from lrrec.errors import ParameterError
-
         if self.test_file is not None:
             return [self._given(options["repeats"])]
         if self.history_file is not None or self.validation_file is not None:
@@ -83,14 +81,12 @@ class Source:
 
     def _given(self, repeats: str | None) -> "Split":
         """The split of the given files; repeats are kept where it is not said."""
-        from lrrec.splits import Split
-
         test, history, validation = (
             None if path is None else replace(self, data=str(path), min_interactions=None).interactions()
             for path in (self.test_file, self.history_file, self.validation_file)
         )
         assert test is not None
-        return Split.from_frames(self.interactions(), test, history, validation, repeats=repeats or "keep")
+        return lrrec.Split.from_frames(self.interactions(), test, history, validation, repeats=repeats or "keep")
 
     def validation(self, split: "Split", protocol: str, seed: int) -> "Split | None":
         """A split of the training part for tuning, where it differs from the one that `tune` makes of it."""
@@ -101,9 +97,7 @@ class Source:
 
     def _published(self, protocol: str) -> "Dataset | None":
         """The data set whose published split the protocol names or is, or None."""
-        from lrrec import datasets
-        from lrrec.errors import ParameterError
-
+        datasets = lrrec.datasets
         if protocol == "published":
             if self.dataset is None:
                 raise ParameterError(f"published splits come with data sets, got the file DATA {self.data!r}")
@@ -132,10 +126,7 @@ PROTOCOL_HELP = "; ".join(f"{name}: {tested}" for name, tested in PROTOCOLS.item
 
 def make_splits(protocol: str, data: "Interactions", *, seed: int, **options: Any) -> "Iterable[Split]":
     """Split data by one of `PROTOCOLS`, with those of the options that are given and that it has."""
-    import inspect
-
-    from lrrec import splits
-
+    splits = lrrec.splits
     if protocol == "ncf":
         (last,) = make_splits("leave-last", data, seed=seed, **options)
         return [splits.with_negatives(last, N_NEGATIVES, random_state=seed)]
@@ -155,18 +146,12 @@ def check_protocol(name: str, option: str, leave_out: tuple[str, ...] = ()) -> s
 
 def check_out(out: Path | None, option: str = "--out") -> None:
     """Refuse a file that cannot be written, before any work is done."""
-    from lrrec.errors import ParameterError
-
     if out is not None and (not out.absolute().parent.is_dir() or out.is_dir()):
         raise ParameterError(f"{option} must be a file in a folder that exists, got {str(out)!r}")
 
 
 def make_model(name: str, params: list[str] | None = None, *, seed: int, option: str = "--model") -> Any:
     """An unfitted model of its name and NAME=VALUE pairs."""
-    import json
-
-    import lrrec
-    from lrrec.errors import ParameterError
     from lrrec.validate import check_option
 
     cls = getattr(lrrec, MODELS[check_option(name, option, tuple(MODELS))])
@@ -193,7 +178,5 @@ def item_vectors(split: "Split", metrics: list[str]) -> Any:
 
 def fit_model(model: Any, interactions: "Interactions") -> Any:
     """Fit, with a progress bar where the model has one."""
-    import inspect
-
     shows = "progress" in inspect.signature(model.fit).parameters
     return model.fit(interactions, progress=True) if shows else model.fit(interactions)

@@ -68,10 +68,11 @@ def histories(
     return first
 
 
-def history_mask(data: Interactions, share: float, key: np.ndarray) -> np.ndarray:
+def history_mask(data: Interactions, share: float | int, key: np.ndarray) -> np.ndarray:
     """Return a mask of each user's first interactions by key, bool (n_interactions,); of equal keys by item index.
 
-    About `share` of them; of users with two or more interactions at least one is in the mask and one is not.
+    A share of them, or a number where it is an integer; of users with two or more interactions at least one is in the
+    mask and one is not.
     """
     check_data(data)
     key = np.asarray(align(key, range(len(data)), "key", "interaction"))
@@ -92,10 +93,11 @@ def earliest(
     return _first(events, n_first, order), cut[times[places - 1] == times[places]]
 
 
-def _n_first(data: Interactions, share: float) -> np.ndarray:
-    """How many interactions of each user are about a share of them, int64 (n_users,)."""
+def _n_first(data: Interactions, share: float | int) -> np.ndarray:
+    """How many interactions of each user are about a share of them, or a number, int64 (n_users,)."""
     counts = np.diff(data.matrix.indptr)
-    return np.clip(np.rint(share * counts), 1, np.maximum(counts - 1, 1)).astype(np.int64)
+    n_first = share if isinstance(share, numbers.Integral) else np.rint(share * counts)
+    return np.clip(n_first, 1, np.maximum(counts - 1, 1)).astype(np.int64)
 
 
 def _first(data: Interactions, n_first: np.ndarray, order: np.ndarray) -> np.ndarray:
