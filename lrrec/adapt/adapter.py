@@ -150,6 +150,10 @@ class Adapter(Recommender):
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         """Refuse a base, or options of `fit`, that this kind has no use for."""
 
+    def is_affordable(self, domain: Domain) -> bool:
+        """Whether a selector should spend time on this kind in a domain."""
+        return True
+
     def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """Return the values to try of each "auto" parameter that matters in a domain, in the order of the search."""
         grids = self._grids(domain)

@@ -34,7 +34,7 @@ PREFERENCES = ("best", "small")
 JOINT_TRAINING = "; where the base's data may be used, compare with training on both domains at once"
 
 
-def default_candidates(base: Any, rank: int | str = 8) -> list[Adapter]:
+def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = False) -> list[Adapter]:
     """Return the adapters worth comparing for a base, the low-rank change last.
 
     Fold-in, and of the target alone and of the target with what the base knows: factors, or towers, and item-item
@@ -46,7 +46,9 @@ def default_candidates(base: Any, rank: int | str = 8) -> list[Adapter]:
 
         return [FoldIn(), ScratchTowers(), *item_item, FullRankTowers(), LowRankTowers(rank)]
     if isinstance(base, QuadraticModel):
-        return [FoldIn(), Scratch(), *item_item, Anchored(), LowRank(rank)]
+        # New items alone: their factors start from nothing, and users' from the base's.
+        anchored = Anchored(n_iter=12, balance=0.0) if same_users else Anchored()
+        return [FoldIn(), Scratch(), *item_item, anchored, LowRank(rank)]
     return item_item
 
 
@@ -148,7 +150,7 @@ class AdapterSelector(Recommender):
         if validation is not None and not isinstance(validation, Split):
             raise ParameterTypeError(f"validation must be a Split, got {validation!r}")
         check_fitted(base)
-        candidates = self._prepared_candidates(base)
+        candidates = self._prepared_candidates(base, same_users)
         for candidate in candidates:
             candidate._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
@@ -167,17 +169,22 @@ class AdapterSelector(Recommender):
         self, domain: Domain, trials: Sequence[Trial], candidates: Sequence[Adapter], group: str
     ) -> tuple[list[Outcome], Outcome, str]:
         """Tune the candidates for a group of users; return their outcomes, the one to keep, and why."""
-        able = [candidate for candidate in candidates if group == WITH or candidate.serves_without_history]
+        able = [
+            candidate for candidate in candidates
+            if candidate.is_affordable(domain) and (group == WITH or candidate.serves_without_history)
+        ]  # fmt: skip
         outcomes = tune_all(domain, trials, able, self.metric)
         if not self.guard:
             return outcomes, outcomes[-1], "guard is False: the last candidate is kept"
         return outcomes, *choose(outcomes, self.prefer)
 
-    def _prepared_candidates(self, base: Any) -> list[Adapter]:
+    def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
-        candidates = [clone(candidate) for candidate in self._candidates(base)]
+        candidates = [clone(candidate) for candidate in self._candidates(base, same_users)]
         if not candidates or not all(isinstance(candidate, Adapter) for candidate in candidates):
-            raise ParameterTypeError(f"candidates must be a sequence of adapters, got {self._candidates(base)!r}")
+            raise ParameterTypeError(
+                f"candidates must be a sequence of adapters, got {self._candidates(base, same_users)!r}"
+            )
         if not self.guard:
             candidates = candidates[-1:]
         first: list[Adapter] = [FoldIn()] if isinstance(base, FactorModel) else []
@@ -193,8 +200,8 @@ class AdapterSelector(Recommender):
             candidate._check_params()
         return candidates
 
-    def _candidates(self, base: Any) -> Sequence[Adapter]:
-        return default_candidates(base) if self.candidates is None else self.candidates
+    def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
+        return default_candidates(base, same_users=same_users) if self.candidates is None else self.candidates
 
     @property
     def verdict_(self) -> str:
@@ -321,10 +328,10 @@ class LowRankAdapter(AdapterSelector):
         self.prefer = prefer
         self.random_state = random_state
 
-    def _candidates(self, base: Any) -> Sequence[Adapter]:
+    def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
         check_rank(self.rank)
         if not isinstance(base, FactorModel):
             raise ParameterTypeError(
                 f"base must be a factor model for a low-rank change, got {type(base).__name__}: use AdapterSelector()"
             )
-        return default_candidates(base, self.rank)
+        return default_candidates(base, self.rank, same_users=same_users)
