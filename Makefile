@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow install lint typecheck format clean
+.PHONY: demo test test-slow soak install lint typecheck format clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lrrec demo
@@ -16,6 +16,9 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -m soak -s
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -310,7 +310,7 @@ SETTINGS = re.compile(
     r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|compare\.models|DomainFitter\.__init__\..*"
 )  # NOT_DATA
 SCALAR = re.compile(
-    r"<class '(int|float|bool|str)'>|\b(int|float|bool|str|None|NoneType|os\.PathLike(\[str\])?"
+    r"<class '(int|float|bool|str)'>|\b(int|float|bool|str|None|NoneType|typing\.BinaryIO|os\.PathLike(\[str\])?"
     r"|numpy\.(integer|datetime64|timedelta64)|numpy\.random\.\w+\.\w+|datetime\.\w+|typing\.Union)\b|[\[\]|, ]"
 )
 MODEL = re.compile(

@@ -1,7 +1,6 @@
 """tune: choose parameters on a validation part of the training data; the test part decides nothing."""
 
 import itertools
-import json
 import math
 import time
 import warnings
@@ -15,6 +14,7 @@ from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.files import canonical
 from lrrec.metrics.registry import check_names
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
@@ -221,10 +221,10 @@ class _Search:
 
     def _identity(self) -> dict[str, str]:
         """Return what two searches must have in common to share their trials."""
-        fixed = {name: repr(value) for name, value in self.model.get_params().items() if name not in self.dimensions}
+        fixed = {name: value for name, value in self.model.get_params().items() if name not in self.dimensions}
         fixed.pop("n_threads", None)  # does not change the result
         return {
-            "model": f"{type(self.model).__name__} {json.dumps(fixed, sort_keys=True)}",
+            "model": f"{type(self.model).__name__} {canonical(fixed)}",
             "space": as_text(self.dimensions) + (" exhaustive" if self.exhaustive else ""),
             "metric": self.metric,
             "random_state": str(self.seed),
