@@ -15,8 +15,8 @@ import lrrec
 ROOT = Path(lrrec.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
-    {"errors", "typing"}, {"validate"}, {"linalg"}, {"metrics"}, {"data"}, {"splits", "files"}, {"datasets"},
-    {"models"}, {"adapt", "evaluation", "interop"}, {"tuning"}, {"report"}, {"persist"}, {"spark"}, {"__init__"},
+    {"errors", "typing", "progress"}, {"validate"}, {"linalg"}, {"metrics"}, {"data"}, {"splits", "files"},
+    {"datasets"}, {"models"}, {"adapt", "evaluation", "interop"}, {"tuning"}, {"report"}, {"persist"}, {"spark"}, {"__init__"},
     {"cli"}, {"__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

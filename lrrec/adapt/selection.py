@@ -17,7 +17,7 @@ from lrrec.data import frames
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
 from lrrec.linalg.ranking import Columns, rank
-from lrrec.linalg.threads import even_blocks, run_blocks
+from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.metrics import measure, parse
 from lrrec.splits import history_mask
 from lrrec.validate import check_threads
@@ -148,6 +148,7 @@ def validation_trial(domain: Domain, history: Interactions, test: Interactions) 
     return Trial(domain.active_users, histories, tests, None if priors is None else priors[rows])
 
 
+@one_threaded_blas  # once, and not for every small product
 def tune_all(domain: Domain, trials: Sequence[Trial], candidates: Sequence[Candidate], metric: str) -> list[Outcome]:
     """Tune each candidate; where it says so, its search starts from the choices of those before it."""
     chosen: dict[str, Any] = {}

@@ -18,7 +18,6 @@ from lrrec.adapt.scratch import Scratch
 from lrrec.adapt.selection import choose, fold_trials, report, tune_all, validation_trial
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
-from lrrec.linalg.threads import one_threaded_blas
 from lrrec.metrics import parse
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
@@ -134,8 +133,7 @@ class AdapterSelector(Recommender):
             trials = [validation_trial(domain, validation.history, validation.test)]
         else:
             trials = fold_trials(domain, self.history, check_rng(self.random_state))
-        with one_threaded_blas:  # once, and not for every small product
-            outcomes = tune_all(domain, trials, candidates, self.metric)
+        outcomes = tune_all(domain, trials, candidates, self.metric)
         kept, verdict = choose(outcomes) if guard else (outcomes[-1], "guard is False: the last candidate is kept")
         if same_users:
             verdict += "; where the base's data may be used, compare with training on both domains at once"

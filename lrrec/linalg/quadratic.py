@@ -14,8 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
-from lrrec.linalg.dense import cross, gram, product, rotate
-from lrrec.linalg.threads import balanced_blocks, one_threaded_blas, run_blocks
+from lrrec.linalg.dense import cross, eigh, gram, product, rotate
+from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_threads
 
 
@@ -143,8 +143,7 @@ def solve_ridge(
     B = None if basis is None else basis.astype(dtype)
     shared = np.zeros(Y.shape[1] if B is None else B.shape[1], dtype=dtype)
     if a:
-        with one_threaded_blas:
-            eigenvalues, E = np.linalg.eigh(gram(Y if B is None else Y @ B, n_threads))
+        eigenvalues, E = eigh(gram(Y if B is None else Y @ B, n_threads))
         E, shared = E.astype(dtype), (a * np.maximum(eigenvalues, 0)).astype(dtype)
         B = E if B is None else B @ E
     Z = np.ascontiguousarray(Y) if B is None else product(Y, B, n_threads)
