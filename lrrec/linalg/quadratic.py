@@ -156,8 +156,10 @@ def solve_ridge(
         X += row_linear.astype(dtype) if B is None else row_linear.astype(dtype) @ B
     lam = np.asarray(lam).astype(dtype)
 
+    eps, mixed = np.finfo(dtype).eps, True if len(weights) and weights.min() <= 0 else None
+
     def work(start: int, stop: int) -> None:
-        kernels.ridge_rows(start, stop, indptr, loss.weights.indices, weights, linear, Z, shared, lam, X)
+        kernels.ridge_rows(start, stop, indptr, loss.weights.indices, weights, linear, Z, shared, lam, eps, X, mixed)
 
     run_blocks(work, balanced_blocks(indptr, max(1, min(len(X) // 64, 64))), n_threads)
     if a:
