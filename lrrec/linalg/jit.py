@@ -9,6 +9,7 @@ from typing import Any
 from numba import config, njit
 from numba.core.caching import FunctionCache
 
+KERNELS: list[Any] = []  # all that Python calls
 REORDER = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN and infinity keep their meaning
 
 
@@ -38,6 +39,8 @@ def kernel(*, helper: bool = False, **options: Any) -> Callable[[Any], Any]:
         if not config.DISABLE_JIT:
             with suppress(RuntimeError, OSError):
                 dispatcher._cache = _cache(function)
+            if not helper and options.get("inline") != "always":
+                KERNELS.append(dispatcher)
         return dispatcher
 
     return compiled

@@ -147,7 +147,7 @@ class Recommender(BaseEstimator):
         check_bool(exclude_seen, "exclude_seen")
         if users is None:
             users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
-        ids = as_ids(users, "users")
+        ids = as_ids(users, "users") if len(users) else self.users_.ids[:0]
         rows = self.users_.find(ids)
         cold = (rows < 0) | ~self._serves(rows)
         if unknown == "raise" and cold.any():
