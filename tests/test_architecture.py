@@ -26,7 +26,7 @@ ONLY_IN = {
     "jinja2": ("report/page.py",),
     "optuna": ("tuning/search.py",),
     "pyspark": ("spark.py",),
-    "numba": ("linalg/kernels/", "metrics/kernels.py"),
+    "numba": ("linalg/jit.py", "linalg/kernels/", "metrics/kernels.py"),
     "typer": ("cli/",),
 }
 MAX_LINES = 400

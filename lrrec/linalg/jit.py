@@ -6,9 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from numba import config, njit
+import numba
 from numba.core.caching import FunctionCache
 
+config: Any = numba.config  # its settings are not declared
 KERNELS: list[Any] = []  # all that Python calls
 REORDER = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN and infinity keep their meaning
 
@@ -35,7 +36,8 @@ def kernel(*, helper: bool = False, **options: Any) -> Callable[[Any], Any]:
     """
 
     def compiled(function: Any) -> Any:
-        dispatcher = njit(nogil=True, no_cpython_wrapper=helper, no_cfunc_wrapper=True, **options)(function)
+        wrappers: dict[str, Any] = {"no_cpython_wrapper": helper, "no_cfunc_wrapper": True}
+        dispatcher: Any = numba.njit(nogil=True, **wrappers, **options)(function)
         if not config.DISABLE_JIT:
             with suppress(RuntimeError, OSError):
                 dispatcher._cache = _cache(function)

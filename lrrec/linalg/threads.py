@@ -10,7 +10,8 @@ import numpy as np
 import scipy.linalg  # noqa: F401  loads the BLAS that the kernels call, so that threadpoolctl sees it
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 SMALL = 2**13  # work (nonzeros plus row costs) that is done before a second thread would have started
 
 
