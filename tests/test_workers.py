@@ -11,6 +11,7 @@ import joblib
 import pytest
 
 import lrrec
+from lrrec.adapt import domain_fits
 from lrrec.linalg import threads
 
 TIMEOUT = 120
@@ -55,6 +56,18 @@ def test_processes(method, model, expected):
 def test_joblib(backend, model, expected):
     parallel = joblib.Parallel(n_jobs=2, backend=backend, timeout=TIMEOUT)
     assert parallel(joblib.delayed(answer)(seed, model) for seed in range(2)) == expected
+
+
+@pytest.mark.slow
+def test_processes_fit_the_adapters_that_one_process_fits(likes, model, monkeypatch):
+    by = likes.users.ids % 4
+    adapter = lrrec.adapt.LowRank(rank=2, reg=1.0, fold_in_reg=0.01)
+    alone = lrrec.AdapterBank(model).fit_many(likes, by, adapter=adapter, n_jobs=1)
+    monkeypatch.setattr(domain_fits, "WORTH_PROCESSES", 0)
+    shared = lrrec.AdapterBank(model).fit_many(likes, by, adapter=adapter, n_jobs=2)
+    assert list(shared) == list(alone) == sorted(set(by.tolist()), key=by.tolist().index)
+    for name in alone:
+        assert shared[name].recommend(k=5).items.tolist() == alone[name].recommend(k=5).items.tolist()
 
 
 def test_threads(model, expected):

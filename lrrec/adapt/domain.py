@@ -9,11 +9,11 @@ import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data.ids import IdMap, as_ids
-from lrrec.data.interactions import Interactions
+from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, NotFittedError, ParameterTypeError
 from lrrec.linalg.quadratic import solve_ridge
 from lrrec.models.base.recommender import Recommender
-from lrrec.validate import check_columns, check_matrix, first_three
+from lrrec.validate import first_three
 
 PER_ITEM = ("embedding_", "center_")  # arrays of an encoder with a row an item
 
@@ -153,11 +153,7 @@ def joined(data: Interactions, more: Interactions) -> Interactions:
 
 def as_target(base: Any, target: Any) -> Interactions:
     """The target as Interactions; the columns of a raw matrix are the base's items."""
-    if isinstance(target, Interactions):
-        return target
-    matrix = check_matrix(target, "target")
-    check_columns(matrix, len(base.items_), type(base).__name__)
-    return Interactions(matrix, IdMap.range(matrix.shape[0]), base.items_)
+    return as_interactions(target, base.items_, name="target", owner=type(base).__name__)
 
 
 def check_fitted(base: Any) -> None:

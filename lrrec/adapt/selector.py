@@ -215,6 +215,9 @@ class AdapterSelector(Recommender):
     def _encode(self, matrix: sp.csr_array) -> Any:
         return self.best_._encode(matrix)
 
+    def _explain(self, matrix: sp.csr_array, column: int) -> Any:
+        return self.best_._explain(matrix, column)
+
     def _training_users(self, rows: np.ndarray) -> Any:
         return self.best_._training_users(rows)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lrrec.data.labels import align, align_matrix
 from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.candidate_pool import CandidatePool
 from lrrec.evaluation.evaluation_result import Evaluation
@@ -44,8 +45,9 @@ def evaluate(
     candidates : sequence of item ids or int, optional
         The items to rank: the whole catalogue, or the lists that the split brings, when not given; the given items,
         the same for all users; or each user's relevant items and this many others, drawn anew for each user.
-    vectors : ndarray or sparse matrix, shape (n_items, D), optional
-        What "diversity" compares, in the order of split.items: item_factors_ of one model, or features.
+    vectors : ndarray, sparse matrix or pandas frame, shape (n_items, D), optional
+        What "diversity" compares: item_factors_ of one model, or features; in the order of split.items, or with item
+        ids as the frame's index.
     random_state : int, Generator or None, default 0
         Of the draw of candidates.
 
@@ -91,6 +93,7 @@ def evaluate(
     names = check_names(metrics)
     check_split(split)
     check_bool(exclude_seen, "exclude_seen")
+    vectors, _ = align_matrix(vectors, split.items, "vectors")
     rows = split.test_rows
     if not len(rows):
         raise DataError("split must have at least one test interaction, got none")
@@ -223,7 +226,7 @@ def check_split(split: Any) -> None:
 
 def _places(lists: Any, split: Split, users: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Lists as indices of the split's items, int32 (n, k), negative for an empty place; and the unknown ids."""
-    rows = lists.items if isinstance(lists, Recommendations) else lists
+    rows = lists.items if isinstance(lists, Recommendations) else align(lists, users, "the lists of the model")
     if not hasattr(rows, "__len__") or len(rows) != len(users) or isinstance(rows, dict | str):
         shape = getattr(rows, "shape", type(rows).__name__)
         raise DataError(f"the model must return a list of items for each of {len(users)} users, got {shape}")

@@ -81,19 +81,6 @@ def rank(
     return indices, values
 
 
-def nearest(rows: np.ndarray, k: int, factors: np.ndarray, n_threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k rows of factors nearest to each of some rows by cosine, without the row itself. See `rank`."""
-    norms = np.linalg.norm(factors, axis=1, keepdims=True)
-    directions = factors / np.where(norms > 0, norms, 1)
-
-    def score(block: slice, columns: Columns) -> np.ndarray:
-        cosines = directions[rows[block]] @ directions.T
-        cosines[np.arange(len(cosines)), rows[block]] = -np.inf
-        return cosines
-
-    return rank(score, len(rows), len(factors), k, n_threads=n_threads)
-
-
 def _top_k(scores: np.ndarray, indices: np.ndarray, values: np.ndarray) -> None:
     """Write the best columns of each row, and their scores."""
     heap, at = np.empty(values.shape[1], values.dtype), np.empty(values.shape[1], np.int32)

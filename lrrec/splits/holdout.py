@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lrrec.data.interactions import Interactions
+from lrrec.data.labels import align
 from lrrec.errors import DataError, ParameterError
 from lrrec.splits.split import Split, check_data
 from lrrec.typing import RandomState, TimeLike
@@ -257,6 +258,8 @@ def history_mask(data: Interactions, share: float, key: np.ndarray) -> np.ndarra
 
     About `share` of them; of users with two or more interactions at least one is in the mask and one is not.
     """
+    check_data(data)
+    key = np.asarray(align(key, range(len(data)), "key", "interaction"))
     counts = np.diff(data.matrix.indptr)
     n_first = np.clip(np.rint(share * counts), 1, np.maximum(counts - 1, 1))
     return _ranks(data, key) < np.repeat(n_first, counts)

@@ -62,6 +62,11 @@ class Split:
             if part.users is not self.train.users or part.items is not self.train.items:
                 raise DataError("train, history and test must share the same IdMap objects")
         lists = self.candidates
+        if lists is not None and not isinstance(lists, np.ndarray):
+            raise DataError(
+                f"candidates must be an ndarray of ids, got {type(lists).__name__}: pass .to_numpy(), a row for each "
+                "user in test, in the order of their indices"
+            )
         if lists is not None and lists.ndim == 2 and len(lists) != len(self.test_rows):
             n_users = len(self.test_rows)
             raise DataError(f"candidates must have a row for each of the {n_users} users in test, got {len(lists)}")

@@ -83,8 +83,9 @@ class IterativeModel(FactorModel):
 
         Parameters
         ----------
-        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
-            Values are weights >= 0 (for `ALS` ratings); ids of a raw matrix are its indices.
+        X : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
+            Values are weights >= 0 (for `ALS` ratings); ids are the labels of a frame (NaN: no interaction), the
+            indices of a raw matrix.
         y : None
             Ignored; scikit-learn's pipelines pass it.
         validation : Split, optional

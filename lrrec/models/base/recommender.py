@@ -11,21 +11,22 @@ from sklearn.base import BaseEstimator
 from lrrec import files
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
+from lrrec.data.labels import same_order
 from lrrec.errors import DataError, FileFormatError, NotFittedError, UnknownIdError
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
 from lrrec.models.base.candidates import from_ids
-from lrrec.models.base.results import Recommendations, masked_ids
+from lrrec.models.base.explanation import Explains
+from lrrec.models.base.results import MAX_K, Recommendations, masked_ids
 from lrrec.splits import history_mask
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
-from lrrec.validate import check_bool, check_columns, check_int, check_matrix, check_option, check_threads, first_three
+from lrrec.validate import check_bool, check_int, check_option, check_threads, first_three
 
 UNKNOWN = ("raise", "popular")
-MAX_K = 2**20  # longer lists are a mistake, and would not fit memory
 
 
-class Recommender(BaseEstimator):
+class Recommender(Explains, BaseEstimator):
     """A model that ranks items for users.
 
     A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(encoded, columns)`.
@@ -46,6 +47,7 @@ class Recommender(BaseEstimator):
 
     _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
+    _learned_ids: tuple[str, ...] = ()  # names of its id maps
 
     def _fit(self, matrix: sp.csr_array) -> None:
         """Check the parameters and learn from a canonical matrix; a model whose `fit` has options overrides `fit`."""
@@ -76,8 +78,8 @@ class Recommender(BaseEstimator):
 
         Parameters
         ----------
-        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
-            Values are weights >= 0; ids of a raw matrix are its indices.
+        X : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
+            Values are weights >= 0; ids are the labels of a frame (NaN: no interaction), the indices of a raw matrix.
         y : None
             Ignored; scikit-learn's pipelines pass it.
 
@@ -169,14 +171,14 @@ class Recommender(BaseEstimator):
 
         Parameters
         ----------
-        histories : Interactions, or sparse matrix or array of shape (n, n_items)
-            Items are matched by id, and items that the model does not have are ignored; the columns of a raw matrix
-            are the model's items by position.
+        histories : Interactions, pandas frame, or sparse matrix or array of shape (n, n_items)
+            Items are matched by id (columns of a frame), and items that the model does not have are ignored; the
+            columns of a raw matrix are the model's items by position.
         k, exclude_seen, items, n_threads
             As for `recommend`; seen items are those in the history.
         users : sequence of ids, optional
-            Users of the histories, in output order. By default every row of a raw matrix, and of Interactions every
-            user with an interaction.
+            Users of the histories, in output order. By default every row of a frame or raw matrix, and of Interactions
+            every user with an interaction.
         unknown : {"raise", "popular"}, default "raise"
             For users without an item of the model in their history: raise an error, or recommend the most popular
             items.
@@ -239,6 +241,7 @@ class Recommender(BaseEstimator):
         users, items : sequence of ids, shape (n,)
         """
         self._check_fitted()
+        same_order(users=users, items=items)
         rows, columns = self.users_.indices(users), self.items_.indices(items)
         if len(rows) != len(columns):
             raise DataError(f"users and items must be equally long, got {len(rows)} and {len(columns)}")
@@ -263,7 +266,7 @@ class Recommender(BaseEstimator):
 
         Parameters
         ----------
-        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
+        X : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
         y : None
             Ignored.
         """
@@ -296,7 +299,8 @@ class Recommender(BaseEstimator):
         """
         self._check_fitted()
         arrays = {name: getattr(self, name) for name in self._learned}
-        arrays |= files.pack_ids("users_", self.users_) | files.pack_ids("items_", self.items_)
+        for name in ("users_", "items_", *self._learned_ids):
+            arrays |= files.pack_ids(name, getattr(self, name))
         for name in ("seen_", *self._learned_csr):
             arrays |= files.pack_csr(name, getattr(self, name))
         files.write(path, type(self).__name__, self.get_params(), arrays)
@@ -308,8 +312,8 @@ class Recommender(BaseEstimator):
             model = cls(**params)
         except TypeError as error:
             raise FileFormatError(f"{path} must have the parameters of {cls.__name__}: {error}") from None
-        model.users_ = files.unpack_ids(path, "users_", arrays)
-        model.items_ = files.unpack_ids(path, "items_", arrays)
+        for name in ("users_", "items_", *cls._learned_ids):
+            setattr(model, name, files.unpack_ids(path, name, arrays))
         for name in ("seen_", *cls._learned_csr):
             setattr(model, name, files.unpack_csr(path, name, arrays))
         if model.seen_.shape != (len(model.users_), len(model.items_)):
@@ -364,11 +368,7 @@ class Recommender(BaseEstimator):
 
     def _histories(self, X: Interactions | MatrixLike) -> tuple[sp.csr_array, IdMap]:
         """Return histories as a matrix over the model's items, and the ids of its rows."""
-        if not isinstance(X, Interactions):
-            matrix = check_matrix(X)
-            check_columns(matrix, len(self.items_), type(self).__name__)
-            return matrix, IdMap.range(matrix.shape[0])
-        aligned = X.align_items(self.items_)
+        aligned = as_interactions(X, self.items_, owner=type(self).__name__).align_items(self.items_)
         return aligned.matrix, aligned.users
 
     def _check_fitted(self) -> None:
