@@ -305,7 +305,7 @@ NOT_DATA = "settings, models and results of lrrec, which have no labels of users
 SETTINGS = re.compile(
     r".*\.(metrics|random_state|callback|scorer|params|edges|adapter|candidates_|space|student|make|base)"
     r"|(Comparison|Evaluation|Explanation|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
-    r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates"
+    r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates|ByHistory\..*"
     r"|Report\.__init__\.(comparison|evaluations|transfer|tunings)"
     r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|compare\.models|DomainFitter\.__init__\..*"
 )  # NOT_DATA
