@@ -8,9 +8,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
+from lrrec.adapt.domain_fits import fit_domains
 from lrrec.adapt.mixed_batch import Group, Scorer, Served, View, as_rows, known_users, new_users, of_users
 from lrrec.adapt.selector import LowRankAdapter
 from lrrec.data.ids import as_ids
@@ -18,7 +18,6 @@ from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import align
 from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
 from lrrec.linalg.ranking import rank
-from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.models.base.model_files import fingerprint, same_model
 from lrrec.models.base.recommender import MAX_K, Recommender
 from lrrec.models.base.results import Recommendations
@@ -219,7 +218,9 @@ class AdapterBank(MutableMapping):
         adapter : adapter, optional
             Unfitted; `LowRankAdapter()` when not given.
         n_jobs : int, optional
-            How many are fitted at a time, each on one thread: all cores when None. The result is the same.
+            How many may be fitted at a time, each on one thread: all cores when None. Where it takes long, processes
+            are started, each with a copy of the base (joblib's "loky", unless `joblib.parallel_config` says
+            otherwise). The result is the same.
 
         Returns
         -------
@@ -234,14 +235,8 @@ class AdapterBank(MutableMapping):
         members: dict[Any, list[int]] = defaultdict(list)
         for row, domain in enumerate(by):
             members[domain].append(row)
-        domains, fitted = list(members), dict[Any, Any]()
-
-        def fit(start: int, stop: int) -> None:
-            for name in domains[start:stop]:
-                target = of_users(interactions, np.array(members[name]))
-                fitted[name] = clone(adapter or LowRankAdapter()).fit(target, base=self.base).best_
-
-        run_blocks(fit, even_blocks(len(domains), 1), check_threads(n_jobs))
+        targets = [of_users(interactions, np.array(rows)) for rows in members.values()]
+        fitted = fit_domains(self.base, adapter or LowRankAdapter(), targets, check_threads(n_jobs))
         with self._writing:
-            self._adapters = {**self._adapters, **{name: fitted[name] for name in domains}}
+            self._adapters = {**self._adapters, **dict(zip(members, fitted, strict=True))}
         return self

@@ -15,7 +15,7 @@ from lrrec.adapt.domain import Domain
 from lrrec.adapt.trials import N_FOLDS, WITH, Trial
 from lrrec.data import frames
 from lrrec.linalg.ranking import Columns, rank
-from lrrec.linalg.threads import even_blocks, run_blocks
+from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.metrics import measure, parse
 from lrrec.validate import check_threads
 
@@ -91,6 +91,7 @@ class Outcome:
         return gain > error
 
 
+@one_threaded_blas  # once, and not for every small product
 def tune_all(domain: Domain, trials: Sequence[Trial], candidates: Sequence[Candidate], metric: str) -> list[Outcome]:
     """Tune each candidate; where it says so, its search starts from the choices of those before it."""
     chosen: dict[str, Any] = {}

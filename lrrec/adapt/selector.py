@@ -21,7 +21,6 @@ from lrrec.adapt.selection import Outcome, choose, report, tune_all
 from lrrec.adapt.trials import AS_SERVED, WITH, Trial, check_history, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
-from lrrec.linalg.threads import one_threaded_blas
 from lrrec.metrics import parse
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.quadratic_model import QuadraticModel
@@ -157,8 +156,7 @@ class AdapterSelector(Recommender):
         trials = make_trials(domain, self.history, validation, check_rng(self.random_state))
         if not guard:
             trials = dict([next(iter(trials.items()))])
-        with one_threaded_blas:  # once, and not for every small product
-            compared = {group: self._compare(domain, trials[group], candidates, group) for group in trials}
+        compared = {group: self._compare(domain, trials[group], candidates, group) for group in trials}
         self.report_ = report({group: parts[:2] for group, parts in compared.items()}, self.metric)
         self.best_ = combined({group: kept.adapter for group, (_, kept, _) in compared.items()})._fit_domain(domain)
         verdicts = [("" if group == WITH else f"users {group}: ") + parts[2] for group, parts in compared.items()]

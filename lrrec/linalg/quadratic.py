@@ -14,8 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
-from lrrec.linalg.dense import cross, gram, product, rotate
-from lrrec.linalg.threads import balanced_blocks, one_threaded_blas, run_blocks
+from lrrec.linalg.dense import cross, eigh, gram, product, rotate
+from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_threads
 
 
@@ -143,8 +143,7 @@ def solve_ridge(
     B = None if basis is None else basis.astype(dtype)
     shared = np.zeros(Y.shape[1] if B is None else B.shape[1], dtype=dtype)
     if a:
-        with one_threaded_blas:
-            eigenvalues, E = np.linalg.eigh(gram(Y if B is None else Y @ B, n_threads))
+        eigenvalues, E = eigh(gram(Y if B is None else Y @ B, n_threads))
         E, shared = E.astype(dtype), (a * np.maximum(eigenvalues, 0)).astype(dtype)
         B = E if B is None else B @ E
     Z = kernels.as_input(Y) if B is None else product(Y, B, n_threads)
@@ -157,8 +156,10 @@ def solve_ridge(
         X += row_linear.astype(dtype) if B is None else row_linear.astype(dtype) @ B
     lam = np.asarray(lam).astype(dtype)
 
+    eps, mixed = np.finfo(dtype).eps, True if len(weights) and weights.min() <= 0 else None
+
     def work(start: int, stop: int) -> None:
-        kernels.ridge_rows(start, stop, indptr, loss.weights.indices, weights, linear, Z, shared, lam, X)
+        kernels.ridge_rows(start, stop, indptr, loss.weights.indices, weights, linear, Z, shared, lam, eps, X, mixed)
 
     run_blocks(work, balanced_blocks(indptr, max(1, min(len(X) // 64, 64))), n_threads)
     if a:

@@ -11,11 +11,11 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from tqdm.auto import tqdm
 
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.files import canonical
 from lrrec.metrics.registry import check_names
+from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
@@ -184,8 +184,8 @@ class _Search:
         ended = _ended(optuna, study)
         seconds = sum(trial.user_attrs["seconds"] for trial in ended)
         total = None if self.n_trials == math.inf else int(self.n_trials)
-        label, hidden = f"tune {type(self.model).__name__}", None if progress else True
-        with tqdm(total=total, initial=len(ended), desc=label, unit="trial", disable=hidden) as bar:
+        label = f"tune {type(self.model).__name__}"
+        with ProgressBar(shown=progress, total=total, initial=len(ended), desc=label, unit="trial") as bar:
             while len(ended) < self.n_trials and seconds < self.timeout:
                 seconds += self._run_trial(optuna, study, len(ended))
                 ended = _ended(optuna, study)

@@ -154,7 +154,7 @@ class Recommender(Explains, BaseEstimator):
             self._check_histories("recommend()", ", pass exclude_seen=False" if unknown == "popular" else "")
         if users is None:
             users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
-        ids = as_ids(users, "users")
+        ids = as_ids(users, "users") if len(users) else self.users_.ids[:0]
         rows = self.users_.find(ids)
         cold = (rows < 0) | ~self._serves(rows)
         if unknown == "raise" and cold.any():
