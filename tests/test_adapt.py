@@ -143,7 +143,7 @@ def test_adapting_helps_where_there_is_a_shift(base, parts):
     adapter = LowRankAdapter(rank=4, random_state=0).fit(parts[0], base=base)
     assert adapter.best_.name != "fold-in"
     assert adapter.report_["kept"].sum() == 1
-    assert list(adapter.report_["method"]) == ["fold-in", "scratch", "anchored", "low-rank 4"]
+    assert list(adapter.report_["method"]) == ["fold-in", "popularity", "scratch", "anchored", "low-rank 4"]
     folded = AdapterSelector([FoldIn()], random_state=0).fit(parts[0], base=base)
     assert quality(adapter, parts) > 1.1 * quality(folded, parts)
 

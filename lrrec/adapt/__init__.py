@@ -10,6 +10,8 @@ from typing import Any
 # Class name, as a file may hold it -> module.
 KINDS = {
     "FoldIn": "lrrec.adapt.fold_in",
+    "Popular": "lrrec.adapt.popular",
+    "ByHistory": "lrrec.adapt.by_history",
     "Scratch": "lrrec.adapt.scratch",
     "Anchored": "lrrec.adapt.anchored",
     "LowRank": "lrrec.adapt.low_rank",

@@ -1,5 +1,6 @@
 """Adapter: what every kind of adapter is, and the recommender that it makes of a base and a target."""
 
+import importlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -9,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt import adapter_files
+from lrrec.adapt import KINDS, adapter_files
 from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.recommender import Recommender
@@ -145,6 +146,17 @@ class Adapter(Recommender):
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         """Refuse a base, or options of `fit`, that this kind has no use for."""
 
+    def suits(self, domain: Domain, *, history: bool) -> bool:
+        """Whether it has something to say to users with, or without, a history in the target.
+
+        An `AdapterSelector` keeps no other for them.
+        """
+        return history
+
+    def _is_redundant(self, domain: Domain) -> bool:
+        """Whether a simpler kind does the same in a domain."""
+        return False
+
     def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """Return the values to try of each "auto" parameter that matters in a domain, in the order of the search."""
         grids = self._grids(domain)
@@ -167,6 +179,22 @@ class Adapter(Recommender):
     def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> Any:
         """`_encode` of users about whom the base knows something: priors (B, D)."""
         return self._encode(matrix)
+
+    def _stored_params(self) -> Settings:
+        """The parameters that were used, as a file holds them."""
+        params = {**self.get_params(deep=False), **self.params_}
+        return params | {"random_state": None} if "random_state" in params else params
+
+    @classmethod
+    def _from_stored(cls, params: Settings) -> Self:
+        """An unfitted adapter of parameters from a file."""
+        return cls(**params)
+
+    @staticmethod
+    def _of_kind(kind: str, params: Settings) -> "Adapter":
+        """An unfitted adapter of a kind, by name, and parameters from a file."""
+        adapter: Adapter = getattr(importlib.import_module(KINDS[kind]), kind)._from_stored(params)
+        return adapter
 
     def _for_scoring(self) -> Self:
         """The adapter in a form that scores many blocks of users quickly."""

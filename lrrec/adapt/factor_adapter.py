@@ -44,6 +44,10 @@ class FactorAdapter(Adapter, FactorModel):
         if source is not None and not encodes:
             raise ParameterError(f"source must only be given for a neural base, got one for {name}")
 
+    def suits(self, domain: Domain, *, history: bool) -> bool:
+        """With a history, or from the base's factors of the same people."""
+        return history or domain.same_users
+
     def _serve(self, domain: Domain) -> Self:
         self._remember(domain.data)
         self.scale = 1.0

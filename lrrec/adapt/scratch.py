@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Callback
@@ -29,6 +30,13 @@ class Scratch(FactorAdapter):
 
     def __init__(self, *, reg: float | str | None = "auto") -> None:
         self.reg = reg
+
+    def suits(self, domain: Domain, *, history: bool) -> bool:
+        """With a history: the base's factors of the same people have no meaning in a model of the target alone."""
+        return history
+
+    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> np.ndarray:
+        return super()._encode_around(matrix, None)
 
     def _check_params(self) -> None:
         check_auto_real(self, "reg", allow_none=("reg",))

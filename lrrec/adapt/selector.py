@@ -1,7 +1,7 @@
 """AdapterSelector: adapters compared on validation users, and the best one kept."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Self
 
@@ -11,18 +11,21 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.anchored import Anchored
-from lrrec.adapt.domain import check_fitted, make_domain
+from lrrec.adapt.by_history import by_history
+from lrrec.adapt.domain import Domain, check_fitted, make_domain
 from lrrec.adapt.fold_in import FoldIn
 from lrrec.adapt.low_rank import LowRank, check_rank
+from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
-from lrrec.adapt.selection import choose, fold_trials, report, tune_all, validation_trial
+from lrrec.adapt.selection import Choice, Comparison, choose, report, tune_all
+from lrrec.adapt.trials import AS_SERVED, check_bounds, check_history, group_names, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.threads import one_threaded_blas
 from lrrec.metrics import parse
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
-from lrrec.validate import check_bool, check_real, check_rng
+from lrrec.validate import check_bool, check_rng
 
 
 def default_candidates(base: Any, rank: int | str = 8) -> list[Adapter]:
@@ -88,13 +91,15 @@ class AdapterSelector(Recommender):
         *,
         guard: bool = True,
         metric: str = "ndcg@20",
-        history: float = 0.5,
+        history: float | int | str = AS_SERVED,
+        history_groups: Sequence[int] = (1,),
         random_state: Any = None,
     ) -> None:
         self.candidates = candidates
         self.guard = guard
         self.metric = metric
         self.history = history
+        self.history_groups = history_groups
         self.random_state = random_state
 
     def fit(  # type: ignore[override]
@@ -122,7 +127,8 @@ class AdapterSelector(Recommender):
         check_bool(same_users, "same_users")
         guard = check_bool(self.guard, "guard")
         parse(self.metric, ("ranking",))
-        check_real(self.history, "history", low=0, high=1, open_low=True)
+        check_history(self.history)
+        bounds = check_bounds(self.history_groups)
         if validation is not None and not isinstance(validation, Split):
             raise ParameterTypeError(f"validation must be a Split, got {validation!r}")
         check_fitted(base)
@@ -130,28 +136,43 @@ class AdapterSelector(Recommender):
         for candidate in candidates:
             candidate._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
-        if validation is not None:
-            trials = [validation_trial(domain, validation.history, validation.test)]
-        else:
-            trials = fold_trials(domain, self.history, check_rng(self.random_state))
+        trials = make_trials(domain, self.history, bounds, validation, check_rng(self.random_state))
+        if guard:
+            candidates = [candidate for candidate in candidates if not candidate._is_redundant(domain)]
+        comparison = Comparison(domain, trials, self.metric)
         with one_threaded_blas:  # once, and not for every small product
-            outcomes = tune_all(domain, trials, candidates, self.metric)
-        kept, verdict = choose(outcomes) if guard else (outcomes[-1], "guard is False: the last candidate is kept")
-        if same_users:
-            verdict += "; where the base's data may be used, compare with training on both domains at once"
-        self.report_, self.best_ = report(outcomes, kept, self.metric), clone(kept.adapter)._fit_domain(domain)
-        self.best_.verdict_ = verdict
+            choices = {group: self._choose(comparison.of_group(group), candidates) for group in comparison.groups}
+        names = group_names(bounds)
+        self.report_ = report({names[group]: choice for group, choice in choices.items()}, self.metric)
+        self.best_ = by_history(_members(domain, choices, len(bounds) + 1), bounds)._fit_domain(domain)
+        self.best_.verdict_ = _verdict(domain, choices, names)
         return self._remember(domain.data)
+
+    def _choose(self, comparison: Comparison, candidates: Sequence[Adapter]) -> Choice:
+        """Tune the candidates that can serve a group of users, and choose; fold-in is measured in any case."""
+        fold_in, last, history = candidates[0], candidates[-1], comparison.group > 0
+        able = [one for one in candidates if one.suits(comparison.domain, history=history)]
+        if not self.guard:
+            able = [last] if last in able else [Popular()]
+        outcomes = tune_all(comparison, able if able[0] is fold_in else [fold_in, *able])
+        if self.guard:
+            return choose(outcomes, outcomes[-len(able) :])
+        why = "the last candidate is kept" if able[0] is last else "the last candidate cannot serve these users"
+        return Choice(outcomes, outcomes[-1], f"guard is False: {why}")
 
     def _prepared_candidates(self, base: Any) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
         candidates = [clone(candidate) for candidate in self._candidates(base)]
         if not candidates or not all(isinstance(candidate, Adapter) for candidate in candidates):
             raise ParameterTypeError(f"candidates must be a sequence of adapters, got {self._candidates(base)!r}")
-        if not self.guard:
+        first = candidates[0] if isinstance(candidates[0], FoldIn) else FoldIn()
+        if self.guard:
+            others = [candidate for candidate in candidates if not isinstance(candidate, FoldIn | Popular)]
+            candidates = [first, Popular(), *others]
+        elif not isinstance(candidates[-1], FoldIn):
+            candidates = [first, candidates[-1]]
+        else:
             candidates = candidates[-1:]
-        if not isinstance(candidates[0], FoldIn):
-            candidates = [FoldIn(), *(candidate for candidate in candidates if not isinstance(candidate, FoldIn))]
         whole = isinstance(self.random_state, numbers.Integral)
         seed = self.random_state if whole else int(check_rng(self.random_state).integers(2**31))
         for candidate in candidates:
@@ -233,6 +254,31 @@ class AdapterSelector(Recommender):
         return self.best_._recommend(*args, **options)
 
 
+def _members(domain: Domain, choices: Mapping[int, Choice], n_groups: int) -> list[Adapter]:
+    """The adapter of each group of users; of one without validation users, that of the most similar group.
+
+    Users without a history get popular items where nothing could be validated on such users.
+    """
+    kept = {group: choice.kept.adapter for group, choice in choices.items()}
+    if domain.same_users:
+        kept.setdefault(0, Popular())
+    members = []
+    for group in range(n_groups):
+        similar = [other for other in kept if (other > 0) == (group > 0)] or list(kept)
+        members.append(kept[min(similar, key=lambda other: abs(other - group))])
+    return members
+
+
+def _verdict(domain: Domain, choices: Mapping[int, Choice], names: Sequence[str]) -> str:
+    """Why the adapters were kept."""
+    parts = [(f"users {names[group]}: " if len(choices) > 1 else "") + choices[group].verdict for group in choices]
+    if domain.same_users and 0 not in choices:
+        parts.append("users without history get popular items, as the base knows no validation user")
+    if domain.same_users:
+        parts.append("where the base's data may be used, compare with training on both domains at once")
+    return "; ".join(parts)
+
+
 class LowRankAdapter(AdapterSelector):
     """Adapt a fitted factor model to a new domain by a low-rank change of its item factors, where that helps.
 
@@ -274,13 +320,15 @@ class LowRankAdapter(AdapterSelector):
         *,
         guard: bool = True,
         metric: str = "ndcg@20",
-        history: float = 0.5,
+        history: float | int | str = AS_SERVED,
+        history_groups: Sequence[int] = (1,),
         random_state: Any = None,
     ) -> None:
         self.rank = rank
         self.guard = guard
         self.metric = metric
         self.history = history
+        self.history_groups = history_groups
         self.random_state = random_state
 
     def _candidates(self, base: Any) -> Sequence[Adapter]:

@@ -1,0 +1,73 @@
+"""Popular: the target's popular items, for everybody."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.adapt.adapter import Adapter, Callback
+from lrrec.adapt.domain import Domain
+from lrrec.linalg.ranking import Columns
+from lrrec.models.base.recommender import Recommender
+from lrrec.models.popularity import Popularity
+
+
+class Popular(Adapter):
+    """Recommend the target's popular items: the baseline that every other adapter has to beat.
+
+    It serves all users of the domain, those without a history too.
+
+    Attributes
+    ----------
+    counts_ : ndarray of float32, shape (I,)
+        The number of the target's users who interacted with each item.
+
+    Examples
+    --------
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.adapt import Popular
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = Interactions.from_pairs(["dan", "dan", "eve", "fay"], ["x", "z", "x", "z"])
+    >>> Popular().fit(target, base=base).recommend(["eve", "fay"], k=1).items.tolist()
+    [['z'], ['x']]
+    """
+
+    name = "popularity"
+    counts_: np.ndarray
+
+    def suits(self, domain: Domain, *, history: bool) -> bool:
+        """Always."""
+        return True
+
+    def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
+        counts = np.bincount(self.domain_.data.matrix[users].indices, minlength=len(self.domain_.items))
+        self.counts_ = counts.astype(np.float32)
+
+    def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
+        return np.tile(self.counts_[columns], (encoded.shape[0], 1))
+
+    def _serves(self, rows: np.ndarray) -> np.ndarray:
+        return np.ones(len(rows), dtype=bool)
+
+    @property
+    def n_parameters(self) -> int:
+        """0: the counts are kept with every adapter."""
+        return 0
+
+    def merge(self) -> Recommender:
+        """Return a `Popularity` of the target."""
+        self._check_fitted()
+        model = Popularity()._remember(self.domain_.data)
+        model.item_counts_ = self.counts_.astype(np.int64)
+        return model
+
+    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
+        return {"counts": self.counts_}
+
+    def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
+        counts = arrays["counts"]
+        if counts.shape != (len(self.domain_.items),) or not (np.isfinite(counts) & (counts >= 0)).all():
+            raise ValueError("counts must be a number >= 0 for each item")
+        self.counts_ = counts.astype(np.float32)
+        self._serve(self.domain_)
