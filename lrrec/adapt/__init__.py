@@ -14,6 +14,8 @@ KINDS = {
     "ByHistory": "lrrec.adapt.by_history",
     "Scratch": "lrrec.adapt.scratch",
     "Anchored": "lrrec.adapt.anchored",
+    "ItemItem": "lrrec.adapt.item_item_adapter",
+    "ItemItemScratch": "lrrec.adapt.item_item_adapter",
     "LowRank": "lrrec.adapt.low_rank",
     "LowRankTowers": "lrrec.adapt.two_tower",
     "FullRankTowers": "lrrec.adapt.two_tower",

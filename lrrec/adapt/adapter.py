@@ -46,6 +46,7 @@ class Adapter(Recommender):
     _one_se: ClassVar[Mapping[str, str]] = {}  # parameters chosen by the one-standard-error rule: "lowest", "highest"
     _path: ClassVar[tuple[str, ...]] = ()  # parameters of which one training gives several values
     _keeps_default = False  # whether other settings must be clearly better than the defaults
+    serves_without_history: ClassVar[bool] = False  # whether it can serve users who have done nothing in the target
     _uses_all_threads = False  # whether a fit uses all cores by itself
 
     def fit(  # type: ignore[override]
@@ -146,17 +147,6 @@ class Adapter(Recommender):
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         """Refuse a base, or options of `fit`, that this kind has no use for."""
 
-    def suits(self, domain: Domain, *, history: bool) -> bool:
-        """Whether it has something to say to users with, or without, a history in the target.
-
-        An `AdapterSelector` keeps no other for them.
-        """
-        return history
-
-    def _is_redundant(self, domain: Domain) -> bool:
-        """Whether a simpler kind does the same in a domain."""
-        return False
-
     def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """Return the values to try of each "auto" parameter that matters in a domain, in the order of the search."""
         grids = self._grids(domain)
@@ -181,7 +171,7 @@ class Adapter(Recommender):
         return self._encode(matrix)
 
     def _stored_params(self) -> Settings:
-        """The parameters that were used, as a file holds them."""
+        """What a file holds of the parameters: those that were used."""
         params = {**self.get_params(deep=False), **self.params_}
         return params | {"random_state": None} if "random_state" in params else params
 
@@ -189,12 +179,6 @@ class Adapter(Recommender):
     def _from_stored(cls, params: Settings) -> Self:
         """An unfitted adapter of parameters from a file."""
         return cls(**params)
-
-    @staticmethod
-    def _of_kind(kind: str, params: Settings) -> "Adapter":
-        """An unfitted adapter of a kind, by name, and parameters from a file."""
-        adapter: Adapter = getattr(importlib.import_module(KINDS[kind]), kind)._from_stored(params)
-        return adapter
 
     def _for_scoring(self) -> Self:
         """The adapter in a form that scores many blocks of users quickly."""
@@ -242,7 +226,8 @@ class Adapter(Recommender):
             Store in half precision.
         histories : bool, default False
             Store the target's users and interactions too, so that `recommend` knows them after loading. Without them
-            the file holds no user data: users are served by `recommend_from`.
+            the file names no user (item-item adapters hold the target's rows without ids): users are served by
+            `recommend_from`.
         """
         self._check_fitted()
         check_bool(float16, "float16")
@@ -254,3 +239,9 @@ class Adapter(Recommender):
 
 def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == AUTO
+
+
+def from_stored(kind: str, params: Settings) -> Adapter:
+    """Return an unfitted adapter of a kind, by name, and its parameters, as files hold them."""
+    adapter: Adapter = getattr(importlib.import_module(KINDS[kind]), kind)._from_stored(params)
+    return adapter

@@ -1,98 +1,68 @@
-"""ByHistory: an adapter for each length of history, users without any included."""
+"""ByHistory: one adapter for users with a history in the target, another for those without."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.composite import Composite, Encoded
-from lrrec.adapt.domain import Domain
-from lrrec.adapt.trials import check_bounds
-from lrrec.errors import ParameterError
+from lrrec.adapt.trials import WITH
 from lrrec.linalg.ranking import Columns
 
 
 class ByHistory(Composite):
-    """Serve users by one adapter or another, by the length of their history in the target.
+    """Serve users with a history in the target by one adapter, and users without by another.
 
-    `AdapterSelector` makes it where another adapter is better for other users: above all where users are the same
-    people in both domains (`same_users`) and some have no interaction in the target yet. Banks, files, `recommend` and
-    `update` treat it as one adapter; `merge` refuses, as no model of one class recommends the same.
+    `AdapterSelector` makes it where users are the same people in both domains (`same_users`) and another adapter is
+    better for those who have done nothing in the target yet.
 
     Parameters
     ----------
-    members : sequence of Adapter
-        For users without a history, then for each group of those with one.
-    history_groups : sequence of int, default (1,)
-        The shortest history of each group of users that have one, rising from 1.
-
-    Attributes
-    ----------
-    members_ : list of Adapter
-        Fitted, each to all of the target's users.
-
-    Examples
-    --------
-    >>> from lrrec import IALS, Interactions
-    >>> from lrrec.adapt import Anchored, ByHistory, Popular
-    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
-    >>> base = IALS(n_factors=2, random_state=0).fit(source)
-    >>> target = Interactions.from_pairs(["bob", "dan", "dan", "eve"], ["x", "z", "x", "z"])
-    >>> anchored = Anchored(reg=1.0, fold_in_reg=None, new_item_reg=1.0)
-    >>> adapter = ByHistory([Popular(), anchored]).fit(target, base=base, same_users=True)
-    >>> [member.name for member in adapter.members_]
-    ['popularity', 'anchored']
+    with_history, without_history : Adapter
+        The second must be able to serve users without a history.
     """
 
     name = "by history"
+    serves_without_history = True
+    _members: ClassVar = ("with_history", "without_history")
 
-    def __init__(self, members: Sequence[Adapter], history_groups: Sequence[int] = (1,)) -> None:
-        self.members = members
-        self.history_groups = history_groups
+    def __init__(self, with_history: Adapter, without_history: Adapter) -> None:
+        self.with_history = with_history
+        self.without_history = without_history
 
-    def _unfitted(self) -> Sequence[Any]:
-        return self.members
-
-    def _check_params(self) -> None:
-        bounds = check_bounds(self.history_groups)
-        super()._check_params()
-        if len(self.members) != len(bounds) + 1:
-            raise ParameterError(
-                f"members must be {len(bounds) + 1} adapters, one for users without a history and one for each of "
-                f"history_groups, got {len(self.members)}"
-            )
-
-    def suits(self, domain: Domain, *, history: bool) -> bool:
-        """Whether the members that serve such users suit."""
-        members = self.members[1:] if history else self.members[:1]
-        return all(member.suits(domain, history=history) for member in members)
+    @property
+    def label(self) -> str:
+        """The two kinds."""
+        return f"{self.with_history.label}; without history {self.without_history.label}"
 
     def _own(self, matrix: sp.csr_array) -> np.ndarray:
-        """The member that serves each user."""
-        return np.searchsorted(self.history_groups, np.diff(matrix.indptr), side="right")
+        """Whether each user has a history."""
+        has: np.ndarray = np.diff(matrix.indptr) > 0
+        return has
 
     def _serves(self, rows: np.ndarray) -> np.ndarray:
-        served = np.stack([member._serves(rows) for member in self.members_])
-        return served[self._own(self.seen_[rows]), np.arange(len(rows))]
+        has = self._own(self.seen_[rows])
+        with_history, without = (member._serves(rows) for member in self.members_)
+        served: np.ndarray = np.where(has, with_history, without)
+        return served
 
     def _scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
-        out: np.ndarray | None = None
-        for place in np.unique(encoded.own):
-            rows = np.flatnonzero(encoded.own == place)
-            scores = self.members_[place]._scores(encoded.parts[place][rows], columns)
-            if len(rows) == len(encoded):
-                return scores
-            out = np.empty((len(encoded), scores.shape[1]), dtype=np.float32) if out is None else out
-            out[rows] = scores
-        assert out is not None  # blocks have users
+        parts = [(np.flatnonzero(encoded.own), 0), (np.flatnonzero(~encoded.own), 1)]
+        parts = [(rows, place) for rows, place in parts if len(rows)]
+        if len(parts) == 1:
+            return self.members_[parts[0][1]]._scores(encoded.parts[parts[0][1]], columns)
+        scores = [self.members_[place]._scores(encoded.parts[place][rows], columns) for rows, place in parts]
+        out = np.empty((len(encoded), scores[0].shape[1]), dtype=np.float32)
+        for (rows, _), part in zip(parts, scores, strict=True):
+            out[rows] = part
         return out
 
 
-def by_history(members: Sequence[Adapter], bounds: Sequence[int]) -> Adapter:
-    """Return the adapter of these members; just the one where all are the same."""
-    first = members[0]
-    if all(type(other) is type(first) and other.get_params() == first.get_params() for other in members):
+def combined(winners: Mapping[str, Adapter]) -> Any:
+    """Return the adapter for all groups of users: the one of them, or `ByHistory` of two that differ."""
+    first, *others = winners.values()
+    if not others or (type(first) is type(others[0]) and first.get_params() == others[0].get_params()):
         return first
-    return ByHistory(list(members), bounds)
+    return ByHistory(winners[WITH], next(winner for group, winner in winners.items() if group != WITH))

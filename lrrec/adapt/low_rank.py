@@ -73,9 +73,6 @@ class LowRank(Anchored):
         )
         self.rank = rank
 
-    def _is_redundant(self, domain: Domain) -> bool:
-        return not domain.in_base.any()  # `Anchored` gives new items the same factors
-
     def _check_params(self) -> None:
         super()._check_params()
         check_rank(self.rank)

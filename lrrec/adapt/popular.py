@@ -6,39 +6,26 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter, Callback
-from lrrec.adapt.domain import Domain
 from lrrec.linalg.ranking import Columns
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.popularity import Popularity
 
 
 class Popular(Adapter):
-    """Recommend the target's popular items: the baseline that every other adapter has to beat.
+    """Recommend the target's popular items: what every other adapter has to beat.
 
-    It serves all users of the domain, those without a history too.
+    It serves all users, those without a history too.
 
     Attributes
     ----------
     counts_ : ndarray of float32, shape (I,)
         The number of the target's users who interacted with each item.
-
-    Examples
-    --------
-    >>> from lrrec import IALS, Interactions
-    >>> from lrrec.adapt import Popular
-    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
-    >>> base = IALS(n_factors=2, random_state=0).fit(source)
-    >>> target = Interactions.from_pairs(["dan", "dan", "eve", "fay"], ["x", "z", "x", "z"])
-    >>> Popular().fit(target, base=base).recommend(["eve", "fay"], k=1).items.tolist()
-    [['z'], ['x']]
     """
 
     name = "popularity"
-    counts_: np.ndarray
+    serves_without_history = True
 
-    def suits(self, domain: Domain, *, history: bool) -> bool:
-        """Always."""
-        return True
+    counts_: np.ndarray
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         counts = np.bincount(self.domain_.data.matrix[users].indices, minlength=len(self.domain_.items))
@@ -52,22 +39,21 @@ class Popular(Adapter):
 
     @property
     def n_parameters(self) -> int:
-        """0: the counts are kept with every adapter."""
-        return 0
+        """The number of items."""
+        if not hasattr(self, "counts_"):
+            self._check_fitted()
+        return len(self.counts_)
 
     def merge(self) -> Recommender:
         """Return a `Popularity` of the target."""
         self._check_fitted()
-        model = Popularity()._remember(self.domain_.data)
-        model.item_counts_ = self.counts_.astype(np.int64)
-        return model
+        return Popularity().fit(self.domain_.data)
 
     def _pack(self, dtype: type) -> dict[str, np.ndarray]:
         return {"counts": self.counts_}
 
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
-        counts = arrays["counts"]
-        if counts.shape != (len(self.domain_.items),) or not (np.isfinite(counts) & (counts >= 0)).all():
-            raise ValueError("counts must be a number >= 0 for each item")
-        self.counts_ = counts.astype(np.float32)
+        if arrays["counts"].shape != (len(self.domain_.items),):
+            raise ValueError("counts must be a number for each item")
+        self.counts_ = arrays["counts"].astype(np.float32)
         self._serve(self.domain_)

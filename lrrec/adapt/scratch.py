@@ -26,17 +26,11 @@ class Scratch(FactorAdapter):
     """
 
     name = "scratch"
+    serves_without_history = False  # the base's user factors mean nothing here
     _defaults: ClassVar = {"reg": None}
 
     def __init__(self, *, reg: float | str | None = "auto") -> None:
         self.reg = reg
-
-    def suits(self, domain: Domain, *, history: bool) -> bool:
-        """With a history: the base's factors of the same people have no meaning in a model of the target alone."""
-        return history
-
-    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> np.ndarray:
-        return super()._encode_around(matrix, None)
 
     def _check_params(self) -> None:
         check_auto_real(self, "reg", allow_none=("reg",))
@@ -55,3 +49,6 @@ class Scratch(FactorAdapter):
         params = {"reg": reg, "random_state": 0}
         model.set_params(**{name: value for name, value in params.items() if name in model.get_params()})
         self.change_ = Change.replace_all(model.fit(self.domain_.data.matrix[users]).item_factors_)
+
+    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> np.ndarray:
+        return super()._encode_around(matrix, None)

@@ -1,18 +1,18 @@
-"""Comparing adapters on validation users: tuning, nested cross-validation, the choice.
+"""Comparing adapters on validation users: trials, tuning, nested cross-validation, the choice.
 
 Settings are chosen on validation users, and each fold of these is scored with the settings chosen on the other folds
 (nested cross-validation), so that adapters with many settings have no advantage over those with few.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from sklearn.base import clone
 
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.trials import N_FOLDS, Trial
+from lrrec.adapt.trials import N_FOLDS, WITH, Trial
 from lrrec.data import frames
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.linalg.threads import even_blocks, run_blocks
@@ -22,7 +22,6 @@ from lrrec.validate import check_threads
 Z = 1.282  # the 90 % quantile of the normal distribution
 
 Path = Mapping[str, Sequence[Any]]
-Stage = tuple[Any, list[np.ndarray], int]  # an adapter, its values in every trial, its parameters
 
 
 class Candidate(Protocol):
@@ -92,100 +91,39 @@ class Outcome:
         return gain > error
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Adapters measured on the validation users of one group in every trial.
-
-    measured : what each adapter with its settings reached on the users of all groups, in every trial, so that it is
-    fitted once whatever groups are looked at.
-    """
-
-    domain: Domain
-    trials: Sequence[Trial]
-    metric: str
-    group: int = 1
-    measured: dict[str, list[Stage]] = field(default_factory=dict)
-
-    @property
-    def groups(self) -> list[int]:
-        """The groups that have validation users."""
-        return np.unique(np.concatenate([trial.groups for trial in self.trials])).tolist()
-
-    def of_group(self, group: int) -> "Comparison":
-        """The same on the validation users of another group."""
-        return replace(self, group=group)
-
-    def evaluate(self, adapters: Sequence[Any], path: Path) -> list[Outcome]:
-        """Fit each adapter in every trial, and measure its validation users; an outcome for each value on the path."""
-        keys = [f"{type(adapter).__qualname__} {sorted(adapter.get_params().items())} {path}" for adapter in adapters]
-        new = {key: adapter for key, adapter in zip(keys, adapters, strict=True) if key not in self.measured}
-        self.measured.update(zip(new, self._measure(list(new.values()), path), strict=True))
-        return [self._outcome(*stage) for key in keys for stage in self.measured[key]]
-
-    def _measure(self, adapters: Sequence[Any], path: Path) -> list[list[Stage]]:
-        """The stages of each adapter's path: the adapter, its values in every trial, and its parameters."""
-        pairs, n_trials = [(adapter, trial) for adapter in adapters for trial in self.trials], len(self.trials)
-        measured: list[list[tuple[Any, np.ndarray, int]]] = [[]] * len(pairs)
-
-        def work(start: int, stop: int) -> None:
-            for place in range(start, stop):
-                adapter, trial = pairs[place]
-                measured[place] = [
-                    (clone(adapter).set_params(**values), _measure(fitted, trial, self.metric), fitted.n_parameters)
-                    for values, fitted in adapter._fit_path(self.domain, trial.fit, path)
-                ]
-
-        n_threads = 1 if any(adapter._uses_all_threads for adapter in adapters) else check_threads(None)
-        run_blocks(work, even_blocks(len(pairs), 1), n_threads)
-        parts = [measured[first : first + n_trials] for first in range(0, len(pairs), n_trials)]
-        return [
-            [(stage[-1][0], [values for _, values, _ in stage], stage[-1][2]) for stage in zip(*part, strict=True)]
-            for part in parts
-        ]
-
-    def _outcome(self, adapter: Any, parts: list[np.ndarray], n_parameters: int) -> Outcome:
-        """The group's values of all trials; users of a single trial are cut into folds for nested cross-validation."""
-        values = [part[trial.groups == self.group] for part, trial in zip(parts, self.trials, strict=True)]
-        if len(values) == 1:
-            return Outcome(adapter, values[0], np.arange(len(values[0])) % N_FOLDS, n_parameters)
-        groups = np.repeat(np.arange(len(values)), [len(part) for part in values])
-        overlap = sum(len(part) / len(trial.fit) for part, trial in zip(values, self.trials, strict=True))
-        return Outcome(adapter, np.concatenate(values), groups, n_parameters, overlap)
-
-
-def tune_all(comparison: Comparison, candidates: Sequence[Candidate]) -> list[Outcome]:
+def tune_all(domain: Domain, trials: Sequence[Trial], candidates: Sequence[Candidate], metric: str) -> list[Outcome]:
     """Tune each candidate; where it says so, its search starts from the choices of those before it."""
     chosen: dict[str, Any] = {}
     outcomes = []
     for candidate in candidates:
-        settings = candidate._settings(comparison.domain)
-        for name in candidate.search_space(comparison.domain):
+        settings = candidate._settings(domain)
+        for name in candidate.search_space(domain):
             source = chosen.get(candidate._starts_from.get(name, ""))
             if source is not None:
                 settings[name] = getattr(source, name)
         start: Any = clone(candidate).set_params(**settings)
-        outcomes.append(tune(comparison, candidate, start))
+        outcomes.append(tune(domain, trials, candidate, start, metric))
         chosen[candidate.name] = outcomes[-1].adapter
     return outcomes
 
 
-def tune(comparison: Comparison, candidate: Candidate, start: Any) -> Outcome:
+def tune(domain: Domain, trials: Sequence[Trial], candidate: Candidate, start: Any, metric: str) -> Outcome:
     """Choose the "auto" parameters of a candidate one after another, each with the best values so far of the others."""
-    space, own_reg = candidate.search_space(comparison.domain), getattr(comparison.domain.base, "reg", None)
+    space = candidate.search_space(domain)
     path = {name: space[name] for name in candidate._path if name in space and name not in candidate._one_se}
     grids = {name: grid for name, grid in space.items() if name not in path and name not in candidate._one_se}
-    best, tried = start, [] if grids else comparison.evaluate([start], path)
+    best, tried = start, [] if grids else evaluate_all(domain, trials, [start], metric, path)
     for name, grid in grids.items():
-        current = own_reg if getattr(best, name) is None else getattr(best, name)
+        current = getattr(domain.base, "reg", None) if getattr(best, name) is None else getattr(best, name)
         batch = [clone(best).set_params(**{name: value}) for value in grid if value != current]
-        tried += comparison.evaluate(batch if tried else [start, *batch], path)
+        tried += evaluate_all(domain, trials, batch if tried else [start, *batch], metric, path)
         best = max(tried, key=lambda outcome: outcome.mean).adapter
     if candidate._keeps_default:
         tried = tried[:1] + [outcome for outcome in tried[1:] if outcome.clearly_ahead(tried[0])]
     outcome = nested(tried)
     for name, preferred in candidate._one_se.items():
         if name in space:
-            outcome = one_standard_error(comparison, outcome, name, space[name], preferred)
+            outcome = one_standard_error(domain, trials, outcome, metric, name, space[name], preferred)
     return outcome
 
 
@@ -201,14 +139,15 @@ def nested(tried: Sequence[Outcome]) -> Outcome:
 
 
 def one_standard_error(
-    comparison: Comparison, tuned: Outcome, name: str, values: Sequence[Any], preferred: str
-) -> Outcome:
+    domain: Domain, trials: Sequence[Trial], tuned: Outcome, metric: str, name: str, values: Sequence[Any],
+    preferred: str,
+) -> Outcome:  # fmt: skip
     """The outcome with the lowest (or highest) value of a parameter within one standard error of the best."""
     place = 0 if preferred == "lowest" else -1
     if name not in tuned.adapter._path:
         batch = [clone(tuned.adapter).set_params(**{name: value}) for value in values]
-        return near_best([*comparison.evaluate(batch, {}), tuned])[place]
-    outcomes = comparison.evaluate([tuned.adapter], {name: values})
+        return near_best([*evaluate_all(domain, trials, batch, metric, {}), tuned])[place]
+    outcomes = evaluate_all(domain, trials, [tuned.adapter], metric, {name: values})
     chosen = near_best(outcomes)[place]
     return replace(chosen, nested=tuned.estimates + chosen.values - outcomes[0].values)
 
@@ -217,6 +156,40 @@ def near_best(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Those within a standard error of the best, in their order."""
     best = max(outcomes, key=lambda outcome: outcome.mean)
     return [outcome for outcome in outcomes if outcome is best or not best.clearly_ahead(outcome)]
+
+
+def evaluate_all(
+    domain: Domain, trials: Sequence[Trial], adapters: Sequence[Any], metric: str, path: Path
+) -> list[Outcome]:
+    """Fit each adapter in every trial, and measure its validation users; an outcome for each value on the path."""
+    pairs = [(adapter, trial) for adapter in adapters for trial in trials]
+    measured: list[list[tuple[Any, np.ndarray, int]]] = [[]] * len(pairs)
+
+    def work(start: int, stop: int) -> None:
+        for place in range(start, stop):
+            adapter, trial = pairs[place]
+            measured[place] = [
+                (clone(adapter).set_params(**values), _measure(fitted, trial, metric), fitted.n_parameters)
+                for values, fitted in adapter._fit_path(domain, trial.fit, path)
+            ]
+
+    n_threads = 1 if any(adapter._uses_all_threads for adapter in adapters) else check_threads(None)
+    run_blocks(work, even_blocks(len(pairs), 1), n_threads)
+    outcomes = []
+    for first in range(0, len(pairs), len(trials)):
+        for stage in zip(*measured[first : first + len(trials)], strict=True):
+            adapter, n_parameters = stage[-1][0], stage[-1][2]
+            outcomes.append(_outcome(adapter, [values for _, values, _ in stage], trials, n_parameters))
+    return outcomes
+
+
+def _outcome(adapter: Any, parts: list[np.ndarray], trials: Sequence[Trial], n_parameters: int) -> Outcome:
+    """The values of all trials together; users of a single trial are cut into folds for nested cross-validation."""
+    if len(trials) == 1:
+        return Outcome(adapter, parts[0], np.arange(len(parts[0])) % N_FOLDS, n_parameters)
+    groups = np.repeat(np.arange(len(trials)), [len(part) for part in parts])
+    overlap = sum(len(part) / len(trial.fit) for part, trial in zip(parts, trials, strict=True))
+    return Outcome(adapter, np.concatenate(parts), groups, n_parameters, overlap)
 
 
 def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
@@ -236,51 +209,47 @@ def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     return measure(lists, trial.test, np.arange(n_users), [metric])[0][:, 0]
 
 
-class Choice(NamedTuple):
-    """Outcomes, the one to keep, and why."""
+def choose(outcomes: Sequence[Outcome], prefer: str = "best") -> tuple[Outcome, str]:
+    """Return the outcome to keep, and why: the best by the mean; of equals, the one with the fewest parameters.
 
-    outcomes: list[Outcome]
-    kept: Outcome
-    verdict: str
-
-
-def choose(outcomes: list[Outcome], able: Sequence[Outcome]) -> Choice:
-    """Choose among the outcomes of those adapters that can serve the users: the best by the mean.
-
-    Of equals the one with the fewest parameters, and popularity before fold-in: it is kept where nothing beats it.
+    With prefer="small", all within a standard error of the best count as equals.
     """
-    safest = able[0]
-    best = max(outcome.mean for outcome in able)
-    kept = min((outcome for outcome in able[::-1] if outcome.mean == best), key=lambda outcome: outcome.n_parameters)
-    if kept is safest:
-        return Choice(outcomes, kept, f"nothing scored higher than {safest.adapter.name} on the validation users")
-    gain, error = kept.ahead(safest)
-    if gain - Z * error > 0:
-        return Choice(outcomes, kept, f"better than {safest.adapter.name} on the validation users")
-    verdict = f"scored as high as {safest.adapter.name} or higher, but not significantly so"
-    return Choice(outcomes, kept, f"{verdict}, on {len(kept.values)} validation users")
+    best = max(outcomes, key=lambda outcome: outcome.mean)
+    equals = near_best(outcomes) if prefer == "small" else [one for one in outcomes if one.mean == best.mean]
+    kept = min(equals, key=lambda outcome: outcome.n_parameters)
+    others = [outcome for outcome in outcomes if outcome is not kept]
+    if not others:
+        return kept, "nothing else was compared"
+    rival = max(others, key=lambda outcome: outcome.mean)
+    gain, error = kept.ahead(rival)
+    verdict = f"{kept.mean:.4f} on {len(kept.values)} validation users, {rival.adapter.label} {rival.mean:.4f}"
+    if gain - Z * error <= 0:
+        verdict += ": too close to be sure"
+    return kept, verdict + ("" if kept is best else "; the smallest within a standard error of the best")
 
 
-def report(choices: Mapping[str, Choice], metric: str) -> Any:
-    """A frame with a row for each group of users and each adapter; the first one (fold-in) is the others' reference."""
+def report(compared: Mapping[str, tuple[list[Outcome], Outcome]], metric: str) -> Any:
+    """A frame with a row for each group of users and adapter compared: (outcomes, the one kept) of each group."""
     rows = []
-    for group, (outcomes, kept, _) in choices.items():
-        for outcome in outcomes:
-            gain, error = outcome.ahead(outcomes[0])
-            margin = 0.0 if outcome is outcomes[0] else Z * error
-            params = outcome.adapter.get_params()
-            rows.append({
-                "method": outcome.adapter.label,
-                metric: outcome.mean,
-                "against fold-in": gain,
-                "low": gain - margin,
-                "high": gain + margin,
-                "parameters": outcome.n_parameters,
-                **{name: _number(params.get(name)) for name in ("reg", "fold_in_reg")},
-                "users": len(outcome.values),
-                "group": group,
-                "kept": outcome is kept,
-            })  # fmt: skip
+    pairs = [(name, outcome) for name, parts in compared.items() for outcome in parts[0]]
+    for group, outcome in pairs:
+        outcomes, kept = compared[group]
+        reference = next((one for one in outcomes if one.adapter.name == "fold-in"), outcomes[0])
+        gain, error = outcome.ahead(reference)
+        margin = 0.0 if outcome is reference else Z * error
+        params = outcome.adapter.get_params()
+        rows.append({
+            "method": outcome.adapter.label + ("" if group == WITH else f", users {group}"),
+            metric: outcome.mean,
+            "against fold-in": gain,
+            "low": gain - margin,
+            "high": gain + margin,
+            "parameters": outcome.n_parameters,
+            **{name: _number(params.get(name)) for name in ("reg", "fold_in_reg")},
+            "users": len(outcome.values),
+            "kept": outcome is kept,
+            "group": group,
+        })  # fmt: skip
     return frames.make({name: np.array([row[name] for row in rows]) for name in rows[0]}, "pandas")
 
 

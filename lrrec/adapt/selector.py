@@ -1,7 +1,7 @@
 """AdapterSelector: adapters compared on validation users, and the best one kept."""
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Self
 
@@ -11,30 +11,43 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.anchored import Anchored
-from lrrec.adapt.by_history import by_history
+from lrrec.adapt.by_history import combined
 from lrrec.adapt.domain import Domain, check_fitted, make_domain
 from lrrec.adapt.fold_in import FoldIn
+from lrrec.adapt.item_item_adapter import ItemItem, ItemItemScratch
 from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
-from lrrec.adapt.selection import Choice, Comparison, choose, report, tune_all
-from lrrec.adapt.trials import AS_SERVED, check_bounds, check_history, group_names, make_trials
+from lrrec.adapt.selection import Outcome, choose, report, tune_all
+from lrrec.adapt.trials import AS_SERVED, WITH, Trial, check_history, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.threads import one_threaded_blas
 from lrrec.metrics import parse
+from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
-from lrrec.validate import check_bool, check_rng
+from lrrec.validate import check_bool, check_option, check_rng
+
+PREFERENCES = ("best", "small")
+JOINT_TRAINING = "; where the base's data may be used, compare with training on both domains at once"
 
 
 def default_candidates(base: Any, rank: int | str = 8) -> list[Adapter]:
-    """Return the adapters worth comparing for a base: fold-in, from scratch, at full rank, at low rank."""
+    """Return the adapters worth comparing for a base, the low-rank change last.
+
+    Fold-in, and of the target alone and of the target with what the base knows: factors, or towers, and item-item
+    weights.
+    """
+    item_item: list[Adapter] = [ItemItemScratch(), ItemItem()]
     if getattr(base, "_encoder_arrays", ()):
         from lrrec.adapt.two_tower import FullRankTowers, LowRankTowers, ScratchTowers
 
-        return [FoldIn(), ScratchTowers(), FullRankTowers(), LowRankTowers(rank)]
-    return [FoldIn(), Scratch(), Anchored(), LowRank(rank)]
+        return [FoldIn(), ScratchTowers(), *item_item, FullRankTowers(), LowRankTowers(rank)]
+    if isinstance(base, QuadraticModel):
+        return [FoldIn(), Scratch(), *item_item, Anchored(), LowRank(rank)]
+    return item_item
 
 
 class AdapterSelector(Recommender):
@@ -42,21 +55,24 @@ class AdapterSelector(Recommender):
 
     As in scikit-learn's GridSearchCV, candidates go in, and a report and the winner come out. Parameters that are
     "auto" are chosen on the validation users: folds of the target's users, or those of `validation`. Adapters are
-    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. Another
-    adapter than fold-in is kept only where the lower 90 % bound of its paired advantage is above 0; of several such,
-    the one with the fewest parameters within a standard error of the best.
+    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. The best by
+    the mean is kept. With `same_users`, users who have done nothing in the target yet are a group of their own: their
+    validation users are served without a history, too, and another adapter may be kept for them.
 
     Parameters
     ----------
     candidates : sequence of Adapter, optional
-        Those for the kind of base when not given: fold-in, a model of the target alone, item factors of full rank
-        anchored at the base's, and a low-rank change. Fold-in is always compared with.
+        Those for the kind of base when not given: models of the target alone, item factors of full rank anchored at
+        the base's, a low-rank change. The base as it is (fold-in) and popularity are always among them.
     guard : bool, default True
         False keeps the last candidate, tuned, whatever the comparison says.
     metric : str, default "ndcg@20"
         NAME@K: what settings are chosen by.
-    history : float in (0, 1], default 0.5
-        The share of a validation user's interactions that they are served from.
+    history : "as served", float in (0, 1] or int, default "as served"
+        What a validation user is served from: about as much as the target's users have (all but a fifth of their
+        interactions), a share of it, or a number of interactions.
+    prefer : {"best", "small"}, default "best"
+        Keep the best by the mean, or the one with the fewest parameters within a standard error of the best.
     random_state : int, Generator or None, default None
         Of the folds, and of adapters that have a random_state of None; all else is deterministic.
 
@@ -82,7 +98,7 @@ class AdapterSelector(Recommender):
     >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
     >>> selector = AdapterSelector([Anchored()], random_state=0).fit(likes.filter(abroad), base=base)
     >>> selector.report_["method"].tolist()
-    ['fold-in', 'anchored']
+    ['fold-in', 'popularity', 'anchored']
     """
 
     def __init__(
@@ -92,14 +108,14 @@ class AdapterSelector(Recommender):
         guard: bool = True,
         metric: str = "ndcg@20",
         history: float | int | str = AS_SERVED,
-        history_groups: Sequence[int] = (1,),
+        prefer: str = "best",
         random_state: Any = None,
     ) -> None:
         self.candidates = candidates
         self.guard = guard
         self.metric = metric
         self.history = history
-        self.history_groups = history_groups
+        self.prefer = prefer
         self.random_state = random_state
 
     def fit(  # type: ignore[override]
@@ -128,7 +144,7 @@ class AdapterSelector(Recommender):
         guard = check_bool(self.guard, "guard")
         parse(self.metric, ("ranking",))
         check_history(self.history)
-        bounds = check_bounds(self.history_groups)
+        check_option(self.prefer, "prefer", PREFERENCES)
         if validation is not None and not isinstance(validation, Split):
             raise ParameterTypeError(f"validation must be a Split, got {validation!r}")
         check_fitted(base)
@@ -136,43 +152,39 @@ class AdapterSelector(Recommender):
         for candidate in candidates:
             candidate._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
-        trials = make_trials(domain, self.history, bounds, validation, check_rng(self.random_state))
-        if guard:
-            candidates = [candidate for candidate in candidates if not candidate._is_redundant(domain)]
-        comparison = Comparison(domain, trials, self.metric)
+        trials = make_trials(domain, self.history, validation, check_rng(self.random_state))
+        if not guard:
+            trials = dict([next(iter(trials.items()))])
         with one_threaded_blas:  # once, and not for every small product
-            choices = {group: self._choose(comparison.of_group(group), candidates) for group in comparison.groups}
-        names = group_names(bounds)
-        self.report_ = report({names[group]: choice for group, choice in choices.items()}, self.metric)
-        self.best_ = by_history(_members(domain, choices, len(bounds) + 1), bounds)._fit_domain(domain)
-        self.best_.verdict_ = _verdict(domain, choices, names)
+            compared = {group: self._compare(domain, trials[group], candidates, group) for group in trials}
+        self.report_ = report({group: parts[:2] for group, parts in compared.items()}, self.metric)
+        self.best_ = combined({group: kept.adapter for group, (_, kept, _) in compared.items()})._fit_domain(domain)
+        verdicts = [("" if group == WITH else f"users {group}: ") + parts[2] for group, parts in compared.items()]
+        self.best_.verdict_ = "; ".join(verdicts) + (JOINT_TRAINING if same_users else "")
         return self._remember(domain.data)
 
-    def _choose(self, comparison: Comparison, candidates: Sequence[Adapter]) -> Choice:
-        """Tune the candidates that can serve a group of users, and choose; fold-in is measured in any case."""
-        fold_in, last, history = candidates[0], candidates[-1], comparison.group > 0
-        able = [one for one in candidates if one.suits(comparison.domain, history=history)]
+    def _compare(
+        self, domain: Domain, trials: Sequence[Trial], candidates: Sequence[Adapter], group: str
+    ) -> tuple[list[Outcome], Outcome, str]:
+        """Tune the candidates for a group of users; return their outcomes, the one to keep, and why."""
+        able = [candidate for candidate in candidates if group == WITH or candidate.serves_without_history]
+        outcomes = tune_all(domain, trials, able, self.metric)
         if not self.guard:
-            able = [last] if last in able else [Popular()]
-        outcomes = tune_all(comparison, able if able[0] is fold_in else [fold_in, *able])
-        if self.guard:
-            return choose(outcomes, outcomes[-len(able) :])
-        why = "the last candidate is kept" if able[0] is last else "the last candidate cannot serve these users"
-        return Choice(outcomes, outcomes[-1], f"guard is False: {why}")
+            return outcomes, outcomes[-1], "guard is False: the last candidate is kept"
+        return outcomes, *choose(outcomes, self.prefer)
 
     def _prepared_candidates(self, base: Any) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
         candidates = [clone(candidate) for candidate in self._candidates(base)]
         if not candidates or not all(isinstance(candidate, Adapter) for candidate in candidates):
             raise ParameterTypeError(f"candidates must be a sequence of adapters, got {self._candidates(base)!r}")
-        first = candidates[0] if isinstance(candidates[0], FoldIn) else FoldIn()
-        if self.guard:
-            others = [candidate for candidate in candidates if not isinstance(candidate, FoldIn | Popular)]
-            candidates = [first, Popular(), *others]
-        elif not isinstance(candidates[-1], FoldIn):
-            candidates = [first, candidates[-1]]
-        else:
+        if not self.guard:
             candidates = candidates[-1:]
+        first: list[Adapter] = [FoldIn()] if isinstance(base, FactorModel) else []
+        if not first or isinstance(candidates[0], FoldIn):
+            first = [candidate for candidate in candidates if isinstance(candidate, FoldIn)]
+        others = [candidate for candidate in candidates if not isinstance(candidate, FoldIn | Popular)]
+        candidates = [*first, *([Popular()] if self.guard else []), *others]
         whole = isinstance(self.random_state, numbers.Integral)
         seed = self.random_state if whole else int(check_rng(self.random_state).integers(2**31))
         for candidate in candidates:
@@ -238,6 +250,9 @@ class AdapterSelector(Recommender):
     def _encode(self, matrix: sp.csr_array) -> Any:
         return self.best_._encode(matrix)
 
+    def _explain(self, matrix: sp.csr_array, column: int) -> Any:
+        return self.best_._explain(matrix, column)
+
     def _training_users(self, rows: np.ndarray) -> Any:
         return self.best_._training_users(rows)
 
@@ -254,43 +269,18 @@ class AdapterSelector(Recommender):
         return self.best_._recommend(*args, **options)
 
 
-def _members(domain: Domain, choices: Mapping[int, Choice], n_groups: int) -> list[Adapter]:
-    """The adapter of each group of users; of one without validation users, that of the most similar group.
-
-    Users without a history get popular items where nothing could be validated on such users.
-    """
-    kept = {group: choice.kept.adapter for group, choice in choices.items()}
-    if domain.same_users:
-        kept.setdefault(0, Popular())
-    members = []
-    for group in range(n_groups):
-        similar = [other for other in kept if (other > 0) == (group > 0)] or list(kept)
-        members.append(kept[min(similar, key=lambda other: abs(other - group))])
-    return members
-
-
-def _verdict(domain: Domain, choices: Mapping[int, Choice], names: Sequence[str]) -> str:
-    """Why the adapters were kept."""
-    parts = [(f"users {names[group]}: " if len(choices) > 1 else "") + choices[group].verdict for group in choices]
-    if domain.same_users and 0 not in choices:
-        parts.append("users without history get popular items, as the base knows no validation user")
-    if domain.same_users:
-        parts.append("where the base's data may be used, compare with training on both domains at once")
-    return "; ".join(parts)
-
-
 class LowRankAdapter(AdapterSelector):
     """Adapt a fitted factor model to a new domain by a low-rank change of its item factors, where that helps.
 
-    Compares the change, `LowRank` (of a `NeuralMF`, `LowRankTowers`), with fold-in, with a model of the target alone
-    and with item factors of full rank anchored at the base's, on validation users of the target, and keeps the best.
-    No source data are needed, and the base is never changed.
+    Compares the change, `LowRank` (of a `NeuralMF`, `LowRankTowers`), with the base as it is, popularity, models of the
+    target alone, item-item weights and item factors of full rank, on validation users of the target, and keeps the
+    best. No source data are needed beside the base, which is never changed.
 
     Parameters
     ----------
     rank : int or "auto", default 8
-        Rank of the change. "auto" takes the smallest within one standard error of the best.
-    guard, metric, history, random_state
+        Rank of the change. "auto" takes the smallest within one standard error of the best rank.
+    guard, metric, history, prefer, random_state
         As for `AdapterSelector`. guard=False keeps the low-rank change, tuned, whatever the comparison says.
 
     Attributes
@@ -311,7 +301,7 @@ class LowRankAdapter(AdapterSelector):
     >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
     >>> adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(likes.filter(abroad), base=base)
     >>> len(adapter.report_), adapter.best_.label in adapter.report_["method"].tolist()
-    (4, True)
+    (7, True)
     """
 
     def __init__(
@@ -321,16 +311,20 @@ class LowRankAdapter(AdapterSelector):
         guard: bool = True,
         metric: str = "ndcg@20",
         history: float | int | str = AS_SERVED,
-        history_groups: Sequence[int] = (1,),
+        prefer: str = "best",
         random_state: Any = None,
     ) -> None:
         self.rank = rank
         self.guard = guard
         self.metric = metric
         self.history = history
-        self.history_groups = history_groups
+        self.prefer = prefer
         self.random_state = random_state
 
     def _candidates(self, base: Any) -> Sequence[Adapter]:
         check_rank(self.rank)
+        if not isinstance(base, FactorModel):
+            raise ParameterTypeError(
+                f"base must be a factor model for a low-rank change, got {type(base).__name__}: use AdapterSelector()"
+            )
         return default_candidates(base, self.rank)

@@ -1,9 +1,8 @@
 """Validation users of a domain, served as the target's users will be."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,14 @@ import scipy.sparse as sp
 
 from lrrec.adapt.domain import Domain
 from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, ParameterError
 from lrrec.splits import Split, history_mask
 from lrrec.validate import check_int, check_real
 
 N_FOLDS = 5
 LARGE = 200  # from so many users on, one validation part is enough
-LARGEST = 1000  # more validation users than this tell nothing new
-AS_SERVED, SHARE_AS_SERVED = "as served", 0.8
+AS_SERVED = "as served"
+WITH, WITHOUT = "with history", "without history"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +25,12 @@ class Trial:
     """Fit to some users, recommend to validation users from their histories, and compare with their test items.
 
     fit : ndarray of int, the indices of the users to fit to. history, test : csr_array, shapes (n, I), over the
-    catalogue. groups : ndarray of int, shape (n,), by length of history; 0 for none. priors : ndarray, shape (n, D),
-    or None.
+    catalogue. priors : ndarray, shape (n, D), or None.
     """
 
     fit: np.ndarray
     history: sp.csr_array
     test: sp.csr_array
-    groups: np.ndarray
     priors: np.ndarray | None = None
 
 
@@ -48,96 +45,65 @@ def check_history(history: Any) -> None:
         check_real(history, "history", low=0, high=1, open_low=True)
 
 
-def check_bounds(bounds: Any) -> tuple[int, ...]:
-    """Return the shortest history of each group of users that have one, rising from 1."""
-    if isinstance(bounds, str) or not isinstance(bounds, Sequence):
-        raise ParameterTypeError(f"history_groups must be a sequence of lengths, got {bounds!r}")
-    lengths = tuple(check_int(length, "history_groups", low=1) for length in bounds)
-    if lengths[:1] != (1,) or any(lower >= upper for lower, upper in pairwise(lengths)):
-        raise ParameterError(f"history_groups must rise from 1, e.g. (1, 5), got {bounds!r}")
-    return lengths
-
-
-def group_names(bounds: Sequence[int]) -> list[str]:
-    """What the groups of users are called: 0 for those without a history, j from bounds[j - 1] on."""
-    if len(bounds) == 1:
-        return ["without history", "with history"]
-    upper = [f"{lower} to {bound - 1}" for lower, bound in pairwise(bounds)]
-    return ["without history", *(f"history of {lengths}" for lengths in (*upper, f"{bounds[-1]} or more"))]
-
-
 def make_trials(
-    domain: Domain, history: float | int | str, bounds: Sequence[int], validation: Split | None,
-    rng: np.random.Generator,
-) -> list[Trial]:  # fmt: skip
-    """Return the trials of a domain: folds of the target's users, or a fit to all of them and validation users given.
+    domain: Domain, history: float | int | str, validation: Split | None, rng: np.random.Generator
+) -> dict[str, list[Trial]]:
+    """Return the trials of each group of users that will be served: those with a history in the target, those without.
 
-    Users are grouped by the length of their history. Where users without a history in the target will be served
-    (`same_users`), validation users whom the base knows are served once more, without their history.
+    Users without one are served where they are the base's too (`same_users`); what they did in the target is then
+    hidden from the adapter whole. A group that cannot be validated is left out.
     """
     if validation is not None:
-        return [_given_trial(domain, bounds, validation.history, validation.test)]
-    return _fold_trials(domain, history, bounds, rng)
+        trials = dict(_given_trials(domain, validation.history, validation.test))
+        if not trials:
+            raise DataError("validation must have a user with a history and a test interaction, got none")
+        return trials
+    return _fold_trials(domain, history, rng)
 
 
-def _fold_trials(
-    domain: Domain, history: float | int | str, bounds: Sequence[int], rng: np.random.Generator
-) -> list[Trial]:
+def _fold_trials(domain: Domain, history: float | int | str, rng: np.random.Generator) -> dict[str, list[Trial]]:
     """Cut the target's users into folds of validation users."""
-    counts, share = np.diff(domain.data.matrix.indptr), SHARE_AS_SERVED if history == AS_SERVED else history
-    least = 2
-    if isinstance(history, numbers.Integral):
-        least, share = int(history) + 1, int(history) / np.maximum(counts, 1)
+    counts = np.diff(domain.data.matrix.indptr)
+    least = int(history) + 1 if isinstance(history, numbers.Integral) else 2
     eligible = np.flatnonzero(counts >= least)
     if len(eligible) < 2:
         raise DataError(
-            f"target must have at least two users with {'two' if least == 2 else least} interactions to compare "
-            f"adapters on, got {len(eligible)}; fit one with given settings instead, e.g. "
+            f"target must have at least two users with {least} interactions to compare adapters on, got "
+            f"{len(eligible)}; pass a shorter history=, or fit one adapter with given settings, e.g. "
             "LowRank(8, reg=1.0, fold_in_reg=None, new_item_reg=1.0)"
         )
     rng.shuffle(eligible)
     if len(eligible) >= LARGE:
-        groups = [eligible[: int(np.clip(len(eligible) // 5, LARGE // 2, LARGEST))]]
+        groups = [eligible[: max(len(eligible) // 5, 100)]]
     else:
         groups = np.array_split(eligible, min(N_FOLDS, len(eligible)))
-    first: Any = share
-    mask = history_mask(domain.data, first, rng.random(len(domain.data)))
-    histories, tests, whole = domain.data.filter(mask).matrix, domain.data.filter(~mask).matrix, domain.data.matrix
-    priors = domain.user_priors
-    return [
-        _trial(
-            np.setdiff1d(domain.active_users, group), histories[group], tests[group], whole[group], bounds,
-            None if priors is None else priors[group],
-        )
-        for group in groups
-    ]  # fmt: skip
+    share = 0.8 if isinstance(history, str) else history
+    mask = history_mask(domain.data, share, rng.random(len(domain.data)))
+    histories, tests, priors = domain.data.filter(mask).matrix, domain.data.filter(~mask).matrix, domain.user_priors
+    fits = [np.setdiff1d(domain.active_users, group) for group in groups]
+    trials = {WITH: [
+        Trial(fit, histories[group], tests[group], None if priors is None else priors[group])
+        for fit, group in zip(fits, groups, strict=True)
+    ]}  # fmt: skip
+    if priors is not None and (counts == 0).any():
+        known = [group[(priors[group] != 0).any(axis=1)] for group in groups]
+        cold = [
+            Trial(fit, sp.csr_array((len(group), len(domain.items)), dtype=np.float32),
+                  domain.data.matrix[group], priors[group])
+            for fit, group in zip(fits, known, strict=True) if len(group)
+        ]  # fmt: skip
+        trials |= {WITHOUT: cold} if cold else {}
+    return trials
 
 
-def _given_trial(domain: Domain, bounds: Sequence[int], history: Interactions, test: Interactions) -> Trial:
+def _given_trials(domain: Domain, history: Interactions, test: Interactions) -> Iterator[tuple[str, list[Trial]]]:
     """Fit to all of the target's users, and validate on others."""
+    priors = domain.priors(history.users)
     histories, tests = (part.align_items(domain.items).matrix for part in (history, test))
-    served, priors = np.diff(histories.indptr) > 0, domain.priors(history.users)
-    if priors is not None:
-        served |= (priors != 0).any(axis=1)
-    rows = np.flatnonzero(served & (np.diff(test.matrix.indptr) > 0))
-    if not len(rows):
-        raise DataError("validation must have a user with a history and a test interaction, got none")
-    priors = None if priors is None else priors[rows]
-    return _trial(domain.active_users, histories[rows], tests[rows], tests[rows], bounds, priors)
-
-
-def _trial(
-    fit: np.ndarray, history: sp.csr_array, test: sp.csr_array, whole: sp.csr_array, bounds: Sequence[int],
-    priors: np.ndarray | None,
-) -> Trial:  # fmt: skip
-    """A trial of users with a history and, of those whom the base knows, without: `whole` is then their test."""
-    lengths = np.diff(history.indptr)
-    if priors is None:
-        return Trial(fit, history, test, np.searchsorted(bounds, lengths, side="right"))
-    some, known = np.flatnonzero(lengths), np.flatnonzero((priors != 0).any(axis=1))
-    nothing = sp.csr_array((len(known), history.shape[1]), dtype=history.dtype)
-    history, test = (
-        sp.csr_array(sp.vstack(parts, format="csr")) for parts in ((history[some], nothing), (test[some], whole[known]))
-    )
-    groups = np.searchsorted(bounds, np.diff(history.indptr), side="right")
-    return Trial(fit, history, test, groups, priors[np.concatenate((some, known))])
+    has_history, has_test = np.diff(history.matrix.indptr) > 0, np.diff(test.matrix.indptr) > 0
+    known = np.zeros(len(has_test), dtype=bool) if priors is None else (priors != 0).any(axis=1)
+    for group, served in ((WITH, has_history), (WITHOUT, ~has_history & known)):
+        rows = np.flatnonzero(served & has_test)
+        if len(rows):
+            part = None if priors is None else priors[rows]
+            yield group, [Trial(domain.active_users, histories[rows], tests[rows], part)]

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import lrrec
+from lrrec.cli import options as opt
 from lrrec.cli.inputs import MODELS, PROTOCOL_HELP, Source, check_out, check_protocol, make_model
-from lrrec.cli.options import Data, DataHome, ItemColumn, Metric, Seed, Separator, TimeColumn, UserColumn, ValueColumn
 from lrrec.cli.show import print_protocol
+from lrrec.errors import DataWarning, FileFormatError, ParameterError
 
 if TYPE_CHECKING:
     from lrrec.evaluation.comparison import Comparison
@@ -22,7 +24,7 @@ MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 
 
 def benchmark(
-    data: Data,
+    data: opt.Data,
     models: Annotated[
         str, typer.Option(help=f"Names separated by commas, of {', '.join(MODELS)}.")
     ] = "popularity,itemknn,ease,svd,ials",
@@ -34,7 +36,7 @@ def benchmark(
         float | None,
         typer.Option(help="Seconds after which no more settings of a model are tried.", show_default=False),
     ] = None,
-    metric: Metric = None,
+    metric: opt.Metric = None,
     settings: Annotated[
         Path | None,
         typer.Option(
@@ -52,7 +54,7 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: opt.Seed = 0,
     min_rating: Annotated[
         float | None,
         typer.Option(
@@ -60,12 +62,12 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    user: UserColumn = "user",
-    item: ItemColumn = "item",
-    value: ValueColumn = None,
-    time: TimeColumn = None,
-    sep: Separator = ",",
-    data_home: DataHome = None,
+    user: opt.UserColumn = "user",
+    item: opt.ItemColumn = "item",
+    value: opt.ValueColumn = None,
+    time: opt.TimeColumn = None,
+    sep: opt.Separator = ",",
+    data_home: opt.DataHome = None,
 ) -> None:
     """Tune models with equal budgets, compare them on test users, and write a report.
 
@@ -74,7 +76,6 @@ def benchmark(
     """
     from rich.console import Console
 
-    import lrrec
     from lrrec.metrics import check_names
     from lrrec.metrics.registry import DEFAULT_METRICS
     from lrrec.report.page import check_installed
@@ -121,8 +122,6 @@ def benchmark(
 
 def _make_models(models: str, seed: int) -> dict[str, Any]:
     """Unfitted models of names separated by commas."""
-    from lrrec.errors import ParameterError
-
     names = [name.strip() for name in models.split(",")]
     if len(set(names)) < len(names):
         raise ParameterError(f"--models must be distinct, got {models!r}")
@@ -131,8 +130,6 @@ def _make_models(models: str, seed: int) -> dict[str, Any]:
 
 def _make_folder(out: Path | None) -> None:
     """Make the folder of the results, in one that exists."""
-    from lrrec.errors import ParameterError
-
     if out is not None:
         if not out.absolute().parent.is_dir() or out.is_file():
             raise ParameterError(f"--out must be a folder, in one that exists, got {str(out)!r}")
@@ -155,9 +152,6 @@ def _titles(source: Source) -> dict[Any, str]:
 
 def _compare(models: dict[str, Any], split: "Split", metrics: list[str], seed: int) -> "Comparison":
     """Compare; print each warning once, with the models that it is about."""
-    import lrrec
-    from lrrec.errors import DataWarning
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
         comparison = lrrec.compare(models, split, metrics=metrics, random_state=seed)
@@ -172,8 +166,6 @@ def _compare(models: dict[str, Any], split: "Split", metrics: list[str], seed: i
 
 def _read_settings(path: Path, models: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The parameters of each model in a settings.json."""
-    from lrrec.errors import FileFormatError, ParameterError
-
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -194,8 +186,6 @@ def _write(
     params: dict[str, dict[str, Any]], options: dict[str, Any],
 ) -> None:  # fmt: skip
     """Write the results as files for programs."""
-    import lrrec
-
     intervals = {name: evaluation.interval() for name, evaluation in comparison.evaluations.items()}
     rows = {
         name: {

@@ -5,41 +5,29 @@ from typing import Annotated
 
 import typer
 
+import lrrec
+from lrrec.cli import options as opt
 from lrrec.cli.inputs import PROTOCOL_HELP, Source, check_out, check_protocol, fit_model, make_model
-from lrrec.cli.options import (
-    Data,
-    DataHome,
-    ItemColumn,
-    Metric,
-    MinRating,
-    Model,
-    Param,
-    Seed,
-    Separator,
-    TimeColumn,
-    UserColumn,
-    ValueColumn,
-)
 from lrrec.cli.show import metrics_table, print_protocol
 
 
 def evaluate(
-    data: Data,
-    model: Model = "ials",
-    param: Param = None,
+    data: opt.Data,
+    model: opt.Model = "ials",
+    param: opt.Param = None,
     split: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "by-user",
-    metric: Metric = None,
+    metric: opt.Metric = None,
     test_size: Annotated[
         float, typer.Option(help="Share of users (by-user) or of interactions (by-time, random) to test on.")
     ] = 0.2,
-    seed: Seed = 0,
-    min_rating: MinRating = None,
-    user: UserColumn = "user",
-    item: ItemColumn = "item",
-    value: ValueColumn = None,
-    time: TimeColumn = None,
-    sep: Separator = ",",
-    data_home: DataHome = None,
+    seed: opt.Seed = 0,
+    min_rating: opt.MinRating = None,
+    user: opt.UserColumn = "user",
+    item: opt.ItemColumn = "item",
+    value: opt.ValueColumn = None,
+    time: opt.TimeColumn = None,
+    sep: opt.Separator = ",",
+    data_home: opt.DataHome = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="CSV file for the values of every user.", show_default=False)
     ] = None,
@@ -47,7 +35,6 @@ def evaluate(
     """Split the data, fit a model on the training part, and print metrics with 95 % bootstrap intervals."""
     from rich.console import Console
 
-    import lrrec
     from lrrec.metrics import check_names
     from lrrec.metrics.registry import DEFAULT_METRICS
 

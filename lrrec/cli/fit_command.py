@@ -5,35 +5,23 @@ from typing import Annotated
 
 import typer
 
+from lrrec.cli import options as opt
 from lrrec.cli.inputs import Source, check_out, fit_model, make_model
-from lrrec.cli.options import (
-    Data,
-    DataHome,
-    ItemColumn,
-    MinRating,
-    Model,
-    Param,
-    Seed,
-    Separator,
-    TimeColumn,
-    UserColumn,
-    ValueColumn,
-)
 
 
 def fit(
-    data: Data,
+    data: opt.Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to save the model to.")],
-    model: Model = "ials",
-    param: Param = None,
-    seed: Seed = 0,
-    min_rating: MinRating = None,
-    user: UserColumn = "user",
-    item: ItemColumn = "item",
-    value: ValueColumn = None,
-    time: TimeColumn = None,
-    sep: Separator = ",",
-    data_home: DataHome = None,
+    model: opt.Model = "ials",
+    param: opt.Param = None,
+    seed: opt.Seed = 0,
+    min_rating: opt.MinRating = None,
+    user: opt.UserColumn = "user",
+    item: opt.ItemColumn = "item",
+    value: opt.ValueColumn = None,
+    time: opt.TimeColumn = None,
+    sep: opt.Separator = ",",
+    data_home: opt.DataHome = None,
 ) -> None:
     """Fit a model on all of the data and save it."""
     check_out(out)

@@ -1,11 +1,15 @@
 """From the options of a command to data, splits and models; checks before any work is done."""
 
+import inspect
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lrrec
+from lrrec.errors import ParameterError
 from lrrec.models import by_command_name
 
 if TYPE_CHECKING:
@@ -33,15 +37,11 @@ class Source:
     @cached_property
     def dataset(self) -> "Dataset | None":
         """The data set, or None for a file."""
-        from lrrec import datasets
-
+        datasets = lrrec.datasets
         return datasets.load(self.data, self.data_home) if self.data in datasets.names() else None
 
     def interactions(self) -> "Interactions":
         """Read the data; values of at least min_rating count as positive."""
-        import lrrec
-        from lrrec.errors import ParameterError
-
         if self.dataset is not None:
             if (self.user, self.item, self.value, self.time) != ("user", "item", None, None):
                 raise ParameterError(f"columns are for CSV files: leave them out, {self.data!r} is a data set")
@@ -60,20 +60,18 @@ class Source:
     def split(self, protocol: str, test_size: float, seed: int) -> "Split":
         """Split by one of `PROTOCOLS`, or as published."""
         dataset = self._published(protocol)
-        return PROTOCOLS[protocol](self.interactions(), test_size, seed) if dataset is None else dataset.split()
+        return PROTOCOLS[protocol][1](self.interactions(), test_size, seed) if dataset is None else dataset.split()
 
     def validation(self, split: "Split", protocol: str, seed: int) -> "Split | None":
         """A split of the training part for tuning, where it differs from the one that `tune` makes of it."""
         dataset = self._published(protocol)
         if split.candidates is not None:
-            return ncf(split.train, 0, seed)
+            return ncf(split.train, seed)
         return dataset.split("valid") if dataset is not None and "valid" in dataset.parts else None
 
     def _published(self, protocol: str) -> "Dataset | None":
         """The data set whose published split the protocol names or is, or None."""
-        from lrrec import datasets
-        from lrrec.errors import ParameterError
-
+        datasets = lrrec.datasets
         if protocol == "published":
             if self.dataset is None:
                 raise ParameterError(f"published splits come with data sets, got the file DATA {self.data!r}")
@@ -85,46 +83,27 @@ class Source:
         return None
 
 
-def by_user(data: "Interactions", test_size: float, seed: int) -> "Split":
-    """Test users are new to the model."""
-    from lrrec import splits
-
-    return splits.by_user(data, test_size, random_state=seed)
-
-
-def leave_last(data: "Interactions", test_size: float, seed: int) -> "Split":
-    """The last interaction of each user."""
-    from lrrec import splits
-
-    return splits.leave_last(data)
-
-
-def by_time(data: "Interactions", test_size: float, seed: int) -> "Split":
-    """All interactions after a point in time."""
-    from lrrec import splits
-
-    return splits.by_time(data, test_size)
-
-
-def random(data: "Interactions", test_size: float, seed: int) -> "Split":
-    """Interactions at random."""
-    from lrrec import splits
-
-    return splits.random(data, test_size, random_state=seed)
-
-
-def ncf(data: "Interactions", test_size: float, seed: int) -> "Split":
-    """The last interaction of each user among 99 negatives, published ones for ml-1m."""
-    from lrrec import splits
-
+def ncf(data: "Interactions", seed: int) -> "Split":
+    """The last interaction of each user among negatives."""
+    splits = lrrec.splits
     return splits.with_negatives(splits.leave_last(data), N_NEGATIVES, random_state=seed)
 
 
-# Name on the command line -> function that splits; its docstring is the help.
-PROTOCOLS: dict[str, Callable[["Interactions", float, int], "Split"]] = {
-    maker.__name__.replace("_", "-"): maker for maker in (by_user, leave_last, by_time, random, ncf)
+# Name on the command line -> help, and a function of data, test size and seed that splits.
+PROTOCOLS: dict[str, tuple[str, Callable[["Interactions", float, int], "Split"]]] = {
+    "by-user": (
+        "test users are new to the model",
+        lambda data, size, seed: lrrec.splits.by_user(data, size, random_state=seed),
+    ),
+    "leave-last": ("the last interaction of each user", lambda data, size, seed: lrrec.splits.leave_last(data)),
+    "by-time": ("all interactions after a point in time", lambda data, size, seed: lrrec.splits.by_time(data, size)),
+    "random": ("interactions at random", lambda data, size, seed: lrrec.splits.random(data, size, random_state=seed)),
+    "ncf": (
+        "the last interaction of each user among 99 negatives, published ones for ml-1m",
+        lambda data, size, seed: ncf(data, seed),
+    ),
 }
-PROTOCOL_HELP = "; ".join(f"{name}: {(maker.__doc__ or '')[:-1].lower()}" for name, maker in PROTOCOLS.items())
+PROTOCOL_HELP = "; ".join(f"{name}: {text}" for name, (text, _) in PROTOCOLS.items())
 PROTOCOL_HELP += "; published: the split that comes with the data set."
 
 
@@ -137,18 +116,12 @@ def check_protocol(name: str, option: str) -> str:
 
 def check_out(out: Path | None, option: str = "--out") -> None:
     """Refuse a file that cannot be written, before any work is done."""
-    from lrrec.errors import ParameterError
-
     if out is not None and (not out.absolute().parent.is_dir() or out.is_dir()):
         raise ParameterError(f"{option} must be a file in a folder that exists, got {str(out)!r}")
 
 
 def make_model(name: str, params: list[str] | None = None, *, seed: int, option: str = "--model") -> Any:
     """An unfitted model of its name and NAME=VALUE pairs."""
-    import json
-
-    import lrrec
-    from lrrec.errors import ParameterError
     from lrrec.validate import check_option
 
     cls = getattr(lrrec, MODELS[check_option(name, option, tuple(MODELS))])
@@ -170,7 +143,5 @@ def make_model(name: str, params: list[str] | None = None, *, seed: int, option:
 
 def fit_model(model: Any, interactions: "Interactions") -> Any:
     """Fit, with a progress bar where the model has one."""
-    import inspect
-
     shows = "progress" in inspect.signature(model.fit).parameters
     return model.fit(interactions, progress=True) if shows else model.fit(interactions)

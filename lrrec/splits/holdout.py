@@ -253,15 +253,17 @@ def inductive(
     )
 
 
-def history_mask(data: Interactions, share: float, key: np.ndarray) -> np.ndarray:
+def history_mask(data: Interactions, share: float | int, key: np.ndarray) -> np.ndarray:
     """Return a mask of each user's first interactions by key, bool (n_interactions,).
 
-    About `share` of them; of users with two or more interactions at least one is in the mask and one is not.
+    A share of them, or a number where it is an integer; of users with two or more interactions at least one is in the
+    mask and one is not.
     """
     check_data(data)
     key = np.asarray(align(key, range(len(data)), "key", "interaction"))
     counts = np.diff(data.matrix.indptr)
-    n_first = np.clip(np.rint(share * counts), 1, np.maximum(counts - 1, 1))
+    n_first = share if isinstance(share, numbers.Integral) else np.rint(share * counts)
+    n_first = np.clip(n_first, 1, np.maximum(counts - 1, 1))
     return _ranks(data, key) < np.repeat(n_first, counts)
 
 

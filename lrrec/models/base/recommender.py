@@ -17,16 +17,16 @@ from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
 from lrrec.models.base.candidates import from_ids
-from lrrec.models.base.results import Recommendations, masked_ids
+from lrrec.models.base.explanation import Explains
+from lrrec.models.base.results import MAX_K, Recommendations, masked_ids
 from lrrec.splits import history_mask
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_int, check_option, check_threads, first_three
 
 UNKNOWN = ("raise", "popular")
-MAX_K = 2**20  # longer lists are a mistake, and would not fit memory
 
 
-class Recommender(BaseEstimator):
+class Recommender(Explains, BaseEstimator):
     """A model that ranks items for users.
 
     A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(encoded, columns)`.
