@@ -147,6 +147,10 @@ class Adapter(Recommender):
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         """Refuse a base, or options of `fit`, that this kind has no use for."""
 
+    def _suits(self, domain: Domain, *, history: bool) -> bool:
+        """Whether it has something to say to users with, or without, a history; no other is kept for them."""
+        return history or self.serves_without_history
+
     def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """Return the values to try of each "auto" parameter that matters in a domain, in the order of the search."""
         grids = self._grids(domain)
