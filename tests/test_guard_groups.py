@@ -84,6 +84,15 @@ def test_without_a_guard_the_last_candidate_is_kept_for_those_whom_it_can_serve(
     same_lists(selector, Scratch(reg=0.01).fit(train, **options), np.arange(5))
 
 
+def test_without_a_guard_time_is_no_object(shared, monkeypatch):
+    """What a selector would not spend time on by itself is what was asked for here."""
+    options, train, _ = shared
+    monkeypatch.setattr(Anchored, "is_affordable", lambda self, domain: False)
+    asked = AdapterSelector([Anchored(**GIVEN)], guard=False, random_state=0).fit(train, **options)
+    assert asked.best_.name == "anchored"
+    assert AdapterSelector([Anchored(**GIVEN)], random_state=0).fit(train, **options).best_.name != "anchored"
+
+
 def test_a_base_that_knows_no_item_of_the_catalogue_is_not_kept(shared):
     """Its scores are all 0, also where nothing else is right: popular items then."""
     options, *_ = shared

@@ -151,6 +151,10 @@ class Adapter(Recommender):
         """Whether it has something to say to users with, or without, a history; no other is kept for them."""
         return history or self.serves_without_history
 
+    def is_affordable(self, domain: Domain) -> bool:
+        """Whether a selector should spend time on this kind in a domain."""
+        return True
+
     def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """Return the values to try of each "auto" parameter that matters in a domain, in the order of the search."""
         grids = self._grids(domain)

@@ -35,7 +35,7 @@ Compared = tuple[list[Outcome], Outcome, str]  # outcomes, the one to keep, and 
 JOINT_TRAINING = "; where the base's data may be used, compare with training on both domains at once"
 
 
-def default_candidates(base: Any, rank: int | str = 8) -> list[Adapter]:
+def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = False) -> list[Adapter]:
     """Return the adapters worth comparing for a base, the low-rank change last.
 
     Fold-in, and of the target alone and of the target with what the base knows: factors, or towers, and item-item
@@ -47,7 +47,9 @@ def default_candidates(base: Any, rank: int | str = 8) -> list[Adapter]:
 
         return [FoldIn(), ScratchTowers(), *item_item, FullRankTowers(), LowRankTowers(rank)]
     if isinstance(base, QuadraticModel):
-        return [FoldIn(), Scratch(), *item_item, Anchored(), LowRank(rank)]
+        # New items alone: their factors start from nothing, and users' from the base's.
+        anchored = Anchored(n_iter=12, balance=0.0) if same_users else Anchored()
+        return [FoldIn(), Scratch(), *item_item, anchored, LowRank(rank)]
     return item_item
 
 
@@ -149,7 +151,7 @@ class AdapterSelector(Recommender):
         if validation is not None and not isinstance(validation, Split):
             raise ParameterTypeError(f"validation must be a Split, got {validation!r}")
         check_fitted(base)
-        candidates = self._prepared_candidates(base)
+        candidates = self._prepared_candidates(base, same_users)
         for candidate in candidates:
             candidate._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
@@ -180,27 +182,22 @@ class AdapterSelector(Recommender):
         history, domain = comparison.group == WITH, comparison.domain
         able = [candidate for candidate in candidates if candidate._suits(domain, history=history)]
         if not self.guard:
-            able = able[-1:] if able[-1:] == candidates[-1:] else [Popular()]
-        measured = [one for one in candidates if isinstance(one, FoldIn) and one not in able]
+            kept = able[-1:] == candidates[-1:]
+            outcomes = tune_all(comparison, able if kept else [*candidates[:-1], Popular()])
+            why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
+            return outcomes, outcomes[-1], f"guard is False: {why}"
+        able = [candidate for candidate in able if candidate.is_affordable(domain)]
+        measured = [candidate for candidate in candidates if isinstance(candidate, FoldIn) and candidate not in able]
         outcomes = tune_all(comparison, [*measured, *able])
-        if self.guard:
-            return outcomes, *choose(outcomes[len(measured) :], self.prefer)
-        return (
-            outcomes,
-            outcomes[-1],
-            "guard is False: "
-            + (
-                "the last candidate is kept"
-                if able == candidates[-1:]
-                else "the last candidate cannot serve these users"
-            ),
-        )
+        return outcomes, *choose(outcomes[len(measured) :], self.prefer)
 
-    def _prepared_candidates(self, base: Any) -> list[Adapter]:
+    def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
-        candidates = [clone(candidate) for candidate in self._candidates(base)]
+        candidates = [clone(candidate) for candidate in self._candidates(base, same_users)]
         if not candidates or not all(isinstance(candidate, Adapter) for candidate in candidates):
-            raise ParameterTypeError(f"candidates must be a sequence of adapters, got {self._candidates(base)!r}")
+            raise ParameterTypeError(
+                f"candidates must be a sequence of adapters, got {self._candidates(base, same_users)!r}"
+            )
         if not self.guard:
             candidates = candidates[-1:]
         first: list[Adapter] = [FoldIn()] if isinstance(base, FactorModel) else []
@@ -216,8 +213,8 @@ class AdapterSelector(Recommender):
             candidate._check_params()
         return candidates
 
-    def _candidates(self, base: Any) -> Sequence[Adapter]:
-        return default_candidates(base) if self.candidates is None else self.candidates
+    def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
+        return default_candidates(base, same_users=same_users) if self.candidates is None else self.candidates
 
     @property
     def verdict_(self) -> str:
@@ -352,10 +349,10 @@ class LowRankAdapter(AdapterSelector):
         self.prefer = prefer
         self.random_state = random_state
 
-    def _candidates(self, base: Any) -> Sequence[Adapter]:
+    def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
         check_rank(self.rank)
         if not isinstance(base, FactorModel):
             raise ParameterTypeError(
                 f"base must be a factor model for a low-rank change, got {type(base).__name__}: use AdapterSelector()"
             )
-        return default_candidates(base, self.rank)
+        return default_candidates(base, self.rank, same_users=same_users)
