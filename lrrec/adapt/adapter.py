@@ -150,6 +150,10 @@ class Adapter(Recommender):
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         """Refuse a base, or options of `fit`, that this kind has no use for."""
 
+    def _suits(self, domain: Domain, *, history: bool) -> bool:
+        """Whether it has something to say to users with, or without, a history; no other is kept for them."""
+        return history or self.serves_without_history
+
     def is_affordable(self, domain: Domain) -> bool:
         """Whether a selector should spend time on this kind in a domain."""
         return True
