@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, FileFormatError
 from lrrec.typing import PathLike
-from lrrec.validate import import_extra
+from lrrec.validate import are_of_kind, import_extra
 
 FORMAT = "lrrec-1"
 
@@ -141,8 +141,11 @@ def pack_csr(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def unpack_csr(path: PathLike, name: str, arrays: dict[str, np.ndarray]) -> sp.csr_array:
-    """Remove a csr matrix from the arrays and return it; indices out of bounds are refused."""
+def unpack_csr(path: PathLike, name: str, arrays: dict[str, np.ndarray], *, values: str = "positive") -> sp.csr_array:
+    """Remove a csr matrix from the arrays and return it; indices out of bounds are refused, and values of other kinds.
+
+    values: those it may hold; see `lrrec.validate.are_of_kind`.
+    """
     try:
         parts = [arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr", "shape")]
         data, indices, indptr, shape = parts
@@ -150,8 +153,8 @@ def unpack_csr(path: PathLike, name: str, arrays: dict[str, np.ndarray]) -> sp.c
             raise ValueError("wrong types")
         matrix = sp.csr_array((data, indices, indptr), shape=tuple(int(n) for n in shape))
         matrix.check_format(full_check=True)
-        if not matrix.has_canonical_format or not (data > 0).all() or not np.isfinite(data).all():
-            raise ValueError("not sorted, or values that are not positive")
+        if not matrix.has_canonical_format or not are_of_kind(data, values).all() or not np.isfinite(data).all():
+            raise ValueError(f"not sorted, or values that are not {values} numbers")
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise FileFormatError(f"{path}: {name} must be a csr matrix: {error}") from None
     return matrix

@@ -54,7 +54,7 @@ def test_duplicates():
     assert dense(Interactions.from_frame(FRAME)) == [[1, 1], [2, 1]]
     with pytest.raises(DataError, match=r"repeated pairs of user and item: \(7, 'x'\); merge them"):
         read("error")
-    with pytest.raises(ParameterError, match="duplicates must be one of 'sum', .*, 'error', got 'latest'"):
+    with pytest.raises(ParameterError, match=r"duplicates must be one of 'sum', .*, 'error', got 'latest'"):
         read("latest")
 
 

@@ -80,7 +80,8 @@ class Records:
 
     def __init__(self, source: str, blocks: Iterator[bytes], form: Format) -> None:
         self.source, self.form, self._blocks = source, form, blocks
-        self._first, self._line, self._regular = next(blocks, b""), 0, False  # regular: without blank lines and the like
+        self._first, self._line = next(blocks, b""), 0
+        self._regular = False  # whether the block has neither blank lines nor quotes within fields
         rows, n_rows = form.records(self._first[:HEADER_BYTES].decode(errors="replace")), (form.header or 0) + 1
         try:
             found = [record for _, record in zip(range(n_rows), filter(any, rows), strict=False)]

@@ -17,8 +17,8 @@ PLAIN = r"0|-?[1-9][0-9]{0,18}"  # integers as Python writes them, of at most 64
 def codes(series: Any, name: str, *, as_written: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return the sorted distinct ids of a column and the index of each row's id in them, int32 (n,).
 
-    Ids are integers or strings; where a column has both, all are strings. Spaces around ids are left out, with a
-    warning. as_written: of a source without types, whose ids are integers where all are written as such.
+    Ids are integers or strings; where a column has both, all are strings. as_written: of a source without types, whose
+    ids are integers where all are written as such, and where spaces around them are left out, with a warning.
     """
     try:
         return _codes(series, name, as_written)
@@ -44,7 +44,10 @@ def _codes(series: Any, name: str, as_written: bool) -> tuple[np.ndarray, np.nda
         elif pd.api.types.is_object_dtype(column):
             column = _one_kind(np.asarray(column), name)  # before equal objects of other kinds (1, 1.0) are merged
         code_of_row, distinct = pd.factorize(column)
-    ids, rank = np.unique(_cleaned(_one_kind(np.asarray(distinct), name), name, as_written), return_inverse=True)
+    ids = _one_kind(np.asarray(distinct), name)
+    if ids.dtype == object:
+        ids = _as_written(ids, name) if as_written else _as_given(ids, name)
+    ids, rank = np.unique(ids, return_inverse=True)
     return ids, rank.astype(np.int32)[code_of_row]
 
 
@@ -57,22 +60,36 @@ def _one_kind(values: np.ndarray, name: str) -> np.ndarray:
     return as_ids(values, name)
 
 
-def _cleaned(ids: np.ndarray, name: str, as_written: bool) -> np.ndarray:
-    """Distinct ids without spaces around them; as integers if they are as_written."""
-    if ids.dtype != object:
-        return ids
-    stripped = np.array([text.strip() for text in ids], dtype=object)
-    spaced = ids[stripped != ids]
+def _as_written(texts: np.ndarray, name: str) -> np.ndarray:
+    """Distinct ids of a source without types: without spaces around them, as integers if all are written as such."""
+    stripped, spaced = _stripped(texts)
     if len(spaced):
         warn(f"{name}: {len(spaced)} ids have spaces around them, which are left out: {first_three(spaced)}")
     if (stripped == "").any():
         raise DataError(f"{name} must not be missing, got empty text")
-    if as_written and pd.Series(stripped).str.fullmatch(PLAIN).all():
+    if pd.Series(stripped).str.fullmatch(PLAIN).all():
         try:
             return stripped.astype(np.int64)
         except OverflowError:
             return stripped
     return stripped
+
+
+def _as_given(texts: np.ndarray, name: str) -> np.ndarray:
+    """Distinct ids of a source with types; a warning if some differ by spaces alone."""
+    stripped, spaced = _stripped(texts)
+    twice = spaced[np.isin(stripped[stripped != texts], texts)]
+    if len(twice):
+        warn(
+            f"{name}: {len(twice)} ids differ from others by spaces around them alone: {first_three(twice)}. Strip them"
+        )
+    return texts
+
+
+def _stripped(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Texts without spaces around them, and those that had any."""
+    stripped = np.array([text.strip() for text in texts], dtype=object)
+    return stripped, texts[stripped != texts]
 
 
 def _close_codes(values: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:

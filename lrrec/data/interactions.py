@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -74,8 +74,7 @@ class Interactions:
         df : pandas, polars or Arrow frame, or anything else that narwhals reads
             Extra columns are ignored.
         user, item : str, default "user", "item"
-            Columns of ids: integers or strings; where a column has both, all are read as strings. Spaces around
-            strings are left out, with a warning.
+            Columns of ids: integers or strings; where a column has both, all are read as strings.
         value : str, optional
             Column of numbers (ratings, counts, seconds), 0 and negative ones too; every row counts 1 when not given.
             Most models take values > 0 alone, `ALS` any, `IALS` negative ones as dislikes.
@@ -125,18 +124,20 @@ class Interactions:
 
     @classmethod
     def from_csv(
-        cls, file: FileLike, *, user: str | int = "user", item: str | int = "item", value: str | int | None = None,
-        time: str | int | None = None, duplicates: str | None = None, delimiter: str = ",", encoding: str = "utf-8",
-        header: int | None = 0, quoting: int = 0, decimal: str = ".", time_format: str | None = None,
+        cls, path: FileLike | TextIO, *, user: str | int = "user", item: str | int = "item",
+        value: str | int | None = None, time: str | int | None = None, duplicates: str | None = None,
+        delimiter: str = ",", encoding: str = "utf-8", header: int | None = 0, quoting: int = 0, decimal: str = ".",
+        time_format: str | None = None,
     ) -> "Interactions":  # fmt: skip
         """Read a CSV file; compressed files (.gz, .bz2, .xz, .zst, .zip) too.
 
         Ids are integers where every id of the column is one of 64 bits, written plainly; otherwise strings, so that
-        "007" and "7" stay apart. Every line must have as many fields as the header. For the rest see `from_frame`.
+        "007" and "7" stay apart. Spaces around ids are left out, with a warning. Every line must have as many fields as
+        the header. For the rest see `from_frame`.
 
         Parameters
         ----------
-        file : path or open file, of bytes or of text
+        path : path or open file, of bytes or of text
             It is read block by block: memory holds a block of 32 MB and the named columns.
         user, item, value, time : str; int with header=None
             Names of columns, or their numbers from 0.
@@ -159,13 +160,13 @@ class Interactions:
         """
         form = tables.Format(delimiter, encoding, header, quoting, decimal)
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
-        frame = frames.eager(tables.read_csv(file, roles, form, time_format))
+        frame = frames.eager(tables.read_csv(path, roles, form, time_format))
         named = {role: str(name) for role, name in roles.items()}
         return _read(frame, named, duplicates, time_format, ids_as_written=True)
 
     @classmethod
     def from_parquet(
-        cls, file: FileLike, *, user: str = "user", item: str = "item", value: str | None = None,
+        cls, path: FileLike, *, user: str = "user", item: str = "item", value: str | None = None,
         time: str | None = None, duplicates: str | None = None, time_format: str | None = None,
     ) -> "Interactions":  # fmt: skip
         """Read the named columns of a Parquet file, a folder of such files or an open file. See `from_frame`.
@@ -173,7 +174,7 @@ class Interactions:
         Needs pyarrow.
         """
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
-        return _read(frames.eager(tables.read_parquet(file, roles)), roles, duplicates, time_format)
+        return _read(frames.eager(tables.read_parquet(path, roles)), roles, duplicates, time_format)
 
     @classmethod
     def from_matrix(cls, X: MatrixLike, *, users: Ids | None = None, items: Ids | None = None) -> "Interactions":

@@ -14,10 +14,12 @@ from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import same_order
 from lrrec.errors import DataError, FileFormatError, NotFittedError, UnknownIdError
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
+from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.results import Recommendations, masked_ids
+from lrrec.models.base.values import has_likes, usable
 from lrrec.splits import history_mask
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_int, check_option, check_threads, first_three
@@ -40,11 +42,12 @@ class Recommender(BaseEstimator):
     seen_ : csr_array, shape (n_users, n_items)
         The training matrix.
     item_counts_ : ndarray of int64, shape (n_items,)
-        How many users interacted with each item.
+        How many users have a value > 0 of each item.
     """
 
     tuning_space: ClassVar[dict[str, Any] | None] = None  # of `lrrec.tune`, by parameter; None for no default
 
+    _values: ClassVar[str] = "positive"  # that it takes; see `lrrec.models.base.values`
     _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
     _learned_ids: tuple[str, ...] = ()  # names of its id maps
@@ -67,6 +70,8 @@ class Recommender(BaseEstimator):
 
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         """Return which training users have data to recommend from."""
+        if self._values == "signed":
+            return has_likes(self.seen_[rows])
         return self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
 
     def default_tuning_space(self) -> dict[str, Any] | None:
@@ -79,7 +84,7 @@ class Recommender(BaseEstimator):
         Parameters
         ----------
         X : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
-            Values are weights >= 0; ids are the labels of a frame (NaN: no interaction), the indices of a raw matrix.
+            Values are weights > 0; ids are the labels of a frame (NaN: no interaction), the indices of a raw matrix.
         y : None
             Ignored; scikit-learn's pipelines pass it.
 
@@ -93,15 +98,19 @@ class Recommender(BaseEstimator):
 
     def _read(self, X: Interactions | MatrixLike) -> Interactions:
         """Return X as interactions, at least one."""
-        data = as_interactions(X)
+        data = self._usable(as_interactions(X))
         if not len(data):
             raise DataError("X has no interaction: a model needs at least one interaction to learn from")
         return data
 
+    def _usable(self, data: Interactions, name: str = "X") -> Interactions:
+        """Return the interactions whose values the model takes; refuse others."""
+        return usable(data, self._values, name, type(self).__name__)
+
     def _remember(self, data: Interactions) -> Self:
         """Store the training data and what derives from them."""
         self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
-        self.item_counts_ = np.bincount(data.matrix.indices, minlength=data.n_items)
+        self.item_counts_ = np.bincount(positive(data.matrix).indices, minlength=data.n_items)
         self.n_features_in_ = data.n_items
         return self
 
@@ -194,7 +203,8 @@ class Recommender(BaseEstimator):
         else:
             rows = np.arange(len(ids))
         requested = ids.ids[rows]
-        cold = matrix.indptr[rows] == matrix.indptr[rows + 1]
+        said = positive(matrix) if self._values == "signed" else matrix  # dislikes alone recommend nothing
+        cold = said.indptr[rows] == said.indptr[rows + 1]
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
                 f"users {first_three(requested[cold])} have no item of the model in their history",
@@ -284,11 +294,12 @@ class Recommender(BaseEstimator):
 
     def _ndcg(self, history: Interactions, test: Interactions, k: int = 10) -> float:
         """Return the mean nDCG@k over users with history and test interactions; the two share their id maps."""
-        users = (np.diff(history.matrix.indptr) > 0) & (np.diff(test.matrix.indptr) > 0)
+        relevant = positive(test.matrix)
+        users = (np.diff(history.matrix.indptr) > 0) & (np.diff(relevant.indptr) > 0)
         if not users.any():
             raise DataError("no user has interactions in both history and test: choose another split")
         lists = self.recommend_from(history, k, users=history.users.ids[users])
-        values, _ = measure(lists.indices, test.matrix, np.flatnonzero(users), [f"ndcg@{k}"])
+        values, _ = measure(lists.indices, relevant, np.flatnonzero(users), [f"ndcg@{k}"])
         return float(values.mean())
 
     def save(self, path: PathLike) -> None:
@@ -315,7 +326,8 @@ class Recommender(BaseEstimator):
         for name in ("users_", "items_", *cls._learned_ids):
             setattr(model, name, files.unpack_ids(path, name, arrays))
         for name in ("seen_", *cls._learned_csr):
-            setattr(model, name, files.unpack_csr(path, name, arrays))
+            values = cls._values if name == "seen_" else "positive"
+            setattr(model, name, files.unpack_csr(path, name, arrays, values=values))
         if model.seen_.shape != (len(model.users_), len(model.items_)):
             raise FileFormatError(f"{path}: seen_ must be users x items, got {model.seen_.shape}")
         files.check_names(path, arrays, cls._learned)
@@ -368,7 +380,7 @@ class Recommender(BaseEstimator):
 
     def _histories(self, X: Interactions | MatrixLike) -> tuple[sp.csr_array, IdMap]:
         """Return histories as a matrix over the model's items, and the ids of its rows."""
-        aligned = as_interactions(X, self.items_, owner=type(self).__name__).align_items(self.items_)
+        aligned = self._usable(as_interactions(X, self.items_, owner=type(self).__name__)).align_items(self.items_)
         return aligned.matrix, aligned.users
 
     def _check_fitted(self) -> None:
@@ -381,6 +393,6 @@ class Recommender(BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.positive_only = True
+        tags.input_tags.positive_only = self._values == "positive"
         tags.target_tags.required = False
         return tags
