@@ -317,6 +317,7 @@ def test_benchmarking_by_other_protocols(run, protocol, tmp_path):
 
 
 @pytest.mark.realdata
+@pytest.mark.filterwarnings("ignore:.*ties in time decide:lrrec.errors.DataWarning")
 def test_benchmarking_with_the_published_lists(run, real_data, tmp_path):
     pytest.importorskip("optuna")
     code, _, err = run("benchmark", "ml-1m", "--models", "popularity", "--protocol", "ncf", "--data-home", real_data,

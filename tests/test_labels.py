@@ -303,8 +303,8 @@ def test_what_cannot_be_joined(parts):
 NOT_DATA = "settings, models and results of lrrec, which have no labels of users or items"
 SETTINGS = re.compile(
     r".*\.(metrics|random_state|callback|scorer|params|edges|adapter|candidates_|space|student|make|base)"
-    r"|(Comparison|Evaluation|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
-    r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates"
+    r"|(Comparison|Evaluation|Explanation|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
+    r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates|ByHistory\..*"
     r"|Report\.__init__\.(comparison|evaluations|transfer|tunings)"
     r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|compare\.models|DomainFitter\.__init__\..*"
 )  # NOT_DATA
@@ -439,6 +439,13 @@ DIRECTIONS = RNG.normal(size=(8, 3))
 GROUPS = [*"abababab"]
 LAST = Interactions.from_pairs([1, 2], ["a", "b"])
 
+
+def explained(X):
+    """The score of an item for the first user alone."""
+    first = X.filter(X.rows() == 0) if isinstance(X, Interactions) else X.iloc[:1] if isinstance(X, pd.DataFrame) else X
+    return [BASE.explain_from(first, "a").score]
+
+
 # A matrix of users by items: a frame is what its labels say.
 MATRICES = {
     "Adapter.fit.X": lambda X: adapted(X=X),
@@ -451,6 +458,7 @@ MATRICES = {
     ),
     "AdapterSelector.fit.X": lambda X: selected(X=X),
     "AdapterSelector.update.new": selector_updated,
+    "Explains.explain_from.history": explained,
     "FactorModel.transform.X": lambda X: BASE.transform(X),
     "ImplicitModel.__init__.data": lambda X: implicit_model(X).recommend(USERS, 3).items,
     "ImplicitModel.recommend_from.histories": lambda X: implicit_model().recommend_from(X, 3, users=USERS).items,
@@ -476,6 +484,8 @@ ALIGNED = {
                                    [user % 2 for user in EVALUATION.users.tolist()]),
     "Interactions.filter.mask": (lambda mask: DATA.filter(mask).to_frame()["value"], range(len(DATA)),
                                  (np.arange(len(DATA)) % 3 == 0).tolist()),
+    "Interactions.filter_events.mask": (lambda mask: DATA.filter_events(mask).to_frame()["value"], range(len(DATA)),
+                                 (np.arange(len(DATA)) % 3 == 0).tolist()),
     "NeuralMF.fit.item_features": (lambda table: small_neural().fit(DATA, item_features=table).feature_map_, ITEMS,
                                    FEATURES.to_numpy()),
     "NeuralMF.with_items.item_features": (lambda table: small_neural().fit(
@@ -498,6 +508,8 @@ IDS = {
     "Adapter.fit.catalogue": (lambda ids: adapted(catalogue=ids), ITEMS),
     "AdapterBank.recommend.users": (lambda ids: domain_lists(users=ids), USERS),
     "AdapterSelector.fit.catalogue": (lambda ids: selected(catalogue=ids), ITEMS),
+    "FactorModel.similar_items.candidates": (
+        lambda ids: BASE.similar_items(ITEMS, 2, candidates=ids).neighbors.filled(""), ITEMS[:5]),
     "FactorModel.similar_items.items": (lambda ids: BASE.similar_items(ids, 2).neighbors, ITEMS),
     "FactorModel.similar_users.users": (lambda ids: BASE.similar_users(ids, 2).neighbors, USERS),
     "IdMap.__init__.ids": (lambda ids: [*IdMap(ids)], ITEMS),
@@ -515,6 +527,10 @@ IDS = {
     "Interactions.from_pairs.times": (lambda times: Interactions.from_pairs(USERS, USERS, times=times).times, USERS),
     "Interactions.from_pairs.users": (lambda ids: Interactions.from_pairs(ids, USERS).to_frame()["item"], USERS),
     "Interactions.from_pairs.values": (lambda x: Interactions.from_pairs(USERS, USERS, values=x).matrix.data, USERS),
+    "ItemItemModel.similar_items.candidates": (
+        lambda ids: EASE().fit(DATA).similar_items(ITEMS, 2, candidates=ids).neighbors.filled(""), ITEMS[:5]),
+    "ItemItemModel.similar_items.items": (
+        lambda ids: EASE().fit(DATA).similar_items(ids, 2).neighbors.filled(""), ITEMS),
     "NeuralMF.with_items.items": (lambda ids: [*small_neural().fit(
         DATA, item_features=FEATURES).with_items(ids, NEW.to_numpy()).items_], ["y", "x"]),
     "Recommender.predict.items": (lambda ids: BASE.predict(USERS[:8], ids), ITEMS),
@@ -537,6 +553,7 @@ IDS = {
 REFUSED = {
     "Adapter.fit.source": lambda v: adapted(source=v),  # which only neural bases take
     "AdapterSelector.fit.source": lambda v: selected(source=v),
+    "Interactions.__init__.events": lambda v: Interactions(DATA.matrix, DATA.users, DATA.items, None, v),
     "Interactions.__init__.items": lambda v: Interactions(DATA.matrix, DATA.users, v),
     "Interactions.__init__.matrix": lambda v: Interactions(v, DATA.users, DATA.items),
     "Interactions.__init__.times": lambda v: Interactions(DATA.matrix, DATA.users, DATA.items, v),
@@ -548,6 +565,7 @@ REFUSED = {
     "Split.__init__.history": lambda v: lrrec.Split(SPLIT.train, v, SPLIT.test),
     "Split.__init__.test": lambda v: lrrec.Split(SPLIT.train, SPLIT.train, v),
     "Split.__init__.train": lambda v: lrrec.Split(v, v, v),
+    "Split.__init__.validation": lambda v: lrrec.Split(SPLIT.train, SPLIT.train, SPLIT.test, validation=v),
     "by_item_group.test": lambda v: by_item_group(test=v),
     "by_time.data": lrrec.splits.by_time,
     "by_user.data": lrrec.splits.by_user,
@@ -563,9 +581,12 @@ REFUSED = {
 }
 BY_COLUMN_NAME = {  # frames whose rows say themselves whose they are
     "DomainFitter.__call__.frame", "DomainFitter.adapters.table", "Interactions.from_frame.df",
-    "Report.__init__.curves",
+    "Report.__init__.curves", "Split.from_frames.history", "Split.from_frames.test", "Split.from_frames.train",
+    "Split.from_frames.validation",
 }  # fmt: skip
-ONE_VALUE = {"IdMap.__contains__.value"}
+ONE_VALUE = {
+    "Explains.explain.item", "Explains.explain.user", "Explains.explain_from.item", "IdMap.__contains__.value",
+}  # fmt: skip
 
 
 def test_every_public_parameter_is_in_a_table():

@@ -1,5 +1,6 @@
 """Adapter: what every kind of adapter is, and the recommender that it makes of a base and a target."""
 
+import importlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -9,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt import adapter_files
+from lrrec.adapt import KINDS, adapter_files
 from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.recommender import Recommender
@@ -45,6 +46,7 @@ class Adapter(Recommender):
     _one_se: ClassVar[Mapping[str, str]] = {}  # parameters chosen by the one-standard-error rule: "lowest", "highest"
     _path: ClassVar[tuple[str, ...]] = ()  # parameters of which one training gives several values
     _keeps_default = False  # whether other settings must be clearly better than the defaults
+    serves_without_history: ClassVar[bool] = False  # whether it can serve users who have done nothing in the target
     _uses_all_threads = False  # whether a fit uses all cores by itself
 
     def fit(  # type: ignore[override]
@@ -145,6 +147,10 @@ class Adapter(Recommender):
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         """Refuse a base, or options of `fit`, that this kind has no use for."""
 
+    def is_affordable(self, domain: Domain) -> bool:
+        """Whether a selector should spend time on this kind in a domain."""
+        return True
+
     def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """Return the values to try of each "auto" parameter that matters in a domain, in the order of the search."""
         grids = self._grids(domain)
@@ -167,6 +173,16 @@ class Adapter(Recommender):
     def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> Any:
         """`_encode` of users about whom the base knows something: priors (B, D)."""
         return self._encode(matrix)
+
+    def _stored_params(self) -> Settings:
+        """What a file holds of the parameters: those that were used."""
+        params = {**self.get_params(deep=False), **self.params_}
+        return params | {"random_state": None} if "random_state" in params else params
+
+    @classmethod
+    def _from_stored(cls, params: Settings) -> Self:
+        """An unfitted adapter of parameters from a file."""
+        return cls(**params)
 
     def _for_scoring(self) -> Self:
         """The adapter in a form that scores many blocks of users quickly."""
@@ -221,7 +237,8 @@ class Adapter(Recommender):
             Store in half precision.
         histories : bool, default False
             Store the target's users and interactions too, so that `recommend` knows them after loading. Without them
-            the file holds no user data: users are served by `recommend_from`.
+            the file names no user (item-item adapters hold the target's rows without ids): users are served by
+            `recommend_from`.
         """
         self._check_fitted()
         check_bool(float16, "float16")
@@ -233,3 +250,9 @@ class Adapter(Recommender):
 
 def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == AUTO
+
+
+def from_stored(kind: str, params: Settings) -> Adapter:
+    """Return an unfitted adapter of a kind, by name, and its parameters, as files hold them."""
+    adapter: Adapter = getattr(importlib.import_module(KINDS[kind]), kind)._from_stored(params)
+    return adapter

@@ -49,13 +49,11 @@ def write(path: str | PathLike, adapter: Any, *, float16: bool, histories: bool)
         arrays |= files.pack_ids("users_", IdMap(adapter.users_.ids[rows]))
         arrays |= files.pack_csr("seen_", adapter.seen_[rows])
     params = {
-        "adapter": {**adapter.get_params(), **adapter.params_, "random_state": None},
+        "adapter": adapter._stored_params(),
         "verdict": adapter.verdict_,
         "fingerprint": fingerprint(domain.base),
         "same_users": domain.same_users,
     }
-    if "random_state" not in adapter.get_params():
-        del params["adapter"]["random_state"]
     files.write(path, type(adapter).__name__, params, arrays)
 
 
@@ -76,7 +74,7 @@ def read(path: str | PathLike, base: Any) -> Any:
         )
     cls = getattr(importlib.import_module(KINDS[kind]), kind)
     try:
-        adapter = cls(**params["adapter"])
+        adapter = cls._from_stored(params["adapter"])
         check_bool(params["same_users"], "same_users")
         adapter.domain_ = domain = _domain(path, base, arrays, same_users=params["same_users"])
         adapter.base_, adapter.verdict_ = base, str(params["verdict"])

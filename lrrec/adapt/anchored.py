@@ -83,7 +83,8 @@ class Anchored(FactorAdapter):
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         new = {} if domain.in_base.all() else {"new_item_reg": REGS}
-        return {"reg": REGS, **new, "fold_in_reg": fold_in_grid(domain)}
+        old = {"reg": REGS} if domain.in_base.any() else {}
+        return {**old, **new, "fold_in_reg": fold_in_grid(domain)}
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         solver = AlternatingSolver(self.domain_, users, self.params_)

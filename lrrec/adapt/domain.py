@@ -45,6 +45,11 @@ class Domain:
     source: sp.csr_array | None = None
 
     @cached_property
+    def cache(self) -> dict[str, Any]:
+        """What adapters find once for the domain and use again."""
+        return {}
+
+    @cached_property
     def in_base(self) -> np.ndarray:
         """Which items the base knows, bool (I,)."""
         return self.base_indices >= 0

@@ -14,7 +14,7 @@ from lrrec.adapt.domain import Domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.quadratic_model import QuadraticModel
-from lrrec.models.neural.encoder import encode
+from lrrec.models.neural.encoder import encode, shares
 from lrrec.validate import check_int, check_real
 
 
@@ -30,6 +30,7 @@ class FactorAdapter(Adapter, FactorModel):
         Of the target's users; of the catalogue, with the change.
     """
 
+    serves_without_history = True  # from the base's factors of the same user
     low_rank: ClassVar[bool] = False  # whether changes of this kind can be truncated and added
     _item_factors: np.ndarray | None = None
 
@@ -98,6 +99,14 @@ class FactorAdapter(Adapter, FactorModel):
         if self.domain_.encoder:
             return encode(matrix, self._encoder_now())
         return self.domain_.fold_in(matrix, self.item_factors_, self._fold_in_reg(), priors)
+
+    def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
+        if self.domain_.encoder:
+            return shares(matrix, self._encoder_now(), self.item_factors_[column])
+        parts: tuple[np.ndarray, dict[str, float]] = self.base_._shares(
+            matrix, self.item_factors_, self._fold_in_reg(), column
+        )
+        return parts
 
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         served = super()._serves(rows)

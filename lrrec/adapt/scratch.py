@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Callback
@@ -27,6 +28,7 @@ class Scratch(FactorAdapter):
     """
 
     name = "scratch"
+    serves_without_history = False  # the base's user factors mean nothing here
     _defaults: ClassVar = {"reg": None}
 
     def __init__(self, *, reg: float | str | None = "auto") -> None:
@@ -51,3 +53,6 @@ class Scratch(FactorAdapter):
         data = self.domain_.data
         target = Interactions(data.matrix[users], IdMap(data.users.ids[users]), data.items)
         self.change_ = Change.replace_all(model.fit(target).item_factors_)
+
+    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> np.ndarray:
+        return super()._encode_around(matrix, None)

@@ -9,21 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.trials import N_FOLDS, WITH, Trial
 from lrrec.data import frames
-from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.metrics import measure, parse
-from lrrec.splits import history_mask
 from lrrec.validate import check_threads
 
-N_FOLDS = 5
-LARGE = 200  # from so many users on, one validation part is enough
 Z = 1.282  # the 90 % quantile of the normal distribution
 
 Path = Mapping[str, Sequence[Any]]
@@ -51,20 +46,6 @@ class Candidate(Protocol):
     def _fit_path(self, domain: Domain, users: np.ndarray, path: Path) -> Any: ...
 
     def _for_scoring(self) -> Any: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """Fit to some users, recommend to validation users from their histories, and compare with their test items.
-
-    fit : ndarray of int, the indices of the users to fit to. history, test : csr_array, shapes (n, I), over the
-    catalogue. priors : ndarray, shape (n, D), or None.
-    """
-
-    fit: np.ndarray
-    history: sp.csr_array
-    test: sp.csr_array
-    priors: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,44 +89,6 @@ class Outcome:
         """Whether it is ahead by more than a standard error."""
         gain, error = self.ahead(other)
         return gain > error
-
-
-def fold_trials(domain: Domain, history: float, rng: np.random.Generator) -> list[Trial]:
-    """Cut the target's users into folds of validation users, who are served from a share of their interactions."""
-    eligible = np.flatnonzero(np.diff(domain.data.matrix.indptr) >= 2)
-    if len(eligible) < 2:
-        raise DataError(
-            f"target must have at least two users with two interactions to compare adapters on, got {len(eligible)}; "
-            "fit one with given settings instead, e.g. LowRank(8, reg=1.0, fold_in_reg=None, new_item_reg=1.0)"
-        )
-    rng.shuffle(eligible)
-    if len(eligible) >= LARGE:
-        groups = [eligible[: max(len(eligible) // 5, 100)]]
-    else:
-        groups = np.array_split(eligible, min(N_FOLDS, len(eligible)))
-    mask = history_mask(domain.data, history, rng.random(len(domain.data)))
-    histories, tests = domain.data.filter(mask).matrix, domain.data.filter(~mask).matrix
-    priors = domain.user_priors
-    return [
-        Trial(
-            np.setdiff1d(domain.active_users, group), histories[group], tests[group],
-            None if priors is None else priors[group],
-        )
-        for group in groups
-    ]  # fmt: skip
-
-
-def validation_trial(domain: Domain, history: Interactions, test: Interactions) -> Trial:
-    """Fit to all of the target's users, and validate on others."""
-    served = np.diff(history.matrix.indptr) > 0
-    priors = domain.priors(history.users)
-    if priors is not None:
-        served |= (priors != 0).any(axis=1)
-    rows = np.flatnonzero(served & (np.diff(test.matrix.indptr) > 0))
-    if not len(rows):
-        raise DataError("validation must have a user with a history and a test interaction, got none")
-    histories, tests = (part.align_items(domain.items).matrix[rows] for part in (history, test))
-    return Trial(domain.active_users, histories, tests, None if priors is None else priors[rows])
 
 
 def tune_all(domain: Domain, trials: Sequence[Trial], candidates: Sequence[Candidate], metric: str) -> list[Outcome]:
@@ -267,39 +210,37 @@ def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     return np.nan_to_num(values)  # 0 for all candidates where a user's test interactions are dislikes
 
 
-def choose(outcomes: Sequence[Outcome]) -> tuple[Outcome, str]:
-    """Return the outcome to keep, and why.
+def choose(outcomes: Sequence[Outcome], prefer: str = "best") -> tuple[Outcome, str]:
+    """Return the outcome to keep, and why: the best by the mean; of equals, the one with the fewest parameters.
 
-    The first one (fold-in) is the safest. Another is kept where the lower 90 % bound of its paired advantage is above
-    0; of several such, the one with the fewest parameters within a standard error of the best.
+    With prefer="small", all within a standard error of the best count as equals.
     """
-    safest = outcomes[0]
-    better = []
-    for outcome in outcomes[1:]:
-        gain, error = outcome.ahead(safest)
-        if gain - Z * error > 0:
-            better.append(outcome)
-    if not better:
-        ahead = [outcome.adapter.name for outcome in outcomes[1:] if outcome.mean > safest.mean]
-        if ahead:
-            verdict = f"{' and '.join(ahead)} scored higher, but not significantly so"
-            return safest, f"{verdict} on {len(safest.values)} validation users"
-        return safest, f"nothing scored higher than {safest.adapter.name} on the validation users"
-    best = max(better, key=lambda outcome: outcome.mean)
-    kept = min(near_best(better), key=lambda outcome: outcome.n_parameters)
-    verdict = f"better than {safest.adapter.name} on the validation users"
-    return kept, verdict + ("" if kept is best else f"; as good as {best.adapter.name} with fewer parameters")
+    best = max(outcomes, key=lambda outcome: outcome.mean)
+    equals = near_best(outcomes) if prefer == "small" else [one for one in outcomes if one.mean == best.mean]
+    kept = min(equals, key=lambda outcome: outcome.n_parameters)
+    others = [outcome for outcome in outcomes if outcome is not kept]
+    if not others:
+        return kept, "nothing else was compared"
+    rival = max(others, key=lambda outcome: outcome.mean)
+    gain, error = kept.ahead(rival)
+    verdict = f"{kept.mean:.4f} on {len(kept.values)} validation users, {rival.adapter.label} {rival.mean:.4f}"
+    if gain - Z * error <= 0:
+        verdict += ": too close to be sure"
+    return kept, verdict + ("" if kept is best else "; the smallest within a standard error of the best")
 
 
-def report(outcomes: list[Outcome], kept: Outcome, metric: str) -> Any:
-    """A frame with a row for each adapter that was compared."""
+def report(compared: Mapping[str, tuple[list[Outcome], Outcome]], metric: str) -> Any:
+    """A frame with a row for each group of users and adapter compared: (outcomes, the one kept) of each group."""
     rows = []
-    for outcome in outcomes:
-        gain, error = outcome.ahead(outcomes[0])
-        margin = 0.0 if outcome is outcomes[0] else Z * error
+    pairs = [(name, outcome) for name, parts in compared.items() for outcome in parts[0]]
+    for group, outcome in pairs:
+        outcomes, kept = compared[group]
+        reference = next((one for one in outcomes if one.adapter.name == "fold-in"), outcomes[0])
+        gain, error = outcome.ahead(reference)
+        margin = 0.0 if outcome is reference else Z * error
         params = outcome.adapter.get_params()
         rows.append({
-            "method": outcome.adapter.label,
+            "method": outcome.adapter.label + ("" if group == WITH else f", users {group}"),
             metric: outcome.mean,
             "against fold-in": gain,
             "low": gain - margin,
@@ -308,6 +249,7 @@ def report(outcomes: list[Outcome], kept: Outcome, metric: str) -> Any:
             **{name: _number(params.get(name)) for name in ("reg", "fold_in_reg")},
             "users": len(outcome.values),
             "kept": outcome is kept,
+            "group": group,
         })  # fmt: skip
     return frames.make({name: np.array([row[name] for row in rows]) for name in rows[0]}, "pandas")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+import lrrec
 from lrrec.cli.adapt_command import adapt
 from lrrec.cli.benchmark_command import benchmark
 from lrrec.cli.data_commands import app as data_app
@@ -15,6 +16,7 @@ from lrrec.cli.demo_command import demo
 from lrrec.cli.evaluate_command import evaluate
 from lrrec.cli.fit_command import fit
 from lrrec.cli.recommend_command import recommend
+from lrrec.errors import LrrecError
 
 app = typer.Typer(
     name="lrrec", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -37,8 +39,6 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 def _show_version(value: bool) -> None:
     if value:
-        import lrrec
-
         typer.echo(lrrec.__version__)
         raise typer.Exit
 
@@ -69,7 +69,6 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        from lrrec.errors import LrrecError
 
         expected = isinstance(error, LrrecError | OSError)
         kind = "" if expected else f"{type(error).__name__}: "

@@ -1,16 +1,17 @@
 """Interactions: a user-by-item matrix with ids and times."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
-from lrrec.data import duplicates as policies
 from lrrec.data import frames, labels, tables
+from lrrec.data.alignment import align, k_core
+from lrrec.data.events import Events
 from lrrec.data.ids import IdMap, union
+from lrrec.data.merging import POLICIES, grouped, merge, warn_of_sums
 from lrrec.errors import DataError
 from lrrec.typing import ArrayLike, FileLike, Frame, FrameLike, Ids, MatrixLike
 from lrrec.validate import check_columns, check_matrix, check_option, check_real, first_three, to_float32
@@ -31,6 +32,8 @@ class Interactions:
         The ids of the rows and of the columns.
     times : ndarray, shape (n_interactions,), or None
         When each interaction happened, in the order of `matrix.data`; integers, floats or datetime64.
+    events : Events or None
+        With times, where pairs of user and item repeat: the rows before they were merged, which splits by time cut.
 
     Examples
     --------
@@ -46,10 +49,12 @@ class Interactions:
     users: IdMap
     items: IdMap
     times: np.ndarray | None = None
+    events: Events | None = None
 
     def __post_init__(self) -> None:
         parts = [("matrix", self.matrix, sp.csr_array), ("users", self.users, IdMap), ("items", self.items, IdMap)]
         parts += [("times", self.times, np.ndarray)] * (self.times is not None)
+        parts += [("events", self.events, Events)] * (self.events is not None)
         for name, part, kind in parts:
             if not isinstance(part, kind):
                 raise DataError(
@@ -109,18 +114,8 @@ class Interactions:
 
         The same as `from_frame` for data that are not in a frame; see there. pandas Series must have the same index.
         """
-        labels.same_order(users=users, items=items, values=values, times=times)
-        parts = {"user": users, "item": items, "value": values, "time": times}
-        columns = {name: frames.as_column(part, f"{name}s") for name, part in parts.items() if part is not None}
-        lengths = {len(part) for part in columns.values()}
-        if len(lengths) > 1:
-            shown = ", ".join(f"{len(part)} {name}s" for name, part in columns.items())
-            raise DataError(f"users, items, values and times must be equally long, got {shown}")
-        try:
-            frame = pd.DataFrame(columns)
-        except ValueError as error:  # e.g. text that no encoding can hold
-            raise DataError(f"users, items, values and times must fit into columns: {error}") from None
-        return _read(frames.eager(frame), {name: name for name in columns}, duplicates, time_format)
+        frame = tables.from_pairs(user=users, item=items, value=values, time=times)
+        return _read(frames.eager(frame), {role: role for role in frame}, duplicates, time_format)
 
     @classmethod
     def from_csv(
@@ -138,25 +133,24 @@ class Interactions:
         Parameters
         ----------
         path : path or open file, of bytes or of text
-            It is read block by block: memory holds a block of 32 MB and the named columns.
-        user, item, value, time : str; int with header=None
-            Names of columns, or their numbers from 0.
+            Read by blocks of 32 MB.
+        user, item, value, time : str
+            Names of columns; with header=None their numbers, from 0.
         duplicates, time_format
-            As for `from_frame`. Times are numbers or text of dates.
+            As for `from_frame`.
         delimiter : str, default ","
-            What is between two fields, one character or more.
+            One character or more.
         encoding : str, default "utf-8"
         header : int or None, default 0
-            The line of the names, from 0, blank lines not counted; None if there is none.
+            The line of the names, blank lines not counted; None if there is none.
         quoting : int, default csv.QUOTE_MINIMAL (0)
             With csv.QUOTE_NONE (3) quotes are ordinary characters; otherwise they enclose fields.
         decimal : str, default "."
-            The decimal point of values.
 
         Raises
         ------
         DataError
-            Also if a line has more or fewer fields than the header, or quotes do not enclose a field; with the line.
+            As `from_frame`; also for a line with more or fewer fields than the header, or quotes within a field.
         """
         form = tables.Format(delimiter, encoding, header, quoting, decimal)
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
@@ -219,7 +213,7 @@ class Interactions:
         >>> Interactions.concat([monday, tuesday], duplicates="sum").matrix.toarray().tolist()
         [[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]
         """
-        check_option(duplicates, "duplicates", policies.POLICIES)
+        check_option(duplicates, "duplicates", POLICIES)
         parts = list(parts)
         if not parts or not all(isinstance(part, Interactions) for part in parts):
             raise DataError(f"parts must be one or more Interactions, got {[type(part).__name__ for part in parts]}")
@@ -232,7 +226,7 @@ class Interactions:
         values, times = np.concatenate([part.matrix.data for part in parts]), None
         if len(known) == len(parts):
             times = np.concatenate(known)
-        cells = policies.grouped(of_user, of_item, len(users), len(items))
+        cells = grouped(of_user, of_item, len(users), len(items))
         return _assemble(users, items, cells, values, times, duplicates, "values")
 
     @property
@@ -251,13 +245,16 @@ class Interactions:
         Parameters
         ----------
         min_value : float, optional
-            Interactions with a value of at least this are kept; all those > 0 when not given.
+            Interactions with a value of at least this are kept; all those > 0 when not given. Where events are cut by
+            time, each part's merged values are compared with it.
         """
         data = self.matrix.data
-        low = np.finfo(np.float32).tiny if min_value is None else check_real(min_value, "min_value")
+        low = float(np.finfo(np.float32).tiny) if min_value is None else check_real(min_value, "min_value")
         kept = self.filter(data >= low)
         kept.matrix.data[:] = 1
-        return kept
+        if self.events is None or self.events.min_value is not None:
+            return kept
+        return replace(kept, events=replace(self.events, min_value=low))  # also of pairs that counted for a while
 
     def filter(self, mask: np.ndarray) -> "Interactions":
         """Keep the interactions where mask, a bool array in the order of `matrix.data`, is true.
@@ -270,22 +267,40 @@ class Interactions:
         before = np.concatenate(([0], np.cumsum(mask)))
         indptr = before[self.matrix.indptr].astype(self.matrix.indptr.dtype)
         matrix = sp.csr_array((self.matrix.data[mask], self.matrix.indices[mask], indptr), shape=self.matrix.shape)
-        return Interactions(matrix, self.users, self.items, None if self.times is None else self.times[mask])
+        events = self.events if self.events is None or mask.all() else self.events.of(matrix)
+        return Interactions(matrix, self.users, self.items, None if self.times is None else self.times[mask], events)
+
+    def filter_events(self, mask: np.ndarray) -> "Interactions":
+        """Keep the events where mask is true, and merge those of a pair again.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (n_events,)
+            In the order of `events.unmerged`; where no pair repeats, of `matrix.data`.
+        """
+        if self.events is None:
+            return self.filter(mask)
+        rows = self.events.unmerged.filter(mask)
+        read = np.arange(len(rows)), rows.matrix.indices, rows.matrix.indptr
+        cells = sp.csc_array(read, shape=rows.matrix.shape[::-1])
+        merged = _assemble(
+            self.users, self.items, cells, rows.matrix.data, rows.times, self.events.duplicates, "values"
+        )  # fmt: skip
+        return merged if self.events.min_value is None else merged.binarize(self.events.min_value)
+
+    def k_core(self, users: int = 5, items: int = 5) -> "Interactions":
+        """Keep the users with at least `users` interactions and the items with at least `items`; no other ids stay.
+
+        Leaving out an item may leave a user with too few, and the other way round: it is repeated until all that are
+        left have enough. An item that a user has repeatedly counts once.
+        """
+        return k_core(self, users, items)
 
     def align_items(self, items: IdMap) -> "Interactions":
         """Match the items by id with another catalogue; interactions on items that it lacks are left out."""
         if not isinstance(items, IdMap):
             raise DataError(f"items must be an IdMap, got {type(items).__name__}: pass IdMap(ids)")
-        if items is self.items or items == self.items:
-            return Interactions(self.matrix, self.users, items, self.times)
-        columns = items.find(self.items.ids)[self.matrix.indices]
-        kept = self.filter(columns >= 0)
-        columns = columns[columns >= 0]
-        order = np.lexsort((columns, kept.rows()))
-        matrix = sp.csr_array(
-            (kept.matrix.data[order], columns[order], kept.matrix.indptr), shape=(self.n_users, len(items))
-        )
-        return Interactions(matrix, self.users, items, None if kept.times is None else kept.times[order])
+        return align(self, self.users, items)
 
     def rows(self) -> np.ndarray:
         """The user index of each interaction, int32 (n_interactions,), in the order of `matrix.data`."""
@@ -341,9 +356,9 @@ def _read(
 ) -> Interactions:
     """Interactions of the columns of a narwhals frame, which `roles` names."""
     if duplicates is not None:
-        check_option(duplicates, "duplicates", policies.POLICIES)
+        check_option(duplicates, "duplicates", POLICIES)
     rows = tables.read_columns(frame, roles, time_format, ids_as_written=ids_as_written)
-    cells = policies.grouped(rows.of_user, rows.of_item, len(rows.users), len(rows.items))
+    cells = grouped(rows.of_user, rows.of_item, len(rows.users), len(rows.items))
     return _assemble(IdMap(rows.users), IdMap(rows.items), cells, rows.values, rows.times, duplicates, rows.label)
 
 
@@ -352,7 +367,7 @@ def _assemble(
     duplicates: str | None, label: str,
 ) -> Interactions:  # fmt: skip
     """Interactions of the rows read, in the order of `cells`, duplicates merged: added, with a warning, where None."""
-    order, columns, indptr = cells.data, cells.indices, cells.indptr
+    order, columns, indptr, events = cells.data, cells.indices, cells.indptr, None
     first = np.ones(len(order), dtype=bool)  # of a run of equal user and item
     first[1:] = columns[1:] != columns[:-1]
     first[indptr[:-1][np.diff(indptr) > 0]] = True
@@ -369,10 +384,15 @@ def _assemble(
                 f"repeated pairs of user and item: {first_three(pairs)}; merge them by duplicates='sum' or 'last'"
             )
         if duplicates is None and values is not None:
-            policies.warn_of_sums(order, starts, values, label)
-        merged, times = policies.merge(order, starts, values, times, duplicates or "sum")
+            warn_of_sums(order, starts, values, label)
+        duplicates = duplicates or "sum"
+        if times is not None:
+            read = np.ones(len(order), dtype=np.float32) if values is None else to_float32(values, label)[order]
+            unmerged = sp.csr_array((read, columns, indptr), shape=(len(users), len(items)))
+            events = Events(Interactions(unmerged, users, items, times[order]), duplicates)
+        merged, times = merge(order, starts, values, times, duplicates)
         data = to_float32(merged, label)
         indptr = np.concatenate(([0], np.cumsum(first)))[indptr].astype(indptr.dtype)
         columns = columns[starts]
     matrix = sp.csr_array((data, columns, indptr), shape=(len(users), len(items)))
-    return Interactions(matrix, users, items, times)
+    return Interactions(matrix, users, items, times, events)

@@ -13,6 +13,7 @@ from lrrec.data import frames
 from lrrec.data.csv_blocks import UNIT, Format, Records, opened
 from lrrec.data.frames import brief
 from lrrec.data.id_columns import codes
+from lrrec.data.labels import same_order
 from lrrec.errors import DataError, LrrecError, ParameterError
 from lrrec.validate import check_finite, first_three, import_extra
 
@@ -48,6 +49,20 @@ def read_columns(frame: Any, roles: Mapping[str, str], time_format: str | None, 
     users, of_user = codes(columns["user"], f"column {roles['user']!r}", as_written=ids_as_written)
     items, of_item = codes(columns["item"], f"column {roles['item']!r}", as_written=ids_as_written)
     return Rows(users, items, of_user, of_item, values, times, label)
+
+
+def from_pairs(**parts: Any) -> pd.DataFrame:
+    """Return sequences, by role, as columns of their names; those that are None are left out."""
+    parts = {f"{role}s": part for role, part in parts.items() if part is not None}
+    same_order(**parts)
+    columns = {name.removesuffix("s"): frames.as_column(part, name) for name, part in parts.items()}
+    if len({len(part) for part in columns.values()}) > 1:
+        shown = ", ".join(f"{len(part)} {name}s" for name, part in columns.items())
+        raise DataError(f"users, items, values and times must be equally long, got {shown}")
+    try:
+        return pd.DataFrame(columns)
+    except ValueError as error:  # e.g. text that no encoding can hold
+        raise DataError(f"users, items, values and times must fit into columns: {error}") from None
 
 
 def read_csv(source: Any, roles: Mapping[str, Any], form: Format, time_format: str | None) -> pd.DataFrame:

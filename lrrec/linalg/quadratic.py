@@ -166,6 +166,20 @@ def solve_ridge(
     return X
 
 
+def ridge_shares(loss: QuadraticLoss, Y: np.ndarray, lam: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return what each cell adds to x . t for the solution x of `solve_ridge` for one row, float64 (n_cells, T).
+
+    The solution is linear in the linear terms, x = (a Y^T Y + sum_j w_j y_j y_j^T + lam I)^-1 sum_j b_j y_j, with the
+    sums over the row's cells. targets (D, T): vectors t.
+    """
+    observed = Y[loss.weights.indices].astype(np.float64)
+    system = (observed.T * loss.weights.data) @ observed + lam[0] * np.eye(Y.shape[1])
+    if loss.unobserved_weight:
+        system += loss.unobserved_weight * gram(Y)
+    shares: np.ndarray = observed @ np.linalg.lstsq(system, targets, rcond=None)[0]
+    return shares * loss.linear[:, None]
+
+
 def improve_basis(
     loss: QuadraticLoss, X: np.ndarray, Y: np.ndarray, A: np.ndarray, B: np.ndarray, lam: np.ndarray,
     *, cg_steps: int = 4,

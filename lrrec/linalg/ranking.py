@@ -81,19 +81,6 @@ def rank(
     return indices, values
 
 
-def nearest(rows: np.ndarray, k: int, factors: np.ndarray, n_threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k rows of factors nearest to each of some rows by cosine, without the row itself. See `rank`."""
-    norms = np.linalg.norm(factors, axis=1, keepdims=True)
-    directions = factors / np.where(norms > 0, norms, 1)
-
-    def score(block: slice, columns: Columns) -> np.ndarray:
-        cosines = directions[rows[block]] @ directions.T
-        cosines[np.arange(len(cosines)), rows[block]] = -np.inf
-        return cosines
-
-    return rank(score, len(rows), len(factors), k, n_threads=n_threads)
-
-
 def _seen_cells(seen: sp.csr_array, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nonzeros of seen[rows][:, columns], as positions in rows and in columns; no nonzero in a negative row."""
     place = np.full(seen.shape[1], -1, dtype=np.int64)

@@ -189,7 +189,7 @@ class Report:
             return ""
         lines = ["import lrrec", ""]
         if split is not None:
-            lines.append(f"# data: the interactions; split.summary()['sha256'] == '{split.summary()['sha256']}'")
+            lines.append(f"# data: the interactions; split.sha256 == '{split.sha256}'")
             lines.append(_split_code(split))
         lines.append("models = {")
         lines += [f"    {name!r}: {_model_code(model)}," for name, model in comparison.models.items()]

@@ -58,8 +58,7 @@ def tune(  # type: ignore[misc]
     metric : str, default "ndcg@10"
         One metric of `evaluate`; errors such as "rmse" are minimized, all others maximized.
     validation : Split, optional
-        Of the same items. By default a fifth of split.train is cut off in the way that split was made: users for a
-        split by user, last interactions, latest interactions, or random interactions.
+        Of the same items. By default split.validation; of a split without one, what `splits.with_validation` cuts.
     n_trials : int or None, default 20
         The number of trials of each model, those in `storage` included; None for as many as `timeout` allows.
     timeout : float, optional
@@ -229,7 +228,7 @@ class _Search:
             "space": as_text(self.dimensions) + (" exhaustive" if self.exhaustive else ""),
             "metric": self.metric,
             "random_state": str(self.seed),
-            "validation part": str(self.validation.summary()["sha256"]),
+            "validation part": self.validation.sha256,
         }
 
     def _run_trial(self, optuna: Any, study: Any, index: int) -> float:

@@ -1,21 +1,20 @@
 """FactorModel: a recommender whose scores are inner products of factors."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import TransformerMixin, clone
 
-from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
-from lrrec.linalg.ranking import Columns, nearest
+from lrrec.linalg.ranking import Columns
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
-from lrrec.models.base.recommender import MAX_K, Recommender
-from lrrec.models.base.results import Neighbors, masked_ids
-from lrrec.typing import Ids, MatrixLike, PathLike
-from lrrec.validate import check_int, check_threads
+from lrrec.models.base.recommender import Recommender
+from lrrec.models.base.results import Neighbors, find_neighbors
+from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 
 
 class FactorModel(TransformerMixin, Recommender):
@@ -67,7 +66,9 @@ class FactorModel(TransformerMixin, Recommender):
             out[part] = np.einsum("nd,nd->n", self.user_factors_[rows[part]], self.item_factors_[columns[part]])
         return out
 
-    def similar_items(self, items: Ids, k: int = 10, *, n_threads: int | None = None) -> Neighbors:
+    def similar_items(
+        self, items: Ids, k: int = 10, *, candidates: Ids | ArrayLike | None = None, n_threads: int | None = None
+    ) -> Neighbors:
         """Return the k items with the largest cosine similarity to each item, by their factors.
 
         Parameters
@@ -75,16 +76,18 @@ class FactorModel(TransformerMixin, Recommender):
         items : sequence of ids, shape (n,)
         k : int, default 10
             The item itself is left out.
+        candidates : sequence of ids, shape (m,), or array of ids, shape (n, m), optional
+            The only items that may be neighbours, as `items` of `recommend`.
         n_threads : int, optional
             All cores when None; the result is the same.
         """
         self._check_fitted()
-        return _neighbors(items, k, self.items_, self.item_factors_, n_threads)
+        return find_neighbors(items, k, self.items_, _cosines(self.item_factors_), candidates, n_threads)
 
     def similar_users(self, users: Ids, k: int = 10, *, n_threads: int | None = None) -> Neighbors:
         """Return the k users with the largest cosine similarity to each user. See `similar_items`."""
         self._check_fitted()
-        return _neighbors(users, k, self.users_, self.user_factors_, n_threads)
+        return find_neighbors(users, k, self.users_, _cosines(self.user_factors_), None, n_threads)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -125,9 +128,8 @@ class FactorModel(TransformerMixin, Recommender):
         self._check_array(path, "item_factors_", (len(self.items_), self._n_columns))
 
 
-def _neighbors(ids: Ids, k: int, id_map: IdMap, factors: np.ndarray, n_threads: int | None) -> Neighbors:
-    """Return the nearest rows of factors to those of some ids."""
-    rows = id_map.indices(ids)
-    indices, values = nearest(rows, check_int(k, "k", low=1, high=MAX_K), factors, check_threads(n_threads))
-    scores = np.ma.MaskedArray(values, mask=indices < 0)
-    return Neighbors(scores=scores, ids=id_map.ids[rows], neighbors=masked_ids(id_map, indices))
+def _cosines(factors: np.ndarray) -> Callable[[np.ndarray, Columns], np.ndarray]:
+    """Return a function of rows and columns that returns the cosines (B, m) of their factors."""
+    norms = np.linalg.norm(factors, axis=1, keepdims=True)
+    directions = factors / np.where(norms > 0, norms, 1)
+    return lambda rows, columns: directions[rows] @ directions[columns].T

@@ -18,17 +18,17 @@ from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
 from lrrec.models.base.candidates import from_ids
-from lrrec.models.base.results import Recommendations, masked_ids
+from lrrec.models.base.explanation import Explains
+from lrrec.models.base.results import MAX_K, Recommendations, masked_ids
 from lrrec.models.base.values import has_likes, usable
-from lrrec.splits import history_mask
+from lrrec.splits.parts import histories, inductive
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_int, check_option, check_threads, first_three
 
 UNKNOWN = ("raise", "popular")
-MAX_K = 2**20  # longer lists are a mistake, and would not fit memory
 
 
-class Recommender(BaseEstimator):
+class Recommender(Explains, BaseEstimator):
     """A model that ranks items for users.
 
     A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(encoded, columns)`.
@@ -271,8 +271,9 @@ class Recommender(BaseEstimator):
     def score(self, X: Interactions | MatrixLike, y: None = None) -> float:
         """Return the mean nDCG@10 of recommending the rest of each row of X from its first part.
 
-        The first part is 80 % of a row's interactions, the earliest where X has times and otherwise always the
-        same random ones. Rows with fewer than two interactions are left out. For reports use `evaluate`.
+        The first part is 80 % of a row's interactions, the earliest where X has times (equal times are drawn, with a
+        warning) and otherwise always the same random ones. The rest is what is new to the user. Rows with fewer than
+        two interactions are left out. For reports use `evaluate`.
 
         Parameters
         ----------
@@ -281,24 +282,23 @@ class Recommender(BaseEstimator):
             Ignored.
         """
         self._check_fitted()
-        matrix, _ = self._histories(X)
-        counts = np.diff(matrix.indptr)
+        data = self._usable(as_interactions(X, self.items_, owner=type(self).__name__)).align_items(self.items_)
+        counts = np.diff(data.matrix.indptr)
         if not (counts >= 2).any():
             raise DataError("no row of X has two items of the model: score needs one to recommend from and one to find")
-        times = X.times if isinstance(X, Interactions) and matrix is X.matrix else None
-        rows = Interactions(matrix, IdMap.range(len(counts)), self.items_, times)
-        rows = rows.filter(np.repeat(counts >= 2, counts))
-        key = np.random.default_rng(0).random(len(rows)) if rows.times is None else rows.times
-        first = history_mask(rows, 0.8, key)
-        return self._ndcg(rows.filter(first), rows.filter(~first))
+        data, users = data.filter(np.repeat(counts >= 2, counts)), np.arange(data.n_users)
+        params = {"order": "random" if data.times is None else "time"}
+        first = histories(data, users, 0.8, params["order"], np.random.default_rng(0), "score")
+        split = inductive(data, users, first, "score", params, 0, repeats="drop")
+        return self._ndcg(split.history, split.test)
 
-    def _ndcg(self, history: Interactions, test: Interactions, k: int = 10) -> float:
+    def _ndcg(self, history: Interactions, test: Interactions, k: int = 10, *, exclude_seen: bool = True) -> float:
         """Return the mean nDCG@k over users with history and test interactions; the two share their id maps."""
         relevant = positive(test.matrix)
         users = (np.diff(history.matrix.indptr) > 0) & (np.diff(relevant.indptr) > 0)
         if not users.any():
             raise DataError("no user has interactions in both history and test: choose another split")
-        lists = self.recommend_from(history, k, users=history.users.ids[users])
+        lists = self.recommend_from(history, k, users=history.users.ids[users], exclude_seen=exclude_seen)
         values, _ = measure(lists.indices, relevant, np.flatnonzero(users), [f"ndcg@{k}"])
         return float(values.mean())
 

@@ -15,7 +15,7 @@ from lrrec.linalg.sparse import times
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.iterative import Callback, IterativeModel, Monitor, Scorer
 from lrrec.models.ials import IALS
-from lrrec.models.neural.encoder import encode, normalized
+from lrrec.models.neural.encoder import encode, normalized, shares
 from lrrec.models.neural.item_features import add_intercept, check_features, feature_map
 from lrrec.splits import Split
 from lrrec.typing import Ids, MatrixLike, PathLike, RandomState
@@ -279,7 +279,13 @@ class NeuralMF(IterativeModel):
         return self
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        return encode(matrix, {name: getattr(self, name) for name in self._encoder_arrays})
+        return encode(matrix, self._tower())
+
+    def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
+        return shares(matrix, self._tower(), self.item_factors_[column])
+
+    def _tower(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in self._encoder_arrays}
 
     def with_items(self, items: Ids, item_features: MatrixLike) -> Self:
         """Return a model that has further items, described by their features alone; no torch is needed.
