@@ -115,7 +115,7 @@ class Interactions:
         The same as `from_frame` for data that are not in a frame; see there. pandas Series must have the same index.
         """
         frame = tables.from_pairs(user=users, item=items, value=values, time=times)
-        return _read(frames.eager(frame), {role: role for role in frame}, duplicates, time_format)
+        return _read(frames.eager(frame), {str(role): str(role) for role in frame}, duplicates, time_format)
 
     @classmethod
     def from_csv(

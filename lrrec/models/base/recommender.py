@@ -70,9 +70,10 @@ class Recommender(Explains, BaseEstimator):
 
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         """Return which training users have data to recommend from."""
-        if self._values == "signed":
-            return has_likes(self.seen_[rows])
-        return self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
+        served = self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
+        if self._values == "signed":  # dislikes alone recommend nothing
+            served[served] = has_likes(self.seen_[rows[served]])
+        return served
 
     def default_tuning_space(self) -> dict[str, Any] | None:
         """Return the space that `lrrec.tune` searches by default: `tuning_space`, unless it depends on parameters."""
@@ -203,7 +204,7 @@ class Recommender(Explains, BaseEstimator):
         else:
             rows = np.arange(len(ids))
         requested = ids.ids[rows]
-        said = positive(matrix) if self._values == "signed" else matrix  # dislikes alone recommend nothing
+        said = positive(matrix) if self._values == "signed" else matrix
         cold = said.indptr[rows] == said.indptr[rows + 1]
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
