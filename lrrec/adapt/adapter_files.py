@@ -84,7 +84,8 @@ def _domain(path: str, base: Any, arrays: dict[str, np.ndarray], *, same_users: 
     of_base = arrays["base_indices"].astype(np.int64)
     items = IdMap(np.concatenate((base.items_.ids[of_base], new)))
     if "seen_.data" in arrays:
-        users, matrix = files.unpack_ids(path, "users_", arrays), files.unpack_csr(path, "seen_", arrays)
+        users = files.unpack_ids(path, "users_", arrays)
+        matrix = files.unpack_csr(path, "seen_", arrays, values=base._values)
     else:
         users, matrix = IdMap(base.users_.ids[:0]), sp.csr_array((0, len(items)), dtype=np.float32)
     data = Interactions(matrix, users, items)

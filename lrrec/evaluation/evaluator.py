@@ -69,8 +69,9 @@ def evaluate(
     -----
     Published protocols with sampled negatives bring a list of candidates for each user: their values cannot be
     compared with those on the whole catalogue, and two models may be in another order (Krichene & Rendle 2020, "On
-    sampled metrics for item recommendation"). Every test interaction is relevant, whatever its value, whether or not
-    it is a candidate. Test users without any history are served popular items, and counted.
+    sampled metrics for item recommendation"). Every test interaction with a value > 0 is relevant, whether or not it
+    is a candidate; ranking metrics of users without one are NaN, and not in the means. Test users without any history
+    are served popular items, and counted.
 
     Objects other than lrrec's models need one method, which returns a list of at most k item ids for each user, best
     first; lists may be of different lengths, None and masked places are skipped:
@@ -178,7 +179,7 @@ class _Ranking:
         self.unknown.append(unknown)
         sizes = self.pool.sizes(items, rows, self.exclude_seen) if "auc" in self.per_list else None
         values, repeats = measure(
-            places, split.test.matrix, rows, self.per_list, n_candidates=sizes, catalogue=self.catalogue,
+            places, self.pool.relevant, rows, self.per_list, n_candidates=sizes, catalogue=self.catalogue,
             n_threads=n_threads,
         )  # fmt: skip
         refuse_repeats(users[repeats])
@@ -187,7 +188,7 @@ class _Ranking:
         if self.exclude_seen:
             self.n_seen += int(count_hits(places, split.history.matrix, rows, n_threads=n_threads).sum())
         if self.pool.candidates.kind in ("given", "given per user") and isinstance(lists, Recommendations):
-            self.n_tied += _n_tied(lists, find_hits(places, split.test.matrix[rows]))
+            self.n_tied += _n_tied(lists, find_hits(places, self.pool.relevant[rows]))
         return values
 
     def _note(self) -> None:

@@ -74,7 +74,7 @@ def read(cls: Any, path: str, params: dict[str, Any], arrays: dict[str, np.ndarr
         users, seen = IdMap([]), sp.csr_array((0, len(items)), dtype=np.float32)
         if histories := "seen_.shape" in arrays:
             users = files.unpack_ids(path, "users_", arrays, defer=trust)
-            seen = files.unpack_csr(path, "seen_", arrays, trust=trust)
+            seen = files.unpack_csr(path, "seen_", arrays, values=cls._values, trust=trust)
         if seen.shape != (len(users), len(items)):
             raise FileFormatError(f"{path}: seen_ must be users x items, got {seen.shape}")
         for name in cls._learned_ids:
