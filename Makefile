@@ -20,7 +20,7 @@ test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m soak -s
 
 # The oldest versions that pyproject.toml allows.
 test-oldest: .venv-oldest/.dev

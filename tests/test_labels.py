@@ -310,7 +310,7 @@ SETTINGS = re.compile(
     r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|compare\.models|DomainFitter\.__init__\..*"
 )  # NOT_DATA
 SCALAR = re.compile(
-    r"<class '(int|float|bool|str)'>|\b(int|float|bool|str|None|NoneType|os\.PathLike(\[str\])?"
+    r"<class '(int|float|bool|str)'>|\b(int|float|bool|str|None|NoneType|typing\.BinaryIO|os\.PathLike(\[str\])?"
     r"|numpy\.(integer|datetime64|timedelta64)|numpy\.random\.\w+\.\w+|datetime\.\w+|typing\.Union)\b|[\[\]|, ]"
 )
 MODEL = re.compile(
@@ -484,6 +484,8 @@ ALIGNED = {
                                    [user % 2 for user in EVALUATION.users.tolist()]),
     "Interactions.filter.mask": (lambda mask: DATA.filter(mask).to_frame()["value"], range(len(DATA)),
                                  (np.arange(len(DATA)) % 3 == 0).tolist()),
+    "Interactions.filter_events.mask": (lambda mask: DATA.filter_events(mask).to_frame()["value"], range(len(DATA)),
+                                 (np.arange(len(DATA)) % 3 == 0).tolist()),
     "NeuralMF.fit.item_features": (lambda table: small_neural().fit(DATA, item_features=table).feature_map_, ITEMS,
                                    FEATURES.to_numpy()),
     "NeuralMF.with_items.item_features": (lambda table: small_neural().fit(
@@ -551,6 +553,7 @@ IDS = {
 REFUSED = {
     "Adapter.fit.source": lambda v: adapted(source=v),  # which only neural bases take
     "AdapterSelector.fit.source": lambda v: selected(source=v),
+    "Interactions.__init__.events": lambda v: Interactions(DATA.matrix, DATA.users, DATA.items, None, v),
     "Interactions.__init__.items": lambda v: Interactions(DATA.matrix, DATA.users, v),
     "Interactions.__init__.matrix": lambda v: Interactions(v, DATA.users, DATA.items),
     "Interactions.__init__.times": lambda v: Interactions(DATA.matrix, DATA.users, DATA.items, v),
@@ -562,6 +565,7 @@ REFUSED = {
     "Split.__init__.history": lambda v: lrrec.Split(SPLIT.train, v, SPLIT.test),
     "Split.__init__.test": lambda v: lrrec.Split(SPLIT.train, SPLIT.train, v),
     "Split.__init__.train": lambda v: lrrec.Split(v, v, v),
+    "Split.__init__.validation": lambda v: lrrec.Split(SPLIT.train, SPLIT.train, SPLIT.test, validation=v),
     "by_item_group.test": lambda v: by_item_group(test=v),
     "by_time.data": lrrec.splits.by_time,
     "by_user.data": lrrec.splits.by_user,
@@ -577,7 +581,8 @@ REFUSED = {
 }
 BY_COLUMN_NAME = {  # frames whose rows say themselves whose they are
     "DomainFitter.__call__.frame", "DomainFitter.adapters.table", "Interactions.from_frame.df",
-    "Report.__init__.curves",
+    "Report.__init__.curves", "Split.from_frames.history", "Split.from_frames.test", "Split.from_frames.train",
+    "Split.from_frames.validation",
 }  # fmt: skip
 ONE_VALUE = {
     "Explains.explain.item", "Explains.explain.user", "Explains.explain_from.item", "IdMap.__contains__.value",

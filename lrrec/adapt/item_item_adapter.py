@@ -10,7 +10,15 @@ from lrrec.adapt.adapter import Adapter, Callback
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.factor_adapter import check_auto_real
 from lrrec.adapt.second_order import KINDS, available_kinds, choose_kind, second_order
-from lrrec.linalg.item_item_weights import DenseWeights, ItemItemWeights, Product, SecondOrder, scaled, solve_item_item
+from lrrec.linalg.item_item_weights import (
+    DenseWeights,
+    ItemItemWeights,
+    Product,
+    SecondOrder,
+    multiplications,
+    scaled,
+    solve_item_item,
+)
 from lrrec.linalg.ranking import Columns
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
@@ -19,6 +27,7 @@ from lrrec.validate import check_option
 REGS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 SCALINGS = (0.0, 0.5, 0.75, 1.0)
+AFFORDABLE = 1e11  # multiplications of one solution
 SCORES_WEIGHT = 30.0  # the default where S is that of scores
 
 
@@ -105,6 +114,12 @@ class ItemItem(Adapter):
             settings["weight"] = SCORES_WEIGHT
         return settings
 
+    def is_affordable(self, domain: Domain) -> bool:
+        """Whether one solution takes seconds at most."""
+        scores = choose_kind(domain, self.statistics) == "scores"
+        rank = domain.base.item_factors_.shape[1] if scores else len(domain.items)
+        return multiplications(len(domain.active_users), len(domain.items), rank) < AFFORDABLE
+
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         return {"weight": WEIGHTS, "reg": REGS, "scaling": SCALINGS}
 
@@ -176,6 +191,10 @@ class ItemItemScratch(ItemItem):
 
     def _settings(self, domain: Domain) -> dict[str, Any]:
         return super(ItemItem, self)._settings(domain)
+
+    def is_affordable(self, domain: Domain) -> bool:
+        """Whether one solution takes seconds at most."""
+        return multiplications(len(domain.active_users), len(domain.items), 0) < AFFORDABLE
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         return {"reg": REGS}

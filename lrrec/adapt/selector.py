@@ -1,8 +1,7 @@
 """AdapterSelector: adapters compared on validation users, and the best one kept."""
 
 import numbers
-from collections.abc import Sequence
-from os import PathLike
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,15 +10,15 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.anchored import Anchored
-from lrrec.adapt.by_history import combined
+from lrrec.adapt.by_history import ByHistory, combined
 from lrrec.adapt.domain import Domain, check_fitted, make_domain
 from lrrec.adapt.fold_in import FoldIn
 from lrrec.adapt.item_item_adapter import ItemItem, ItemItemScratch
 from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
-from lrrec.adapt.selection import Outcome, choose, report, tune_all
-from lrrec.adapt.trials import AS_SERVED, WITH, Trial, check_history, make_trials
+from lrrec.adapt.selection import Comparison, Outcome, choose, report, tune_all
+from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, check_history, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.metrics import parse
@@ -27,13 +26,15 @@ from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
+from lrrec.typing import FileLike
 from lrrec.validate import check_bool, check_option, check_rng
 
 PREFERENCES = ("best", "small")
+Compared = tuple[list[Outcome], Outcome, str]  # outcomes, the one to keep, and why
 JOINT_TRAINING = "; where the base's data may be used, compare with training on both domains at once"
 
 
-def default_candidates(base: Any, rank: int | str = 8) -> list[Adapter]:
+def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = False) -> list[Adapter]:
     """Return the adapters worth comparing for a base, the low-rank change last.
 
     Fold-in, and of the target alone and of the target with what the base knows: factors, or towers, and item-item
@@ -45,7 +46,9 @@ def default_candidates(base: Any, rank: int | str = 8) -> list[Adapter]:
 
         return [FoldIn(), ScratchTowers(), *item_item, FullRankTowers(), LowRankTowers(rank)]
     if isinstance(base, QuadraticModel):
-        return [FoldIn(), Scratch(), *item_item, Anchored(), LowRank(rank)]
+        # New items alone: their factors start from nothing, and users' from the base's.
+        anchored = Anchored(n_iter=12, balance=0.0) if same_users else Anchored()
+        return [FoldIn(), Scratch(), *item_item, anchored, LowRank(rank)]
     return item_item
 
 
@@ -147,35 +150,51 @@ class AdapterSelector(Recommender):
         if validation is not None and not isinstance(validation, Split):
             raise ParameterTypeError(f"validation must be a Split, got {validation!r}")
         check_fitted(base)
-        candidates = self._prepared_candidates(base)
+        candidates = self._prepared_candidates(base, same_users)
         for candidate in candidates:
             candidate._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
         trials = make_trials(domain, self.history, validation, check_rng(self.random_state))
-        if not guard:
-            trials = dict([next(iter(trials.items()))])
-        compared = {group: self._compare(domain, trials[group], candidates, group) for group in trials}
+        compared = self._compare_all(Comparison(domain, trials, self.metric), candidates)
         self.report_ = report({group: parts[:2] for group, parts in compared.items()}, self.metric)
-        self.best_ = combined({group: kept.adapter for group, (_, kept, _) in compared.items()})._fit_domain(domain)
-        verdicts = [("" if group == WITH else f"users {group}: ") + parts[2] for group, parts in compared.items()]
-        self.best_.verdict_ = "; ".join(verdicts) + (JOINT_TRAINING if same_users else "")
+        winners = {group: kept.adapter for group, (_, kept, _) in compared.items()}
+        if not guard and candidates[-1]._suits(domain, history=False):
+            winners |= dict.fromkeys((WITH, WITHOUT), *winners.values())
+        self.best_ = combined(winners, domain)
+        self.best_._fit_domain(domain).verdict_ = _verdict(compared, domain, self.best_)
         return self._remember(domain.data)
 
-    def _compare(
-        self, domain: Domain, trials: Sequence[Trial], candidates: Sequence[Adapter], group: str
-    ) -> tuple[list[Outcome], Outcome, str]:
-        """Tune the candidates for a group of users; return their outcomes, the one to keep, and why."""
-        able = [candidate for candidate in candidates if group == WITH or candidate.serves_without_history]
-        outcomes = tune_all(domain, trials, able, self.metric)
+    def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
+        """Compare the candidates on each group of users; without a guard, tune the last on the first that it serves."""
+        last, domain, groups = candidates[-1], comparison.domain, list(comparison.trials)
         if not self.guard:
-            return outcomes, outcomes[-1], "guard is False: the last candidate is kept"
-        return outcomes, *choose(outcomes, self.prefer)
+            groups = [group for group in groups if last._suits(domain, history=group == WITH)][:1] or groups[:1]
+        return {group: self._compare(comparison.of_group(group), candidates) for group in groups}
 
-    def _prepared_candidates(self, base: Any) -> list[Adapter]:
+    def _compare(self, comparison: Comparison, candidates: Sequence[Adapter]) -> Compared:
+        """Tune the candidates that can serve a group of users; return their outcomes, the one to keep, and why.
+
+        Fold-in is measured in any case.
+        """
+        history, domain = comparison.group == WITH, comparison.domain
+        able = [candidate for candidate in candidates if candidate._suits(domain, history=history)]
+        if not self.guard:
+            kept = able[-1:] == candidates[-1:]
+            outcomes = tune_all(comparison, able if kept else [*candidates[:-1], Popular()])
+            why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
+            return outcomes, outcomes[-1], f"guard is False: {why}"
+        able = [candidate for candidate in able if candidate.is_affordable(domain)]
+        measured = [candidate for candidate in candidates if isinstance(candidate, FoldIn) and candidate not in able]
+        outcomes = tune_all(comparison, [*measured, *able])
+        return outcomes, *choose(outcomes[len(measured) :], self.prefer)
+
+    def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
-        candidates = [clone(candidate) for candidate in self._candidates(base)]
+        candidates = [clone(candidate) for candidate in self._candidates(base, same_users)]
         if not candidates or not all(isinstance(candidate, Adapter) for candidate in candidates):
-            raise ParameterTypeError(f"candidates must be a sequence of adapters, got {self._candidates(base)!r}")
+            raise ParameterTypeError(
+                f"candidates must be a sequence of adapters, got {self._candidates(base, same_users)!r}"
+            )
         if not self.guard:
             candidates = candidates[-1:]
         first: list[Adapter] = [FoldIn()] if isinstance(base, FactorModel) else []
@@ -191,8 +210,8 @@ class AdapterSelector(Recommender):
             candidate._check_params()
         return candidates
 
-    def _candidates(self, base: Any) -> Sequence[Adapter]:
-        return default_candidates(base) if self.candidates is None else self.candidates
+    def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
+        return default_candidates(base, same_users=same_users) if self.candidates is None else self.candidates
 
     @property
     def verdict_(self) -> str:
@@ -229,7 +248,7 @@ class AdapterSelector(Recommender):
         self._check_fitted()
         return self.best_.merge()
 
-    def save(self, path: str | PathLike, *, float16: bool = False, histories: bool = False) -> None:
+    def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the winner to path; `lrrec.load(path, base=model)` gives it back. See `Adapter.save`."""
         self._check_fitted()
         self.best_.save(path, float16=float16, histories=histories)
@@ -265,6 +284,14 @@ class AdapterSelector(Recommender):
 
     def _recommend(self, *args: Any, **options: Any) -> Any:
         return self.best_._recommend(*args, **options)
+
+
+def _verdict(compared: Mapping[str, Compared], domain: Domain, kept: Adapter) -> str:
+    """Why the adapters of all groups of users were kept."""
+    parts = [("" if group == WITH else f"users {group}: ") + part[2] for group, part in compared.items()]
+    if WITHOUT not in compared and isinstance(kept, ByHistory):
+        parts.append(f"users without history get {kept.without_history.label}")
+    return "; ".join(parts) + (JOINT_TRAINING if domain.same_users else "")
 
 
 class LowRankAdapter(AdapterSelector):
@@ -319,10 +346,10 @@ class LowRankAdapter(AdapterSelector):
         self.prefer = prefer
         self.random_state = random_state
 
-    def _candidates(self, base: Any) -> Sequence[Adapter]:
+    def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
         check_rank(self.rank)
         if not isinstance(base, FactorModel):
             raise ParameterTypeError(
                 f"base must be a factor model for a low-rank change, got {type(base).__name__}: use AdapterSelector()"
             )
-        return default_candidates(base, self.rank)
+        return default_candidates(base, self.rank, same_users=same_users)

@@ -11,7 +11,16 @@ import typer
 
 import lrrec
 from lrrec.cli import options as opt
-from lrrec.cli.inputs import MODELS, PROTOCOL_HELP, Source, check_out, check_protocol, make_model
+from lrrec.cli.inputs import (
+    MODELS,
+    PROTOCOL_HELP,
+    SEVERAL,
+    Source,
+    check_out,
+    check_protocol,
+    item_vectors,
+    make_model,
+)
 from lrrec.cli.show import print_protocol
 from lrrec.errors import DataWarning, FileFormatError, ParameterError
 
@@ -28,7 +37,16 @@ def benchmark(
     models: Annotated[
         str, typer.Option(help=f"Names separated by commas, of {', '.join(MODELS)}.")
     ] = "popularity,itemknn,ease,svd,ials",
-    protocol: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "by-user",
+    protocol: Annotated[str, typer.Option(help=f"{PROTOCOL_HELP} Only those of one split.")] = "by-user",
+    repeats: opt.Repeats = None,
+    test_file: opt.TestFile = None,
+    history_file: opt.HistoryFile = None,
+    validation_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file of interactions to tune on; by default a part of DATA. Not trained on.", show_default=False
+        ),
+    ] = None,
     trials: Annotated[
         int, typer.Option(min=1, help="Settings to try for each model, on a part of the training data.")
     ] = 20,
@@ -62,6 +80,7 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
+    min_interactions: opt.MinInteractions = None,
     user: opt.UserColumn = "user",
     item: opt.ItemColumn = "item",
     value: opt.ValueColumn = None,
@@ -80,7 +99,7 @@ def benchmark(
     from lrrec.metrics.registry import DEFAULT_METRICS
     from lrrec.report.page import check_installed
 
-    name_of_protocol = check_protocol(protocol, "--protocol")
+    name_of_protocol = check_protocol(protocol, "--protocol", leave_out=SEVERAL)
     estimators = _make_models(models, seed)
     metrics = check_names(metric or (["ndcg@10", "hit@10"] if name_of_protocol == "ncf" else list(DEFAULT_METRICS)))
     params = None if settings is None else _read_settings(settings, estimators)
@@ -88,10 +107,13 @@ def benchmark(
         check_out(report, "--report")
         check_installed()
     _make_folder(out)
-    source = Source(data, data_home, min_rating, user, item, value, time, sep)
+    source = Source(
+        data, data_home, min_rating, user, item, value, time, sep, min_interactions=min_interactions,
+        test_file=test_file, history_file=history_file, validation_file=validation_file,
+    )  # fmt: skip
     _set_min_rating(source, name_of_protocol)
 
-    split = source.split(name_of_protocol, 0.2, seed)
+    (split,) = source.splits(name_of_protocol, repeats=repeats, seed=seed)
     console = Console()
     console.print(f"{split.description}: {split.train!r}, {len(split.test_rows):,} test users", highlight=False)
     tunings: dict[str, Tuning] | None = None
@@ -154,7 +176,9 @@ def _compare(models: dict[str, Any], split: "Split", metrics: list[str], seed: i
     """Compare; print each warning once, with the models that it is about."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
-        comparison = lrrec.compare(models, split, metrics=metrics, random_state=seed)
+        comparison = lrrec.compare(
+            models, split, metrics=metrics, vectors=item_vectors(split, metrics), random_state=seed
+        )  # fmt: skip
     models_of: dict[str, list[str]] = {}
     for warning in (record.message for record in caught):
         text, model = (warning.text, warning.model) if isinstance(warning, DataWarning) else (str(warning), "")
@@ -202,7 +226,7 @@ def _write(
     results = {
         "lrrec": lrrec.__version__,
         **options,
-        "split": split.summary(),
+        "split": split.as_dict(),
         "done": comparison.protocol.describe(),
         "models": rows,
         "pairs": json.loads(comparison.pairs(comparison.metrics[0]).to_json(orient="records")) if len(rows) > 1 else [],

@@ -16,6 +16,7 @@ def fit(
     param: opt.Param = None,
     seed: opt.Seed = 0,
     min_rating: opt.MinRating = None,
+    min_interactions: opt.MinInteractions = None,
     user: opt.UserColumn = "user",
     item: opt.ItemColumn = "item",
     value: opt.ValueColumn = None,
@@ -26,7 +27,10 @@ def fit(
     """Fit a model on all of the data and save it."""
     check_out(out)
     estimator = make_model(model, param, seed=seed)
-    interactions = Source(data, data_home, min_rating, user, item, value, time, sep).interactions()
+    source = Source(
+        data, data_home, min_rating, user, item, value, time, sep, min_interactions=min_interactions
+    )  # fmt: skip
+    interactions = source.interactions()
     fitted = fit_model(estimator, interactions)
     fitted.save(out)
     typer.echo(f"{fitted!r} fitted on {interactions!r}, saved to {out} ({out.stat().st_size:,} bytes)")

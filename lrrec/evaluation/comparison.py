@@ -227,7 +227,7 @@ class Comparison:
 
 
 def compare(
-    models: dict[str, Any], split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool = True,
+    models: dict[str, Any], split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool | None = None,
     candidates: Ids | int | None = None, vectors: MatrixLike | None = None, random_state: RandomState = 0,
 ) -> Comparison:  # fmt: skip
     """Evaluate several models on the same split.

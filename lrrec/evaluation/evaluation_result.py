@@ -180,6 +180,8 @@ class Evaluation:
     def __repr__(self) -> str:
         means, intervals = self.mean(), self.interval()
         lines = [f"Evaluation of {len(self.users):,} users, {self.protocol.candidates.describe()}"]
+        if self.protocol.n_cold_items:
+            lines[0] += f"; {self.protocol.n_cold_items:,} of {self.protocol.n_test_items:,} test items not in training"
         lines += [f"  {name:<14} {means[name]:.4f}  [{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items()
                   if name in self.values]  # fmt: skip
         lines += [f"  {name:<14} {value:.4f}" for name, value in self.overall.items()]

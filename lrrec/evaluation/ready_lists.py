@@ -112,7 +112,7 @@ def evaluate_lists(
         served_from="lists", exclude_seen=None, n_places=k, n_unlisted=int(unlisted.sum()),
         n_without_test=n_without_test, n_seen=n_seen,
     )  # fmt: skip
-    _warn(protocol, ids[unlisted])
+    _warn(protocol, ids[unlisted], split is not None and split.exclude_seen)
     sizes = np.full(len(rows), -1) if split is None else np.diff(split.history.matrix.indptr)[rows]
     return Evaluation(ids, dict(zip(per_list, values.T.copy(), strict=True)), sizes, protocol, overall)
 
@@ -128,12 +128,12 @@ def _training_matrix(split: Split | None, train: Interactions | None, data: Inte
     return train.matrix
 
 
-def _warn(protocol: Protocol, unlisted: np.ndarray) -> None:
+def _warn(protocol: Protocol, unlisted: np.ndarray, exclude_seen: bool) -> None:
     """Warn of what about the lists changes the values."""
     if len(unlisted):
         n, shown = len(unlisted), first_three(unlisted)
         message = f"{n} of {protocol.n_users} test users have no list and count as having no hit: {shown}"
         warnings.warn(message, DataWarning, stacklevel=3)
-    if protocol.n_seen:
+    if protocol.n_seen and exclude_seen:
         message = f"{protocol.n_seen} seen items are in the lists; items of the history are no test"
         warnings.warn(message, DataWarning, stacklevel=3)

@@ -125,6 +125,14 @@ def solve_item_item(X: sp.csr_array, S: SecondOrder, reg: float, *, n_threads: i
     return DenseWeights(zero_diagonal_ridge(A, reg, n_threads=n_threads))
 
 
+def multiplications(n_users: int, n_items: int, rank: int) -> float:
+    """About how many multiplications `solve_item_item` takes, for a `Product` of a rank; infinity where it refuses."""
+    dual = n_users + rank
+    if dual <= n_items:
+        return float(dual) ** 2 * n_items + float(dual) ** 3 / 3
+    return float(n_items) ** 3 if n_items <= MAX_DENSE else np.inf
+
+
 def zero_diagonal_ridge(A: np.ndarray, reg: float, *, n_threads: int | None = None) -> np.ndarray:
     """Turn the upper half of a Gram matrix A (I, I) into B = I - P / diag(P), P = (A + reg I)^-1, in place."""
     diagonal = np.diag_indices(len(A))

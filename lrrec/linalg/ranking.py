@@ -61,7 +61,9 @@ def rank(
         scores = np.ascontiguousarray(score(block, candidates.columns), dtype=np.float32)
         if seen is not None and seen_rows is not None:
             if shared is None:
-                kernels.mask_rows(scores, seen.indptr, seen.indices, seen_rows[block])
+                kernels.mask_rows(
+                    scores, kernels.as_input(seen.indptr), kernels.as_input(seen.indices), seen_rows[block]
+                )
             else:
                 scores[_seen_cells(seen, seen_rows[block], shared)] = -np.inf
         if own is not None:

@@ -11,10 +11,12 @@ from lrrec.linalg.kernels.heap import mask_rows, top_k_rows
 from lrrec.linalg.kernels.low_rank_update import add_low_rank
 from lrrec.linalg.kernels.matmul import co_occurrences, dot_rows, gram_times, observed_loss, times_rows
 from lrrec.linalg.kernels.nonnegative import nonnegative_rows
+from lrrec.linalg.kernels.read_only import as_input
 from lrrec.linalg.kernels.ridge import ridge_rows
 
 __all__ = [
     "add_low_rank",
+    "as_input",
     "cg_rows",
     "co_occurrences",
     "dot_rows",

@@ -212,5 +212,6 @@ class Monitor:
         serves_training_users = self.scorer is not None and not self.validation.folds_in
         model = self.model._fitted(arrays, self.data, encode_users=serves_training_users)
         if self.scorer is None:
-            return model._ndcg(self.validation.history, self.validation.test)
+            validation = self.validation
+            return model._ndcg(validation.history, validation.test, exclude_seen=validation.exclude_seen)
         return float(self.scorer(model))
