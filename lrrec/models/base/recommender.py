@@ -304,7 +304,8 @@ class Recommender(Explains, BaseEstimator):
     def _ndcg(self, history: Interactions, test: Interactions, k: int = 10, *, exclude_seen: bool = True) -> float:
         """Return the mean nDCG@k over users with history and test interactions; the two share their id maps."""
         relevant = positive(test.matrix)
-        users = (np.diff(history.matrix.indptr) > 0) & (np.diff(relevant.indptr) > 0)
+        served = has_likes(history.matrix) if self._values == "signed" else np.diff(history.matrix.indptr) > 0
+        users = served & (np.diff(relevant.indptr) > 0)
         if not users.any():
             raise DataError("no user has interactions in both history and test: choose another split")
         lists = self.recommend_from(history, k, users=history.users.ids[users], exclude_seen=exclude_seen)
@@ -394,6 +395,6 @@ class Recommender(Explains, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.positive_only = self._values != "any"
+        tags.input_tags.positive_only = self._values == "positive"
         tags.target_tags.required = False
         return tags
