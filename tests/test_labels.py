@@ -126,7 +126,7 @@ def test_the_call_names_the_columns():
     (DATA.to_frame().pivot_table(index="user", columns="item", values=["value"]), "one level of ids, got 2"),
     (PIVOT.rename(columns={"a": "b"}), "distinct ids"),
     (PIVOT.astype(str), "must hold numbers"),
-    (PIVOT.astype(object).replace(1.0, "one"), "got text"),
+    (PIVOT.astype(object).where(PIVOT != 1.0, "one"), "got text"),
     (PIVOT.astype(complex), "must hold numbers"),
     (PIVOT.set_axis(np.arange(12) / 2), "index of X must be integers or strings"),
     (PIVOT.replace(1.0, np.inf), "finite"),

@@ -3,7 +3,6 @@
 import importlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,7 +12,9 @@ from sklearn.base import clone
 from lrrec.adapt import KINDS, adapter_files
 from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.models.base.model_files import check_loadable
 from lrrec.models.base.recommender import Recommender
+from lrrec.typing import FileLike
 from lrrec.validate import check_bool
 
 Settings = dict[str, Any]
@@ -31,7 +32,7 @@ class Adapter(Recommender):
     Attributes
     ----------
     base_ : Recommender
-        Never changed.
+        As it was at the fit: a later fit of the base does not touch the adapter. Never changed.
     params_ : dict
         The parameters that were used.
     verdict_ : str
@@ -48,6 +49,7 @@ class Adapter(Recommender):
     _keeps_default = False  # whether other settings must be clearly better than the defaults
     serves_without_history: ClassVar[bool] = False  # whether it can serve users who have done nothing in the target
     _uses_all_threads = False  # whether a fit uses all cores by itself
+    _scale = 1.0  # the share of the change that is applied, where a kind lets it be set
 
     def fit(  # type: ignore[override]
         self, X: Any, y: None = None, *, base: Recommender, catalogue: Any = None, same_users: bool = False,
@@ -94,6 +96,7 @@ class Adapter(Recommender):
                 f"{', '.join(undecided)} of {type(self).__name__} cannot be 'auto' here: give values, or let "
                 f"AdapterSelector([{type(self).__name__}()]) choose them"
             )
+        self._scale = 1.0
         return self._fit_domain(domain)
 
     def _fit_domain(self, domain: Domain) -> Self:
@@ -147,6 +150,10 @@ class Adapter(Recommender):
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         """Refuse a base, or options of `fit`, that this kind has no use for."""
 
+    def _suits(self, domain: Domain, *, history: bool) -> bool:
+        """Whether it has something to say to users with, or without, a history; no other is kept for them."""
+        return history or self.serves_without_history
+
     def is_affordable(self, domain: Domain) -> bool:
         """Whether a selector should spend time on this kind in a domain."""
         return True
@@ -176,8 +183,8 @@ class Adapter(Recommender):
 
     def _stored_params(self) -> Settings:
         """What a file holds of the parameters: those that were used."""
-        params = {**self.get_params(deep=False), **self.params_}
-        return params | {"random_state": None} if "random_state" in params else params
+        check_loadable(type(self), KINDS.get(type(self).__name__), "lrrec.adapt.KINDS")
+        return {**self.get_params(deep=False), **self.params_}
 
     @classmethod
     def _from_stored(cls, params: Settings) -> Self:
@@ -227,12 +234,12 @@ class Adapter(Recommender):
         self.verdict_ = verdict
         return self
 
-    def save(self, path: str | PathLike, *, float16: bool = False, histories: bool = False) -> None:
+    def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the change to path, replacing it whole or not at all; `lrrec.load(path, base=model)` reads it.
 
         Parameters
         ----------
-        path : path
+        path : path or binary file object
         float16 : bool, default False
             Store in half precision.
         histories : bool, default False

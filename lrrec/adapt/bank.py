@@ -3,14 +3,14 @@
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from copy import copy
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
-from lrrec.adapt.adapter_files import fingerprint
+from lrrec.adapt.domain_fits import fit_domains
 from lrrec.adapt.mixed_batch import Group, Scorer, Served, View, as_rows, known_users, new_users, of_users
 from lrrec.adapt.selector import LowRankAdapter
 from lrrec.data.ids import as_ids
@@ -18,7 +18,7 @@ from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import align
 from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
 from lrrec.linalg.ranking import rank
-from lrrec.linalg.threads import even_blocks, run_blocks
+from lrrec.models.base.model_files import fingerprint, same_model
 from lrrec.models.base.recommender import MAX_K, Recommender
 from lrrec.models.base.results import Recommendations
 from lrrec.validate import check_bool, check_int, check_threads, first_three
@@ -43,6 +43,7 @@ class AdapterBank(MutableMapping):
     Attributes
     ----------
     base : Recommender
+        As it was when the bank was made: a later fit of it does not touch the bank.
 
     Notes
     -----
@@ -64,7 +65,7 @@ class AdapterBank(MutableMapping):
     def __init__(self, base: Recommender, adapters: Mapping[Any, Any] | None = None) -> None:
         if not isinstance(base, Recommender) or not hasattr(base, "items_"):
             raise ParameterTypeError(f"base must be a fitted model, got {type(base).__name__}")
-        self.base, self._fingerprint = base, fingerprint(base)
+        self.base = copy(base)
         self._writing = threading.Lock()
         self._adapters: dict[Any, Adapter] = {}
         self._views: WeakKeyDictionary[Adapter, View] = WeakKeyDictionary()
@@ -76,13 +77,17 @@ class AdapterBank(MutableMapping):
         adapter = getattr(adapter, "best_", None)
         if not isinstance(adapter, Adapter):
             raise ParameterTypeError(f"adapter must be a fitted adapter, got {type(adapter).__name__}")
-        if adapter.base_ is not self.base and fingerprint(adapter.base_) != self._fingerprint:
-            raise DataError(
-                f"the adapter was fitted to another base (fingerprint {fingerprint(adapter.base_)}, the bank's is "
-                f"{self._fingerprint}): make a bank of that base"
-            )
+        self._check_base(domain, adapter)
         with self._writing:
             self._adapters = {**self._adapters, domain: adapter}
+
+    def _check_base(self, domain: Any, adapter: Adapter) -> None:
+        if not same_model(adapter.base_, self.base):
+            raise DataError(
+                f"the adapter of {domain!r} was fitted to another base, or before the base was fitted again "
+                f"(fingerprint {fingerprint(adapter.base_)}, the bank's base has {fingerprint(self.base)}): fit it to "
+                "the bank's base"
+            )
 
     def __delitem__(self, domain: Any) -> None:
         """Remove a domain."""
@@ -191,12 +196,13 @@ class AdapterBank(MutableMapping):
         unknown = [name for name in rows if name not in adapters]
         if unknown:
             raise UnknownIdError(f"domain must be one of the bank's, got {first_three(unknown)}")
-        return [Group(self._view(adapters[name]), np.array(members)) for name, members in rows.items()]
+        return [Group(self._view(name, adapters[name]), np.array(members)) for name, members in rows.items()]
 
-    def _view(self, adapter: Adapter) -> View:
+    def _view(self, domain: Any, adapter: Adapter) -> View:
         """The adapter's view, made anew when the adapter has changed."""
         view = self._views.get(adapter)
         if view is None or not view.is_current():
+            self._check_base(domain, adapter)
             view = self._views[adapter] = View(adapter, len(self.base.items_))
         return view
 
@@ -213,7 +219,9 @@ class AdapterBank(MutableMapping):
         adapter : adapter, optional
             Unfitted; `LowRankAdapter()` when not given.
         n_jobs : int, optional
-            How many are fitted at a time, each on one thread: all cores when None. The result is the same.
+            How many may be fitted at a time, each on one thread: all cores when None. Where it takes long, processes
+            are started, each with a copy of the base (joblib's "loky", unless `joblib.parallel_config` says
+            otherwise). The result is the same.
 
         Returns
         -------
@@ -228,14 +236,8 @@ class AdapterBank(MutableMapping):
         members: dict[Any, list[int]] = defaultdict(list)
         for row, domain in enumerate(by):
             members[domain].append(row)
-        domains, fitted = list(members), dict[Any, Any]()
-
-        def fit(start: int, stop: int) -> None:
-            for name in domains[start:stop]:
-                target = of_users(interactions, np.array(members[name]))
-                fitted[name] = clone(adapter or LowRankAdapter()).fit(target, base=self.base).best_
-
-        run_blocks(fit, even_blocks(len(domains), 1), check_threads(n_jobs))
+        targets = [of_users(interactions, np.array(rows)) for rows in members.values()]
+        fitted = fit_domains(self.base, adapter or LowRankAdapter(), targets, check_threads(n_jobs))
         with self._writing:
-            self._adapters = {**self._adapters, **{name: fitted[name] for name in domains}}
+            self._adapters = {**self._adapters, **dict(zip(members, fitted, strict=True))}
         return self

@@ -8,7 +8,9 @@ import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.composite import Composite, Encoded
-from lrrec.adapt.trials import WITH
+from lrrec.adapt.domain import Domain
+from lrrec.adapt.popular import Popular
+from lrrec.adapt.trials import WITH, WITHOUT, serves_users_without_history
 from lrrec.linalg.ranking import Columns
 
 
@@ -60,9 +62,14 @@ class ByHistory(Composite):
         return out
 
 
-def combined(winners: Mapping[str, Adapter]) -> Any:
-    """Return the adapter for all groups of users: the one of them, or `ByHistory` of two that differ."""
-    first, *others = winners.values()
-    if not others or (type(first) is type(others[0]) and first.get_params() == others[0].get_params()):
+def combined(winners: Mapping[str, Adapter], domain: Domain) -> Any:
+    """Return the adapter for all groups of users: the one of them, or `ByHistory` of two that differ.
+
+    Users without a history whom nothing was judged on get popular items; those with one, what the others get.
+    """
+    first = winners[WITH] if WITH in winners else winners[WITHOUT]
+    if not serves_users_without_history(domain):
         return first
-    return ByHistory(winners[WITH], next(winner for group, winner in winners.items() if group != WITH))
+    without = winners[WITHOUT] if WITHOUT in winners else Popular()
+    same = type(first) is type(without) and first.get_params() == without.get_params()
+    return first if same else ByHistory(first, without)

@@ -87,6 +87,8 @@ class Composite(Adapter):
     @property
     def n_parameters(self) -> int:
         """The number of parameters of all members."""
+        if not hasattr(self, "members_"):
+            self._check_fitted()
         return sum(member.n_parameters for member in self.members_)
 
     def merge(self) -> Recommender:

@@ -1,5 +1,6 @@
 """Domain: a target's interactions in terms of a base model."""
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,6 +44,9 @@ class Domain:
     data: Interactions
     same_users: bool = False
     source: sp.csr_array | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base", copy(self.base))  # with the same arrays: it stays when the base is refitted
 
     @cached_property
     def cache(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.model_files import same_model
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.neural.encoder import encode, shares
 from lrrec.validate import check_int, check_real
@@ -47,7 +48,7 @@ class FactorAdapter(Adapter, FactorModel):
 
     def _serve(self, domain: Domain) -> Self:
         self._remember(domain.data)
-        self.scale = 1.0
+        self.scale = self._scale
         return self
 
     @property
@@ -62,8 +63,6 @@ class FactorAdapter(Adapter, FactorModel):
         self._scale = check_real(value, "scale", low=0)
         data = self.domain_.data
         self.user_factors_ = self._encode_around(data.matrix, self.domain_.user_priors)
-
-    _scale = 1.0
 
     @property
     def item_factors_(self) -> np.ndarray:
@@ -146,7 +145,7 @@ class FactorAdapter(Adapter, FactorModel):
         """
         self._check_fitted()
         self._check_low_rank("truncated")
-        return self._with(self.change_.truncate(check_int(rank, "rank", low=0)))
+        return self._with(self.change_.truncate(check_int(rank, "rank", low=0)), self.scale)
 
     def __add__(self, other: Any) -> Self:
         """The sum of two low-rank changes of one base and catalogue, serving the users of the first adapter."""
@@ -154,24 +153,29 @@ class FactorAdapter(Adapter, FactorModel):
         if not isinstance(other, FactorAdapter):
             return NotImplemented
         self._check_fitted()
-        if other.base_ is not self.base_ or other.items_ != self.items_:
+        if not same_model(other.base_, self.base_) or other.items_ != self.items_:
             raise DataError("adapters must have the same base and catalogue to be added")
         for adapter in (self, other):
             adapter._check_low_rank("added")
-        change = self.change_.plus(other.change_, self.domain_.item_factors, self.domain_.encoder)
-        return self._with(change, kind=self if self.n_parameters else other)
+        V0, encoder = self.domain_.item_factors, self.domain_.encoder
+        scale = self.scale if self.scale == other.scale else 1.0
+        first, second = (
+            adapter.change_ if scale == adapter.scale else adapter.change_.scaled(adapter.scale, V0, encoder)
+            for adapter in (self, other)
+        )
+        return self._with(first.plus(second, V0, encoder), scale, kind=self if self.n_parameters else other)
 
     def _check_low_rank(self, what: str) -> None:
         if not self.low_rank:
             raise ParameterError(f"{self.name} adapters cannot be {what}: only low-rank ones can")
 
-    def _with(self, change: Change, kind: "FactorAdapter | None" = None) -> Self:
+    def _with(self, change: Change, scale: float, kind: "FactorAdapter | None" = None) -> Self:
         """An adapter of the same domain with another change; of the kind of another adapter, if one is given."""
         kind = kind or self
         other: Any = clone(kind)
         other.domain_, other.base_, other.verdict_ = self.domain_, self.base_, self.verdict_
         other.params_ = {**kind.params_, "fold_in_reg": self.params_.get("fold_in_reg")}
-        other.change_ = change
+        other.change_, other._scale = change, scale
         return other._serve(self.domain_)
 
     def _pack(self, dtype: type) -> dict[str, np.ndarray]:
@@ -188,9 +192,8 @@ class FactorAdapter(Adapter, FactorModel):
         parts = {
             name: Change.unpack(arrays, np.atleast_2d(domain.encoder[name]).shape, f"encoder.{name}.") for name in names
         }
-        self.change_ = change.with_encoder(parts)
+        self.change_, self._scale = change.with_encoder(parts), float(arrays["scale"][0])
         self._serve(domain)
-        self.scale = float(arrays["scale"][0])
 
 
 def own_reg(domain: Domain) -> float | None:

@@ -49,13 +49,16 @@ class Popular(Adapter):
     def merge(self) -> Recommender:
         """Return a `Popularity` of the target."""
         self._check_fitted()
-        return Popularity().fit(self.domain_.data.binarize())
+        model = Popularity()._remember(self.domain_.data)
+        model.item_counts_ = self.counts_.astype(np.int64)
+        return model
 
     def _pack(self, dtype: type) -> dict[str, np.ndarray]:
         return {"counts": self.counts_}
 
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
-        if arrays["counts"].shape != (len(self.domain_.items),):
-            raise ValueError("counts must be a number for each item")
-        self.counts_ = arrays["counts"].astype(np.float32)
+        counts = arrays["counts"]
+        if counts.shape != (len(self.domain_.items),) or not (np.isfinite(counts) & (counts >= 0)).all():
+            raise ValueError("counts must be a number >= 0 for each item")
+        self.counts_ = counts.astype(np.float32)
         self._serve(self.domain_)

@@ -5,7 +5,7 @@ Settings are chosen on validation users, and each fold of these is scored with t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,13 +15,14 @@ from lrrec.adapt.domain import Domain
 from lrrec.adapt.trials import N_FOLDS, WITH, Trial
 from lrrec.data import frames
 from lrrec.linalg.ranking import Columns, rank
-from lrrec.linalg.threads import even_blocks, run_blocks
+from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.metrics import measure, parse
 from lrrec.validate import check_threads
 
 Z = 1.282  # the 90 % quantile of the normal distribution
 
 Path = Mapping[str, Sequence[Any]]
+Stage = tuple[Any, dict[int, np.ndarray], int]  # an adapter, its values in every trial, its parameters
 
 
 class Candidate(Protocol):
@@ -91,39 +92,106 @@ class Outcome:
         return gain > error
 
 
-def tune_all(domain: Domain, trials: Sequence[Trial], candidates: Sequence[Candidate], metric: str) -> list[Outcome]:
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Adapters measured on the validation users of one group.
+
+    trials : of every group. measured : what each adapter with its settings reached in the trials of all groups, so
+    that it is fitted once, whatever groups are looked at.
+    """
+
+    domain: Domain
+    trials: Mapping[str, Sequence[Trial]]
+    metric: str
+    group: str = WITH
+    measured: dict[str, list[Stage]] = field(default_factory=dict)
+
+    def of_group(self, group: str) -> "Comparison":
+        """The same on the validation users of another group."""
+        return replace(self, group=group)
+
+    def evaluate(self, adapters: Sequence[Any], path: Path) -> list[Outcome]:
+        """Fit each adapter in every trial, and measure its validation users; an outcome for each value on the path."""
+        keys = [f"{type(adapter).__qualname__} {sorted(adapter.get_params().items())} {path}" for adapter in adapters]
+        new = {key: adapter for key, adapter in zip(keys, adapters, strict=True) if key not in self.measured}
+        self.measured.update(zip(new, self._measure(list(new.values()), path), strict=True))
+        return [self._outcome(*stage) for key in keys for stage in self.measured[key]]
+
+    def _measure(self, adapters: Sequence[Any], path: Path) -> list[list[Stage]]:
+        """Each adapter at each value on the path: its settings, values in every trial (by its id), and parameters."""
+        fits: dict[int, list[Trial]] = {}
+        for trial in (trial for trials in self.trials.values() for trial in trials):
+            fits.setdefault(id(trial.fit), []).append(trial)
+        pairs = [(adapter, trials) for adapter in adapters for trials in fits.values()]
+        measured: list[list[Stage]] = [[]] * len(pairs)
+
+        def work(start: int, stop: int) -> None:
+            for place in range(start, stop):
+                adapter, trials = pairs[place]
+                measured[place] = [
+                    (
+                        clone(adapter).set_params(**values),
+                        {id(trial): _measure(fitted, trial, self.metric) for trial in trials},
+                        fitted.n_parameters,
+                    )
+                    for values, fitted in adapter._fit_path(self.domain, trials[0].fit, path)
+                ]
+
+        n_threads = 1 if any(adapter._uses_all_threads for adapter in adapters) else check_threads(None)
+        run_blocks(work, even_blocks(len(pairs), 1), n_threads)
+        return [
+            [
+                (stage[-1][0], {key: values for _, part, _ in stage for key, values in part.items()}, stage[-1][2])
+                for stage in zip(*measured[first : first + len(fits)], strict=True)
+            ]
+            for first in range(0, len(pairs), len(fits))
+        ]
+
+    def _outcome(self, adapter: Any, values: Mapping[int, np.ndarray], n_parameters: int) -> Outcome:
+        """The group's values together; users of a single trial are cut into folds for nested cross-validation."""
+        trials = self.trials[self.group]
+        parts = [values[id(trial)] for trial in trials]
+        if len(trials) == 1:
+            return Outcome(adapter, parts[0], np.arange(len(parts[0])) % N_FOLDS, n_parameters)
+        groups = np.repeat(np.arange(len(trials)), [len(part) for part in parts])
+        overlap = sum(len(part) / len(trial.fit) for part, trial in zip(parts, trials, strict=True))
+        return Outcome(adapter, np.concatenate(parts), groups, n_parameters, overlap)
+
+
+@one_threaded_blas  # once, and not for every small product
+def tune_all(comparison: Comparison, candidates: Sequence[Candidate]) -> list[Outcome]:
     """Tune each candidate; where it says so, its search starts from the choices of those before it."""
     chosen: dict[str, Any] = {}
     outcomes = []
     for candidate in candidates:
-        settings = candidate._settings(domain)
-        for name in candidate.search_space(domain):
+        settings = candidate._settings(comparison.domain)
+        for name in candidate.search_space(comparison.domain):
             source = chosen.get(candidate._starts_from.get(name, ""))
             if source is not None:
                 settings[name] = getattr(source, name)
         start: Any = clone(candidate).set_params(**settings)
-        outcomes.append(tune(domain, trials, candidate, start, metric))
+        outcomes.append(tune(comparison, candidate, start))
         chosen[candidate.name] = outcomes[-1].adapter
     return outcomes
 
 
-def tune(domain: Domain, trials: Sequence[Trial], candidate: Candidate, start: Any, metric: str) -> Outcome:
+def tune(comparison: Comparison, candidate: Candidate, start: Any) -> Outcome:
     """Choose the "auto" parameters of a candidate one after another, each with the best values so far of the others."""
-    space = candidate.search_space(domain)
+    space, own_reg = candidate.search_space(comparison.domain), getattr(comparison.domain.base, "reg", None)
     path = {name: space[name] for name in candidate._path if name in space and name not in candidate._one_se}
     grids = {name: grid for name, grid in space.items() if name not in path and name not in candidate._one_se}
-    best, tried = start, [] if grids else evaluate_all(domain, trials, [start], metric, path)
+    best, tried = start, [] if grids else comparison.evaluate([start], path)
     for name, grid in grids.items():
-        current = getattr(domain.base, "reg", None) if getattr(best, name) is None else getattr(best, name)
+        current = own_reg if getattr(best, name) is None else getattr(best, name)
         batch = [clone(best).set_params(**{name: value}) for value in grid if value != current]
-        tried += evaluate_all(domain, trials, batch if tried else [start, *batch], metric, path)
+        tried += comparison.evaluate(batch if tried else [start, *batch], path)
         best = max(tried, key=lambda outcome: outcome.mean).adapter
     if candidate._keeps_default:
         tried = tried[:1] + [outcome for outcome in tried[1:] if outcome.clearly_ahead(tried[0])]
     outcome = nested(tried)
     for name, preferred in candidate._one_se.items():
         if name in space:
-            outcome = one_standard_error(domain, trials, outcome, metric, name, space[name], preferred)
+            outcome = one_standard_error(comparison, outcome, name, space[name], preferred)
     return outcome
 
 
@@ -139,15 +207,14 @@ def nested(tried: Sequence[Outcome]) -> Outcome:
 
 
 def one_standard_error(
-    domain: Domain, trials: Sequence[Trial], tuned: Outcome, metric: str, name: str, values: Sequence[Any],
-    preferred: str,
-) -> Outcome:  # fmt: skip
+    comparison: Comparison, tuned: Outcome, name: str, values: Sequence[Any], preferred: str
+) -> Outcome:
     """The outcome with the lowest (or highest) value of a parameter within one standard error of the best."""
     place = 0 if preferred == "lowest" else -1
     if name not in tuned.adapter._path:
         batch = [clone(tuned.adapter).set_params(**{name: value}) for value in values]
-        return near_best([*evaluate_all(domain, trials, batch, metric, {}), tuned])[place]
-    outcomes = evaluate_all(domain, trials, [tuned.adapter], metric, {name: values})
+        return near_best([*comparison.evaluate(batch, {}), tuned])[place]
+    outcomes = comparison.evaluate([tuned.adapter], {name: values})
     chosen = near_best(outcomes)[place]
     return replace(chosen, nested=tuned.estimates + chosen.values - outcomes[0].values)
 
@@ -156,40 +223,6 @@ def near_best(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Those within a standard error of the best, in their order."""
     best = max(outcomes, key=lambda outcome: outcome.mean)
     return [outcome for outcome in outcomes if outcome is best or not best.clearly_ahead(outcome)]
-
-
-def evaluate_all(
-    domain: Domain, trials: Sequence[Trial], adapters: Sequence[Any], metric: str, path: Path
-) -> list[Outcome]:
-    """Fit each adapter in every trial, and measure its validation users; an outcome for each value on the path."""
-    pairs = [(adapter, trial) for adapter in adapters for trial in trials]
-    measured: list[list[tuple[Any, np.ndarray, int]]] = [[]] * len(pairs)
-
-    def work(start: int, stop: int) -> None:
-        for place in range(start, stop):
-            adapter, trial = pairs[place]
-            measured[place] = [
-                (clone(adapter).set_params(**values), _measure(fitted, trial, metric), fitted.n_parameters)
-                for values, fitted in adapter._fit_path(domain, trial.fit, path)
-            ]
-
-    n_threads = 1 if any(adapter._uses_all_threads for adapter in adapters) else check_threads(None)
-    run_blocks(work, even_blocks(len(pairs), 1), n_threads)
-    outcomes = []
-    for first in range(0, len(pairs), len(trials)):
-        for stage in zip(*measured[first : first + len(trials)], strict=True):
-            adapter, n_parameters = stage[-1][0], stage[-1][2]
-            outcomes.append(_outcome(adapter, [values for _, values, _ in stage], trials, n_parameters))
-    return outcomes
-
-
-def _outcome(adapter: Any, parts: list[np.ndarray], trials: Sequence[Trial], n_parameters: int) -> Outcome:
-    """The values of all trials together; users of a single trial are cut into folds for nested cross-validation."""
-    if len(trials) == 1:
-        return Outcome(adapter, parts[0], np.arange(len(parts[0])) % N_FOLDS, n_parameters)
-    groups = np.repeat(np.arange(len(trials)), [len(part) for part in parts])
-    overlap = sum(len(part) / len(trial.fit) for part, trial in zip(parts, trials, strict=True))
-    return Outcome(adapter, np.concatenate(parts), groups, n_parameters, overlap)
 
 
 def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
@@ -213,11 +246,13 @@ def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
 def choose(outcomes: Sequence[Outcome], prefer: str = "best") -> tuple[Outcome, str]:
     """Return the outcome to keep, and why: the best by the mean; of equals, the one with the fewest parameters.
 
-    With prefer="small", all within a standard error of the best count as equals.
+    With prefer="small", all within a standard error of the best count as equals. Popularity is kept where nothing
+    beats it.
     """
     best = max(outcomes, key=lambda outcome: outcome.mean)
     equals = near_best(outcomes) if prefer == "small" else [one for one in outcomes if one.mean == best.mean]
-    kept = min(equals, key=lambda outcome: outcome.n_parameters)
+    unbeaten = [one for one in equals if one.adapter.name == "popularity" and one.mean == best.mean]
+    kept = min(unbeaten or equals, key=lambda outcome: outcome.n_parameters)
     others = [outcome for outcome in outcomes if outcome is not kept]
     if not others:
         return kept, "nothing else was compared"

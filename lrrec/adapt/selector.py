@@ -1,8 +1,7 @@
 """AdapterSelector: adapters compared on validation users, and the best one kept."""
 
 import numbers
-from collections.abc import Sequence
-from os import PathLike
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,26 +10,27 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.anchored import Anchored
-from lrrec.adapt.by_history import combined
+from lrrec.adapt.by_history import ByHistory, combined
 from lrrec.adapt.domain import Domain, check_fitted, make_domain
 from lrrec.adapt.fold_in import FoldIn
 from lrrec.adapt.item_item_adapter import ItemItem, ItemItemScratch
 from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
-from lrrec.adapt.selection import Outcome, choose, report, tune_all
-from lrrec.adapt.trials import AS_SERVED, WITH, Trial, check_history, make_trials
+from lrrec.adapt.selection import Comparison, Outcome, choose, report, tune_all
+from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, check_history, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
-from lrrec.linalg.threads import one_threaded_blas
 from lrrec.metrics import parse
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
+from lrrec.typing import FileLike
 from lrrec.validate import check_bool, check_option, check_rng
 
 PREFERENCES = ("best", "small")
+Compared = tuple[list[Outcome], Outcome, str]  # outcomes, the one to keep, and why
 JOINT_TRAINING = "; where the base's data may be used, compare with training on both domains at once"
 
 
@@ -155,28 +155,38 @@ class AdapterSelector(Recommender):
             candidate._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
         trials = make_trials(domain, self.history, validation, check_rng(self.random_state))
-        if not guard:
-            trials = dict([next(iter(trials.items()))])
-        with one_threaded_blas:  # once, and not for every small product
-            compared = {group: self._compare(domain, trials[group], candidates, group) for group in trials}
+        compared = self._compare_all(Comparison(domain, trials, self.metric), candidates)
         self.report_ = report({group: parts[:2] for group, parts in compared.items()}, self.metric)
-        self.best_ = combined({group: kept.adapter for group, (_, kept, _) in compared.items()})._fit_domain(domain)
-        verdicts = [("" if group == WITH else f"users {group}: ") + parts[2] for group, parts in compared.items()]
-        self.best_.verdict_ = "; ".join(verdicts) + (JOINT_TRAINING if same_users else "")
+        winners = {group: kept.adapter for group, (_, kept, _) in compared.items()}
+        if not guard and candidates[-1]._suits(domain, history=False):
+            winners |= dict.fromkeys((WITH, WITHOUT), *winners.values())
+        self.best_ = combined(winners, domain)
+        self.best_._fit_domain(domain).verdict_ = _verdict(compared, domain, self.best_)
         return self._remember(domain.data)
 
-    def _compare(
-        self, domain: Domain, trials: Sequence[Trial], candidates: Sequence[Adapter], group: str
-    ) -> tuple[list[Outcome], Outcome, str]:
-        """Tune the candidates for a group of users; return their outcomes, the one to keep, and why."""
-        able = [
-            candidate for candidate in candidates
-            if candidate.is_affordable(domain) and (group == WITH or candidate.serves_without_history)
-        ]  # fmt: skip
-        outcomes = tune_all(domain, trials, able, self.metric)
+    def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
+        """Compare the candidates on each group of users; without a guard, tune the last on the first that it serves."""
+        last, domain, groups = candidates[-1], comparison.domain, list(comparison.trials)
         if not self.guard:
-            return outcomes, outcomes[-1], "guard is False: the last candidate is kept"
-        return outcomes, *choose(outcomes, self.prefer)
+            groups = [group for group in groups if last._suits(domain, history=group == WITH)][:1] or groups[:1]
+        return {group: self._compare(comparison.of_group(group), candidates) for group in groups}
+
+    def _compare(self, comparison: Comparison, candidates: Sequence[Adapter]) -> Compared:
+        """Tune the candidates that can serve a group of users; return their outcomes, the one to keep, and why.
+
+        Fold-in is measured in any case.
+        """
+        history, domain = comparison.group == WITH, comparison.domain
+        able = [candidate for candidate in candidates if candidate._suits(domain, history=history)]
+        if not self.guard:
+            kept = able[-1:] == candidates[-1:]
+            outcomes = tune_all(comparison, able if kept else [*candidates[:-1], Popular()])
+            why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
+            return outcomes, outcomes[-1], f"guard is False: {why}"
+        able = [candidate for candidate in able if candidate.is_affordable(domain)]
+        measured = [candidate for candidate in candidates if isinstance(candidate, FoldIn) and candidate not in able]
+        outcomes = tune_all(comparison, [*measured, *able])
+        return outcomes, *choose(outcomes[len(measured) :], self.prefer)
 
     def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
@@ -238,7 +248,7 @@ class AdapterSelector(Recommender):
         self._check_fitted()
         return self.best_.merge()
 
-    def save(self, path: str | PathLike, *, float16: bool = False, histories: bool = False) -> None:
+    def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the winner to path; `lrrec.load(path, base=model)` gives it back. See `Adapter.save`."""
         self._check_fitted()
         self.best_.save(path, float16=float16, histories=histories)
@@ -274,6 +284,14 @@ class AdapterSelector(Recommender):
 
     def _recommend(self, *args: Any, **options: Any) -> Any:
         return self.best_._recommend(*args, **options)
+
+
+def _verdict(compared: Mapping[str, Compared], domain: Domain, kept: Adapter) -> str:
+    """Why the adapters of all groups of users were kept."""
+    parts = [("" if group == WITH else f"users {group}: ") + part[2] for group, part in compared.items()]
+    if WITHOUT not in compared and isinstance(kept, ByHistory):
+        parts.append(f"users without history get {kept.without_history.label}")
+    return "; ".join(parts) + (JOINT_TRAINING if domain.same_users else "")
 
 
 class LowRankAdapter(AdapterSelector):

@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from lrrec.validate import check_int, check_real
 
 N_FOLDS = 5
 LARGE = 200  # from so many users on, one validation part is enough
+LARGEST = 1000  # more validation users than this tell nothing new
 AS_SERVED = "as served"
 WITH, WITHOUT = "with history", "without history"
 
@@ -50,15 +52,19 @@ def make_trials(
 ) -> dict[str, list[Trial]]:
     """Return the trials of each group of users that will be served: those with a history in the target, those without.
 
-    Users without one are served where they are the base's too (`same_users`); what they did in the target is then
-    hidden from the adapter whole. A group that cannot be validated is left out.
+    Users without one are served where they are the base's too (`same_users`): validation users whom the base knows are
+    then served once without any history. A group that cannot be validated is left out; trials of the same folds share
+    their array `fit`.
     """
-    if validation is not None:
-        trials = dict(_given_trials(domain, validation.history, validation.test))
-        if not trials:
-            raise DataError("validation must have a user with a history and a test interaction, got none")
-        return trials
-    return _fold_trials(domain, history, rng)
+    if validation is None:
+        return _fold_trials(domain, history, rng)
+    trials = dict(_given_trials(domain, validation.history, validation.test))
+    if not trials:
+        raise DataError("validation must have a user with a history and a test interaction, got none")
+    if WITH not in trials:
+        with suppress(DataError):  # too few users
+            trials[WITH] = _fold_trials(domain, history, rng)[WITH]
+    return trials
 
 
 def _fold_trials(domain: Domain, history: float | int | str, rng: np.random.Generator) -> dict[str, list[Trial]]:
@@ -74,7 +80,7 @@ def _fold_trials(domain: Domain, history: float | int | str, rng: np.random.Gene
         )
     rng.shuffle(eligible)
     if len(eligible) >= LARGE:
-        groups = [eligible[: max(len(eligible) // 5, 100)]]
+        groups = [eligible[: min(max(len(eligible) // 5, LARGE // 2), LARGEST)]]
     else:
         groups = np.array_split(eligible, min(N_FOLDS, len(eligible)))
     share = 0.8 if isinstance(history, str) else history
@@ -85,7 +91,8 @@ def _fold_trials(domain: Domain, history: float | int | str, rng: np.random.Gene
         Trial(fit, histories[group], tests[group], None if priors is None else priors[group])
         for fit, group in zip(fits, groups, strict=True)
     ]}  # fmt: skip
-    if priors is not None and (counts == 0).any():
+    if serves_users_without_history(domain):
+        assert priors is not None
         known = [group[(priors[group] != 0).any(axis=1)] for group in groups]
         cold = [
             Trial(fit, sp.csr_array((len(group), len(domain.items)), dtype=np.float32),
@@ -100,10 +107,18 @@ def _given_trials(domain: Domain, history: Interactions, test: Interactions) -> 
     """Fit to all of the target's users, and validate on others."""
     priors = domain.priors(history.users)
     histories, tests = (part.align_items(domain.items).matrix for part in (history, test))
-    has_history, has_test = np.diff(history.matrix.indptr) > 0, np.diff(test.matrix.indptr) > 0
-    known = np.zeros(len(has_test), dtype=bool) if priors is None else (priors != 0).any(axis=1)
-    for group, served in ((WITH, has_history), (WITHOUT, ~has_history & known)):
-        rows = np.flatnonzero(served & has_test)
+    has_history, has_test = np.diff(histories.indptr) > 0, np.diff(test.matrix.indptr) > 0
+    rows = np.flatnonzero(has_history & has_test)
+    if len(rows):
+        part = None if priors is None else priors[rows]
+        yield WITH, [Trial(domain.active_users, histories[rows], tests[rows], part)]
+    if priors is not None and serves_users_without_history(domain):
+        rows = np.flatnonzero((priors != 0).any(axis=1) & has_test)
         if len(rows):
-            part = None if priors is None else priors[rows]
-            yield group, [Trial(domain.active_users, histories[rows], tests[rows], part)]
+            nothing = sp.csr_array((len(rows), len(domain.items)), dtype=np.float32)
+            yield WITHOUT, [Trial(domain.active_users, nothing, tests[rows], priors[rows])]
+
+
+def serves_users_without_history(domain: Domain) -> bool:
+    """Whether the domain has users of the base who have no interaction in the target."""
+    return domain.same_users and len(domain.active_users) < domain.data.n_users

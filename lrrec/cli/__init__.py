@@ -15,7 +15,9 @@ from lrrec.cli.data_commands import app as data_app
 from lrrec.cli.demo_command import demo
 from lrrec.cli.evaluate_command import evaluate
 from lrrec.cli.fit_command import fit
+from lrrec.cli.info_command import info
 from lrrec.cli.recommend_command import recommend
+from lrrec.cli.warmup_command import warmup
 from lrrec.errors import LrrecError
 
 app = typer.Typer(
@@ -33,6 +35,8 @@ app.command(epilog="Example:  lrrec adapt --base movies.lrrec --data market.csv 
     adapt
 )
 app.command(epilog="Example:  lrrec recommend movies.lrrec --user 42 --user 7 -k 5")(recommend)
+app.command(epilog="Example:  lrrec info movies.lrrec")(info)
+app.command(epilog="Example:  NUMBA_CACHE_DIR=/opt/numba lrrec warmup")(warmup)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

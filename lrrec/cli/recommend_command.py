@@ -40,8 +40,11 @@ def recommend(
     """Recommend items to known users with a saved model, as CSV: user, item, rank, score."""
     check_out(out)
     fitted = lrrec.load(model) if base is None else lrrec.load(model, base=lrrec.load(base))
-    if not len(fitted.users_) and not (user and popular):
-        raise DataError(f"{model} is an adapter without users to recommend to: make it by lrrec adapt --histories")
+    if not len(fitted.users_) and not (user and popular and include_seen):
+        raise DataError(
+            f"{model} has no users to recommend to: make it with them (lrrec adapt --histories), or recommend popular "
+            "items by --user, --popular and --include-seen"
+        )
     users: Any = user or None
     if user and len(fitted.users_) and fitted.users_.ids.dtype != object:
         try:

@@ -152,14 +152,14 @@ def _narrow(values: np.ndarray) -> np.ndarray:
 def make(columns: dict[str, np.ndarray], backend: str) -> Frame:
     """Return a frame with these columns: of pandas, polars or Arrow."""
     check_option(backend, "backend", BACKENDS)
+    no_strings = [name for name, values in columns.items() if values.dtype == object and not len(values)]
     if backend == "pandas":
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns | {name: pd.Series([""]).iloc[:0] for name in no_strings})
     library = import_extra(backend, None, f"backend={backend!r}")
     if backend == "polars":
-        return library.DataFrame(
-            {name: values.tolist() if values.dtype == object else values for name, values in columns.items()}
-        )
-    return library.table(columns)
+        lists = {name: values.tolist() if values.dtype == object else values for name, values in columns.items()}
+        return library.DataFrame(lists | {name: library.Series([], dtype=library.String) for name in no_strings})
+    return library.table(columns | {name: library.array([], library.string()) for name in no_strings})
 
 
 def as_column(values: Any, name: str) -> Any:

@@ -213,7 +213,8 @@ def _refuse_long_table(frame: pd.DataFrame, name: str) -> None:
     numbered = index.name is None and pd.api.types.is_integer_dtype(index.dtype) and len(names) == len(columns) > 0
     nameless = isinstance(index, pd.RangeIndex) and isinstance(columns, pd.RangeIndex)
     nameless &= 2 <= len(columns) <= LONG_COLUMNS < len(frame)
-    if not (by_name or numbered or (nameless and frame.iloc[:, :2].fillna(0).all(axis=None))):
+    first = frame.iloc[:, :2]
+    if not (by_name or numbered or (nameless and (first.notna() & first.astype(bool)).all(axis=None))):
         return
     call = ", ".join(f"{role}={column!r}" for role, column in zip(("user", "item"), columns, strict=False))
     named = f", or name its index: {name}.rename_axis(index='user')" if numbered and not by_name else ""

@@ -115,8 +115,7 @@ def solve_item_item(X: sp.csr_array, S: SecondOrder, reg: float, *, n_threads: i
     """
     n_items = X.shape[1]
     if isinstance(S, Product) and X.shape[0] + S.L.shape[1] <= n_items:
-        with one_threaded_blas:
-            return DualWeights(X, S.L, reg)
+        return one_threaded_blas(DualWeights)(X, S.L, reg)
     if n_items > MAX_DENSE:
         raise DataError(
             f"item-item weights of {n_items:,} items do not fit memory: at most {MAX_DENSE:,} can be solved"

@@ -61,13 +61,15 @@ def rank(
         scores = np.ascontiguousarray(score(block, candidates.columns), dtype=np.float32)
         if seen is not None and seen_rows is not None:
             if shared is None:
-                kernels.mask_rows(scores, seen.indptr, seen.indices, seen_rows[block])
+                kernels.mask_rows(
+                    scores, kernels.as_input(seen.indptr), kernels.as_input(seen.indices), seen_rows[block]
+                )
             else:
                 scores[_seen_cells(seen, seen_rows[block], shared)] = -np.inf
         if own is not None:
             lists = own[block]
             scores = np.where(lists >= 0, np.take_along_axis(scores, np.maximum(lists, 0), axis=1), np.float32(-np.inf))
-        kernels.top_k_rows(scores, k, indices[block], values[block])
+        _top_k(scores, indices[block], values[block])
         if shared is not None or own is not None:
             places = np.maximum(indices[block], 0)
             columns = np.take_along_axis(lists, places, axis=1) if shared is None else shared[places]
@@ -79,6 +81,12 @@ def rank(
     else:
         run_blocks(work, blocks, n_threads)
     return indices, values
+
+
+def _top_k(scores: np.ndarray, indices: np.ndarray, values: np.ndarray) -> None:
+    """Write the best columns of each row, and their scores."""
+    heap, at = np.empty(values.shape[1], values.dtype), np.empty(values.shape[1], np.int32)
+    kernels.top_k_rows(scores, indices, values, heap, at)
 
 
 def _seen_cells(seen: sp.csr_array, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,5 +127,5 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     k = check_int(k, "k", low=1)
     indices = np.empty((len(scores), k), dtype=np.int32)
     values = np.empty((len(scores), k), dtype=scores.dtype)
-    kernels.top_k_rows(scores, k, indices, values)
+    _top_k(scores, indices, values)
     return indices, values

@@ -111,6 +111,7 @@ class FactorModel(TransformerMixin, Recommender):
         O((n_users + n_items) D^2) time; the scores are never formed.
         """
         self._check_fitted()
+        self._check_histories("compress()")
         svd = compress(self.user_factors_, self.item_factors_, n_factors)
         model = clone(self).set_params(n_factors=n_factors)
         root = np.sqrt(svd.s)

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
-from tqdm.auto import tqdm
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.typing import MatrixLike
 from lrrec.validate import check_int
@@ -170,8 +170,8 @@ class Monitor:
         self._begun = time.perf_counter()
 
     def __iter__(self) -> Iterator[int]:
-        name, hidden = type(self.model).__name__, None if self.progress else True
-        with tqdm(desc=name, initial=self.iteration, total=self.n_iter, unit="iteration", disable=hidden) as bar:
+        options = {"initial": self.iteration, "total": self.n_iter, "unit": "iteration"}
+        with ProgressBar(shown=self.progress, desc=type(self.model).__name__, **options) as bar:
             while self.iteration < self.n_iter and not self._out_of_patience():
                 yield self.iteration + 1
                 bar.update()

@@ -56,6 +56,7 @@ class QuadraticModel(FactorModel):
         determine an item's factors.
         """
         self._check_fitted()
+        self._check_histories("item_precision_")
         loss, U = self._item_problem(self.seen_, self.user_factors_)
         squares = np.einsum("ud,ud->u", U, U, dtype=np.float64)
         precision: np.ndarray = (loss.unobserved_weight * squares.sum() + loss.weights.T @ squares) / U.shape[1]

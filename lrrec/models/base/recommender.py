@@ -17,12 +17,13 @@ from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
 from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
+from lrrec.models.base import model_files
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.explanation import Explains
 from lrrec.models.base.results import MAX_K, Recommendations, masked_ids
 from lrrec.models.base.values import has_likes, usable
 from lrrec.splits.parts import histories, inductive
-from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
+from lrrec.typing import ArrayLike, FileLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_int, check_option, check_threads, first_three
 
 UNKNOWN = ("raise", "popular")
@@ -108,10 +109,12 @@ class Recommender(Explains, BaseEstimator):
         """Return the interactions whose values the model takes; refuse others."""
         return usable(data, self._values, name, type(self).__name__)
 
-    def _remember(self, data: Interactions) -> Self:
-        """Store the training data and what derives from them."""
+    def _remember(self, data: Interactions, item_counts: np.ndarray | None = None) -> Self:
+        """Store the training data and what derives from them, unless it is known."""
         self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
-        self.item_counts_ = np.bincount(positive(data.matrix).indices, minlength=data.n_items)
+        if item_counts is None:
+            item_counts = np.bincount(positive(data.matrix).indices, minlength=data.n_items)
+        self.item_counts_ = item_counts
         self.n_features_in_ = data.n_items
         return self
 
@@ -157,15 +160,19 @@ class Recommender(Explains, BaseEstimator):
         self._check_fitted()
         check_option(unknown, "unknown", UNKNOWN)
         check_bool(exclude_seen, "exclude_seen")
+        if users is None or (exclude_seen and unknown == "popular"):
+            self._check_histories("recommend()", ", pass exclude_seen=False" if unknown == "popular" else "")
         if users is None:
             users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
-        ids = as_ids(users, "users")
+        ids = as_ids(users, "users") if len(users) else self.users_.ids[:0]
         rows = self.users_.find(ids)
         cold = (rows < 0) | ~self._serves(rows)
         if unknown == "raise" and cold.any():
             raise UnknownIdError(
                 f"unknown users: {first_three(ids[cold])} have no interaction in the training data",
-                hint="pass unknown='popular' to recommend popular items to them",
+                hint="pass unknown='popular' to recommend popular items to them"
+                if len(self.users_)
+                else "the model was saved without histories: use recommend_from(histories)",
             )
 
         seen_rows = rows if exclude_seen and (rows >= 0).any() else None
@@ -237,6 +244,7 @@ class Recommender(Explains, BaseEstimator):
         Users are served and written by the ten thousand: memory does not grow with their number.
         """
         self._check_fitted()
+        self._check_histories("recommend_all()")
         users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
         with files.parquet(path) as write:
             for start in range(0, len(users), 10_000):
@@ -303,52 +311,36 @@ class Recommender(Explains, BaseEstimator):
         values, _ = measure(lists.indices, relevant, np.flatnonzero(users), [f"ndcg@{k}"])
         return float(values.mean())
 
-    def save(self, path: PathLike) -> None:
+    def save(self, path: FileLike, *, histories: bool = True) -> None:
         """Write the fitted model to path, replacing it atomically; `lrrec.load` reads it.
 
-        The file is in the safetensors format and holds no code. It contains the training matrix, which
-        `recommend` needs to leave out what a user has seen.
+        The file is in the safetensors format, has a checksum, and holds no code.
+
+        Parameters
+        ----------
+        path : path or binary file object
+        histories : bool, default True
+            Store the users, their factors and the training matrix, which `recommend` needs. Without them the file holds
+            no user data: users are served by `recommend_from`.
+
+        Raises
+        ------
+        DataError
+            If `lrrec.load` could not load the file: the class is not in `lrrec.models.CATALOGUE`, or a parameter is
+            neither a number, an array, a string nor None. A random_state that is a Generator is stored as None.
         """
         self._check_fitted()
-        arrays = {name: getattr(self, name) for name in self._learned}
-        for name in ("users_", "items_", *self._learned_ids):
-            arrays |= files.pack_ids(name, getattr(self, name))
-        for name in ("seen_", *self._learned_csr):
-            arrays |= files.pack_csr(name, getattr(self, name))
-        files.write(path, type(self).__name__, self.get_params(), arrays)
-
-    @classmethod
-    def _from_file(cls, path: PathLike, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
-        """Return a fitted model from a file's parameters and arrays, checked."""
-        try:
-            model = cls(**params)
-        except TypeError as error:
-            raise FileFormatError(f"{path} must have the parameters of {cls.__name__}: {error}") from None
-        for name in ("users_", "items_", *cls._learned_ids):
-            setattr(model, name, files.unpack_ids(path, name, arrays))
-        for name in ("seen_", *cls._learned_csr):
-            values = cls._values if name == "seen_" else "positive"
-            setattr(model, name, files.unpack_csr(path, name, arrays, values=values))
-        if model.seen_.shape != (len(model.users_), len(model.items_)):
-            raise FileFormatError(f"{path}: seen_ must be users x items, got {model.seen_.shape}")
-        files.check_names(path, arrays, cls._learned)
-        for name, array in arrays.items():
-            setattr(model, name, array)
-        model._remember(Interactions(model.seen_, model.users_, model.items_))
-        model._check_loaded(path)
-        return model
+        model_files.write(path, self, histories=check_bool(histories, "histories"))
 
     def _check_loaded(self, path: PathLike) -> None:
         """Raise FileFormatError if the learned arrays are inconsistent."""
 
     def _check_array(self, path: PathLike, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> None:
-        """Raise FileFormatError if a learned array has another shape or type, or is not finite."""
+        """Raise FileFormatError if a learned array has another shape or type."""
         array = getattr(self, name)
         if array.dtype != dtype or array.shape != shape:
             want = f"{np.dtype(dtype)} {shape}"
             raise FileFormatError(f"{path}: {name} must be {want}, got {array.dtype} {array.shape}")
-        if not np.isfinite(array).all():
-            raise FileFormatError(f"{path}: {name} must be finite, got NaN or infinity")
 
     def _recommend(
         self, users: np.ndarray, k: int, encoded: Callable[[slice | np.ndarray], Any], seen: sp.csr_array,
@@ -387,6 +379,14 @@ class Recommender(Explains, BaseEstimator):
     def _check_fitted(self) -> None:
         if not hasattr(self, "seen_"):
             raise NotFittedError(f"{type(self).__name__} must be fitted first: call fit(data)")
+
+    def _check_histories(self, method: str, way_out: str = "") -> None:
+        """Refuse what a model that was saved without histories cannot do."""
+        if not len(self.users_):
+            raise DataError(
+                f"{method} needs the users' histories, and the model was saved without them: use "
+                f"recommend_from(histories){way_out}, or save it with histories=True"
+            )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "seen_")

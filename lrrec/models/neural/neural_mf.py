@@ -326,7 +326,8 @@ class NeuralMF(IterativeModel):
         model.center_ = np.concatenate((self.center_, np.full(len(new), self.center_.mean(), dtype=np.float32)))
         all_items, seen = IdMap(np.concatenate((self.items_.ids, new.ids))), self.seen_
         wider = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=(seen.shape[0], len(all_items)))
-        return model._remember(Interactions(wider, self.users_, all_items))
+        counts = np.pad(self.item_counts_, (0, len(new)))
+        return model._remember(Interactions(wider, self.users_, all_items), counts)
 
     def _new_item_factors(self) -> np.ndarray:
         """Zeros, and the lower quartile of the items' biases."""
