@@ -58,11 +58,24 @@ def column(frame: Any, name: str, role: str) -> Any:
     if missing:
         first = int(np.flatnonzero(series.is_null().to_numpy())[0])
         raise DataError(f"column {name!r} ({role}) must not be missing, got {missing} missing (first at row {first})")
+    return _in_native_numbers(series, name)
+
+
+def _in_native_numbers(series: Any, name: str) -> Any:
+    """A column in this machine's byte order, integers in 64 bits."""
+    native = series.to_native()
+    if isinstance(native, pd.Series) and isinstance(native.dtype, np.dtype) and not native.dtype.isnative:
+        return nw.from_native(native.astype(native.dtype.newbyteorder("=")), series_only=True)
+    if str(series.dtype) in ("Int128", "UInt128"):  # which numpy lacks
+        try:
+            return series.cast(nw.Int64)
+        except Exception as error:  # whatever the frame's own library raises
+            raise DataError(f"column {name!r} must fit 64 bits where it has integers: {brief(error)}") from None
     return series
 
 
 def numbers(series: Any, name: str) -> np.ndarray:
-    """Return a column of real numbers as an array, in this machine's byte order."""
+    """Return a column of real numbers as an array."""
     values = _array(series)
     if values.dtype == object:
         try:
@@ -73,7 +86,7 @@ def numbers(series: Any, name: str) -> np.ndarray:
     if values.dtype.kind not in "biuf":
         wrong = next((value for value in values if not isinstance(value, Real | Decimal)), values[0])
         raise DataError(f"column {name!r} must hold numbers, got {series.dtype} values like {wrong!r}")
-    return _native(values)
+    return _narrow(values)
 
 
 def times(series: Any, name: str, time_format: str | None = None) -> np.ndarray:
@@ -100,7 +113,7 @@ def times(series: Any, name: str, time_format: str | None = None) -> np.ndarray:
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(f"column {name!r} must hold finite times, got NaN or infinity")
-    return _native(values)
+    return _narrow(values)
 
 
 def _dates(values: np.ndarray, name: str, time_format: str | None) -> np.ndarray:
@@ -131,11 +144,9 @@ def _array(series: Any) -> np.ndarray:
     return values.astype(object) if values.dtype.kind in "UT" else values
 
 
-def _native(values: np.ndarray) -> np.ndarray:
-    """Values in this machine's byte order, floats of at most 64 bits."""
-    if values.dtype.kind == "f" and values.dtype.itemsize > 8:
-        return values.astype(np.float64)
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
+def _narrow(values: np.ndarray) -> np.ndarray:
+    """Values with floats of at most 64 bits."""
+    return values.astype(np.float64) if values.dtype.kind == "f" and values.dtype.itemsize > 8 else values
 
 
 def make(columns: dict[str, np.ndarray], backend: str) -> Frame:

@@ -13,6 +13,7 @@ from lrrec.evaluation.candidate_pool import CandidatePool
 from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.list_reader import item_indices, refuse_repeats
 from lrrec.evaluation.protocol import Protocol, split_fields, value_range
+from lrrec.linalg.sparse import positive
 from lrrec.metrics.beyond_accuracy import count_exposures
 from lrrec.metrics.hits import count_hits, find_hits
 from lrrec.metrics.measurement import catalogue_for, measure
@@ -163,7 +164,7 @@ class _Ranking:
         """The model's lists for a block of users, who have the candidates `items`."""
         users = self.split.users.ids[self.rows[block]]
         options: dict[str, Any] = {"k": self.k, "exclude_seen": self.exclude_seen}
-        if not self.history_sizes.all():
+        if not np.diff(positive(self.split.history.matrix).indptr)[self.rows].all():
             options["unknown"] = "popular"
         if items is not None:
             options["items"] = items

@@ -175,7 +175,7 @@ class Recommender(Explains, BaseEstimator):
                 else "the model was saved without histories: use recommend_from(histories)",
             )
 
-        seen_rows = np.where(cold, -1, rows) if exclude_seen and not cold.all() else None
+        seen_rows = rows if exclude_seen and (rows >= 0).any() else None
         return self._recommend(
             ids, k, lambda part: self._training_users(rows[part]), self.seen_, seen_rows, items, cold, n_threads
         )
