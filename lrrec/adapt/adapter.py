@@ -12,6 +12,7 @@ from sklearn.base import clone
 from lrrec.adapt import adapter_files
 from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.models.base.finite import check_learned
 from lrrec.models.base.recommender import Recommender
 from lrrec.validate import check_bool
 
@@ -114,7 +115,14 @@ class Adapter(Recommender):
 
     def _serve(self, domain: Domain) -> Self:
         """Serve the users of the domain."""
-        return self._remember(domain.data)
+        self._remember(domain.data)
+        self.item_evidence_ = self._item_evidence(domain)
+        return check_learned(self)
+
+    def _item_evidence(self, domain: Domain) -> np.ndarray:
+        """Which items the base or the target's interactions say something about."""
+        of_base: np.ndarray = domain.in_base & domain.base.item_evidence_[domain.base_indices]
+        return of_base | (self.item_counts_ > 0)
 
     # What a kind of adapter defines.
 

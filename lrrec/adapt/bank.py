@@ -18,7 +18,8 @@ from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
 from lrrec.linalg.ranking import rank
 from lrrec.linalg.threads import even_blocks, run_blocks
-from lrrec.models.base.recommender import MAX_K, Recommender
+from lrrec.models.base.recommender import Recommender
+from lrrec.models.base.recommends import MAX_K
 from lrrec.models.base.results import Recommendations
 from lrrec.validate import check_bool, check_int, check_threads, first_three
 

@@ -47,7 +47,7 @@ class FactorAdapter(Adapter, FactorModel):
     def _serve(self, domain: Domain) -> Self:
         self._remember(domain.data)
         self.scale = 1.0
-        return self
+        return super()._serve(domain)
 
     @property
     def scale(self) -> float:
@@ -124,7 +124,7 @@ class FactorAdapter(Adapter, FactorModel):
         if reg is not None and "reg" in model.get_params():
             model.set_params(reg=reg)
         model.item_factors_, model.user_factors_ = self.item_factors_, self.user_factors_.copy()
-        return model._remember(self.domain_.data)
+        return model._remember(self.domain_.data, self.item_evidence_)
 
     def compress(self, n_factors: int) -> FactorModel:
         """Return the merged model with fewer factors."""

@@ -141,7 +141,7 @@ class AdapterSelector(Recommender):
             verdict += "; where the base's data may be used, compare with training on both domains at once"
         self.report_, self.best_ = report(outcomes, kept, self.metric), clone(kept.adapter)._fit_domain(domain)
         self.best_.verdict_ = verdict
-        return self._remember(domain.data)
+        return self._remember(domain.data, self.best_.item_evidence_)
 
     def _prepared_candidates(self, base: Any) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
@@ -191,7 +191,7 @@ class AdapterSelector(Recommender):
         """Add interactions of the target and fit the winner again; see `Adapter.update`."""
         self._check_fitted()
         self.best_.update(new)
-        return self._remember(self.best_.domain_.data)
+        return self._remember(self.best_.domain_.data, self.best_.item_evidence_)
 
     def merge(self) -> Recommender:
         """Return an ordinary model that recommends the same, without the adapter."""

@@ -15,6 +15,7 @@ from lrrec.metrics.beyond_accuracy import count_exposures
 from lrrec.metrics.hits import count_hits, find_hits
 from lrrec.metrics.measurement import catalogue_for, measure
 from lrrec.metrics.registry import DEFAULT_METRICS, PER_LIST, check_names, parse
+from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import Recommendations
 from lrrec.splits import Split
 from lrrec.typing import Ids, MatrixLike, RandomState
@@ -64,7 +65,8 @@ def evaluate(
     Published protocols with sampled negatives bring a list of candidates for each user: their values cannot be
     compared with those on the whole catalogue, and two models may be in another order (Krichene & Rendle 2020, "On
     sampled metrics for item recommendation"). Every test interaction is relevant, whatever its value, whether or not
-    it is a candidate. Test users without any history are served popular items, and counted.
+    it is a candidate. Test users without any history are served popular items, and counted. So are the places of a list
+    for which an lrrec model has no evidence (unknown="popular"): lists of all models are equally long.
 
     Objects other than lrrec's models need one method, which returns a list of at most k item ids for each user, best
     first; lists may be of different lengths, None and masked places are skipped:
@@ -159,7 +161,7 @@ class _Ranking:
         """The model's lists for a block of users, who have the candidates `items`."""
         users = self.split.users.ids[self.rows[block]]
         options: dict[str, Any] = {"k": self.k, "exclude_seen": self.exclude_seen}
-        if not self.history_sizes.all():
+        if isinstance(self.model, Recommender) or not self.history_sizes.all():
             options["unknown"] = "popular"
         if items is not None:
             options["items"] = items

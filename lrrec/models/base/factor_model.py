@@ -12,7 +12,9 @@ from lrrec.data.interactions import Interactions
 from lrrec.linalg.ranking import Columns, nearest
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
-from lrrec.models.base.recommender import MAX_K, Recommender
+from lrrec.models.base.finite import check_scores
+from lrrec.models.base.recommender import Recommender
+from lrrec.models.base.recommends import MAX_K
 from lrrec.models.base.results import Neighbors, masked_ids
 from lrrec.typing import Ids, MatrixLike, PathLike
 from lrrec.validate import check_int, check_threads
@@ -41,6 +43,9 @@ class FactorModel(TransformerMixin, Recommender):
     def _training_users(self, rows: np.ndarray) -> np.ndarray:
         return self.user_factors_[rows]
 
+    def _mark_unsupported(self, scores: np.ndarray, encoded: np.ndarray) -> None:
+        scores[~encoded.any(axis=1)] = np.nan
+
     @abstractmethod
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         """Return the user factors (B, D) of histories (B, I)."""
@@ -58,7 +63,9 @@ class FactorModel(TransformerMixin, Recommender):
             As for `recommend_from`; one row for every user of X. Rows without an item of the model are 0.
         """
         self._check_fitted()
-        return self._encode(self._histories(X)[0])
+        factors = self._encode(self._histories(X)[0])
+        check_scores(factors)
+        return factors
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         out = np.empty(len(rows), dtype=np.float32)
@@ -74,12 +81,14 @@ class FactorModel(TransformerMixin, Recommender):
         ----------
         items : sequence of ids, shape (n,)
         k : int, default 10
-            The item itself is left out.
+            The item itself is left out, and so are items without evidence (`item_evidence_`); such an item has no
+            neighbours.
         n_threads : int, optional
             All cores when None; the result is the same.
         """
         self._check_fitted()
-        return _neighbors(items, k, self.items_, self.item_factors_, n_threads)
+        factors = np.where(self.item_evidence_[:, None], self.item_factors_, np.float32(0))
+        return _neighbors(items, k, self.items_, factors, n_threads)
 
     def similar_users(self, users: Ids, k: int = 10, *, n_threads: int | None = None) -> Neighbors:
         """Return the k users with the largest cosine similarity to each user. See `similar_items`."""
@@ -113,7 +122,7 @@ class FactorModel(TransformerMixin, Recommender):
         root = np.sqrt(svd.s)
         model.user_factors_ = (svd.U * root).astype(np.float32)
         model.item_factors_ = (svd.Vt.T * root).astype(np.float32)
-        return model._remember(Interactions(self.seen_, self.users_, self.items_))
+        return model._remember(Interactions(self.seen_, self.users_, self.items_), self.item_evidence_)
 
     @property
     def _n_columns(self) -> int:

@@ -8,12 +8,17 @@ import numpy as np
 
 from lrrec.data import frames
 from lrrec.data.ids import IdMap
+from lrrec.errors import UnknownIdError
 from lrrec.typing import Frame
+from lrrec.validate import first_three
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Lists:
-    """A ranked list of at most K entries for each query, best first; unfilled places are masked."""
+    """A ranked list of at most K entries for each query, best first; unfilled places are masked.
+
+    Iterating yields (query id, [(id, score), ...]); lists[query id] is the list of one query.
+    """
 
     scores: np.ma.MaskedArray
 
@@ -32,7 +37,7 @@ class _Lists:
         ----------
         backend : {"pandas", "polars", "pyarrow"}, default "pandas"
         """
-        filled = ~np.ma.getmaskarray(self.scores)
+        filled = ~np.ma.getmaskarray(self._entries())
         rows, places = np.nonzero(filled)
         query, entry = self._columns
         columns = {
@@ -48,10 +53,37 @@ class _Lists:
 
     def __iter__(self) -> Iterator[tuple[Any, list[tuple[Any, float]]]]:
         """Yield (query id, [(id, score), ...]) for every query, without unfilled places."""
-        entries, masked = self._entries(), np.ma.getmaskarray(self.scores)
         for row, query in enumerate(self._queries().tolist()):
-            ids, scores = entries.data[row, ~masked[row]], self.scores.data[row, ~masked[row]]
-            yield query, list(zip(ids.tolist(), scores.tolist(), strict=True))
+            yield query, self._row(row)
+
+    def __getitem__(self, query: Any) -> list[tuple[Any, float]]:
+        """Return the list [(id, score), ...] of a query by its id, without unfilled places.
+
+        Raises
+        ------
+        UnknownIdError
+            If the query is not among those asked for.
+        """
+        rows = np.flatnonzero(self._is(query))
+        if not len(rows):
+            raise UnknownIdError(f"no list of {query!r}: the {len(self)} lists are of {first_three(self._queries())}")
+        return self._row(int(rows[0]))
+
+    def __contains__(self, query: Any) -> bool:
+        """Whether there is a list of a query, by its id."""
+        return bool(self._is(query).any())
+
+    def _is(self, query: Any) -> np.ndarray:
+        kind = str if self._queries().dtype == object else (int, np.integer)
+        if not isinstance(query, kind):
+            return np.zeros(len(self), dtype=bool)
+        same: np.ndarray = self._queries() == query
+        return same
+
+    def _row(self, row: int) -> list[tuple[Any, float]]:
+        filled = ~np.ma.getmaskarray(self._entries())[row]
+        ids, scores = self._entries().data[row, filled], self.scores.data[row, filled]
+        return list(zip(ids.tolist(), scores.tolist(), strict=True))
 
     def __repr__(self) -> str:
         query, entry = self._columns
@@ -73,6 +105,7 @@ class Recommendations(_Lists):
     items : masked array of ids, shape (n, K)
         Masked where fewer than K items were left.
     scores : masked array of float32, shape (n, K)
+        Masked (NaN in frames) too where an item was filled in without a score; see `filled`.
     indices : ndarray of int32, shape (n, K)
         The model's indices of the items; -1 where masked.
     """
@@ -82,6 +115,11 @@ class Recommendations(_Lists):
     indices: np.ndarray
 
     _columns = ("user", "item")
+
+    @property
+    def filled(self) -> np.ndarray:
+        """Which places hold a popular item, as the model has no evidence for others, bool (n, K)."""
+        return np.ma.getmaskarray(self.scores) & ~np.ma.getmaskarray(self.items)
 
     def _queries(self) -> np.ndarray:
         return self.users

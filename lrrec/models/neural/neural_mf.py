@@ -268,6 +268,8 @@ class NeuralMF(IterativeModel):
         super()._become(monitor)
         vectors = np.concatenate((self.item_factors_, self.embedding_), axis=1)
         self.feature_map_ = feature_map(options["features"], vectors, self.item_counts_ > 0)
+        if len(self.feature_map_):
+            self.item_evidence_ = np.ones(len(self.items_), dtype=bool)
         self.history_ = monitor.history
         return self
 
@@ -312,7 +314,8 @@ class NeuralMF(IterativeModel):
         model.center_ = np.concatenate((self.center_, np.full(len(new), self.center_.mean(), dtype=np.float32)))
         all_items, seen = IdMap(np.concatenate((self.items_.ids, new.ids))), self.seen_
         wider = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=(seen.shape[0], len(all_items)))
-        return model._remember(Interactions(wider, self.users_, all_items))
+        known = np.append(self.item_evidence_, np.ones(len(new), dtype=bool))
+        return model._remember(Interactions(wider, self.users_, all_items), known)
 
     def _new_item_factors(self) -> np.ndarray:
         """Zeros, and the lower quartile of the items' biases."""
