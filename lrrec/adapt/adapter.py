@@ -115,14 +115,13 @@ class Adapter(Recommender):
 
     def _serve(self, domain: Domain) -> Self:
         """Serve the users of the domain."""
-        self._remember(domain.data)
-        self.item_evidence_ = self._item_evidence(domain)
-        return check_learned(self)
+        counts = np.bincount(domain.data.matrix.indices, minlength=len(domain.items))
+        return check_learned(self._remember(domain.data, self._item_evidence(domain, counts)))
 
-    def _item_evidence(self, domain: Domain) -> np.ndarray:
-        """Which items the base or the target's interactions say something about."""
-        of_base: np.ndarray = domain.in_base & domain.base.item_evidence_[domain.base_indices]
-        return of_base | (self.item_counts_ > 0)
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        """Which items the target's interactions, in these numbers, or the base say something about."""
+        of_target: np.ndarray = counts > 0
+        return of_target | (domain.in_base & domain.base.item_evidence_[domain.base_indices])
 
     # What a kind of adapter defines.
 

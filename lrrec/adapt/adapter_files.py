@@ -88,7 +88,7 @@ def read(path: str | PathLike, base: Any) -> Any:
             raise ValueError("item_counts must be a number for each item")
         adapter._unpack({name: array for name, array in arrays.items() if not name.startswith(COMMON)})
         adapter.item_counts_ = counts
-        adapter.item_evidence_ = adapter._item_evidence(domain)
+        adapter.item_evidence_ = adapter._item_evidence(domain, counts)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise FileFormatError(f"{path} must hold a consistent adapter: {error}") from None
     return adapter

@@ -49,6 +49,9 @@ class FactorAdapter(Adapter, FactorModel):
         self.scale = 1.0
         return super()._serve(domain)
 
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        return super()._item_evidence(domain, counts) & self.item_factors_.any(axis=1)
+
     @property
     def scale(self) -> float:
         """The share of the change that is applied; setting it folds the target's users in again."""

@@ -12,7 +12,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.linalg.ranking import Columns, nearest
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
-from lrrec.models.base.finite import check_scores
+from lrrec.models.base.finite import LIMIT, check_scores
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.recommends import MAX_K
 from lrrec.models.base.results import Neighbors, masked_ids
@@ -43,8 +43,18 @@ class FactorModel(TransformerMixin, Recommender):
     def _training_users(self, rows: np.ndarray) -> np.ndarray:
         return self.user_factors_[rows]
 
+    def _remember(self, data: Interactions, item_evidence: np.ndarray | None = None) -> Self:
+        super()._remember(data, item_evidence)
+        if item_evidence is None:
+            self.item_evidence_ &= self.item_factors_.any(axis=1)
+        return self
+
     def _mark_unsupported(self, scores: np.ndarray, encoded: np.ndarray) -> None:
-        scores[~encoded.any(axis=1)] = np.nan
+        squares = np.einsum("bd,bd->b", encoded, encoded)
+        if not squares.max(initial=0) <= LIMIT**2:
+            check_scores(scores)
+        if not squares.all():
+            scores[~encoded.any(axis=1)] = np.nan
 
     @abstractmethod
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:

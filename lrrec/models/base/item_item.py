@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from lrrec.errors import FileFormatError
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import times
+from lrrec.models.base.finite import LIMIT, check_scores, largest
 from lrrec.models.base.recommender import Recommender
 
 
@@ -39,8 +40,12 @@ class ItemItemModel(Recommender):
         return (encoded @ weights).toarray()
 
     def _mark_unsupported(self, scores: np.ndarray, encoded: sp.csr_array) -> None:
-        with np.errstate(invalid="ignore"):
-            scores /= scores != 0  # 0 becomes NaN, ten times faster than by a mask: no weight reaches the item
+        if not largest(encoded) <= LIMIT:
+            check_scores(scores)
+        reached = scores != 0
+        if not reached.all():
+            with np.errstate(invalid="ignore"):
+                scores /= reached  # 0 / 0 is NaN: ten times faster than assigning by a mask
 
     def _check_loaded(self, path: str | PathLike) -> None:
         shape = (len(self.items_), len(self.items_))

@@ -14,7 +14,7 @@ from lrrec.errors import UnknownIdError
 from lrrec.linalg.ranking import Candidates, Columns, rank
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.candidates import from_ids
-from lrrec.models.base.finite import LIMIT, check_scores, largest
+from lrrec.models.base.finite import check_scores
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_int, check_option, check_real, check_threads, first_three
@@ -67,13 +67,11 @@ class Recommends:
     """A recommender's lists: what a model scores, ranked; `Recommender` says what a model has to define."""
 
     def _mark_unsupported(self, scores: np.ndarray, encoded: Any) -> None:
-        """Set scores (B, m) of encoded users to NaN where nothing connects the user with the item."""
+        """Set scores (B, m) of encoded users to NaN where nothing connects user and item; refuse what overflowed."""
 
     def _supported_scores(self: Any, encoded: Any, columns: Columns) -> np.ndarray:
         """Return the scores as `_scores`, finite, or NaN where the model has no evidence for a user and an item."""
         scores = self._scores(encoded, columns)
-        if not largest(encoded) <= LIMIT:
-            check_scores(scores)
         self._mark_unsupported(scores, encoded)
         unknown = ~self.item_evidence_[columns]
         if unknown.any():
