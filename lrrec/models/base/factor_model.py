@@ -12,7 +12,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.linalg.ranking import Columns, nearest
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
-from lrrec.models.base.finite import LIMIT, check_scores
+from lrrec.models.base.finite import LIMIT, check_finite
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.recommends import MAX_K
 from lrrec.models.base.results import Neighbors, masked_ids
@@ -52,7 +52,7 @@ class FactorModel(TransformerMixin, Recommender):
     def _mark_unsupported(self, scores: np.ndarray, encoded: np.ndarray) -> None:
         squares = np.einsum("bd,bd->b", encoded, encoded)
         if not squares.max(initial=0) <= LIMIT**2:
-            check_scores(scores)
+            check_finite(scores)
         if not squares.all():
             scores[~encoded.any(axis=1)] = np.nan
 
@@ -74,7 +74,7 @@ class FactorModel(TransformerMixin, Recommender):
         """
         self._check_fitted()
         factors = self._encode(self._histories(X)[0])
-        check_scores(factors)
+        check_finite(factors, "user factors")
         return factors
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

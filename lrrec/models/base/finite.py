@@ -28,10 +28,10 @@ def check_learned(model: Model) -> Model:
     return model
 
 
-def check_scores(scores: np.ndarray) -> None:
-    """Refuse scores that are not finite."""
-    if not np.isfinite(scores).all():
-        _refuse("scores overflowed")
+def check_finite(values: np.ndarray, what: str = "scores") -> None:
+    """Refuse computed values that are not finite."""
+    if not np.isfinite(values).all():
+        _refuse(f"{what} overflowed")
 
 
 def _refuse(what: str) -> NoReturn:

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from lrrec.errors import FileFormatError
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import times
-from lrrec.models.base.finite import LIMIT, check_scores, largest
+from lrrec.models.base.finite import LIMIT, check_finite, largest
 from lrrec.models.base.recommender import Recommender
 
 
@@ -41,7 +41,7 @@ class ItemItemModel(Recommender):
 
     def _mark_unsupported(self, scores: np.ndarray, encoded: sp.csr_array) -> None:
         if not largest(encoded) <= LIMIT:
-            check_scores(scores)
+            check_finite(scores)
         reached = scores != 0
         if not reached.all():
             with np.errstate(invalid="ignore"):

@@ -14,7 +14,7 @@ from lrrec.errors import DataError, FileFormatError, NotFittedError, ParameterEr
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
-from lrrec.models.base.finite import check_learned, check_scores
+from lrrec.models.base.finite import check_finite, check_learned
 from lrrec.models.base.recommends import Recommends
 from lrrec.splits import history_mask
 from lrrec.typing import Ids, MatrixLike, PathLike
@@ -125,7 +125,7 @@ class Recommender(Recommends, BaseEstimator):
         known = (rows >= 0) & (columns >= 0)
         out = np.full(len(rows), np.nan, dtype=np.float32)
         out[known] = self._predict(rows[known], columns[known])
-        check_scores(out[known])
+        check_finite(out[known])
         if unknown == "baseline":
             out[~known] = self._predict_baseline(rows[~known], columns[~known])
         return out

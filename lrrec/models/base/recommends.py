@@ -14,7 +14,7 @@ from lrrec.errors import UnknownIdError
 from lrrec.linalg.ranking import Candidates, Columns, rank
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.candidates import from_ids
-from lrrec.models.base.finite import check_scores
+from lrrec.models.base.finite import check_finite
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_int, check_option, check_real, check_threads, first_three
@@ -247,6 +247,6 @@ class Recommends:
             n_threads=options.n_threads,
         )  # fmt: skip
         unscored = np.isnan(values)
-        check_scores(values[~unscored])
+        check_finite(values[~unscored])
         scores = np.ma.MaskedArray(values, mask=unscored)
         return Recommendations(scores=scores, users=users, items=masked_ids(self.items_, indices), indices=indices)

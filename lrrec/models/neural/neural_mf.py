@@ -276,6 +276,16 @@ class NeuralMF(IterativeModel):
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         return encode(matrix, {name: getattr(self, name) for name in self._encoder_arrays})
 
+    def _predict_baseline(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The score of an empty history, and of the average of the rated items."""
+        if self.loss != "ratings":
+            return super()._predict_baseline(rows, columns)
+        nobody = self._encode(sp.csr_array((1, len(self.items_)), dtype=np.float32))
+        average = np.average(self.item_factors_, axis=0, weights=self.item_counts_)
+        U = np.where(rows[:, None] >= 0, self.user_factors_[rows], nobody)
+        V = np.where(columns[:, None] >= 0, self.item_factors_[columns], average)
+        return np.einsum("nd,nd->n", U, V).astype(np.float32)
+
     def with_items(self, items: Ids, item_features: MatrixLike) -> Self:
         """Return a model that has further items, described by their features alone; no torch is needed.
 
