@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow install lint typecheck format clean
+.PHONY: demo test test-slow test-oldest soak install lint typecheck format clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lrrec demo
@@ -16,6 +16,13 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -m soak -s
+
+# The oldest versions that pyproject.toml allows.
+test-oldest: .venv-oldest/.dev
+	.venv-oldest/bin/python -m pytest
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -29,7 +36,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest build dist .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("lrrec needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -44,3 +51,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing lrrec and its test tools into $(VENV) (once, about a minute) ..."
 	$(PIP) --editable '.[dev,torch]'
 	@touch $@ $(VENV)/.runtime
+
+.venv-oldest/.dev: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-oldest.txt --editable '.[dev,torch]'
+	@touch $@

@@ -128,7 +128,7 @@ class Run:
                 results["low rank 8"]["source"] = quality
         for name in GUARDED:
             begun = time.perf_counter()
-            guarded = LowRankAdapter("auto", random_state=self.seed).fit(
+            guarded = LowRankAdapter("auto", history=0.5, random_state=self.seed).fit(
                 train, base=self.base, catalogue=self.transfer.catalogue,
                 validation=validation if name == "auto, guarded" else None,
             )  # fmt: skip

@@ -22,6 +22,7 @@ _HOME = {
     "Comparison": "lrrec.evaluation.comparison",
     "DomainFitter": "lrrec.adapt.domain_fitter",
     "Evaluation": "lrrec.evaluation.evaluation_result",
+    "Explanation": "lrrec.models.base.explanation",
     "FactorModel": "lrrec.models.base.factor_model",
     "IdMap": "lrrec.data.ids",
     "Interactions": "lrrec.data.interactions",

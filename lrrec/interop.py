@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.data import labels
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, NotFittedError, ParameterTypeError, UnknownIdError
@@ -15,7 +16,7 @@ from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.models.ials import IALS
 from lrrec.models.popularity import Popularity
 from lrrec.typing import ArrayLike, Ids, MatrixLike
-from lrrec.validate import check_bool, check_columns, check_int, check_matrix, check_option, check_real, first_three
+from lrrec.validate import check_bool, check_int, check_option, check_real, first_three
 
 UNFILLED = np.finfo(np.float32).min  # implicit fills lists that are too short with excluded items of this score
 
@@ -35,10 +36,11 @@ def from_factors(
 
     Parameters
     ----------
-    user_factors, item_factors : array-like, shapes (n_users, D), (n_items, D)
-        Biases are further columns, with a column of ones in the other matrix.
+    user_factors, item_factors : array-like or pandas frame, shapes (n_users, D), (n_items, D)
+        Biases are further columns, with a column of ones in the other matrix. The index of a frame holds the ids; the
+        columns of two frames are matched by name.
     users, items : sequence of ids, optional
-        Ids of the rows; their indices when not given.
+        Ids of the rows; the index of a frame, or their indices, when not given. Rows of a frame are put in this order.
     seen : Interactions or sparse matrix, shape (n_users, n_items), optional
         Interactions of the users, whose items `recommend` excludes. Interactions are matched by id. Without it all
         users are unknown to `recommend`, but `recommend_from` works.
@@ -55,7 +57,10 @@ def from_factors(
     DataError
         If shapes do not fit, or a factor is not finite.
     """
-    U, V = _factors(user_factors, "user_factors"), _factors(item_factors, "item_factors")
+    users = labels.index_of(user_factors, "user_factors") if users is None else users
+    items = labels.index_of(item_factors, "item_factors") if items is None else items
+    U, names = _factors(user_factors, "user_factors", users, "user")
+    V, _ = _factors(item_factors, "item_factors", items, "item", names)
     if U.shape[1] != V.shape[1]:
         raise DataError(f"user_factors and item_factors must have as many columns, got {U.shape[1]} and {V.shape[1]}")
     user_ids = IdMap.range(len(U)) if users is None else IdMap(users)
@@ -71,7 +76,7 @@ def from_factors(
     model._objective()
     model.user_factors_, model.item_factors_ = U, V
     data = Interactions(_seen(seen, user_ids, item_ids), user_ids, item_ids)
-    return check_learned(model._remember(data, (V != 0).any(axis=1)))
+    return check_learned(model._remember(data, item_evidence=(V != 0).any(axis=1)))
 
 
 def from_implicit(
@@ -174,13 +179,10 @@ class ImplicitModel:
         ParameterTypeError
             If the model cannot serve new users: of the matrix factorizations only ALS can (`recalculate_user`).
         """
-        if isinstance(histories, Interactions):
-            matrix, ids = histories.align_items(self.items_).matrix, histories.users
-            rows = np.flatnonzero(np.diff(histories.matrix.indptr))
-        else:
-            matrix = check_matrix(histories)
-            check_columns(matrix, len(self.items_), type(self).__name__)
-            ids, rows = IdMap.range(matrix.shape[0]), np.arange(matrix.shape[0])
+        data = as_interactions(histories, self.items_, name="histories", owner=type(self).__name__)
+        matrix, ids, rows = data.align_items(self.items_).matrix, data.users, np.arange(data.n_users)
+        if data is histories:
+            rows = np.flatnonzero(np.diff(data.matrix.indptr))
         rows = rows if users is None else ids.indices(users)
         matrix = matrix[rows]
         cold = np.diff(matrix.indptr) == 0
@@ -244,8 +246,13 @@ def _is_knn(model: Any) -> bool:
     return hasattr(model, "similarity")
 
 
-def _factors(values: ArrayLike, name: str) -> np.ndarray:
-    """A finite float32 matrix."""
+def _factors(
+    values: Any, name: str, ids: Ids | None, unit: str, columns: IdMap | None = None
+) -> tuple[np.ndarray, IdMap | None]:
+    """A finite float32 matrix, its rows those of ids where it is labelled, and the names of its columns, if any."""
+    names = None
+    if ids is not None:
+        values, names = labels.align_matrix(values, ids, name, unit, columns)
     try:
         factors = np.array(values, dtype=np.float32, order="C")
     except (TypeError, ValueError) as error:
@@ -254,15 +261,15 @@ def _factors(values: ArrayLike, name: str) -> np.ndarray:
         raise DataError(f"{name} must be a matrix with a row for each id, got shape {factors.shape}")
     if not np.isfinite(factors).all():
         raise DataError(f"{name} must be finite, got NaN or infinity {int((~np.isfinite(factors)).sum())} times")
-    return factors
+    return factors, names
 
 
 def _seen(seen: Interactions | MatrixLike | None, users: IdMap, items: IdMap) -> sp.csr_array:
     """The seen items as a matrix of these users and items."""
     if seen is None:
         return sp.csr_array((len(users), len(items)), dtype=np.float32)
-    data = as_interactions(seen)
-    if not isinstance(seen, Interactions):
+    data = as_interactions(seen, name="seen")
+    if not (isinstance(seen, Interactions) or labels.index_of(seen, "seen") is not None):
         if data.matrix.shape != (len(users), len(items)):
             raise DataError(f"seen must be users x items, ({len(users)}, {len(items)}), got {data.matrix.shape}")
         return data.matrix

@@ -3,14 +3,15 @@
 import datetime
 import os
 from collections.abc import Collection
-from typing import Any, Protocol, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 __all__ = [
-    "ArrayLike", "DurationLike", "Frame", "FrameLike", "Ids", "MatrixLike", "PathLike", "RandomState", "TimeLike",
+    "ArrayLike", "DurationLike", "FileLike", "Frame", "FrameLike", "Ids", "MatrixLike", "PathLike", "RandomState",
+    "TimeLike",
 ]  # fmt: skip
 
 
@@ -27,5 +28,6 @@ MatrixLike: TypeAlias = ArrayLike | sp.sparray | sp.spmatrix  # two-dimensional,
 Ids: TypeAlias = Collection[int] | Collection[str] | np.ndarray  # also an IdMap, or a column of a frame
 RandomState: TypeAlias = int | np.integer | np.random.Generator | np.random.RandomState | None
 PathLike: TypeAlias = str | os.PathLike[str]
+FileLike: TypeAlias = PathLike | BinaryIO  # a path, or a binary file object
 TimeLike: TypeAlias = float | str | datetime.date | np.datetime64
 DurationLike: TypeAlias = float | str | datetime.timedelta | np.timedelta64

@@ -202,10 +202,6 @@ def _dense(X: Any, name: str) -> np.ndarray:
     """A two-dimensional array of numbers."""
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise DataError(f"{name} must not have masked values, got {int(np.ma.getmaskarray(X).sum())} masked")
-    if {"user", "item"} <= set(getattr(X, "columns", ())):
-        raise DataError(
-            f"{name} must be a user-by-item matrix or Interactions, got a table: use Interactions.from_frame"
-        )
     try:
         array = np.asarray(X)
         if array.dtype == object:

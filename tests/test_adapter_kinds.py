@@ -139,5 +139,10 @@ def test_a_new_kind_is_one_file_and_one_line(model, blend, source, target, parts
         np.testing.assert_allclose(lists.scores[row], alone.scores[0], rtol=1e-4)
     if isinstance(model, IALS):
         selector = AdapterSelector([blend(), LowRank(2)], random_state=0).fit(parts[0], base=base)
-        assert [name.split()[0] for name in selector.report_["method"]] == ["fold-in", "blend", "low-rank"]
-        assert selector.report_["parameters"][1] == len(selector.items_)
+        assert [name.split()[0] for name in selector.report_["method"]] == [
+            "fold-in",
+            "popularity",
+            "blend",
+            "low-rank",
+        ]
+        assert selector.report_["parameters"][2] == len(selector.items_)

@@ -15,9 +15,9 @@ import lrrec
 ROOT = Path(lrrec.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
-    {"errors", "typing"}, {"validate"}, {"linalg"}, {"metrics"}, {"data"}, {"splits", "files"}, {"datasets"},
-    {"models"}, {"adapt", "evaluation", "interop"}, {"tuning"}, {"report"}, {"persist"}, {"spark"}, {"__init__"},
-    {"cli"}, {"__main__"},
+    {"errors", "typing", "progress"}, {"validate"}, {"linalg", "file_format"}, {"metrics"}, {"data"},
+    {"splits", "files"}, {"datasets"}, {"models"}, {"adapt", "evaluation", "interop"}, {"tuning"}, {"report"},
+    {"persist"}, {"spark"}, {"__init__"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {
@@ -26,7 +26,7 @@ ONLY_IN = {
     "jinja2": ("report/page.py",),
     "optuna": ("tuning/search.py",),
     "pyspark": ("spark.py",),
-    "numba": ("linalg/kernels/", "metrics/kernels.py"),
+    "numba": ("linalg/jit.py", "linalg/kernels/", "metrics/kernels.py"),
     "typer": ("cli/",),
 }
 MAX_LINES = 400

@@ -98,7 +98,7 @@ def test_many_are_fitted_at_a_time(base, target):
     np.testing.assert_array_equal(alone.change_.A, bank["even"].change_.A)
     with pytest.raises(DataError, match="a domain for each"):
         bank.fit_many(target, ["a"])
-    with pytest.raises(DataError, match="lacks"):
+    with pytest.raises(DataError, match="by must have a row for each user"):
         bank.fit_many(target, {})
 
 

@@ -339,5 +339,5 @@ def test_matrix_of_a_peer_is_accepted(split):
 
     known = Split(split.train, split.train, split.train)
     with pytest.warns(DataWarning, match="not among"):
-        assert lrrec.evaluate(Peer(), known, metrics=["hit@3"]).mean() == {"hit@3": 0}
+        assert lrrec.evaluate(Peer(), known, metrics=["hit@3"], exclude_seen=False).mean() == {"hit@3": 0}
     assert isinstance(known.train.matrix, sp.csr_array)

@@ -182,7 +182,8 @@ def test_lists_of_different_lengths(likes):
     users, items = likes.users.ids[:4], likes.items.ids[likes.matrix.sum(axis=0) > 0]
     whole = model.recommend(users, len(items), exclude_seen=False)
     lists = [items[:3].tolist(), [], items[5:30].tolist(), [int(items[7])]]
-    for form in (lists, dict(zip(users.tolist(), lists, strict=True)), [np.array(part, dtype=int) for part in lists]):
+    by_user = dict(zip(users.tolist()[::-1], lists[::-1], strict=True))
+    for form in (lists, by_user, pd.Series(by_user), [np.array(part, dtype=int) for part in lists]):
         allowed = model.recommend(users, 30, items=form, exclude_seen=False)
         rest = model.recommend(users, len(items), exclude=form, exclude_seen=False)
         for row, part in enumerate(lists):
@@ -232,8 +233,10 @@ def test_lists_that_do_not_fit_the_users_are_refused(likes):
         model.recommend(users, exclude=[some, some])
     with pytest.raises(DataError, match="items must have a list for every user, lacks"):
         model.recommend(users, items={users[0]: some})
-    with pytest.raises(DataError, match="exclude must map users to lists of ids"):
+    with pytest.raises(DataError, match="exclude must map user ids to lists of item ids, got single"):
         model.recommend(users, exclude={users[0]: some[0]})
+    with pytest.raises(DataError, match="exclude must map user ids to lists of item ids, got keys like '1'"):
+        model.recommend(users, exclude={"1": some})
     with pytest.raises(DataError):
         model.recommend(users, exclude=pd.DataFrame([some] * 3))
     with pytest.raises(ParameterError, match="at least one candidate for each user"):

@@ -202,10 +202,12 @@ def test_frames_out():
         data.to_frame("spark")
 
 
-def test_series_are_paired_by_position():
+def test_series_are_paired_by_position_where_their_labels_agree():
     users = pd.Series([1, 2], index=[1, 0])
-    data = Interactions.from_pairs(users, pd.Series([7, 8]))
+    data = Interactions.from_pairs(users, pd.Series([7, 8], index=[1, 0]))
     assert data.to_frame()[["user", "item"]].to_numpy().tolist() == [[1, 7], [2, 8]]
+    with pytest.raises(DataError, match="same index"):
+        Interactions.from_pairs(users, pd.Series([7, 8]))
 
 
 @pytest.mark.parametrize("ids", [[1, True], [True, 1], [1, 1.0], [1.0, 1], [[1], [2]], ["a", "\ud800"]])

@@ -115,7 +115,7 @@ def test_everything_is_in_it(full, comparison, split):
         assert f"{one.mean()['ndcg@10']:.4f}" in words
     low, high = comparison.evaluations["ease"].interval()["ndcg@10"]
     assert f"{low:.4f} to {high:.4f}" in words
-    assert split.summary()["sha256"] in words
+    assert split.sha256 in words
     assert split.description in words
     assert "lrrec benchmark made-up" in words
     assert np.__version__ in words
@@ -186,7 +186,7 @@ def test_the_code_repeats_it(comparison, split, likes):
     (code,) = [words for words in page.words if words.startswith("import lrrec")]
     made = {"data": likes}
     exec(code.replace("print(comparison)", ""), made)
-    assert made["split"].summary()["sha256"] == split.summary()["sha256"]
+    assert made["split"].sha256 == split.sha256
     for name, one in comparison.evaluations.items():
         assert made["comparison"].evaluations[name].mean() == one.mean()
 

@@ -80,6 +80,10 @@ def many_blas_threads():
     set_blas_threads(before)
 
 
+def fail():
+    raise ArithmeticError
+
+
 class Holder(threading.Thread):
     """Enters `one_threaded_blas` on a thread of its own, and leaves when told to, by an error if it is given one."""
 
@@ -90,11 +94,15 @@ class Holder(threading.Thread):
         self.inside.wait(10)
 
     def run(self):
-        with contextlib.suppress(ArithmeticError), one_threaded_blas:
-            self.inside.set()
-            self.may_leave.wait(10)
-            if self.error:
-                raise self.error
+        with contextlib.suppress(ArithmeticError):
+            self.hold()
+
+    @one_threaded_blas
+    def hold(self):
+        self.inside.set()
+        self.may_leave.wait(10)
+        if self.error:
+            raise self.error
 
     def leave(self):
         self.may_leave.set()
@@ -114,11 +122,14 @@ def test_blas_has_one_thread_until_the_last_holder_leaves(order, error):
 
 @pytest.mark.usefixtures("many_blas_threads")
 def test_blas_has_one_thread_until_the_outermost_block_of_a_thread_ends():
-    with one_threaded_blas:
-        with contextlib.suppress(ArithmeticError), one_threaded_blas:
-            raise ArithmeticError
+    @one_threaded_blas
+    def outer():
+        with contextlib.suppress(ArithmeticError):
+            one_threaded_blas(fail)()
         assert blas_threads() == {1}
-        other = Holder()
+        return Holder()
+
+    other = outer()
     assert blas_threads() == {1}
     other.leave()
     assert blas_threads() == {3}
@@ -126,15 +137,11 @@ def test_blas_has_one_thread_until_the_outermost_block_of_a_thread_ends():
 
 @pytest.mark.usefixtures("many_blas_threads")
 def test_a_failed_limit_leaves_no_holder_behind(monkeypatch):
-    def fail():
-        raise ArithmeticError
-
     with monkeypatch.context() as patch:
-        patch.setattr(threads, "_controller", fail)
-        with pytest.raises(ArithmeticError), one_threaded_blas:
-            pass
-    with one_threaded_blas:
-        assert blas_threads() == {1}
+        patch.setattr(threads, "_blas_libraries", fail)
+        with pytest.raises(ArithmeticError):
+            one_threaded_blas(blas_threads)()
+    assert one_threaded_blas(blas_threads)() == {1}
     assert blas_threads() == {3}
 
 

@@ -10,8 +10,12 @@ from typing import Any
 # Class name, as a file may hold it -> module.
 KINDS = {
     "FoldIn": "lrrec.adapt.fold_in",
+    "Popular": "lrrec.adapt.popular",
+    "ByHistory": "lrrec.adapt.by_history",
     "Scratch": "lrrec.adapt.scratch",
     "Anchored": "lrrec.adapt.anchored",
+    "ItemItem": "lrrec.adapt.item_item_adapter",
+    "ItemItemScratch": "lrrec.adapt.item_item_adapter",
     "LowRank": "lrrec.adapt.low_rank",
     "LowRankTowers": "lrrec.adapt.two_tower",
     "FullRankTowers": "lrrec.adapt.two_tower",

@@ -1,19 +1,20 @@
 """Adapter: what every kind of adapter is, and the recommender that it makes of a base and a target."""
 
+import importlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt import adapter_files
+from lrrec.adapt import KINDS, adapter_files
 from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
-from lrrec.models.base.finite import check_learned
+from lrrec.models.base.model_files import check_loadable
 from lrrec.models.base.recommender import Recommender
+from lrrec.typing import FileLike
 from lrrec.validate import check_bool
 
 Settings = dict[str, Any]
@@ -31,7 +32,7 @@ class Adapter(Recommender):
     Attributes
     ----------
     base_ : Recommender
-        Never changed.
+        As it was at the fit: a later fit of the base does not touch the adapter. Never changed.
     params_ : dict
         The parameters that were used.
     verdict_ : str
@@ -46,7 +47,9 @@ class Adapter(Recommender):
     _one_se: ClassVar[Mapping[str, str]] = {}  # parameters chosen by the one-standard-error rule: "lowest", "highest"
     _path: ClassVar[tuple[str, ...]] = ()  # parameters of which one training gives several values
     _keeps_default = False  # whether other settings must be clearly better than the defaults
+    serves_without_history: ClassVar[bool] = False  # whether it can serve users who have done nothing in the target
     _uses_all_threads = False  # whether a fit uses all cores by itself
+    _scale = 1.0  # the share of the change that is applied, where a kind lets it be set
 
     def fit(  # type: ignore[override]
         self, X: Any, y: None = None, *, base: Recommender, catalogue: Any = None, same_users: bool = False,
@@ -93,6 +96,7 @@ class Adapter(Recommender):
                 f"{', '.join(undecided)} of {type(self).__name__} cannot be 'auto' here: give values, or let "
                 f"AdapterSelector([{type(self).__name__}()]) choose them"
             )
+        self._scale = 1.0
         return self._fit_domain(domain)
 
     def _fit_domain(self, domain: Domain) -> Self:
@@ -116,7 +120,7 @@ class Adapter(Recommender):
     def _serve(self, domain: Domain) -> Self:
         """Serve the users of the domain."""
         counts = np.bincount(domain.data.matrix.indices, minlength=len(domain.items))
-        return check_learned(self._remember(domain.data, self._item_evidence(domain, counts)))
+        return self._remember(domain.data, counts, self._item_evidence(domain, counts))
 
     def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
         """Which items the target's interactions, in these numbers, or the base say something about."""
@@ -152,6 +156,14 @@ class Adapter(Recommender):
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         """Refuse a base, or options of `fit`, that this kind has no use for."""
 
+    def _suits(self, domain: Domain, *, history: bool) -> bool:
+        """Whether it has something to say to users with, or without, a history; no other is kept for them."""
+        return history or self.serves_without_history
+
+    def is_affordable(self, domain: Domain) -> bool:
+        """Whether a selector should spend time on this kind in a domain."""
+        return True
+
     def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """Return the values to try of each "auto" parameter that matters in a domain, in the order of the search."""
         grids = self._grids(domain)
@@ -174,6 +186,16 @@ class Adapter(Recommender):
     def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> Any:
         """`_encode` of users about whom the base knows something: priors (B, D)."""
         return self._encode(matrix)
+
+    def _stored_params(self) -> Settings:
+        """What a file holds of the parameters: those that were used."""
+        check_loadable(type(self), KINDS.get(type(self).__name__), "lrrec.adapt.KINDS")
+        return {**self.get_params(deep=False), **self.params_}
+
+    @classmethod
+    def _from_stored(cls, params: Settings) -> Self:
+        """An unfitted adapter of parameters from a file."""
+        return cls(**params)
 
     def _for_scoring(self) -> Self:
         """The adapter in a form that scores many blocks of users quickly."""
@@ -211,17 +233,18 @@ class Adapter(Recommender):
         self.verdict_ = verdict
         return self
 
-    def save(self, path: str | PathLike, *, float16: bool = False, histories: bool = False) -> None:
+    def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the change to path, replacing it whole or not at all; `lrrec.load(path, base=model)` reads it.
 
         Parameters
         ----------
-        path : path
+        path : path or binary file object
         float16 : bool, default False
             Store in half precision.
         histories : bool, default False
             Store the target's users and interactions too, so that `recommend` knows them after loading. Without them
-            the file holds no user data: users are served by `recommend_from`.
+            the file names no user (item-item adapters hold the target's rows without ids): users are served by
+            `recommend_from`.
         """
         self._check_fitted()
         check_bool(float16, "float16")
@@ -233,3 +256,9 @@ class Adapter(Recommender):
 
 def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == AUTO
+
+
+def from_stored(kind: str, params: Settings) -> Adapter:
+    """Return an unfitted adapter of a kind, by name, and its parameters, as files hold them."""
+    adapter: Adapter = getattr(importlib.import_module(KINDS[kind]), kind)._from_stored(params)
+    return adapter

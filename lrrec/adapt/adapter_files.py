@@ -1,8 +1,6 @@
 """Files of adapters: the change, and the fingerprint of its base."""
 
-import hashlib
 import importlib
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -14,30 +12,18 @@ from lrrec.adapt.domain import Domain, with_base_users
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, FileFormatError, ParameterTypeError
+from lrrec.models.base.model_files import fingerprint
 from lrrec.models.base.recommender import Recommender
+from lrrec.typing import FileLike
 from lrrec.validate import check_bool
 
 COMMON = ("base_indices", "item_counts", "users_.", "seen_.", "new_items.")  # names of what every adapter stores
 
 
-def fingerprint(base: Recommender) -> str:
-    """A short hash of what a model scores with: its class, parameters, item ids and learned arrays of items."""
-    digest = hashlib.sha256(type(base).__name__.encode())
-    params = {name: value for name, value in base.get_params().items() if name not in ("random_state", "n_threads")}
-    digest.update(repr(sorted(params.items())).encode())
-    for name, array in sorted(files.pack_ids("items", base.items_).items()):
-        digest.update(name.encode() + array.tobytes())
-    for name in sorted(set(base._learned) - {"user_factors_"}):
-        digest.update(name.encode() + np.ascontiguousarray(getattr(base, name)).tobytes())
-    for name in base._learned_csr:
-        for array in files.pack_csr(name, getattr(base, name)).values():
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def write(path: str | PathLike, adapter: Any, *, float16: bool, histories: bool) -> None:
+def write(path: FileLike, adapter: Any, *, float16: bool, histories: bool) -> None:
     """Write an adapter to path, replacing it whole or not at all."""
-    domain, arrays = adapter.domain_, adapter._pack(np.float16 if float16 else np.float32)
+    stored, domain = adapter._stored_params(), adapter.domain_
+    arrays = adapter._pack(np.float16 if float16 else np.float32)
     if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in arrays.values()):
         raise DataError("the change has values beyond 65504, which float16 cannot hold: save it with float16=False")
     arrays |= {"base_indices": domain.base_indices[domain.in_base].astype(np.int32)}
@@ -49,19 +35,16 @@ def write(path: str | PathLike, adapter: Any, *, float16: bool, histories: bool)
         arrays |= files.pack_ids("users_", IdMap(adapter.users_.ids[rows]))
         arrays |= files.pack_csr("seen_", adapter.seen_[rows])
     params = {
-        "adapter": {**adapter.get_params(), **adapter.params_, "random_state": None},
+        "adapter": stored,
         "verdict": adapter.verdict_,
         "fingerprint": fingerprint(domain.base),
         "same_users": domain.same_users,
     }
-    if "random_state" not in adapter.get_params():
-        del params["adapter"]["random_state"]
     files.write(path, type(adapter).__name__, params, arrays)
 
 
-def read(path: str | PathLike, base: Any) -> Any:
-    """Read an adapter, checked, for the base that it was fitted to."""
-    kind, params, arrays = files.read(path)
+def read(path: str, base: Any, kind: str, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+    """Return an adapter from the contents of its file, checked, for the base that it was fitted to."""
     if kind not in KINDS:
         raise FileFormatError(f"{path} must hold an adapter, got {kind!r}")
     if not isinstance(base, Recommender):
@@ -76,10 +59,10 @@ def read(path: str | PathLike, base: Any) -> Any:
         )
     cls = getattr(importlib.import_module(KINDS[kind]), kind)
     try:
-        adapter = cls(**params["adapter"])
+        adapter = cls._from_stored(params["adapter"])
         check_bool(params["same_users"], "same_users")
         adapter.domain_ = domain = _domain(path, base, arrays, same_users=params["same_users"])
-        adapter.base_, adapter.verdict_ = base, str(params["verdict"])
+        adapter.base_, adapter.verdict_ = domain.base, str(params["verdict"])
         adapter._check_params()
         adapter._check_base(base, same_users=params["same_users"])
         adapter.params_ = adapter._settings(domain)
@@ -87,14 +70,14 @@ def read(path: str | PathLike, base: Any) -> Any:
         if counts.shape != (len(domain.items),) or counts.dtype.kind != "i":
             raise ValueError("item_counts must be a number for each item")
         adapter._unpack({name: array for name, array in arrays.items() if not name.startswith(COMMON)})
-        adapter.item_counts_ = counts
-        adapter.item_evidence_ = adapter._item_evidence(domain, counts)
+        for part in (*getattr(adapter, "members_", ()), adapter):
+            part.item_counts_, part.item_evidence_ = counts, part._item_evidence(domain, counts)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise FileFormatError(f"{path} must hold a consistent adapter: {error}") from None
     return adapter
 
 
-def _domain(path: str | PathLike, base: Any, arrays: dict[str, np.ndarray], *, same_users: bool) -> Domain:
+def _domain(path: str, base: Any, arrays: dict[str, np.ndarray], *, same_users: bool) -> Domain:
     """The domain of a stored adapter, with its users where they are stored."""
     new = base.items_.ids[:0]
     if any(name.startswith("new_items.") for name in arrays):

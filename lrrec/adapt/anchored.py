@@ -82,8 +82,9 @@ class Anchored(FactorAdapter):
         check_quadratic(base, type(self).__name__)
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
+        old = {"reg": REGS} if domain.in_base.any() else {}
         new = {} if domain.in_base.all() else {"new_item_reg": REGS}
-        return {"reg": REGS, **new, "fold_in_reg": fold_in_grid(domain)}
+        return {**old, **new, "fold_in_reg": fold_in_grid(domain)}
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         solver = AlternatingSolver(self.domain_, users, self.params_)

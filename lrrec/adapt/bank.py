@@ -3,24 +3,24 @@
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from copy import copy
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
-from lrrec.adapt.adapter_files import fingerprint
+from lrrec.adapt.domain_fits import fit_domains
 from lrrec.adapt.mixed_batch import Group, Scorer, Served, View, as_rows, known_users, new_users, of_users
 from lrrec.adapt.selector import LowRankAdapter
 from lrrec.data.ids import as_ids
-from lrrec.data.interactions import Interactions
+from lrrec.data.interactions import Interactions, as_interactions
+from lrrec.data.labels import align
 from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
 from lrrec.linalg.ranking import rank
-from lrrec.linalg.threads import even_blocks, run_blocks
+from lrrec.models.base.model_files import fingerprint, same_model
 from lrrec.models.base.recommender import Recommender
-from lrrec.models.base.recommends import MAX_K
-from lrrec.models.base.results import Recommendations
+from lrrec.models.base.results import MAX_K, Recommendations
 from lrrec.validate import check_bool, check_int, check_threads, first_three
 
 BLOCK_ROWS = 256  # users scored at once
@@ -43,6 +43,7 @@ class AdapterBank(MutableMapping):
     Attributes
     ----------
     base : Recommender
+        As it was when the bank was made: a later fit of it does not touch the bank.
 
     Notes
     -----
@@ -64,7 +65,7 @@ class AdapterBank(MutableMapping):
     def __init__(self, base: Recommender, adapters: Mapping[Any, Any] | None = None) -> None:
         if not isinstance(base, Recommender) or not hasattr(base, "items_"):
             raise ParameterTypeError(f"base must be a fitted model, got {type(base).__name__}")
-        self.base, self._fingerprint = base, fingerprint(base)
+        self.base = copy(base)
         self._writing = threading.Lock()
         self._adapters: dict[Any, Adapter] = {}
         self._views: WeakKeyDictionary[Adapter, View] = WeakKeyDictionary()
@@ -76,13 +77,17 @@ class AdapterBank(MutableMapping):
         adapter = getattr(adapter, "best_", None)
         if not isinstance(adapter, Adapter):
             raise ParameterTypeError(f"adapter must be a fitted adapter, got {type(adapter).__name__}")
-        if adapter.base_ is not self.base and fingerprint(adapter.base_) != self._fingerprint:
-            raise DataError(
-                f"the adapter was fitted to another base (fingerprint {fingerprint(adapter.base_)}, the bank's is "
-                f"{self._fingerprint}): make a bank of that base"
-            )
+        self._check_base(domain, adapter)
         with self._writing:
             self._adapters = {**self._adapters, domain: adapter}
+
+    def _check_base(self, domain: Any, adapter: Adapter) -> None:
+        if not same_model(adapter.base_, self.base):
+            raise DataError(
+                f"the adapter of {domain!r} was fitted to another base, or before the base was fitted again "
+                f"(fingerprint {fingerprint(adapter.base_)}, the bank's base has {fingerprint(self.base)}): fit it to "
+                "the bank's base"
+            )
 
     def __delitem__(self, domain: Any) -> None:
         """Remove a domain."""
@@ -114,7 +119,7 @@ class AdapterBank(MutableMapping):
         ----------
         users : sequence of ids, shape (n,)
             Of the domains' target users.
-        domain : hashable, or sequence of them, shape (n,)
+        domain : hashable, or sequence of them, shape (n,), or dict or Series by user id
             One for all users, or one for each.
         k : int, default 10
         exclude_seen : bool, default True
@@ -127,7 +132,7 @@ class AdapterBank(MutableMapping):
             If a domain is not the bank's, or a user is not known in their domain.
         """
         ids = as_ids(users, "users")
-        groups = self._groups(domain, len(ids))
+        groups = self._groups(domain, ids)
         served = [known_users(group.view, ids[group.rows]) for group in groups]
         return self._recommend(ids, groups, served, k, exclude_seen, n_threads)
 
@@ -138,17 +143,15 @@ class AdapterBank(MutableMapping):
 
         Parameters
         ----------
-        histories : Interactions, or sparse matrix or array of shape (n, n_items)
+        histories : Interactions, pandas frame, or sparse matrix or array of shape (n, n_items)
             A row a user, in the order of `domain`; the columns of a raw matrix are the base's items. Users of
             Interactions without any are answered for too, with an empty list.
-        domain : hashable, or sequence of them, shape (n,)
+        domain : hashable, or sequence of them, shape (n,), or dict or Series by user id
         k, exclude_seen, n_threads
             As for `recommend`.
         """
-        data = histories
-        if not isinstance(histories, Interactions):
-            data = Interactions.from_matrix(histories, items=self.base.items_)
-        groups = self._groups(domain, data.n_users)
+        data = as_interactions(histories, self.base.items_, name="histories", owner=type(self.base).__name__)
+        groups = self._groups(domain, data.users.ids)
         served = [new_users(group.view, data, group.rows) for group in groups]
         return self._recommend(data.users.ids, groups, served, k, exclude_seen, n_threads)
 
@@ -177,9 +180,11 @@ class AdapterBank(MutableMapping):
         masked_items, scores = np.ma.MaskedArray(items[back], mask=empty), np.ma.MaskedArray(values[back], mask=empty)
         return Recommendations(scores=scores, users=ids, items=masked_items, indices=indices)
 
-    def _groups(self, domain: Any, n_users: int) -> list[Group]:
+    def _groups(self, domain: Any, users: np.ndarray) -> list[Group]:
         """The users of each domain, with the domain's adapter as it is now."""
-        adapters = self._adapters
+        adapters, n_users = self._adapters, len(users)
+        labelled = align(domain, users, "domain")
+        domain = domain if labelled is domain else labelled.tolist()
         single = isinstance(domain, str) or not isinstance(domain, Sequence | np.ndarray)
         domains = [domain] * n_users if single else domain.tolist() if isinstance(domain, np.ndarray) else list(domain)
         if len(domains) != n_users:
@@ -190,12 +195,13 @@ class AdapterBank(MutableMapping):
         unknown = [name for name in rows if name not in adapters]
         if unknown:
             raise UnknownIdError(f"domain must be one of the bank's, got {first_three(unknown)}")
-        return [Group(self._view(adapters[name]), np.array(members)) for name, members in rows.items()]
+        return [Group(self._view(name, adapters[name]), np.array(members)) for name, members in rows.items()]
 
-    def _view(self, adapter: Adapter) -> View:
+    def _view(self, domain: Any, adapter: Adapter) -> View:
         """The adapter's view, made anew when the adapter has changed."""
         view = self._views.get(adapter)
         if view is None or not view.is_current():
+            self._check_base(domain, adapter)
             view = self._views[adapter] = View(adapter, len(self.base.items_))
         return view
 
@@ -206,37 +212,31 @@ class AdapterBank(MutableMapping):
 
         Parameters
         ----------
-        interactions : Interactions
-        by : sequence, shape (n_users,), or mapping of user id to domain
+        interactions : Interactions, or users × items as for `recommend_from`
+        by : sequence, shape (n_users,), or dict or Series by user id
             The domain of each user.
         adapter : adapter, optional
             Unfitted; `LowRankAdapter()` when not given.
         n_jobs : int, optional
-            How many are fitted at a time, each on one thread: all cores when None. The result is the same.
+            How many may be fitted at a time, each on one thread: all cores when None. Where it takes long, processes
+            are started, each with a copy of the base (joblib's "loky", unless `joblib.parallel_config` says
+            otherwise). The result is the same.
 
         Returns
         -------
         self
         """
-        users = interactions.users.ids
-        if isinstance(by, Mapping):
-            lacking = [user for user in users.tolist() if user not in by]
-            if lacking:
-                raise DataError(f"by must name a domain for every user, lacks {first_three(lacking)}")
-            by = [by[user] for user in users.tolist()]
+        interactions = as_interactions(
+            interactions, self.base.items_, name="interactions", owner=type(self.base).__name__
+        )  # fmt: skip
+        by = align(by, interactions.users, "by")
         if len(by) != interactions.n_users:
             raise DataError(f"by must name a domain for each of {interactions.n_users} users, got {len(by)}")
         members: dict[Any, list[int]] = defaultdict(list)
         for row, domain in enumerate(by):
             members[domain].append(row)
-        domains, fitted = list(members), dict[Any, Any]()
-
-        def fit(start: int, stop: int) -> None:
-            for name in domains[start:stop]:
-                target = of_users(interactions, np.array(members[name]))
-                fitted[name] = clone(adapter or LowRankAdapter()).fit(target, base=self.base).best_
-
-        run_blocks(fit, even_blocks(len(domains), 1), check_threads(n_jobs))
+        targets = [of_users(interactions, np.array(rows)) for rows in members.values()]
+        fitted = fit_domains(self.base, adapter or LowRankAdapter(), targets, check_threads(n_jobs))
         with self._writing:
-            self._adapters = {**self._adapters, **{name: fitted[name] for name in domains}}
+            self._adapters = {**self._adapters, **dict(zip(members, fitted, strict=True))}
         return self

@@ -100,7 +100,7 @@ def distill(
         V = solve_ridge(targets.loss.T, U, penalties, row_linear=targets.row_linear(U))
     model.item_factors_ = V
     model.user_factors_ = model._fold_in(data.matrix, V, None)
-    return model._remember(data, teacher.item_evidence_[teacher.items_.find(data.items.ids)])
+    return model._remember(data, item_evidence=teacher.item_evidence_[teacher.items_.find(data.items.ids)])
 
 
 class TeacherScores:
@@ -149,11 +149,7 @@ def _listed(scores: np.ndarray, observed: sp.csr_array, k: int) -> tuple[sp.csr_
 
 def _over_teacher_items(teacher: Recommender, data: Any) -> Interactions:
     """The data over the teacher's items."""
-    if not isinstance(data, Interactions):
-        matrix = as_interactions(data).matrix
-        if matrix.shape[1] != len(teacher.items_):
-            raise DataError(f"data must have the teacher's {len(teacher.items_)} items, got {matrix.shape[1]} columns")
-        return Interactions.from_matrix(matrix, items=teacher.items_)
+    data = as_interactions(data, teacher.items_, name="data", owner=f"the teacher's {type(teacher).__name__}")
     lacking = data.items.ids[np.unique(data.matrix.indices)]
     lacking = lacking[teacher.items_.find(lacking) < 0]
     if len(lacking):

@@ -1,5 +1,6 @@
 """Domain: a target's interactions in terms of a base model."""
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,11 +10,11 @@ import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data.ids import IdMap, as_ids
-from lrrec.data.interactions import Interactions
+from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, NotFittedError, ParameterTypeError
 from lrrec.linalg.quadratic import solve_ridge
 from lrrec.models.base.recommender import Recommender
-from lrrec.validate import check_columns, check_matrix, first_three
+from lrrec.validate import first_three
 
 PER_ITEM = ("embedding_", "center_")  # arrays of an encoder with a row an item
 
@@ -43,6 +44,14 @@ class Domain:
     data: Interactions
     same_users: bool = False
     source: sp.csr_array | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base", copy(self.base))  # with the same arrays: it stays when the base is refitted
+
+    @cached_property
+    def cache(self) -> dict[str, Any]:
+        """What adapters find once for the domain and use again."""
+        return {}
 
     @cached_property
     def in_base(self) -> np.ndarray:
@@ -153,11 +162,7 @@ def joined(data: Interactions, more: Interactions) -> Interactions:
 
 def as_target(base: Any, target: Any) -> Interactions:
     """The target as Interactions; the columns of a raw matrix are the base's items."""
-    if isinstance(target, Interactions):
-        return target
-    matrix = check_matrix(target, "target")
-    check_columns(matrix, len(base.items_), type(base).__name__)
-    return Interactions(matrix, IdMap.range(matrix.shape[0]), base.items_)
+    return as_interactions(target, base.items_, name="target", owner=type(base).__name__)
 
 
 def check_fitted(base: Any) -> None:

@@ -1,13 +1,13 @@
 """DomainFitter: adapt a base to the domains of a frame, wherever the frame is."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 import pandas as pd
 from sklearn.base import clone
 
+from lrrec import files
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.adapter_files import read
 from lrrec.adapt.selector import LowRankAdapter
@@ -102,18 +102,14 @@ class DomainFitter:
         """Read the adapters of such a table: (domain, adapter) pairs, as `AdapterBank(base, dict(...))` takes them."""
         table = frames.eager(table)
         names, contents = (frames.column(table, name, name).to_list() for name in (self.domain, "adapter"))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "adapter"
-            for name, content in zip(names, contents, strict=True):
-                if not isinstance(content, bytes):
-                    raise DataError(f"adapter must be the bytes of a file, got {type(content).__name__}")
-                path.write_bytes(content)
-                yield name, read(path, self.base)
+        for name, content in zip(names, contents, strict=True):
+            if not isinstance(content, bytes):
+                raise DataError(f"adapter must be the bytes of a file, got {type(content).__name__}")
+            yield name, read(f"the adapter of {name!r}", self.base, *files.read(BytesIO(content)))
 
 
 def _as_bytes(adapter: Adapter, *, float16: bool) -> bytes:
     """The file of an adapter."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "adapter"
-        adapter.save(path, float16=float16)
-        return path.read_bytes()
+    file = BytesIO()
+    adapter.save(file, float16=float16)
+    return file.getvalue()

@@ -13,8 +13,10 @@ from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.finite import check_learned
+from lrrec.models.base.model_files import same_model
 from lrrec.models.base.quadratic_model import QuadraticModel
-from lrrec.models.neural.encoder import encode
+from lrrec.models.neural.encoder import encode, shares
 from lrrec.validate import check_int, check_real
 
 
@@ -30,6 +32,7 @@ class FactorAdapter(Adapter, FactorModel):
         Of the target's users; of the catalogue, with the change.
     """
 
+    serves_without_history = True  # from the base's factors of the same user
     low_rank: ClassVar[bool] = False  # whether changes of this kind can be truncated and added
     _item_factors: np.ndarray | None = None
 
@@ -45,9 +48,9 @@ class FactorAdapter(Adapter, FactorModel):
             raise ParameterError(f"source must only be given for a neural base, got one for {name}")
 
     def _serve(self, domain: Domain) -> Self:
-        self._remember(domain.data)
-        self.scale = 1.0
-        return super()._serve(domain)
+        super()._serve(domain)
+        self.scale = self._scale
+        return check_learned(self)
 
     def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
         return super()._item_evidence(domain, counts) & self.item_factors_.any(axis=1)
@@ -64,8 +67,6 @@ class FactorAdapter(Adapter, FactorModel):
         self._scale = check_real(value, "scale", low=0)
         data = self.domain_.data
         self.user_factors_ = self._encode_around(data.matrix, self.domain_.user_priors)
-
-    _scale = 1.0
 
     @property
     def item_factors_(self) -> np.ndarray:
@@ -102,6 +103,14 @@ class FactorAdapter(Adapter, FactorModel):
             return encode(matrix, self._encoder_now())
         return self.domain_.fold_in(matrix, self.item_factors_, self._fold_in_reg(), priors)
 
+    def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
+        if self.domain_.encoder:
+            return shares(matrix, self._encoder_now(), self.item_factors_[column])
+        parts: tuple[np.ndarray, dict[str, float]] = self.base_._shares(
+            matrix, self.item_factors_, self._fold_in_reg(), column
+        )
+        return parts
+
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         served = super()._serves(rows)
         return served if served.all() or not len(self.users_) else served | (self.user_factors_[rows] != 0).any(axis=1)
@@ -127,7 +136,7 @@ class FactorAdapter(Adapter, FactorModel):
         if reg is not None and "reg" in model.get_params():
             model.set_params(reg=reg)
         model.item_factors_, model.user_factors_ = self.item_factors_, self.user_factors_.copy()
-        return model._remember(self.domain_.data, self.item_evidence_)
+        return model._remember(self.domain_.data, self.item_counts_, self.item_evidence_)
 
     def compress(self, n_factors: int) -> FactorModel:
         """Return the merged model with fewer factors."""
@@ -140,7 +149,7 @@ class FactorAdapter(Adapter, FactorModel):
         """
         self._check_fitted()
         self._check_low_rank("truncated")
-        return self._with(self.change_.truncate(check_int(rank, "rank", low=0)))
+        return self._with(self.change_.truncate(check_int(rank, "rank", low=0)), self.scale)
 
     def __add__(self, other: Any) -> Self:
         """The sum of two low-rank changes of one base and catalogue, serving the users of the first adapter."""
@@ -148,24 +157,29 @@ class FactorAdapter(Adapter, FactorModel):
         if not isinstance(other, FactorAdapter):
             return NotImplemented
         self._check_fitted()
-        if other.base_ is not self.base_ or other.items_ != self.items_:
+        if not same_model(other.base_, self.base_) or other.items_ != self.items_:
             raise DataError("adapters must have the same base and catalogue to be added")
         for adapter in (self, other):
             adapter._check_low_rank("added")
-        change = self.change_.plus(other.change_, self.domain_.item_factors, self.domain_.encoder)
-        return self._with(change, kind=self if self.n_parameters else other)
+        V0, encoder = self.domain_.item_factors, self.domain_.encoder
+        scale = self.scale if self.scale == other.scale else 1.0
+        first, second = (
+            adapter.change_ if scale == adapter.scale else adapter.change_.scaled(adapter.scale, V0, encoder)
+            for adapter in (self, other)
+        )
+        return self._with(first.plus(second, V0, encoder), scale, kind=self if self.n_parameters else other)
 
     def _check_low_rank(self, what: str) -> None:
         if not self.low_rank:
             raise ParameterError(f"{self.name} adapters cannot be {what}: only low-rank ones can")
 
-    def _with(self, change: Change, kind: "FactorAdapter | None" = None) -> Self:
+    def _with(self, change: Change, scale: float, kind: "FactorAdapter | None" = None) -> Self:
         """An adapter of the same domain with another change; of the kind of another adapter, if one is given."""
         kind = kind or self
         other: Any = clone(kind)
         other.domain_, other.base_, other.verdict_ = self.domain_, self.base_, self.verdict_
         other.params_ = {**kind.params_, "fold_in_reg": self.params_.get("fold_in_reg")}
-        other.change_ = change
+        other.change_, other._scale = change, scale
         return other._serve(self.domain_)
 
     def _pack(self, dtype: type) -> dict[str, np.ndarray]:
@@ -182,9 +196,8 @@ class FactorAdapter(Adapter, FactorModel):
         parts = {
             name: Change.unpack(arrays, np.atleast_2d(domain.encoder[name]).shape, f"encoder.{name}.") for name in names
         }
-        self.change_ = change.with_encoder(parts)
+        self.change_, self._scale = change.with_encoder(parts), float(arrays["scale"][0])
         self._serve(domain)
-        self.scale = float(arrays["scale"][0])
 
 
 def own_reg(domain: Domain) -> float | None:

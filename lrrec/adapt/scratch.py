@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Callback
@@ -25,6 +26,7 @@ class Scratch(FactorAdapter):
     """
 
     name = "scratch"
+    serves_without_history = False  # the base's user factors mean nothing here
     _defaults: ClassVar = {"reg": None}
 
     def __init__(self, *, reg: float | str | None = "auto") -> None:
@@ -50,3 +52,6 @@ class Scratch(FactorAdapter):
         params = {"reg": reg, "random_state": 0}
         model.set_params(**{name: value for name, value in params.items() if name in model.get_params()})
         self.change_ = Change.replace_all(model.fit(self.domain_.data.matrix[users]).item_factors_)
+
+    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> np.ndarray:
+        return super()._encode_around(matrix, None)

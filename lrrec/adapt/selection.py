@@ -5,28 +5,24 @@ Settings are chosen on validation users, and each fold of these is scored with t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.trials import N_FOLDS, WITH, Trial
 from lrrec.data import frames
-from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError
 from lrrec.linalg.ranking import Columns, rank
-from lrrec.linalg.threads import even_blocks, run_blocks
+from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.metrics import measure, parse
-from lrrec.splits import history_mask
 from lrrec.validate import check_threads
 
-N_FOLDS = 5
-LARGE = 200  # from so many users on, one validation part is enough
 Z = 1.282  # the 90 % quantile of the normal distribution
 
 Path = Mapping[str, Sequence[Any]]
+Stage = tuple[Any, dict[int, np.ndarray], int]  # an adapter, its values in every trial, its parameters
 
 
 class Candidate(Protocol):
@@ -51,20 +47,6 @@ class Candidate(Protocol):
     def _fit_path(self, domain: Domain, users: np.ndarray, path: Path) -> Any: ...
 
     def _for_scoring(self) -> Any: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """Fit to some users, recommend to validation users from their histories, and compare with their test items.
-
-    fit : ndarray of int, the indices of the users to fit to. history, test : csr_array, shapes (n, I), over the
-    catalogue. priors : ndarray, shape (n, D), or None.
-    """
-
-    fit: np.ndarray
-    history: sp.csr_array
-    test: sp.csr_array
-    priors: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,77 +92,106 @@ class Outcome:
         return gain > error
 
 
-def fold_trials(domain: Domain, history: float, rng: np.random.Generator) -> list[Trial]:
-    """Cut the target's users into folds of validation users, who are served from a share of their interactions."""
-    eligible = np.flatnonzero(np.diff(domain.data.matrix.indptr) >= 2)
-    if len(eligible) < 2:
-        raise DataError(
-            f"target must have at least two users with two interactions to compare adapters on, got {len(eligible)}; "
-            "fit one with given settings instead, e.g. LowRank(8, reg=1.0, fold_in_reg=None, new_item_reg=1.0)"
-        )
-    rng.shuffle(eligible)
-    if len(eligible) >= LARGE:
-        groups = [eligible[: max(len(eligible) // 5, 100)]]
-    else:
-        groups = np.array_split(eligible, min(N_FOLDS, len(eligible)))
-    mask = history_mask(domain.data, history, rng.random(len(domain.data)))
-    histories, tests = domain.data.filter(mask).matrix, domain.data.filter(~mask).matrix
-    priors = domain.user_priors
-    return [
-        Trial(
-            np.setdiff1d(domain.active_users, group), histories[group], tests[group],
-            None if priors is None else priors[group],
-        )
-        for group in groups
-    ]  # fmt: skip
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Adapters measured on the validation users of one group.
+
+    trials : of every group. measured : what each adapter with its settings reached in the trials of all groups, so
+    that it is fitted once, whatever groups are looked at.
+    """
+
+    domain: Domain
+    trials: Mapping[str, Sequence[Trial]]
+    metric: str
+    group: str = WITH
+    measured: dict[str, list[Stage]] = field(default_factory=dict)
+
+    def of_group(self, group: str) -> "Comparison":
+        """The same on the validation users of another group."""
+        return replace(self, group=group)
+
+    def evaluate(self, adapters: Sequence[Any], path: Path) -> list[Outcome]:
+        """Fit each adapter in every trial, and measure its validation users; an outcome for each value on the path."""
+        keys = [f"{type(adapter).__qualname__} {sorted(adapter.get_params().items())} {path}" for adapter in adapters]
+        new = {key: adapter for key, adapter in zip(keys, adapters, strict=True) if key not in self.measured}
+        self.measured.update(zip(new, self._measure(list(new.values()), path), strict=True))
+        return [self._outcome(*stage) for key in keys for stage in self.measured[key]]
+
+    def _measure(self, adapters: Sequence[Any], path: Path) -> list[list[Stage]]:
+        """Each adapter at each value on the path: its settings, values in every trial (by its id), and parameters."""
+        fits: dict[int, list[Trial]] = {}
+        for trial in (trial for trials in self.trials.values() for trial in trials):
+            fits.setdefault(id(trial.fit), []).append(trial)
+        pairs = [(adapter, trials) for adapter in adapters for trials in fits.values()]
+        measured: list[list[Stage]] = [[]] * len(pairs)
+
+        def work(start: int, stop: int) -> None:
+            for place in range(start, stop):
+                adapter, trials = pairs[place]
+                measured[place] = [
+                    (
+                        clone(adapter).set_params(**values),
+                        {id(trial): _measure(fitted, trial, self.metric) for trial in trials},
+                        fitted.n_parameters,
+                    )
+                    for values, fitted in adapter._fit_path(self.domain, trials[0].fit, path)
+                ]
+
+        n_threads = 1 if any(adapter._uses_all_threads for adapter in adapters) else check_threads(None)
+        run_blocks(work, even_blocks(len(pairs), 1), n_threads)
+        return [
+            [
+                (stage[-1][0], {key: values for _, part, _ in stage for key, values in part.items()}, stage[-1][2])
+                for stage in zip(*measured[first : first + len(fits)], strict=True)
+            ]
+            for first in range(0, len(pairs), len(fits))
+        ]
+
+    def _outcome(self, adapter: Any, values: Mapping[int, np.ndarray], n_parameters: int) -> Outcome:
+        """The group's values together; users of a single trial are cut into folds for nested cross-validation."""
+        trials = self.trials[self.group]
+        parts = [values[id(trial)] for trial in trials]
+        if len(trials) == 1:
+            return Outcome(adapter, parts[0], np.arange(len(parts[0])) % N_FOLDS, n_parameters)
+        groups = np.repeat(np.arange(len(trials)), [len(part) for part in parts])
+        overlap = sum(len(part) / len(trial.fit) for part, trial in zip(parts, trials, strict=True))
+        return Outcome(adapter, np.concatenate(parts), groups, n_parameters, overlap)
 
 
-def validation_trial(domain: Domain, history: Interactions, test: Interactions) -> Trial:
-    """Fit to all of the target's users, and validate on others."""
-    served = np.diff(history.matrix.indptr) > 0
-    priors = domain.priors(history.users)
-    if priors is not None:
-        served |= (priors != 0).any(axis=1)
-    rows = np.flatnonzero(served & (np.diff(test.matrix.indptr) > 0))
-    if not len(rows):
-        raise DataError("validation must have a user with a history and a test interaction, got none")
-    histories, tests = (part.align_items(domain.items).matrix[rows] for part in (history, test))
-    return Trial(domain.active_users, histories, tests, None if priors is None else priors[rows])
-
-
-def tune_all(domain: Domain, trials: Sequence[Trial], candidates: Sequence[Candidate], metric: str) -> list[Outcome]:
+@one_threaded_blas  # once, and not for every small product
+def tune_all(comparison: Comparison, candidates: Sequence[Candidate]) -> list[Outcome]:
     """Tune each candidate; where it says so, its search starts from the choices of those before it."""
     chosen: dict[str, Any] = {}
     outcomes = []
     for candidate in candidates:
-        settings = candidate._settings(domain)
-        for name in candidate.search_space(domain):
+        settings = candidate._settings(comparison.domain)
+        for name in candidate.search_space(comparison.domain):
             source = chosen.get(candidate._starts_from.get(name, ""))
             if source is not None:
                 settings[name] = getattr(source, name)
         start: Any = clone(candidate).set_params(**settings)
-        outcomes.append(tune(domain, trials, candidate, start, metric))
+        outcomes.append(tune(comparison, candidate, start))
         chosen[candidate.name] = outcomes[-1].adapter
     return outcomes
 
 
-def tune(domain: Domain, trials: Sequence[Trial], candidate: Candidate, start: Any, metric: str) -> Outcome:
+def tune(comparison: Comparison, candidate: Candidate, start: Any) -> Outcome:
     """Choose the "auto" parameters of a candidate one after another, each with the best values so far of the others."""
-    space = candidate.search_space(domain)
+    space, own_reg = candidate.search_space(comparison.domain), getattr(comparison.domain.base, "reg", None)
     path = {name: space[name] for name in candidate._path if name in space and name not in candidate._one_se}
     grids = {name: grid for name, grid in space.items() if name not in path and name not in candidate._one_se}
-    best, tried = start, [] if grids else evaluate_all(domain, trials, [start], metric, path)
+    best, tried = start, [] if grids else comparison.evaluate([start], path)
     for name, grid in grids.items():
-        current = getattr(domain.base, "reg", None) if getattr(best, name) is None else getattr(best, name)
+        current = own_reg if getattr(best, name) is None else getattr(best, name)
         batch = [clone(best).set_params(**{name: value}) for value in grid if value != current]
-        tried += evaluate_all(domain, trials, batch if tried else [start, *batch], metric, path)
+        tried += comparison.evaluate(batch if tried else [start, *batch], path)
         best = max(tried, key=lambda outcome: outcome.mean).adapter
     if candidate._keeps_default:
         tried = tried[:1] + [outcome for outcome in tried[1:] if outcome.clearly_ahead(tried[0])]
     outcome = nested(tried)
     for name, preferred in candidate._one_se.items():
         if name in space:
-            outcome = one_standard_error(domain, trials, outcome, metric, name, space[name], preferred)
+            outcome = one_standard_error(comparison, outcome, name, space[name], preferred)
     return outcome
 
 
@@ -196,15 +207,14 @@ def nested(tried: Sequence[Outcome]) -> Outcome:
 
 
 def one_standard_error(
-    domain: Domain, trials: Sequence[Trial], tuned: Outcome, metric: str, name: str, values: Sequence[Any],
-    preferred: str,
-) -> Outcome:  # fmt: skip
+    comparison: Comparison, tuned: Outcome, name: str, values: Sequence[Any], preferred: str
+) -> Outcome:
     """The outcome with the lowest (or highest) value of a parameter within one standard error of the best."""
     place = 0 if preferred == "lowest" else -1
     if name not in tuned.adapter._path:
         batch = [clone(tuned.adapter).set_params(**{name: value}) for value in values]
-        return near_best([*evaluate_all(domain, trials, batch, metric, {}), tuned])[place]
-    outcomes = evaluate_all(domain, trials, [tuned.adapter], metric, {name: values})
+        return near_best([*comparison.evaluate(batch, {}), tuned])[place]
+    outcomes = comparison.evaluate([tuned.adapter], {name: values})
     chosen = near_best(outcomes)[place]
     return replace(chosen, nested=tuned.estimates + chosen.values - outcomes[0].values)
 
@@ -213,40 +223,6 @@ def near_best(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Those within a standard error of the best, in their order."""
     best = max(outcomes, key=lambda outcome: outcome.mean)
     return [outcome for outcome in outcomes if outcome is best or not best.clearly_ahead(outcome)]
-
-
-def evaluate_all(
-    domain: Domain, trials: Sequence[Trial], adapters: Sequence[Any], metric: str, path: Path
-) -> list[Outcome]:
-    """Fit each adapter in every trial, and measure its validation users; an outcome for each value on the path."""
-    pairs = [(adapter, trial) for adapter in adapters for trial in trials]
-    measured: list[list[tuple[Any, np.ndarray, int]]] = [[]] * len(pairs)
-
-    def work(start: int, stop: int) -> None:
-        for place in range(start, stop):
-            adapter, trial = pairs[place]
-            measured[place] = [
-                (clone(adapter).set_params(**values), _measure(fitted, trial, metric), fitted.n_parameters)
-                for values, fitted in adapter._fit_path(domain, trial.fit, path)
-            ]
-
-    n_threads = 1 if any(adapter._uses_all_threads for adapter in adapters) else check_threads(None)
-    run_blocks(work, even_blocks(len(pairs), 1), n_threads)
-    outcomes = []
-    for first in range(0, len(pairs), len(trials)):
-        for stage in zip(*measured[first : first + len(trials)], strict=True):
-            adapter, n_parameters = stage[-1][0], stage[-1][2]
-            outcomes.append(_outcome(adapter, [values for _, values, _ in stage], trials, n_parameters))
-    return outcomes
-
-
-def _outcome(adapter: Any, parts: list[np.ndarray], trials: Sequence[Trial], n_parameters: int) -> Outcome:
-    """The values of all trials together; users of a single trial are cut into folds for nested cross-validation."""
-    if len(trials) == 1:
-        return Outcome(adapter, parts[0], np.arange(len(parts[0])) % N_FOLDS, n_parameters)
-    groups = np.repeat(np.arange(len(trials)), [len(part) for part in parts])
-    overlap = sum(len(part) / len(trial.fit) for part, trial in zip(parts, trials, strict=True))
-    return Outcome(adapter, np.concatenate(parts), groups, n_parameters, overlap)
 
 
 def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
@@ -266,39 +242,39 @@ def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     return measure(lists, trial.test, np.arange(n_users), [metric])[0][:, 0]
 
 
-def choose(outcomes: Sequence[Outcome]) -> tuple[Outcome, str]:
-    """Return the outcome to keep, and why.
+def choose(outcomes: Sequence[Outcome], prefer: str = "best") -> tuple[Outcome, str]:
+    """Return the outcome to keep, and why: the best by the mean; of equals, the one with the fewest parameters.
 
-    The first one (fold-in) is the safest. Another is kept where the lower 90 % bound of its paired advantage is above
-    0; of several such, the one with the fewest parameters within a standard error of the best.
+    With prefer="small", all within a standard error of the best count as equals. Popularity is kept where nothing
+    beats it.
     """
-    safest = outcomes[0]
-    better = []
-    for outcome in outcomes[1:]:
-        gain, error = outcome.ahead(safest)
-        if gain - Z * error > 0:
-            better.append(outcome)
-    if not better:
-        ahead = [outcome.adapter.name for outcome in outcomes[1:] if outcome.mean > safest.mean]
-        if ahead:
-            verdict = f"{' and '.join(ahead)} scored higher, but not significantly so"
-            return safest, f"{verdict} on {len(safest.values)} validation users"
-        return safest, f"nothing scored higher than {safest.adapter.name} on the validation users"
-    best = max(better, key=lambda outcome: outcome.mean)
-    kept = min(near_best(better), key=lambda outcome: outcome.n_parameters)
-    verdict = f"better than {safest.adapter.name} on the validation users"
-    return kept, verdict + ("" if kept is best else f"; as good as {best.adapter.name} with fewer parameters")
+    best = max(outcomes, key=lambda outcome: outcome.mean)
+    equals = near_best(outcomes) if prefer == "small" else [one for one in outcomes if one.mean == best.mean]
+    unbeaten = [one for one in equals if one.adapter.name == "popularity" and one.mean == best.mean]
+    kept = min(unbeaten or equals, key=lambda outcome: outcome.n_parameters)
+    others = [outcome for outcome in outcomes if outcome is not kept]
+    if not others:
+        return kept, "nothing else was compared"
+    rival = max(others, key=lambda outcome: outcome.mean)
+    gain, error = kept.ahead(rival)
+    verdict = f"{kept.mean:.4f} on {len(kept.values)} validation users, {rival.adapter.label} {rival.mean:.4f}"
+    if gain - Z * error <= 0:
+        verdict += ": too close to be sure"
+    return kept, verdict + ("" if kept is best else "; the smallest within a standard error of the best")
 
 
-def report(outcomes: list[Outcome], kept: Outcome, metric: str) -> Any:
-    """A frame with a row for each adapter that was compared."""
+def report(compared: Mapping[str, tuple[list[Outcome], Outcome]], metric: str) -> Any:
+    """A frame with a row for each group of users and adapter compared: (outcomes, the one kept) of each group."""
     rows = []
-    for outcome in outcomes:
-        gain, error = outcome.ahead(outcomes[0])
-        margin = 0.0 if outcome is outcomes[0] else Z * error
+    pairs = [(name, outcome) for name, parts in compared.items() for outcome in parts[0]]
+    for group, outcome in pairs:
+        outcomes, kept = compared[group]
+        reference = next((one for one in outcomes if one.adapter.name == "fold-in"), outcomes[0])
+        gain, error = outcome.ahead(reference)
+        margin = 0.0 if outcome is reference else Z * error
         params = outcome.adapter.get_params()
         rows.append({
-            "method": outcome.adapter.label,
+            "method": outcome.adapter.label + ("" if group == WITH else f", users {group}"),
             metric: outcome.mean,
             "against fold-in": gain,
             "low": gain - margin,
@@ -307,6 +283,7 @@ def report(outcomes: list[Outcome], kept: Outcome, metric: str) -> Any:
             **{name: _number(params.get(name)) for name in ("reg", "fold_in_reg")},
             "users": len(outcome.values),
             "kept": outcome is kept,
+            "group": group,
         })  # fmt: skip
     return frames.make({name: np.array([row[name] for row in rows]) for name in rows[0]}, "pandas")
 

@@ -1,8 +1,7 @@
 """AdapterSelector: adapters compared on validation users, and the best one kept."""
 
 import numbers
-from collections.abc import Sequence
-from os import PathLike
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,27 +10,46 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.anchored import Anchored
-from lrrec.adapt.domain import check_fitted, make_domain
+from lrrec.adapt.by_history import ByHistory, combined
+from lrrec.adapt.domain import Domain, check_fitted, make_domain
 from lrrec.adapt.fold_in import FoldIn
+from lrrec.adapt.item_item_adapter import ItemItem, ItemItemScratch
 from lrrec.adapt.low_rank import LowRank, check_rank
+from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
-from lrrec.adapt.selection import choose, fold_trials, report, tune_all, validation_trial
+from lrrec.adapt.selection import Comparison, Outcome, choose, report, tune_all
+from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, check_history, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
-from lrrec.linalg.threads import one_threaded_blas
 from lrrec.metrics import parse
+from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
-from lrrec.validate import check_bool, check_real, check_rng
+from lrrec.typing import FileLike
+from lrrec.validate import check_bool, check_option, check_rng
+
+PREFERENCES = ("best", "small")
+Compared = tuple[list[Outcome], Outcome, str]  # outcomes, the one to keep, and why
+JOINT_TRAINING = "; where the base's data may be used, compare with training on both domains at once"
 
 
-def default_candidates(base: Any, rank: int | str = 8) -> list[Adapter]:
-    """Return the adapters worth comparing for a base: fold-in, from scratch, at full rank, at low rank."""
+def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = False) -> list[Adapter]:
+    """Return the adapters worth comparing for a base, the low-rank change last.
+
+    Fold-in, and of the target alone and of the target with what the base knows: factors, or towers, and item-item
+    weights.
+    """
+    item_item: list[Adapter] = [ItemItemScratch(), ItemItem()]
     if getattr(base, "_encoder_arrays", ()):
         from lrrec.adapt.two_tower import FullRankTowers, LowRankTowers, ScratchTowers
 
-        return [FoldIn(), ScratchTowers(), FullRankTowers(), LowRankTowers(rank)]
-    return [FoldIn(), Scratch(), Anchored(), LowRank(rank)]
+        return [FoldIn(), ScratchTowers(), *item_item, FullRankTowers(), LowRankTowers(rank)]
+    if isinstance(base, QuadraticModel):
+        # New items alone: their factors start from nothing, and users' from the base's.
+        anchored = Anchored(n_iter=12, balance=0.0) if same_users else Anchored()
+        return [FoldIn(), Scratch(), *item_item, anchored, LowRank(rank)]
+    return item_item
 
 
 class AdapterSelector(Recommender):
@@ -39,21 +57,24 @@ class AdapterSelector(Recommender):
 
     As in scikit-learn's GridSearchCV, candidates go in, and a report and the winner come out. Parameters that are
     "auto" are chosen on the validation users: folds of the target's users, or those of `validation`. Adapters are
-    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. Another
-    adapter than fold-in is kept only where the lower 90 % bound of its paired advantage is above 0; of several such,
-    the one with the fewest parameters within a standard error of the best.
+    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. The best by
+    the mean is kept. With `same_users`, users who have done nothing in the target yet are a group of their own: their
+    validation users are served without a history, too, and another adapter may be kept for them.
 
     Parameters
     ----------
     candidates : sequence of Adapter, optional
-        Those for the kind of base when not given: fold-in, a model of the target alone, item factors of full rank
-        anchored at the base's, and a low-rank change. Fold-in is always compared with.
+        Those for the kind of base when not given: models of the target alone, item factors of full rank anchored at
+        the base's, a low-rank change. The base as it is (fold-in) and popularity are always among them.
     guard : bool, default True
         False keeps the last candidate, tuned, whatever the comparison says.
     metric : str, default "ndcg@20"
         NAME@K: what settings are chosen by.
-    history : float in (0, 1], default 0.5
-        The share of a validation user's interactions that they are served from.
+    history : "as served", float in (0, 1] or int, default "as served"
+        What a validation user is served from: about as much as the target's users have (all but a fifth of their
+        interactions), a share of it, or a number of interactions.
+    prefer : {"best", "small"}, default "best"
+        Keep the best by the mean, or the one with the fewest parameters within a standard error of the best.
     random_state : int, Generator or None, default None
         Of the folds, and of adapters that have a random_state of None; all else is deterministic.
 
@@ -79,7 +100,7 @@ class AdapterSelector(Recommender):
     >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
     >>> selector = AdapterSelector([Anchored()], random_state=0).fit(likes.filter(abroad), base=base)
     >>> selector.report_["method"].tolist()
-    ['fold-in', 'anchored']
+    ['fold-in', 'popularity', 'anchored']
     """
 
     def __init__(
@@ -88,13 +109,15 @@ class AdapterSelector(Recommender):
         *,
         guard: bool = True,
         metric: str = "ndcg@20",
-        history: float = 0.5,
+        history: float | int | str = AS_SERVED,
+        prefer: str = "best",
         random_state: Any = None,
     ) -> None:
         self.candidates = candidates
         self.guard = guard
         self.metric = metric
         self.history = history
+        self.prefer = prefer
         self.random_state = random_state
 
     def fit(  # type: ignore[override]
@@ -122,36 +145,63 @@ class AdapterSelector(Recommender):
         check_bool(same_users, "same_users")
         guard = check_bool(self.guard, "guard")
         parse(self.metric, ("ranking",))
-        check_real(self.history, "history", low=0, high=1, open_low=True)
+        check_history(self.history)
+        check_option(self.prefer, "prefer", PREFERENCES)
         if validation is not None and not isinstance(validation, Split):
             raise ParameterTypeError(f"validation must be a Split, got {validation!r}")
         check_fitted(base)
-        candidates = self._prepared_candidates(base)
+        candidates = self._prepared_candidates(base, same_users)
         for candidate in candidates:
             candidate._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
-        if validation is not None:
-            trials = [validation_trial(domain, validation.history, validation.test)]
-        else:
-            trials = fold_trials(domain, self.history, check_rng(self.random_state))
-        with one_threaded_blas:  # once, and not for every small product
-            outcomes = tune_all(domain, trials, candidates, self.metric)
-        kept, verdict = choose(outcomes) if guard else (outcomes[-1], "guard is False: the last candidate is kept")
-        if same_users:
-            verdict += "; where the base's data may be used, compare with training on both domains at once"
-        self.report_, self.best_ = report(outcomes, kept, self.metric), clone(kept.adapter)._fit_domain(domain)
-        self.best_.verdict_ = verdict
-        return self._remember(domain.data, self.best_.item_evidence_)
+        trials = make_trials(domain, self.history, validation, check_rng(self.random_state))
+        compared = self._compare_all(Comparison(domain, trials, self.metric), candidates)
+        self.report_ = report({group: parts[:2] for group, parts in compared.items()}, self.metric)
+        winners = {group: kept.adapter for group, (_, kept, _) in compared.items()}
+        if not guard and candidates[-1]._suits(domain, history=False):
+            winners |= dict.fromkeys((WITH, WITHOUT), *winners.values())
+        self.best_ = combined(winners, domain)
+        self.best_._fit_domain(domain).verdict_ = _verdict(compared, domain, self.best_)
+        return self._remember(domain.data, item_evidence=self.best_.item_evidence_)
 
-    def _prepared_candidates(self, base: Any) -> list[Adapter]:
+    def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
+        """Compare the candidates on each group of users; without a guard, tune the last on the first that it serves."""
+        last, domain, groups = candidates[-1], comparison.domain, list(comparison.trials)
+        if not self.guard:
+            groups = [group for group in groups if last._suits(domain, history=group == WITH)][:1] or groups[:1]
+        return {group: self._compare(comparison.of_group(group), candidates) for group in groups}
+
+    def _compare(self, comparison: Comparison, candidates: Sequence[Adapter]) -> Compared:
+        """Tune the candidates that can serve a group of users; return their outcomes, the one to keep, and why.
+
+        Fold-in is measured in any case.
+        """
+        history, domain = comparison.group == WITH, comparison.domain
+        able = [candidate for candidate in candidates if candidate._suits(domain, history=history)]
+        if not self.guard:
+            kept = able[-1:] == candidates[-1:]
+            outcomes = tune_all(comparison, able if kept else [*candidates[:-1], Popular()])
+            why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
+            return outcomes, outcomes[-1], f"guard is False: {why}"
+        able = [candidate for candidate in able if candidate.is_affordable(domain)]
+        measured = [candidate for candidate in candidates if isinstance(candidate, FoldIn) and candidate not in able]
+        outcomes = tune_all(comparison, [*measured, *able])
+        return outcomes, *choose(outcomes[len(measured) :], self.prefer)
+
+    def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
-        candidates = [clone(candidate) for candidate in self._candidates(base)]
+        candidates = [clone(candidate) for candidate in self._candidates(base, same_users)]
         if not candidates or not all(isinstance(candidate, Adapter) for candidate in candidates):
-            raise ParameterTypeError(f"candidates must be a sequence of adapters, got {self._candidates(base)!r}")
+            raise ParameterTypeError(
+                f"candidates must be a sequence of adapters, got {self._candidates(base, same_users)!r}"
+            )
         if not self.guard:
             candidates = candidates[-1:]
-        if not isinstance(candidates[0], FoldIn):
-            candidates = [FoldIn(), *(candidate for candidate in candidates if not isinstance(candidate, FoldIn))]
+        first: list[Adapter] = [FoldIn()] if isinstance(base, FactorModel) else []
+        if not first or isinstance(candidates[0], FoldIn):
+            first = [candidate for candidate in candidates if isinstance(candidate, FoldIn)]
+        others = [candidate for candidate in candidates if not isinstance(candidate, FoldIn | Popular)]
+        candidates = [*first, *([Popular()] if self.guard else []), *others]
         whole = isinstance(self.random_state, numbers.Integral)
         seed = self.random_state if whole else int(check_rng(self.random_state).integers(2**31))
         for candidate in candidates:
@@ -160,8 +210,8 @@ class AdapterSelector(Recommender):
             candidate._check_params()
         return candidates
 
-    def _candidates(self, base: Any) -> Sequence[Adapter]:
-        return default_candidates(base) if self.candidates is None else self.candidates
+    def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
+        return default_candidates(base, same_users=same_users) if self.candidates is None else self.candidates
 
     @property
     def verdict_(self) -> str:
@@ -191,14 +241,14 @@ class AdapterSelector(Recommender):
         """Add interactions of the target and fit the winner again; see `Adapter.update`."""
         self._check_fitted()
         self.best_.update(new)
-        return self._remember(self.best_.domain_.data, self.best_.item_evidence_)
+        return self._remember(self.best_.domain_.data, item_evidence=self.best_.item_evidence_)
 
     def merge(self) -> Recommender:
         """Return an ordinary model that recommends the same, without the adapter."""
         self._check_fitted()
         return self.best_.merge()
 
-    def save(self, path: str | PathLike, *, float16: bool = False, histories: bool = False) -> None:
+    def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the winner to path; `lrrec.load(path, base=model)` gives it back. See `Adapter.save`."""
         self._check_fitted()
         self.best_.save(path, float16=float16, histories=histories)
@@ -217,6 +267,9 @@ class AdapterSelector(Recommender):
     def _encode(self, matrix: sp.csr_array) -> Any:
         return self.best_._encode(matrix)
 
+    def _explain(self, matrix: sp.csr_array, column: int) -> Any:
+        return self.best_._explain(matrix, column)
+
     def _training_users(self, rows: np.ndarray) -> Any:
         return self.best_._training_users(rows)
 
@@ -233,18 +286,26 @@ class AdapterSelector(Recommender):
         return self.best_._recommend(*args, **options)
 
 
+def _verdict(compared: Mapping[str, Compared], domain: Domain, kept: Adapter) -> str:
+    """Why the adapters of all groups of users were kept."""
+    parts = [("" if group == WITH else f"users {group}: ") + part[2] for group, part in compared.items()]
+    if WITHOUT not in compared and isinstance(kept, ByHistory):
+        parts.append(f"users without history get {kept.without_history.label}")
+    return "; ".join(parts) + (JOINT_TRAINING if domain.same_users else "")
+
+
 class LowRankAdapter(AdapterSelector):
     """Adapt a fitted factor model to a new domain by a low-rank change of its item factors, where that helps.
 
-    Compares the change, `LowRank` (of a `NeuralMF`, `LowRankTowers`), with fold-in, with a model of the target alone
-    and with item factors of full rank anchored at the base's, on validation users of the target, and keeps the best.
-    No source data are needed, and the base is never changed.
+    Compares the change, `LowRank` (of a `NeuralMF`, `LowRankTowers`), with the base as it is, popularity, models of the
+    target alone, item-item weights and item factors of full rank, on validation users of the target, and keeps the
+    best. No source data are needed beside the base, which is never changed.
 
     Parameters
     ----------
     rank : int or "auto", default 8
-        Rank of the change. "auto" takes the smallest within one standard error of the best.
-    guard, metric, history, random_state
+        Rank of the change. "auto" takes the smallest within one standard error of the best rank.
+    guard, metric, history, prefer, random_state
         As for `AdapterSelector`. guard=False keeps the low-rank change, tuned, whatever the comparison says.
 
     Attributes
@@ -265,7 +326,7 @@ class LowRankAdapter(AdapterSelector):
     >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
     >>> adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(likes.filter(abroad), base=base)
     >>> len(adapter.report_), adapter.best_.label in adapter.report_["method"].tolist()
-    (4, True)
+    (7, True)
     """
 
     def __init__(
@@ -274,15 +335,21 @@ class LowRankAdapter(AdapterSelector):
         *,
         guard: bool = True,
         metric: str = "ndcg@20",
-        history: float = 0.5,
+        history: float | int | str = AS_SERVED,
+        prefer: str = "best",
         random_state: Any = None,
     ) -> None:
         self.rank = rank
         self.guard = guard
         self.metric = metric
         self.history = history
+        self.prefer = prefer
         self.random_state = random_state
 
-    def _candidates(self, base: Any) -> Sequence[Adapter]:
+    def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
         check_rank(self.rank)
-        return default_candidates(base, self.rank)
+        if not isinstance(base, FactorModel):
+            raise ParameterTypeError(
+                f"base must be a factor model for a low-rank change, got {type(base).__name__}: use AdapterSelector()"
+            )
+        return default_candidates(base, self.rank, same_users=same_users)

@@ -8,13 +8,17 @@ from typing import Annotated
 
 import typer
 
+import lrrec
 from lrrec.cli.adapt_command import adapt
 from lrrec.cli.benchmark_command import benchmark
 from lrrec.cli.data_commands import app as data_app
 from lrrec.cli.demo_command import demo
 from lrrec.cli.evaluate_command import evaluate
 from lrrec.cli.fit_command import fit
+from lrrec.cli.info_command import info
 from lrrec.cli.recommend_command import recommend
+from lrrec.cli.warmup_command import warmup
+from lrrec.errors import LrrecError
 
 app = typer.Typer(
     name="lrrec", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -31,14 +35,14 @@ app.command(epilog="Example:  lrrec adapt --base movies.lrrec --data market.csv 
     adapt
 )
 app.command(epilog="Example:  lrrec recommend movies.lrrec --user 42 --user 7 -k 5")(recommend)
+app.command(epilog="Example:  lrrec info movies.lrrec")(info)
+app.command(epilog="Example:  NUMBA_CACHE_DIR=/opt/numba lrrec warmup")(warmup)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def _show_version(value: bool) -> None:
     if value:
-        import lrrec
-
         typer.echo(lrrec.__version__)
         raise typer.Exit
 
@@ -69,7 +73,6 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        from lrrec.errors import LrrecError
 
         expected = isinstance(error, LrrecError | OSError)
         kind = "" if expected else f"{type(error).__name__}: "

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+import lrrec
+from lrrec.cli import options as opt
 from lrrec.cli.inputs import Source, check_out
-from lrrec.cli.options import DataHome, ItemColumn, MinRating, Seed, Separator, UserColumn, ValueColumn
 from lrrec.cli.show import report_table
+from lrrec.errors import ParameterError
 
 
 def adapt(
@@ -26,19 +28,16 @@ def adapt(
     histories: Annotated[
         bool, typer.Option("--histories", help="Store the new users' interactions too, to recommend to them by id.")
     ] = False,
-    seed: Seed = 0,
-    min_rating: MinRating = None,
-    user: UserColumn = "user",
-    item: ItemColumn = "item",
-    value: ValueColumn = None,
-    sep: Separator = ",",
-    data_home: DataHome = None,
+    seed: opt.Seed = 0,
+    min_rating: opt.MinRating = None,
+    user: opt.UserColumn = "user",
+    item: opt.ItemColumn = "item",
+    value: opt.ValueColumn = None,
+    sep: opt.Separator = ",",
+    data_home: opt.DataHome = None,
 ) -> None:
     """Adapt a trained model to a new domain, and report whether that helps."""
     from rich.console import Console
-
-    import lrrec
-    from lrrec.errors import ParameterError
 
     check_out(out)
     if rank != "auto" and not rank.isdecimal():

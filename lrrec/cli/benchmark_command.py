@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrrec.cli.inputs import MODELS, PROTOCOL_HELP, Source, check_out, check_protocol, make_model
-from lrrec.cli.options import Data, DataHome, ItemColumn, Metric, Seed, Separator, TimeColumn, UserColumn, ValueColumn
+import lrrec
+from lrrec.cli import options as opt
+from lrrec.cli.inputs import (
+    MODELS,
+    PROTOCOL_HELP,
+    SEVERAL,
+    Source,
+    check_out,
+    check_protocol,
+    item_vectors,
+    make_model,
+)
 from lrrec.cli.show import print_protocol
+from lrrec.errors import DataWarning, FileFormatError, ParameterError
 
 if TYPE_CHECKING:
     from lrrec.evaluation.comparison import Comparison
@@ -22,11 +33,20 @@ MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 
 
 def benchmark(
-    data: Data,
+    data: opt.Data,
     models: Annotated[
         str, typer.Option(help=f"Names separated by commas, of {', '.join(MODELS)}.")
     ] = "popularity,itemknn,ease,svd,ials",
-    protocol: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "by-user",
+    protocol: Annotated[str, typer.Option(help=f"{PROTOCOL_HELP} Only those of one split.")] = "by-user",
+    repeats: opt.Repeats = None,
+    test_file: opt.TestFile = None,
+    history_file: opt.HistoryFile = None,
+    validation_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file of interactions to tune on; by default a part of DATA. Not trained on.", show_default=False
+        ),
+    ] = None,
     trials: Annotated[
         int, typer.Option(min=1, help="Settings to try for each model, on a part of the training data.")
     ] = 20,
@@ -34,7 +54,7 @@ def benchmark(
         float | None,
         typer.Option(help="Seconds after which no more settings of a model are tried.", show_default=False),
     ] = None,
-    metric: Metric = None,
+    metric: opt.Metric = None,
     settings: Annotated[
         Path | None,
         typer.Option(
@@ -52,7 +72,7 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: opt.Seed = 0,
     min_rating: Annotated[
         float | None,
         typer.Option(
@@ -60,12 +80,13 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    user: UserColumn = "user",
-    item: ItemColumn = "item",
-    value: ValueColumn = None,
-    time: TimeColumn = None,
-    sep: Separator = ",",
-    data_home: DataHome = None,
+    min_interactions: opt.MinInteractions = None,
+    user: opt.UserColumn = "user",
+    item: opt.ItemColumn = "item",
+    value: opt.ValueColumn = None,
+    time: opt.TimeColumn = None,
+    sep: opt.Separator = ",",
+    data_home: opt.DataHome = None,
 ) -> None:
     """Tune models with equal budgets, compare them on test users, and write a report.
 
@@ -74,12 +95,11 @@ def benchmark(
     """
     from rich.console import Console
 
-    import lrrec
     from lrrec.metrics import check_names
     from lrrec.metrics.registry import DEFAULT_METRICS
     from lrrec.report.page import check_installed
 
-    name_of_protocol = check_protocol(protocol, "--protocol")
+    name_of_protocol = check_protocol(protocol, "--protocol", leave_out=SEVERAL)
     estimators = _make_models(models, seed)
     metrics = check_names(metric or (["ndcg@10", "hit@10"] if name_of_protocol == "ncf" else list(DEFAULT_METRICS)))
     params = None if settings is None else _read_settings(settings, estimators)
@@ -87,10 +107,13 @@ def benchmark(
         check_out(report, "--report")
         check_installed()
     _make_folder(out)
-    source = Source(data, data_home, min_rating, user, item, value, time, sep)
+    source = Source(
+        data, data_home, min_rating, user, item, value, time, sep, min_interactions=min_interactions,
+        test_file=test_file, history_file=history_file, validation_file=validation_file,
+    )  # fmt: skip
     _set_min_rating(source, name_of_protocol)
 
-    split = source.split(name_of_protocol, 0.2, seed)
+    (split,) = source.splits(name_of_protocol, repeats=repeats, seed=seed)
     console = Console()
     console.print(f"{split.description}: {split.train!r}, {len(split.test_rows):,} test users", highlight=False)
     tunings: dict[str, Tuning] | None = None
@@ -121,8 +144,6 @@ def benchmark(
 
 def _make_models(models: str, seed: int) -> dict[str, Any]:
     """Unfitted models of names separated by commas."""
-    from lrrec.errors import ParameterError
-
     names = [name.strip() for name in models.split(",")]
     if len(set(names)) < len(names):
         raise ParameterError(f"--models must be distinct, got {models!r}")
@@ -131,8 +152,6 @@ def _make_models(models: str, seed: int) -> dict[str, Any]:
 
 def _make_folder(out: Path | None) -> None:
     """Make the folder of the results, in one that exists."""
-    from lrrec.errors import ParameterError
-
     if out is not None:
         if not out.absolute().parent.is_dir() or out.is_file():
             raise ParameterError(f"--out must be a folder, in one that exists, got {str(out)!r}")
@@ -155,12 +174,11 @@ def _titles(source: Source) -> dict[Any, str]:
 
 def _compare(models: dict[str, Any], split: "Split", metrics: list[str], seed: int) -> "Comparison":
     """Compare; print each warning once, with the models that it is about."""
-    import lrrec
-    from lrrec.errors import DataWarning
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
-        comparison = lrrec.compare(models, split, metrics=metrics, random_state=seed)
+        comparison = lrrec.compare(
+            models, split, metrics=metrics, vectors=item_vectors(split, metrics), random_state=seed
+        )  # fmt: skip
     models_of: dict[str, list[str]] = {}
     for warning in (record.message for record in caught):
         text, model = (warning.text, warning.model) if isinstance(warning, DataWarning) else (str(warning), "")
@@ -172,8 +190,6 @@ def _compare(models: dict[str, Any], split: "Split", metrics: list[str], seed: i
 
 def _read_settings(path: Path, models: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The parameters of each model in a settings.json."""
-    from lrrec.errors import FileFormatError, ParameterError
-
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -194,8 +210,6 @@ def _write(
     params: dict[str, dict[str, Any]], options: dict[str, Any],
 ) -> None:  # fmt: skip
     """Write the results as files for programs."""
-    import lrrec
-
     intervals = {name: evaluation.interval() for name, evaluation in comparison.evaluations.items()}
     rows = {
         name: {
@@ -212,7 +226,7 @@ def _write(
     results = {
         "lrrec": lrrec.__version__,
         **options,
-        "split": split.summary(),
+        "split": split.as_dict(),
         "done": comparison.protocol.describe(),
         "models": rows,
         "pairs": json.loads(comparison.pairs(comparison.metrics[0]).to_json(orient="records")) if len(rows) > 1 else [],

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+import lrrec
 from lrrec.cli.options import DataHome
 
 app = typer.Typer(no_args_is_help=True, help="Public data sets: list them, fetch one, describe one.")
@@ -15,14 +16,13 @@ def data_list(data_home: DataHome = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from lrrec import datasets
     from lrrec.datasets.fetch import locate
 
     table = Table(box=None)
     for column in ("name", "users", "items", "ratings", "local", "title"):
         table.add_column(column, justify="right" if column in ("users", "items", "ratings") else "left")
-    for name in datasets.names():
-        recipe = datasets.recipe(name)
+    for name in lrrec.datasets.names():
+        recipe = lrrec.datasets.recipe(name)
         counts = (f"{recipe.statistics[column]:,}" for column in ("users", "items", "ratings"))
         table.add_row(name, *counts, "yes" if locate(recipe, data_home) else "no", recipe.title)
     Console().print(table)
@@ -31,25 +31,23 @@ def data_list(data_home: DataHome = None) -> None:
 @app.command("get", epilog="Example:  lrrec data get ml-1m")
 def data_get(name: Annotated[str, typer.Argument(help="Name of the data set.")], data_home: DataHome = None) -> None:
     """Download a data set to the cache, if it is not local, and print its folder."""
-    from lrrec import datasets
     from lrrec.datasets.fetch import fetch
 
-    recipe = datasets.recipe(name)
+    recipe = lrrec.datasets.recipe(name)
     if recipe.needs:
-        fetch(datasets.recipe(recipe.needs), data_home)
+        fetch(lrrec.datasets.recipe(recipe.needs), data_home)
     typer.echo(fetch(recipe, data_home))
 
 
 @app.command("info", epilog="Example:  LRREC_DATA=~/data lrrec data info ml-1m")
 def data_info(name: Annotated[str, typer.Argument(help="Name of the data set.")], data_home: DataHome = None) -> None:
     """Describe a data set: size (counted, if it is local), source, licence, citation."""
-    from lrrec import datasets
     from lrrec.datasets.fetch import locate
 
-    recipe = datasets.recipe(name)
+    recipe = lrrec.datasets.recipe(name)
     folder = locate(recipe, data_home)
-    is_local = folder and (recipe.needs is None or locate(datasets.recipe(recipe.needs), data_home))
-    counts = datasets.load(name, data_home).statistics() if is_local else recipe.statistics
+    is_local = folder and (recipe.needs is None or locate(lrrec.datasets.recipe(recipe.needs), data_home))
+    counts = lrrec.datasets.load(name, data_home).statistics() if is_local else recipe.statistics
     typer.echo(f"{recipe.title}\n{recipe.about}\n")
     typer.echo(f"{counts['users']:,} users, {counts['items']:,} items, {counts['ratings']:,} ratings")
     typer.echo(f"counted in {folder}" if is_local else "as published; not downloaded yet")

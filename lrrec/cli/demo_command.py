@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import lrrec
 from lrrec.cli.options import DataHome
 from lrrec.cli.show import metrics_table, report_table
 
@@ -22,8 +23,6 @@ def demo(
     Without a network the made-up data set takes the place of MovieLens-100K.
     """
     from rich.console import Console
-
-    import lrrec
 
     console = Console()
     try:
@@ -82,8 +81,6 @@ def _show_recommendations(console: Any, model: Any, split: "Split", titles: dict
 def _show_adaptation(console: Any) -> None:
     """Adapt a model of one population to 60 users of another; evaluate it before and after."""
     import numpy as np
-
-    import lrrec
 
     dataset = lrrec.datasets.load("made-up")
     likes = dataset.interactions(min_rating=4)

@@ -5,49 +5,46 @@ from typing import Annotated
 
 import typer
 
-from lrrec.cli.inputs import PROTOCOL_HELP, Source, check_out, check_protocol, fit_model, make_model
-from lrrec.cli.options import (
-    Data,
-    DataHome,
-    ItemColumn,
-    Metric,
-    MinRating,
-    Model,
-    Param,
-    Seed,
-    Separator,
-    TimeColumn,
-    UserColumn,
-    ValueColumn,
-)
+import lrrec
+from lrrec.cli import options as opt
+from lrrec.cli.inputs import PROTOCOL_HELP, Source, check_out, check_protocol, fit_model, item_vectors, make_model
 from lrrec.cli.show import metrics_table, print_protocol
 
 
 def evaluate(
-    data: Data,
-    model: Model = "ials",
-    param: Param = None,
+    data: opt.Data,
+    model: opt.Model = "ials",
+    param: opt.Param = None,
     split: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "by-user",
-    metric: Metric = None,
+    metric: opt.Metric = None,
     test_size: Annotated[
-        float, typer.Option(help="Share of users (by-user) or of interactions (by-time, random) to test on.")
-    ] = 0.2,
-    seed: Seed = 0,
-    min_rating: MinRating = None,
-    user: UserColumn = "user",
-    item: ItemColumn = "item",
-    value: ValueColumn = None,
-    time: TimeColumn = None,
-    sep: Separator = ",",
-    data_home: DataHome = None,
+        float | None,
+        typer.Option(
+            help="Share of users (by-user), items (cold-items) or interactions (by-time, random, each of the windows: "
+            "0.1) to test on. Default: 0.2.",
+            show_default=False,
+        ),
+    ] = None,
+    repeats: opt.Repeats = None,
+    test_file: opt.TestFile = None,
+    history_file: opt.HistoryFile = None,
+    seed: opt.Seed = 0,
+    min_rating: opt.MinRating = None,
+    min_interactions: opt.MinInteractions = None,
+    user: opt.UserColumn = "user",
+    item: opt.ItemColumn = "item",
+    value: opt.ValueColumn = None,
+    time: opt.TimeColumn = None,
+    sep: opt.Separator = ",",
+    data_home: opt.DataHome = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="CSV file for the values of every user.", show_default=False)
     ] = None,
 ) -> None:
     """Split the data, fit a model on the training part, and print metrics with 95 % bootstrap intervals."""
+    import pandas as pd
     from rich.console import Console
 
-    import lrrec
     from lrrec.metrics import check_names
     from lrrec.metrics.registry import DEFAULT_METRICS
 
@@ -55,12 +52,22 @@ def evaluate(
     metrics = check_names(metric or list(DEFAULT_METRICS))
     check_out(out)
     estimator = make_model(model, param, seed=seed)
-    source = Source(data, data_home, min_rating, user, item, value, time, sep)
-    cut = source.split(protocol, test_size, seed)
-    result = lrrec.evaluate(fit_model(estimator, cut.train), cut, metrics=metrics)
+    source = Source(
+        data, data_home, min_rating, user, item, value, time, sep,
+        min_interactions=min_interactions, test_file=test_file, history_file=history_file,
+    )  # fmt: skip
+    results = {}
+    for cut in source.splits(protocol, test_size=test_size, repeats=repeats, seed=seed):
+        name = next((f"{one} {cut.params[one]}" for one in ("fold", "window") if one in cut.params), repr(estimator))
+        fitted = fit_model(estimator, cut.train)
+        results[name] = lrrec.evaluate(fitted, cut, metrics=metrics, vectors=item_vectors(cut, metrics))
     console = Console()
-    console.print(metrics_table({repr(estimator): result}))
-    print_protocol(console, result)
+    console.print(metrics_table(results, mean=f"mean of {estimator!r}" if len(results) > 1 else None))
+    last = next(reversed(results.values()))
+    print_protocol(console, last)
     if out is not None:
-        result.to_frame().to_csv(out, index=False)
-        typer.echo(f"{len(result.users):,} users written to {out}")
+        table = last.to_frame()
+        if len(results) > 1:
+            table = pd.concat({name: one.to_frame() for name, one in results.items()}, names=["split"]).reset_index(0)
+        table.to_csv(out, index=False)
+        typer.echo(f"{len(table):,} users written to {out}")

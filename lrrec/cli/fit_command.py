@@ -5,40 +5,32 @@ from typing import Annotated
 
 import typer
 
+from lrrec.cli import options as opt
 from lrrec.cli.inputs import Source, check_out, fit_model, make_model
-from lrrec.cli.options import (
-    Data,
-    DataHome,
-    ItemColumn,
-    MinRating,
-    Model,
-    Param,
-    Seed,
-    Separator,
-    TimeColumn,
-    UserColumn,
-    ValueColumn,
-)
 
 
 def fit(
-    data: Data,
+    data: opt.Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to save the model to.")],
-    model: Model = "ials",
-    param: Param = None,
-    seed: Seed = 0,
-    min_rating: MinRating = None,
-    user: UserColumn = "user",
-    item: ItemColumn = "item",
-    value: ValueColumn = None,
-    time: TimeColumn = None,
-    sep: Separator = ",",
-    data_home: DataHome = None,
+    model: opt.Model = "ials",
+    param: opt.Param = None,
+    seed: opt.Seed = 0,
+    min_rating: opt.MinRating = None,
+    min_interactions: opt.MinInteractions = None,
+    user: opt.UserColumn = "user",
+    item: opt.ItemColumn = "item",
+    value: opt.ValueColumn = None,
+    time: opt.TimeColumn = None,
+    sep: opt.Separator = ",",
+    data_home: opt.DataHome = None,
 ) -> None:
     """Fit a model on all of the data and save it."""
     check_out(out)
     estimator = make_model(model, param, seed=seed)
-    interactions = Source(data, data_home, min_rating, user, item, value, time, sep).interactions()
+    source = Source(
+        data, data_home, min_rating, user, item, value, time, sep, min_interactions=min_interactions
+    )  # fmt: skip
+    interactions = source.interactions()
     fitted = fit_model(estimator, interactions)
     fitted.save(out)
     typer.echo(f"{fitted!r} fitted on {interactions!r}, saved to {out} ({out.stat().st_size:,} bytes)")

@@ -1,11 +1,15 @@
 """From the options of a command to data, splits and models; checks before any work is done."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lrrec
+from lrrec.errors import ParameterError
 from lrrec.models import by_command_name
 
 if TYPE_CHECKING:
@@ -29,19 +33,24 @@ class Source:
     value: str | None = None
     time: str | None = None
     sep: str = ","
+    min_interactions: int | None = None
+    test_file: Path | None = None
+    history_file: Path | None = None
+    validation_file: Path | None = None
 
     @cached_property
     def dataset(self) -> "Dataset | None":
         """The data set, or None for a file."""
-        from lrrec import datasets
-
+        datasets = lrrec.datasets
         return datasets.load(self.data, self.data_home) if self.data in datasets.names() else None
 
     def interactions(self) -> "Interactions":
-        """Read the data; values of at least min_rating count as positive."""
-        import lrrec
-        from lrrec.errors import ParameterError
+        """Read the data, as far as they have enough interactions; values of at least min_rating count as positive."""
+        data, least = self._read(), self.min_interactions
+        return data if least is None else data.k_core(least, least)
 
+    def _read(self) -> "Interactions":
+        """Read the data."""
         if self.dataset is not None:
             if (self.user, self.item, self.value, self.time) != ("user", "item", None, None):
                 raise ParameterError(f"columns are for CSV files: leave them out, {self.data!r} is a data set")
@@ -57,23 +66,38 @@ class Source:
         )  # fmt: skip
         return interactions if self.min_rating is None else interactions.binarize(self.min_rating)
 
-    def split(self, protocol: str, test_size: float, seed: int) -> "Split":
-        """Split by one of `PROTOCOLS`, or as published."""
+    def splits(self, protocol: str, **options: Any) -> "Iterable[Split]":
+        """Split by one of `PROTOCOLS`, as published, or into the given files."""
+        if self.test_file is not None:
+            return [self._given(options["repeats"])]
+        if self.history_file is not None or self.validation_file is not None:
+            raise ParameterError("--history-file and --validation-file need the test interactions: add --test-file")
         dataset = self._published(protocol)
-        return PROTOCOLS[protocol](self.interactions(), test_size, seed) if dataset is None else dataset.split()
+        if dataset is None:
+            return make_splits(protocol, self.interactions(), **options)
+        if self.min_interactions is not None:
+            raise ParameterError("--min-interactions cannot change a published split: choose another split")
+        return [dataset.split()]
+
+    def _given(self, repeats: str | None) -> "Split":
+        """The split of the given files; repeats are kept where it is not said."""
+        test, history, validation = (
+            None if path is None else replace(self, data=str(path), min_interactions=None).interactions()
+            for path in (self.test_file, self.history_file, self.validation_file)
+        )
+        assert test is not None
+        return lrrec.Split.from_frames(self.interactions(), test, history, validation, repeats=repeats or "keep")
 
     def validation(self, split: "Split", protocol: str, seed: int) -> "Split | None":
         """A split of the training part for tuning, where it differs from the one that `tune` makes of it."""
         dataset = self._published(protocol)
-        if split.candidates is not None:
-            return ncf(split.train, 0, seed)
+        if split.candidates is not None and split.candidates.ndim == 2:
+            return next(iter(make_splits("ncf", split.train, repeats=split.params.get("repeats"), seed=seed)))
         return dataset.split("valid") if dataset is not None and "valid" in dataset.parts else None
 
     def _published(self, protocol: str) -> "Dataset | None":
         """The data set whose published split the protocol names or is, or None."""
-        from lrrec import datasets
-        from lrrec.errors import ParameterError
-
+        datasets = lrrec.datasets
         if protocol == "published":
             if self.dataset is None:
                 raise ParameterError(f"published splits come with data sets, got the file DATA {self.data!r}")
@@ -85,70 +109,49 @@ class Source:
         return None
 
 
-def by_user(data: "Interactions", test_size: float, seed: int) -> "Split":
-    """Test users are new to the model."""
-    from lrrec import splits
-
-    return splits.by_user(data, test_size, random_state=seed)
-
-
-def leave_last(data: "Interactions", test_size: float, seed: int) -> "Split":
-    """The last interaction of each user."""
-    from lrrec import splits
-
-    return splits.leave_last(data)
-
-
-def by_time(data: "Interactions", test_size: float, seed: int) -> "Split":
-    """All interactions after a point in time."""
-    from lrrec import splits
-
-    return splits.by_time(data, test_size)
-
-
-def random(data: "Interactions", test_size: float, seed: int) -> "Split":
-    """Interactions at random."""
-    from lrrec import splits
-
-    return splits.random(data, test_size, random_state=seed)
-
-
-def ncf(data: "Interactions", test_size: float, seed: int) -> "Split":
-    """The last interaction of each user among 99 negatives, published ones for ml-1m."""
-    from lrrec import splits
-
-    return splits.with_negatives(splits.leave_last(data), N_NEGATIVES, random_state=seed)
-
-
-# Name on the command line -> function that splits; its docstring is the help.
-PROTOCOLS: dict[str, Callable[["Interactions", float, int], "Split"]] = {
-    maker.__name__.replace("_", "-"): maker for maker in (by_user, leave_last, by_time, random, ncf)
+PROTOCOLS = {  # name on the command line -> what is tested; they are functions of lrrec.splits, ncf aside
+    "by-user": "test users are new to the model",
+    "leave-last": "the last interaction of each user",
+    "by-time": "all interactions after a point in time",
+    "random": "interactions at random",
+    "cold-items": "all interactions on items that training lacks",
+    "ncf": "the last interaction of each user among 99 negatives, published ones for ml-1m",
+    "k-folds": "each fifth of the users once",
+    "windows": "three periods, one after another",
+    "published": "the split that comes with the data set",
 }
-PROTOCOL_HELP = "; ".join(f"{name}: {(maker.__doc__ or '')[:-1].lower()}" for name, maker in PROTOCOLS.items())
-PROTOCOL_HELP += "; published: the split that comes with the data set."
+SEVERAL = ("k-folds", "windows")  # make more than one split
+PROTOCOL_HELP = "; ".join(f"{name}: {tested}" for name, tested in PROTOCOLS.items()) + "."
 
 
-def check_protocol(name: str, option: str) -> str:
+def make_splits(protocol: str, data: "Interactions", *, seed: int, **options: Any) -> "Iterable[Split]":
+    """Split data by one of `PROTOCOLS`, with those of the options that are given and that it has."""
+    splits = lrrec.splits
+    if protocol == "ncf":
+        (last,) = make_splits("leave-last", data, seed=seed, **options)
+        return [splits.with_negatives(last, N_NEGATIVES, random_state=seed)]
+    make = getattr(splits, protocol.replace("-", "_"))
+    options["random_state"] = seed
+    names = [name for name in inspect.signature(make).parameters if options.get(name) is not None]
+    made = make(data, **{name: options[name] for name in names})
+    return made if protocol in SEVERAL else [made]
+
+
+def check_protocol(name: str, option: str, leave_out: tuple[str, ...] = ()) -> str:
     """The name of a protocol, with hyphens."""
     from lrrec.validate import check_option
 
-    return check_option(name.replace("_", "-"), option, (*PROTOCOLS, "published"))
+    return check_option(name.replace("_", "-"), option, tuple(one for one in PROTOCOLS if one not in leave_out))
 
 
 def check_out(out: Path | None, option: str = "--out") -> None:
     """Refuse a file that cannot be written, before any work is done."""
-    from lrrec.errors import ParameterError
-
     if out is not None and (not out.absolute().parent.is_dir() or out.is_dir()):
         raise ParameterError(f"{option} must be a file in a folder that exists, got {str(out)!r}")
 
 
 def make_model(name: str, params: list[str] | None = None, *, seed: int, option: str = "--model") -> Any:
     """An unfitted model of its name and NAME=VALUE pairs."""
-    import json
-
-    import lrrec
-    from lrrec.errors import ParameterError
     from lrrec.validate import check_option
 
     cls = getattr(lrrec, MODELS[check_option(name, option, tuple(MODELS))])
@@ -168,9 +171,12 @@ def make_model(name: str, params: list[str] | None = None, *, seed: int, option:
     return cls(**values)
 
 
+def item_vectors(split: "Split", metrics: list[str]) -> Any:
+    """What "diversity" compares, if it is among the metrics: who has an item in training, (n_items, n_users)."""
+    return split.train.matrix.T if any(name.startswith("diversity") for name in metrics) else None
+
+
 def fit_model(model: Any, interactions: "Interactions") -> Any:
     """Fit, with a progress bar where the model has one."""
-    import inspect
-
     shows = "progress" in inspect.signature(model.fit).parameters
     return model.fit(interactions, progress=True) if shows else model.fit(interactions)

@@ -59,9 +59,34 @@ Metric = Annotated[
     typer.Option(
         "--metric",
         help=f"NAME@K with NAME one of {', '.join(name for name, metric in METRICS.items() if metric.has_cutoff)}; or "
-        f"{', '.join(name for name, metric in METRICS.items() if not metric.has_cutoff)}. May be repeated.",
+        f"{', '.join(name for name, metric in METRICS.items() if not metric.has_cutoff)}. May be repeated. diversity "
+        "compares items by the training users who have them; rmse and mae need test users of training.",
         show_default=False,
     ),
+]
+MinInteractions = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Leave out users and items of DATA with fewer interactions, until all that are left have as many.",
+        show_default=False,
+    ),
+]
+Repeats = Annotated[
+    str | None,
+    typer.Option(
+        help="Splits in the order of time: keep what users have had already in test, and recommend seen items too; or "
+        "drop it, to test on what is new to them.",
+        show_default=False,
+    ),
+]
+TestFile = Annotated[
+    Path | None,
+    typer.Option(help="CSV file of test interactions, with the columns of DATA; trains on DATA.", show_default=False),
+]
+HistoryFile = Annotated[
+    Path | None,
+    typer.Option(help="CSV file of the histories of test users, where they are not in DATA.", show_default=False),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
 Separator = Annotated[str, typer.Option("--sep", help="CSV: separator of columns.")]

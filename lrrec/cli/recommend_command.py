@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+import lrrec
 from lrrec.cli.inputs import check_out
+from lrrec.errors import DataError, UnknownIdError
 
 
 def recommend(
@@ -27,19 +29,22 @@ def recommend(
     popular: Annotated[
         bool, typer.Option("--popular", help="Recommend popular items to unknown users, instead of an error.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add the items of the history that raise the score most, at most three.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="CSV file to write; standard output without it.", show_default=False),
     ] = None,
 ) -> None:
     """Recommend items to known users with a saved model, as CSV: user, item, rank, score."""
-    import lrrec
-    from lrrec.errors import DataError, UnknownIdError
-
     check_out(out)
     fitted = lrrec.load(model) if base is None else lrrec.load(model, base=lrrec.load(base))
-    if not len(fitted.users_) and not (user and popular):
-        raise DataError(f"{model} is an adapter without users to recommend to: make it by lrrec adapt --histories")
+    if not len(fitted.users_) and not (user and popular and include_seen):
+        raise DataError(
+            f"{model} has no users to recommend to: make it with them (lrrec adapt --histories), or recommend popular "
+            "items by --user, --popular and --include-seen"
+        )
     users: Any = user or None
     if user and len(fitted.users_) and fitted.users_.ids.dtype != object:
         try:
@@ -53,6 +58,17 @@ def recommend(
     except UnknownIdError as error:
         hint = "add --popular to recommend popular items to them" if error.hint else ""
         raise UnknownIdError(error.message, hint=hint) from None
-    lists.to_frame().to_csv(sys.stdout if out is None else out, index=False)
+    table = lists.to_frame()
+    if explain:
+        table["because"] = [_because(fitted, user, item) for user, item in zip(table.user, table["item"], strict=True)]
+    table.to_csv(sys.stdout if out is None else out, index=False)
     if out is not None:
         typer.echo(f"recommended to {len(lists):,} users, in {out}")
+
+
+def _because(model: Any, user: Any, item: Any) -> str:
+    """The items that raise a score most; empty for a user without a history."""
+    if user not in model.users_:
+        return ""
+    explanation = model.explain(user, item)
+    return " ".join(map(str, explanation.items[explanation.contributions > 0][:3]))

@@ -7,18 +7,23 @@ if TYPE_CHECKING:
     from lrrec.evaluation.evaluation_result import Evaluation
 
 
-def metrics_table(results: dict[str, "Evaluation"]) -> Any:
-    """A table of metrics by models, with means and intervals."""
+def metrics_table(results: dict[str, "Evaluation"], *, mean: str | None = None) -> Any:
+    """A table of metrics by models or splits, with means and intervals; `mean` heads a column of means over these."""
     from rich.table import Table
 
     table = Table()
     table.add_column("metric")
     for name in results:
         table.add_column(name)
+    if mean is not None:
+        table.add_column(mean)
     means = {name: result.mean() for name, result in results.items()}
     bounds = {name: result.interval() for name, result in results.items()}
     for metric in next(iter(means.values())):
-        table.add_row(metric, *(_with_interval(means[name][metric], *bounds[name][metric]) for name in results))
+        cells = [_with_interval(means[name][metric], *bounds[name][metric]) for name in results]
+        if mean is not None:
+            cells.append(f"{sum(one[metric] for one in means.values()) / len(means):.4f}")
+        table.add_row(metric, *cells)
     return table
 
 

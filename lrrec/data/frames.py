@@ -25,6 +25,11 @@ def eager(frame: Any) -> Any:
         raise DataError(f"df must be a usable frame with distinct column names: {_brief(error)}") from None
 
 
+def is_frame(value: Any) -> bool:
+    """Whether value is a frame of any library."""
+    return isinstance(nw.from_native(value, pass_through=True), nw.DataFrame | nw.LazyFrame)
+
+
 def _brief(error: BaseException) -> str:
     """The first line of another library's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -148,11 +153,31 @@ def times(series: Any, name: str) -> np.ndarray:
 def make(columns: dict[str, np.ndarray], backend: str) -> Frame:
     """Return a frame with these columns: of pandas, polars or Arrow."""
     check_option(backend, "backend", BACKENDS)
+    no_strings = [name for name, values in columns.items() if values.dtype == object and not len(values)]
     if backend == "pandas":
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns | {name: pd.Series([""]).iloc[:0] for name in no_strings})
     library = import_extra(backend, None, f"backend={backend!r}")
     if backend == "polars":
-        return library.DataFrame(
-            {name: values.tolist() if values.dtype == object else values for name, values in columns.items()}
-        )
-    return library.table(columns)
+        lists = {name: values.tolist() if values.dtype == object else values for name, values in columns.items()}
+        return library.DataFrame(lists | {name: library.Series([], dtype=library.String) for name in no_strings})
+    return library.table(columns | {name: library.array([], library.string()) for name in no_strings})
+
+
+def as_column(values: Any, name: str) -> Any:
+    """Return a sequence as a column whose values pandas does not convert."""
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+        raise DataError(f"{name} must be a sequence, got {values!r}")
+    if isinstance(values, np.ndarray) and values.ndim != 1:
+        raise DataError(f"{name} must be one-dimensional, got {values.ndim} dimensions")
+    if isinstance(values, pd.Series):
+        return values.reset_index(drop=True)  # by position, whatever its labels
+    return values if isinstance(values, np.ndarray | pd.Index) else _objects(list(values))
+
+
+def _objects(values: list) -> np.ndarray | list:
+    """Values of several types in an object array, so that none is converted."""
+    if len({type(value) for value in values}) <= 1:
+        return values
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array

@@ -1,6 +1,6 @@
 """IdMap: the caller's ids to our indices and back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,15 @@ class IdMap:
         return (IdMap, (np.array(self.ids),))
 
 
+def union(maps: list[IdMap], axis: str) -> IdMap:
+    """Return the ids of several maps: the first map where they are equal, else sorted."""
+    if all(ids == maps[0] for ids in maps):
+        return maps[0]
+    if len({ids.ids.dtype for ids in maps if len(ids)}) > 1:
+        raise DataError(f"{axis} of the parts must be all integers or all strings, got both: convert one of them")
+    return IdMap(np.unique(np.concatenate([ids.ids for ids in maps if len(ids)])))
+
+
 def as_ids(values: Ids, name: str) -> np.ndarray:
     """Return ids as an int64 array or an object array of str, (n,); refuse everything else."""
     array = values if isinstance(values, np.ndarray) else _array(values, name)
@@ -157,6 +166,10 @@ def _objects(array: np.ndarray, name: str) -> np.ndarray:
 
 def _array(values: Any, name: str) -> np.ndarray:
     """A sequence of ids as an array, without numpy turning mixed ids into strings."""
+    if isinstance(values, Mapping):
+        raise DataError(
+            f"{name} must be a sequence of ids, got a {type(values).__name__}; write list(...) for its keys"
+        )
     if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
         raise DataError(f"{name} must be a sequence of ids, got the single value {values!r}; write [{values!r}]")
     if isinstance(values, IdMap):

@@ -1,18 +1,22 @@
 """Interactions: a user-by-item matrix with ids and times."""
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from lrrec.data import frames
-from lrrec.data.ids import IdMap
+from lrrec.data import frames, labels
+from lrrec.data.alignment import align, k_core
+from lrrec.data.events import Events
+from lrrec.data.ids import IdMap, union
+from lrrec.data.merging import grouped, merge
 from lrrec.errors import DataError, DataWarning
 from lrrec.typing import ArrayLike, Frame, FrameLike, Ids, MatrixLike, PathLike
-from lrrec.validate import check_matrix, check_option, check_real, check_values, first_three, to_float32
+from lrrec.validate import check_columns, check_matrix, check_option, check_real, check_values, first_three, to_float32
 
 DUPLICATES = ("sum", "last", "error")
 
@@ -32,6 +36,8 @@ class Interactions:
         The ids of the rows and of the columns.
     times : ndarray, shape (n_interactions,), or None
         When each interaction happened, in the order of `matrix.data`; integers, floats or datetime64.
+    events : Events or None
+        With times, where pairs of user and item repeat: the rows before they were merged, which splits by time cut.
 
     Examples
     --------
@@ -47,9 +53,12 @@ class Interactions:
     users: IdMap
     items: IdMap
     times: np.ndarray | None = None
+    events: Events | None = None
 
     def __post_init__(self) -> None:
-        parts = (("matrix", self.matrix, sp.csr_array), ("users", self.users, IdMap), ("items", self.items, IdMap))
+        parts = [("matrix", self.matrix, sp.csr_array), ("users", self.users, IdMap), ("items", self.items, IdMap)]
+        parts += [("times", self.times, np.ndarray)] * (self.times is not None)
+        parts += [("events", self.events, Events)] * (self.events is not None)
         for name, part, kind in parts:
             if not isinstance(part, kind):
                 raise DataError(
@@ -113,10 +122,11 @@ class Interactions:
     ) -> "Interactions":  # fmt: skip
         """Read equally long sequences of user ids, item ids and, optionally, values and times.
 
-        The same as `from_frame` for data that are not in a frame; see there.
+        The same as `from_frame` for data that are not in a frame; see there. pandas Series must have the same index.
         """
+        labels.same_order(users=users, items=items, values=values, times=times)
         parts = {"user": users, "item": items, "value": values, "time": times}
-        columns = {name: _column(part, f"{name}s") for name, part in parts.items() if part is not None}
+        columns = {name: frames.as_column(part, f"{name}s") for name, part in parts.items() if part is not None}
         lengths = {len(part) for part in columns.values()}
         if len(lengths) > 1:
             shown = ", ".join(f"{len(part)} {name}s" for name, part in columns.items())
@@ -159,18 +169,56 @@ class Interactions:
         ----------
         X : sparse matrix or array-like, shape (n_users, n_items)
             Zeros are no interaction; duplicates are summed. The arrays of a canonical float32 csr matrix are not
-            copied: do not change them afterwards.
+            copied: do not change them afterwards. A pandas frame, such as a pivot table, has user ids as its index and
+            item ids as columns; NaN is no interaction.
         users, items : sequence of ids or IdMap, optional
-            Ids of the rows and columns; their indices when not given.
+            Ids of the rows and columns; their indices when not given. Those of a frame are its own.
         """
-        matrix = check_matrix(X)
-        maps = []
-        for ids, count, name in ((users, matrix.shape[0], "users"), (items, matrix.shape[1], "items")):
-            id_map = IdMap.range(count) if ids is None else ids if isinstance(ids, IdMap) else IdMap(ids)
-            if len(id_map) != count:
-                raise DataError(f"{name} must have one id for each of the {count} {name} of X, got {len(id_map)}")
+        data, maps = as_interactions(X), []
+        for ids, own, name in ((users, data.users, "users"), (items, data.items, "items")):
+            id_map = own if ids is None else ids if isinstance(ids, IdMap) else IdMap(ids)
+            if len(id_map) != len(own):
+                raise DataError(f"{name} must have one id for each of the {len(own)} {name} of X, got {len(id_map)}")
+            if id_map != own and labels.index_of(X, "X") is not None:
+                raise DataError(f"{name} must be the labels of X, got others: pass X.to_numpy() to give it other ids")
             maps.append(id_map)
-        return cls(matrix, maps[0], maps[1])
+        return cls(data.matrix, maps[0], maps[1])
+
+    @classmethod
+    def concat(cls, parts: Iterable["Interactions"], *, duplicates: str = "error") -> "Interactions":
+        """Join several interactions, matched by the ids of users and items.
+
+        Parameters
+        ----------
+        parts : sequence of Interactions
+            The result has the users and items of all of them, those without an interaction included: in their order
+            where they are the same in every part, else sorted. It has times if every part has.
+        duplicates : {"error", "sum", "last"}, default "error"
+            What to do with a user and item of several parts, as in `from_frame`; without times the last part is latest.
+
+        Examples
+        --------
+        >>> from lrrec import Interactions
+        >>> monday = Interactions.from_pairs(["ann", "bob"], ["x", "x"])
+        >>> tuesday = Interactions.from_pairs(["bob", "cat"], ["x", "y"])
+        >>> Interactions.concat([monday, tuesday], duplicates="sum").matrix.toarray().tolist()
+        [[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]
+        """
+        check_option(duplicates, "duplicates", DUPLICATES)
+        parts = list(parts)
+        if not parts or not all(isinstance(part, Interactions) for part in parts):
+            raise DataError(f"parts must be one or more Interactions, got {[type(part).__name__ for part in parts]}")
+        users, items = (union([getattr(part, axis) for part in parts], axis) for axis in ("users", "items"))
+        of_user = np.concatenate([users.indices(part.users.ids)[part.rows()] for part in parts])
+        of_item = np.concatenate([items.indices(part.items.ids)[part.matrix.indices] for part in parts])
+        known = [part.times for part in parts if part.times is not None]
+        if len({part.dtype.kind == "M" for part in known}) > 1:
+            raise DataError("times of the parts must be all datetimes or all numbers, got both")
+        values, times = np.concatenate([part.matrix.data for part in parts]), None
+        if len(known) == len(parts):
+            times = np.concatenate(known)
+        cells = grouped(of_user, of_item, len(users), len(items))
+        return _assemble(users, items, cells, values, times, duplicates, "values")
 
     @property
     def n_users(self) -> int:
@@ -188,36 +236,64 @@ class Interactions:
         Parameters
         ----------
         min_value : float, optional
-            Interactions with a value of at least this are kept; all of them when not given.
+            Interactions with a value of at least this are kept; all of them when not given. Where events are cut by
+            time, each part's merged values are compared with it.
         """
         data = self.matrix.data
-        low = -np.inf if min_value is None else check_real(min_value, "min_value")
+        low = -np.inf if min_value in (None, -np.inf) else check_real(min_value, "min_value")
         kept = self.filter(data >= low)
         kept.matrix.data[:] = 1
-        return kept
+        if self.events is None or self.events.min_value is not None:
+            return kept
+        return replace(kept, events=replace(self.events, min_value=low))  # also of pairs that counted for a while
 
     def filter(self, mask: np.ndarray) -> "Interactions":
-        """Keep the interactions where mask, a bool array in the order of `matrix.data`, is true."""
-        mask = np.asarray(mask)
+        """Keep the interactions where mask, a bool array in the order of `matrix.data`, is true.
+
+        A Series, e.g. of a column of `to_frame()`, is matched by its index.
+        """
+        mask = np.asarray(labels.align(mask, range(self.matrix.nnz), "mask", "interaction"))
         if mask.dtype != bool or mask.shape != (self.matrix.nnz,):
             raise DataError(f"mask must be bool of shape ({self.matrix.nnz},), got {mask.dtype} of shape {mask.shape}")
         before = np.concatenate(([0], np.cumsum(mask)))
         indptr = before[self.matrix.indptr].astype(self.matrix.indptr.dtype)
         matrix = sp.csr_array((self.matrix.data[mask], self.matrix.indices[mask], indptr), shape=self.matrix.shape)
-        return Interactions(matrix, self.users, self.items, None if self.times is None else self.times[mask])
+        events = self.events if self.events is None or mask.all() else self.events.of(matrix)
+        return Interactions(matrix, self.users, self.items, None if self.times is None else self.times[mask], events)
+
+    def filter_events(self, mask: np.ndarray) -> "Interactions":
+        """Keep the events where mask is true, and merge those of a pair again.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (n_events,)
+            In the order of `events.unmerged`; where no pair repeats, of `matrix.data`.
+        """
+        if self.events is None:
+            return self.filter(mask)
+        rows = self.events.unmerged.filter(mask)
+        read = np.arange(len(rows)), rows.matrix.indices, rows.matrix.indptr
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)  # that is shown once, when the rows are read
+            cells = sp.csc_array(read, shape=rows.matrix.shape[::-1])
+            merged = _assemble(
+                self.users, self.items, cells, rows.matrix.data, rows.times, self.events.duplicates, "values"
+            )
+        return merged if self.events.min_value is None else merged.binarize(self.events.min_value)
+
+    def k_core(self, users: int = 5, items: int = 5) -> "Interactions":
+        """Keep the users with at least `users` interactions and the items with at least `items`; no other ids stay.
+
+        Leaving out an item may leave a user with too few, and the other way round: it is repeated until all that are
+        left have enough. An item that a user has repeatedly counts once.
+        """
+        return k_core(self, users, items)
 
     def align_items(self, items: IdMap) -> "Interactions":
         """Match the items by id with another catalogue; interactions on items that it lacks are left out."""
-        if items is self.items or items == self.items:
-            return Interactions(self.matrix, self.users, items, self.times)
-        columns = items.find(self.items.ids)[self.matrix.indices]
-        kept = self.filter(columns >= 0)
-        columns = columns[columns >= 0]
-        order = np.lexsort((columns, kept.rows()))
-        matrix = sp.csr_array(
-            (kept.matrix.data[order], columns[order], kept.matrix.indptr), shape=(self.n_users, len(items))
-        )
-        return Interactions(matrix, self.users, items, None if kept.times is None else kept.times[order])
+        if not isinstance(items, IdMap):
+            raise DataError(f"items must be an IdMap, got {type(items).__name__}: pass IdMap(ids)")
+        return align(self, self.users, items)
 
     def rows(self) -> np.ndarray:
         """The user index of each interaction, int32 (n_interactions,), in the order of `matrix.data`."""
@@ -250,23 +326,29 @@ class Interactions:
         )
 
 
-def as_interactions(X: Interactions | MatrixLike) -> Interactions:
-    """Return X if it is Interactions, else the Interactions of a matrix whose ids are its indices."""
-    return X if isinstance(X, Interactions) else Interactions.from_matrix(X)
+def as_interactions(
+    X: Interactions | MatrixLike, items: IdMap | None = None, *, name: str = "X", owner: str = "the model"
+) -> Interactions:
+    """Return X as Interactions: as it is, a pandas frame with the ids that label it, other matrices by position.
+
+    items: what the columns of a matrix without labels are, those of `owner`; their indices when None.
+    """
+    if isinstance(X, Interactions):
+        return X
+    pivot = labels.read_pivot(X, name)
+    if pivot is not None:
+        return Interactions(check_matrix(pivot[0], name), *pivot[1:])
+    matrix = check_matrix(X, name)
+    if items is not None:
+        check_columns(matrix, len(items), owner)
+    return Interactions(matrix, IdMap.range(matrix.shape[0]), IdMap.range(matrix.shape[1]) if items is None else items)
 
 
 def _cells(user: Any, item: Any) -> tuple[IdMap, IdMap, sp.csc_array]:
-    """Two columns of ids as maps, and a matrix (n_items, n_users) whose data are the rows read, by user and item.
-
-    Two counting sorts, O(n): converting to csr groups by item, converting to csc then by user; both are stable.
-    Duplicates stay, because the matrix is marked as canonical.
-    """
+    """Two columns of ids as maps, and the rows read as `grouped`."""
     users, of_user = frames.codes(user, f"column {user.name!r}")
     items, of_item = frames.codes(item, f"column {item.name!r}")
-    rows_read = np.arange(len(of_user), dtype=np.int32 if len(of_user) < 2**31 else np.int64)
-    cells = sp.coo_array((rows_read, (of_item, of_user)), shape=(len(items), len(users)))
-    cells.has_canonical_format = True
-    return IdMap(users), IdMap(items), cells.tocsr().tocsc()
+    return IdMap(users), IdMap(items), grouped(of_user, of_item, len(users), len(items))
 
 
 def _assemble(
@@ -274,7 +356,7 @@ def _assemble(
     duplicates: str, label: str,
 ) -> Interactions:  # fmt: skip
     """Interactions of the rows read, in the order of `cells`, duplicates merged."""
-    order, columns, indptr = cells.data, cells.indices, cells.indptr
+    order, columns, indptr, events = cells.data, cells.indices, cells.indptr, None
     first = np.ones(len(order), dtype=bool)  # of a run of equal user and item
     first[1:] = columns[1:] != columns[:-1]
     first[indptr[:-1][np.diff(indptr) > 0]] = True
@@ -290,12 +372,16 @@ def _assemble(
             raise DataError(
                 f"repeated pairs of user and item: {first_three(pairs)}; merge them by duplicates='sum' or 'last'"
             )
-        merged, times = _merge(order, starts, values, times, duplicates)
+        if times is not None:
+            read = np.ones(len(order), dtype=np.float32) if values is None else to_float32(values, label)[order]
+            unmerged = sp.csr_array((read, columns, indptr), shape=(len(users), len(items)))
+            events = Events(Interactions(unmerged, users, items, times[order]), duplicates)
+        merged, times = merge(order, starts, values, times, duplicates)
         data = to_float32(merged, label)
         indptr = np.concatenate(([0], np.cumsum(first)))[indptr].astype(indptr.dtype)
         columns = columns[starts]
     matrix = sp.csr_array((data, columns, indptr), shape=(len(users), len(items)))
-    interactions = Interactions(matrix, users, items, times)
+    interactions = Interactions(matrix, users, items, times, events)
     if data.all():
         return interactions
     n_zero = int((data == 0).sum())
@@ -305,45 +391,3 @@ def _assemble(
         DataWarning, stacklevel=3,
     )  # fmt: skip
     return interactions.filter(data > 0)
-
-
-def _merge(
-    order: np.ndarray, starts: np.ndarray, values: np.ndarray | None, times: np.ndarray | None, duplicates: str
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Merge each run of duplicates to one value and time. order (n,): rows read, by run; starts (m,) of the runs."""
-    lengths = np.diff(starts, append=len(order))
-    if duplicates == "sum":
-        latest = None if times is None else np.maximum.reduceat(times[order], starts)
-        if values is None:
-            return lengths, latest
-        return np.add.reduceat(values[order], starts, dtype=np.float64), latest
-    kept = starts + lengths - 1  # the last one read
-    if times is not None:
-        several = np.flatnonzero(lengths > 1)
-        run = np.repeat(several, lengths[several])
-        within = np.arange(len(run)) - np.repeat(np.cumsum(lengths[several]) - lengths[several], lengths[several])
-        positions = starts[run] + within
-        by_time = np.lexsort((times[order[positions]], run))  # stable: of equal times the last one read comes last
-        kept[run[by_time]] = positions[by_time]  # the last assignment to an index wins
-    rows = order[kept]
-    return np.ones(len(rows)) if values is None else values[rows], None if times is None else times[rows]
-
-
-def _column(values: Any, name: str) -> Any:
-    """A sequence as a column whose values pandas does not convert."""
-    if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
-        raise DataError(f"{name} must be a sequence, got {values!r}")
-    if isinstance(values, np.ndarray) and values.ndim != 1:
-        raise DataError(f"{name} must be one-dimensional, got {values.ndim} dimensions")
-    if isinstance(values, pd.Series):
-        return values.reset_index(drop=True)  # by position, whatever its labels
-    return values if isinstance(values, np.ndarray | pd.Index) else _objects(list(values))
-
-
-def _objects(values: list) -> np.ndarray | list:
-    """Values of several types in an object array, so that none is converted."""
-    if len({type(value) for value in values}) <= 1:
-        return values
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array

@@ -29,21 +29,6 @@ class Tables:
     negatives: np.ndarray | None = None
 
 
-# Name of a format, as in the recipes -> function of the folder (and the tables of the data set that `needs` names).
-READERS: dict[str, Callable[..., Tables]] = {}
-
-
-def _reads(name: str) -> Callable[[Callable[..., Tables]], Callable[..., Tables]]:
-    """Register a reader of a format."""
-
-    def register(reader: Callable[..., Tables]) -> Callable[..., Tables]:
-        READERS[name] = reader
-        return reader
-
-    return register
-
-
-@_reads("movielens-100k")
 def _movielens_100k(folder: Path) -> Tables:
     ratings = pd.read_csv(folder / "u.data", sep="\t", names=["user", "item", "rating", "time"])
     table = pd.read_csv(folder / "u.item", sep="|", header=None, encoding="latin-1")
@@ -56,7 +41,6 @@ def _movielens_100k(folder: Path) -> Tables:
     return Tables(ratings, items, users)
 
 
-@_reads("movielens-1m")
 def _movielens_1m(folder: Path) -> Tables:
     def read(file: str, columns: list[str], **options: object) -> pd.DataFrame:
         text = (folder / file).read_bytes().decode("latin-1").replace("::", "\t")
@@ -69,7 +53,6 @@ def _movielens_1m(folder: Path) -> Tables:
     )
 
 
-@_reads("movielens-csv")
 def _movielens_csv(folder: Path) -> Tables:
     columns = {"userId": "user", "movieId": "item", "timestamp": "time"}
     ratings = pd.read_csv(folder / "ratings.csv").rename(columns=columns)
@@ -78,13 +61,11 @@ def _movielens_csv(folder: Path) -> Tables:
     return Tables(ratings, items, users)
 
 
-@_reads("made-up")
 def _made_up(folder: Path) -> Tables:
     ratings, items, users = (pd.read_csv(folder / f"{name}.csv") for name in ("ratings", "items", "users"))
     return Tables(ratings, items, users)
 
 
-@_reads("adjacency")
 def _adjacency(folder: Path) -> Tables:
     """One user a line, "user item item ...", in train.txt and test.txt; a valid.txt holds a part of train."""
 
@@ -106,7 +87,6 @@ def _adjacency(folder: Path) -> Tables:
     return Tables(ratings, items, users, held_out=np.arange(len(ratings)) >= len(train), valid=valid)
 
 
-@_reads("neural-cf")
 def _neural_cf(folder: Path, base: Tables) -> Tables:
     """Files that number ml-1m's users from 0 and its movies by their first occurrence in ratings.dat."""
     test = pd.read_csv(folder / "ml-1m.test.rating", sep="\t", names=["user", "number", "rating", "time"])
@@ -116,3 +96,14 @@ def _neural_cf(folder: Path, base: Tables) -> Tables:
     lines = (folder / "ml-1m.test.negative").read_text().splitlines()
     numbers = np.array([line.split("\t")[1:] for line in lines], dtype=np.int64)
     return Tables(base.ratings, base.items, base.users, held_out, negatives=movies[numbers])
+
+
+# Name of a format, as in the recipes -> function of the folder (and the tables of the data set that `needs` names).
+READERS: dict[str, Callable[..., Tables]] = {
+    "movielens-100k": _movielens_100k,
+    "movielens-1m": _movielens_1m,
+    "movielens-csv": _movielens_csv,
+    "made-up": _made_up,
+    "adjacency": _adjacency,
+    "neural-cf": _neural_cf,
+}

@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from lrrec.data import frames
+from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, DataWarning, ParameterError, ParameterTypeError
 from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.evaluator import check_split, evaluate
@@ -226,7 +227,7 @@ class Comparison:
 
 
 def compare(
-    models: dict[str, Any], split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool = True,
+    models: dict[str, Any], split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool | None = None,
     candidates: Ids | int | None = None, vectors: MatrixLike | None = None, random_state: RandomState = 0,
 ) -> Comparison:  # fmt: skip
     """Evaluate several models on the same split.
@@ -276,6 +277,7 @@ def compare(
             got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
             raise DataError(f"models[{name!r}] must be a model with a method {method} for this split, got {got}")
     names = check_names(metrics)  # before a model is fitted for nothing
+    vectors, _ = align_matrix(vectors, split.items, "vectors")
     catalogue_for(names, split.train.matrix, vectors)
     seed = random_state if isinstance(random_state, numbers.Integral) else int(check_rng(random_state).integers(2**31))
     fitted: dict[str, Any] = {}

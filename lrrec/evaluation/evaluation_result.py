@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lrrec.data import frames
-from lrrec.data.ids import IdMap, as_ids
+from lrrec.data import frames, labels
+from lrrec.data.ids import as_ids
 from lrrec.errors import DataError, ParameterError
 from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, mean
-from lrrec.typing import ArrayLike, Frame, FrameLike, RandomState
-from lrrec.validate import check_int, check_real, check_rng, first_three
+from lrrec.typing import ArrayLike, Frame, FrameLike, Ids, RandomState
+from lrrec.validate import check_int, check_real, check_rng
 
 GROUP_COLUMNS = ("group", "metric", "n", "mean", "low", "high")
 
@@ -89,8 +89,9 @@ class Evaluation:
 
         Parameters
         ----------
-        groups : sequence of shape (n,), or frame
-            The group of each user, in the order of `users`; or a frame with one row per user.
+        groups : sequence of shape (n,), dict or pandas Series by user id, or frame
+            The group of each user, in the order of `users` where they are not labelled by user id; or a frame with one
+            row per user.
         column : str, optional
             The frame's column of groups; not given for a sequence.
         user : str, default "user"
@@ -115,8 +116,9 @@ class Evaluation:
         """
         level = check_real(level, "level", low=0, high=1)
         n_resamples, rng = check_int(n_resamples, "n_resamples", low=1), check_rng(random_state)
-        labels = self._of_frame(groups, column, user) if column is not None else groups
-        codes, names = group_codes(labels, len(self.users))
+        if column is not None:
+            groups = self._of_frame(groups, column, user)
+        codes, names = group_codes(groups, self.users, "user")
         table = self._table()
         parts = []
         for code, name in enumerate(names):
@@ -178,6 +180,8 @@ class Evaluation:
     def __repr__(self) -> str:
         means, intervals = self.mean(), self.interval()
         lines = [f"Evaluation of {len(self.users):,} users, {self.protocol.candidates.describe()}"]
+        if self.protocol.n_cold_items:
+            lines[0] += f"; {self.protocol.n_cold_items:,} of {self.protocol.n_test_items:,} test items not in training"
         lines += [f"  {name:<14} {means[name]:.4f}  [{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items()
                   if name in self.values]  # fmt: skip
         lines += [f"  {name:<14} {value:.4f}" for name, value in self.overall.items()]
@@ -195,17 +199,15 @@ class Evaluation:
         table = frames.eager(frame)
         ids = as_ids(frames.column(table, user, "user").to_numpy(), f"column {user!r}")
         groups = frames.column(table, column, "column").to_native()
-        places = IdMap(ids).find(self.users)
-        if (places < 0).any():
-            raise DataError(f"groups must have a row for each user, got none for {first_three(self.users[places < 0])}")
-        return pd.Series(groups).iloc[places]
+        return pd.Series(groups).set_axis(ids)
 
 
-def group_codes(labels: Any, n: int) -> tuple[np.ndarray, list]:
-    """The place of each user's group among the groups' sorted names (of a categorical: in its order)."""
-    series = labels if isinstance(labels, pd.Series | pd.Categorical) else pd.Series(list(labels))
+def group_codes(groups: Any, ids: Ids, unit: str) -> tuple[np.ndarray, list]:
+    """The place of each user's (or item's) group among the groups' sorted names (of a categorical: in its order)."""
+    groups, n = labels.align(groups, ids, "groups", unit), len(ids)
+    series = groups if isinstance(groups, pd.Series | pd.Categorical) else pd.Series(list(groups))
     if len(series) != n:
-        raise DataError(f"groups must have one entry for each of the {n} users, got {len(series)}")
+        raise DataError(f"groups must have one entry for each of the {n} {unit}s, got {len(series)}")
     missing = int(pd.isna(series).sum())
     if missing:
         raise DataError(f"groups must not be missing, got {missing} missing")

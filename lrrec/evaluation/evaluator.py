@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lrrec.errors import DataError, DataWarning
+from lrrec.data.events import holds
+from lrrec.data.labels import align, align_matrix
+from lrrec.errors import DataError, DataWarning, UnknownIdError
 from lrrec.evaluation.candidate_pool import CandidatePool
 from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.list_reader import item_indices, refuse_repeats
@@ -21,11 +23,12 @@ from lrrec.splits import Split
 from lrrec.typing import Ids, MatrixLike, RandomState
 from lrrec.validate import check_bool, check_threads, first_three
 
+SAME_PEOPLE = 0.5  # share of what users have that a model must hold, before equal ids are taken for the same people
 TIED_SHARE = 0.05  # of users whose hit has the score of another candidate, before candidate lists draw a warning
 
 
 def evaluate(
-    model: Any, split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool = True,
+    model: Any, split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool | None = None,
     candidates: Ids | int | None = None, vectors: MatrixLike | None = None, random_state: RandomState = 0,
 ) -> Evaluation:  # fmt: skip
     """Rank for every test user and compare with what is relevant to them.
@@ -40,13 +43,15 @@ def evaluate(
         Names of `lrrec.metrics.METRICS`, as NAME@K where they have a cutoff. Ranking metrics come from one ranking at
         the largest K; "auc" ranks all candidates; "rmse" and "mae" predict the test interactions; "novelty",
         "popularity", "diversity", "coverage" and "gini" describe the lists, whatever is relevant.
-    exclude_seen : bool, default True
-        Whether items of a user's history are kept out of the list.
+    exclude_seen : bool, optional
+        Whether items of a user's history are kept out of the list: by default they are, unless the split keeps test
+        interactions that repeat the history (`split.exclude_seen`).
     candidates : sequence of item ids or int, optional
         The items to rank: the whole catalogue, or the lists that the split brings, when not given; the given items,
         the same for all users; or each user's relevant items and this many others, drawn anew for each user.
-    vectors : ndarray or sparse matrix, shape (n_items, D), optional
-        What "diversity" compares, in the order of split.items: item_factors_ of one model, or features.
+    vectors : ndarray, sparse matrix or pandas frame, shape (n_items, D), optional
+        What "diversity" compares: item_factors_ of one model, or features; in the order of split.items, or with item
+        ids as the frame's index.
     random_state : int, Generator or None, default 0
         Of the draw of candidates.
 
@@ -57,8 +62,9 @@ def evaluate(
     Warns
     -----
     DataWarning
-        If the model has learned from test interactions, recommends seen or unknown items, or owes hits to ties; and
-        if users have different candidates, as of a sample only "auc" estimates the value on the whole catalogue.
+        If the model has learned from test interactions, recommends seen or unknown items, or owes hits to ties; if
+        test interactions repeat the history and exclude_seen makes them misses; and if users have different
+        candidates, as of a sample only "auc" estimates the value on the whole catalogue.
 
     Notes
     -----
@@ -92,7 +98,8 @@ def evaluate(
     """
     names = check_names(metrics)
     check_split(split)
-    check_bool(exclude_seen, "exclude_seen")
+    exclude_seen = split.exclude_seen if exclude_seen is None else check_bool(exclude_seen, "exclude_seen")
+    vectors, _ = align_matrix(vectors, split.items, "vectors")
     rows = split.test_rows
     if not len(rows):
         raise DataError("split must have at least one test interaction, got none")
@@ -103,18 +110,14 @@ def evaluate(
     errors = _Errors.of(model, split) if rating_names else None
     if errors:
         values |= {name: parse(name)[0].function(errors.errors, errors.rows, len(rows)) for name in rating_names}
-    n_learned = _n_learned(model, split)
-    if n_learned:
-        ranking.notes.append(
-            f"the model has learned from {n_learned} of {len(split.test)} test interactions; fit it on split.train"
-        )
+    ranking.notes += _notes_on_parts(model, split, exclude_seen)
     for note in ranking.notes:
         warnings.warn(note, DataWarning, stacklevel=2)
     history_sizes = ranking.history_sizes
     protocol = Protocol(
         tuple(names), pool.candidates, len(rows), **split_fields(split),
         value_range=value_range(split.test.matrix.data), served_from="history" if split.folds_in else "training",
-        exclude_seen=bool(exclude_seen), n_cold=int((history_sizes == 0).sum()),
+        exclude_seen=exclude_seen, n_cold=int((history_sizes == 0).sum()),
         n_errors=len(errors.errors) if errors else 0, pooled_errors=errors.pooled() if errors else {},
     )  # fmt: skip
     values = {name: values[name] for name in names if name in values}
@@ -225,7 +228,7 @@ def check_split(split: Any) -> None:
 
 def _places(lists: Any, split: Split, users: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Lists as indices of the split's items, int32 (n, k), negative for an empty place; and the unknown ids."""
-    rows = lists.items if isinstance(lists, Recommendations) else lists
+    rows = lists.items if isinstance(lists, Recommendations) else align(lists, users, "the lists of the model")
     if not hasattr(rows, "__len__") or len(rows) != len(users) or isinstance(rows, dict | str):
         shape = getattr(rows, "shape", type(rows).__name__)
         raise DataError(f"the model must return a list of items for each of {len(users)} users, got {shape}")
@@ -264,11 +267,50 @@ class _Errors:
         return {"rmse": float(np.sqrt((self.errors**2).mean())), "mae": float(np.abs(self.errors).mean())}
 
 
+def _notes_on_parts(model: Any, split: Split, exclude_seen: bool) -> list[str]:
+    """Warnings of what the training data of the model, or the history, share with the test part."""
+    notes, n_learned = [], _n_learned(model, split)
+    if n_learned:
+        notes.append(
+            f"the model has learned from {n_learned} of {len(split.test)} test interactions (by equal ids of users and "
+            "items); fit it on split.train"
+        )
+    if exclude_seen and split.n_repeats:
+        notes.append(
+            f"{split.n_repeats} of {len(split.test)} test interactions are of items that their users have in the "
+            "history, which exclude_seen=True keeps out of the lists: pass exclude_seen=False, or make the split with "
+            "repeats='drop'"
+        )
+    return notes
+
+
 def _n_learned(model: Any, split: Split) -> int:
-    """How many test interactions the model's training matrix holds."""
-    if getattr(model, "users_", None) != split.users or getattr(model, "items_", None) != split.items:
+    """How many test interactions the model's training matrix holds by their ids, kept repeats of the history apart."""
+    if not all(hasattr(model, name) for name in ("users_", "items_", "seen_")):
         return 0
-    return int(model.seen_.multiply(split.test.matrix).nnz)
+    rows, columns = split.test.rows(), split.test.matrix.indices
+    if not split.exclude_seen:
+        new = ~holds(split.history.matrix, rows, columns)
+        rows, columns = rows[new], columns[new]
+    learned = _held(model, split, rows, columns)
+    if not learned.any() or model.users_ == split.users or learned.mean() > SAME_PEOPLE:
+        return int(learned.sum())
+    some = split.test_rows[:1000]
+    history = split.history.matrix[some]
+    known = _held(model, split, np.repeat(some, np.diff(history.indptr)), history.indices)
+    return int(learned.sum()) if known.sum() > SAME_PEOPLE * len(known) else 0
+
+
+def _held(model: Any, split: Split, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Whether the model has learned each interaction of a split, of the users whom it knows by id, bool (n,)."""
+    try:
+        rows = model.users_.find(split.users.ids)[rows]
+        columns = model.items_.find(split.items.ids)[columns]
+    except UnknownIdError:  # strings and integers: nobody in common
+        return np.zeros(0, dtype=bool)
+    held = columns[rows >= 0] >= 0
+    held[held] = holds(model.seen_, *(indices[(rows >= 0) & (columns >= 0)] for indices in (rows, columns)))
+    return held
 
 
 def _n_tied(lists: Recommendations, hits: np.ndarray) -> int:

@@ -9,7 +9,7 @@ from lrrec.errors import DataError
 from lrrec.evaluation.evaluation_result import group_codes, group_frame
 from lrrec.evaluation.ready_lists import evaluate_lists
 from lrrec.models.base.results import Recommendations
-from lrrec.splits import Split
+from lrrec.splits.split import Split, check_data
 from lrrec.typing import ArrayLike, Frame, FrameLike, Ids
 from lrrec.validate import check_real
 
@@ -26,6 +26,7 @@ def popularity_groups(train: Interactions, share: float = 0.33) -> np.ndarray:
     train : Interactions
     share : float in (0, 1), default 0.33
     """
+    check_data(train)
     share = check_real(share, "share", low=0, high=1, open_low=True)
     counts = np.bincount(train.matrix.indices, minlength=train.n_items)
     order = np.argsort(-counts, kind="stable")
@@ -50,8 +51,8 @@ def by_item_group(
     lists, users, user, item
         As for `evaluate_lists`; lists are of all items, not of those of a group.
     test : Interactions or Split
-    groups : sequence, shape (n_items,)
-        The group of each item, in the order of test.items; e.g. `popularity_groups(train)`.
+    groups : sequence, shape (n_items,), or dict or pandas Series by item id
+        The group of each item, in the order of test.items where they are not labelled; e.g. `popularity_groups(train)`.
     metrics : sequence of str, default ("recall@20",)
     backend : {"pandas", "polars", "pyarrow"}, default "pandas"
 
@@ -68,7 +69,7 @@ def by_item_group(
     data = test.test if isinstance(test, Split) else test
     if not isinstance(data, Interactions):
         raise DataError(f"test must be Interactions or a Split, got {type(test).__name__}")
-    codes, names = group_codes(groups, data.n_items)
+    codes, names = group_codes(groups, data.items, "item")
     rows = []
     for code, name in enumerate(names):
         in_group = codes[data.matrix.indices] == code

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lrrec.data import frames
+from lrrec.data import frames, labels
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg.threads import even_blocks, run_blocks
@@ -27,16 +27,18 @@ def read_lists(
     n_rows = int(row_of_user.max(initial=-1)) + 1
     if isinstance(lists, Recommendations):
         lists, users = lists.items, lists.users
-    if hasattr(lists, "columns") or hasattr(lists, "collect_schema"):
+    if frames.is_frame(lists):
         if users is not None:
             raise ParameterError("users must not be given with a frame, which has a column of them")
         frame = frames.eager(lists)
         list_users = as_ids(frames.column(frame, user, "user").to_numpy(), f"column {user!r}")
         rows = _rows_of(list_users, user_index, row_of_user)
         return _read_frame(frame, items, k, rows, n_rows, item), len(pd.unique(list_users[rows < 0]))
+    users = labels.index_of(lists, "lists") if users is None else users
     if users is None:
         raise ParameterError("users must be given with an array of lists: the id of each row")
     list_users = as_ids(users, "users")
+    lists = labels.align(lists, list_users, "lists")
     if not hasattr(lists, "__len__") or isinstance(lists, dict | str) or len(lists) != len(list_users):
         shape = getattr(lists, "shape", type(lists).__name__)
         raise DataError(f"lists must have a row for each of the {len(list_users)} users, got {shape}")

@@ -69,6 +69,11 @@ class Protocol:
         Whether items of a user's history were to be left out; None for ready-made lists.
     n_cold : int
         Users without any history, who were served popular items.
+    n_repeats : int
+        Test interactions of items that their users have in the history already.
+    n_test_items, n_cold_items, n_on_cold_items : int
+        Items with a test interaction; those of them that training never saw, which models of interactions alone cannot
+        tell apart; and the test interactions on these.
     n_places : int or None
         How many places of ready-made lists were used.
     n_unlisted, n_without_test : int
@@ -92,6 +97,10 @@ class Protocol:
     served_from: str = "training"
     exclude_seen: bool | None = True
     n_cold: int = 0
+    n_repeats: int = 0
+    n_test_items: int = 0
+    n_cold_items: int = 0
+    n_on_cold_items: int = 0
     n_places: int | None = None
     n_unlisted: int = 0
     n_without_test: int = 0
@@ -112,6 +121,7 @@ class Protocol:
             if ready_made
             else f"{names}, from one ranking",
             "seen items": self._seen(),
+            "cold items": self._cold_items(),
             "ties": self._ties(),
             "users": self._users(),
             "served from": {
@@ -134,8 +144,16 @@ class Protocol:
     def _seen(self) -> str:
         """What became of items that users have seen."""
         if self.exclude_seen is not None:
-            return "to be left out" if self.exclude_seen else "kept"
+            repeats = f"; {self.n_repeats:,} test interactions are of such items" if self.n_repeats else ""
+            return ("to be left out" if self.exclude_seen else "kept") + repeats
         return "not looked at" if self.n_seen is None else f"{self.n_seen} in the lists"
+
+    def _cold_items(self) -> str:
+        """How many test items nobody could learn to recommend."""
+        if not self.n_test_items:
+            return "not looked at"
+        shown = f"{self.n_cold_items:,} of {self.n_test_items:,} test items have no training interaction"
+        return f"{shown} ({self.n_on_cold_items:,} test interactions)" if self.n_cold_items else shown
 
     def _ties(self) -> str:
         """How equal scores were ordered."""
@@ -155,9 +173,14 @@ class Protocol:
 
 
 def split_fields(split: Split) -> dict[str, Any]:
-    """Return the fields of a protocol that say how a split was made."""
+    """Return the fields of a protocol that say how a split was made, and what of its test part cannot well be hit."""
+    n_items = len(split.items)
+    in_training, in_test = (np.bincount(part.matrix.indices, minlength=n_items) for part in (split.train, split.test))
+    cold = (in_training == 0) & (in_test > 0)
     return {
         "split": split.description, "split_kind": split.kind, "split_params": split.params, "split_seed": split.seed,
+        "n_repeats": split.n_repeats, "n_test_items": int(np.count_nonzero(in_test)),
+        "n_cold_items": int(np.count_nonzero(cold)), "n_on_cold_items": int(in_test[cold].sum()),
     }  # fmt: skip
 
 

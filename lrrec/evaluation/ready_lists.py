@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lrrec.data.interactions import Interactions
+from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.list_reader import read_lists, refuse_repeats
@@ -32,7 +33,7 @@ def evaluate_lists(
 
     Parameters
     ----------
-    lists : Recommendations, frame, or array of item ids of shape (n, k)
+    lists : Recommendations, frame, array of item ids of shape (n, k), or dict or pandas Series of lists by user id
         A frame has a row an entry and a column "rank" (from 1) or "score" (greatest first, equal ones in the order
         of the rows). An array has one row per user, best first; rows may have different lengths and masked places; an
         empty place may also be None or, if that is no item's id, -1.
@@ -42,8 +43,9 @@ def evaluate_lists(
         NAME@K; see `lrrec.metrics.METRICS`.
     train : Interactions, optional
         What makes an item popular, for "novelty", "popularity" and "diversity"; of a Split its training part.
-    vectors : ndarray or sparse matrix, shape (n_items, D), optional
-        What "diversity" compares, in the order of test.items: item_factors_ of a model, or features.
+    vectors : ndarray, sparse matrix or pandas frame, shape (n_items, D), optional
+        What "diversity" compares: item_factors_ of a model, or features; in the order of test.items, or with item ids
+        as the frame's index.
     users : sequence of ids, shape (n,), optional
         The user of each row of an array; only for arrays.
     user, item : str, default "user", "item"
@@ -86,6 +88,7 @@ def evaluate_lists(
     rows = np.flatnonzero(np.diff(data.matrix.indptr))
     if not len(rows):
         raise DataError("test must have at least one interaction, got none")
+    vectors, _ = align_matrix(vectors, data.items, "vectors")
     catalogue = catalogue_for(list(metric_of), _training_matrix(split, train, data), vectors)
     k = max(k or 0 for _, k in metric_of.values())
     row_of_user = np.full(len(data.users), -1, dtype=np.int32)
@@ -109,7 +112,7 @@ def evaluate_lists(
         served_from="lists", exclude_seen=None, n_places=k, n_unlisted=int(unlisted.sum()),
         n_without_test=n_without_test, n_seen=n_seen,
     )  # fmt: skip
-    _warn(protocol, ids[unlisted])
+    _warn(protocol, ids[unlisted], split is not None and split.exclude_seen)
     sizes = np.full(len(rows), -1) if split is None else np.diff(split.history.matrix.indptr)[rows]
     return Evaluation(ids, dict(zip(per_list, values.T.copy(), strict=True)), sizes, protocol, overall)
 
@@ -125,12 +128,12 @@ def _training_matrix(split: Split | None, train: Interactions | None, data: Inte
     return train.matrix
 
 
-def _warn(protocol: Protocol, unlisted: np.ndarray) -> None:
+def _warn(protocol: Protocol, unlisted: np.ndarray, exclude_seen: bool) -> None:
     """Warn of what about the lists changes the values."""
     if len(unlisted):
         n, shown = len(unlisted), first_three(unlisted)
         message = f"{n} of {protocol.n_users} test users have no list and count as having no hit: {shown}"
         warnings.warn(message, DataWarning, stacklevel=3)
-    if protocol.n_seen:
+    if protocol.n_seen and exclude_seen:
         message = f"{protocol.n_seen} seen items are in the lists; items of the history are no test"
         warnings.warn(message, DataWarning, stacklevel=3)

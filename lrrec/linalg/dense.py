@@ -7,9 +7,10 @@ algorithm every product runs here, and BLAS on one thread.
 import numpy as np
 
 from lrrec.errors import DataError
-from lrrec.linalg.threads import even_blocks, run_blocks
+from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 
 SLICE = 4096  # rows of one BLAS call
+eigh = one_threaded_blas(np.linalg.eigh)
 
 
 def gram(Y: np.ndarray, n_threads: int = 1) -> np.ndarray:

@@ -22,9 +22,9 @@ import scipy.sparse as sp
 
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg import kernels
-from lrrec.linalg.dense import gram, rotate
+from lrrec.linalg.dense import eigh, gram, rotate
 from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
-from lrrec.linalg.threads import balanced_blocks, one_threaded_blas, run_blocks
+from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_option, check_threads
 
 SOLVERS = ("cg", "cholesky")
@@ -152,8 +152,7 @@ def _cg_half_sweep(
     dtype = Y.dtype.type
     lam, offset = objective.penalties(C, dtype), dtype(objective.offset)
     indptr, weights = C.indptr.astype(np.int64, copy=False), C.data.astype(dtype, copy=False)
-    with one_threaded_blas:
-        eigenvalues, E = np.linalg.eigh(gram(Y, n_threads))
+    eigenvalues, E = eigh(gram(Y, n_threads))
     E = E.astype(dtype)
     shared = (objective.unobserved_weight * np.maximum(eigenvalues, 0)).astype(dtype)
     for factors in (X, Y):

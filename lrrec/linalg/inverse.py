@@ -10,6 +10,7 @@ from lrrec.validate import check_threads
 TILE = 1024  # columns updated at a time: the product stays in the cache
 
 
+@one_threaded_blas
 def invert(A: np.ndarray, *, block: int | None = None, n_threads: int | None = None) -> None:
     """Replace a symmetric positive definite matrix (n, n) by its inverse; only its upper half is read.
 
@@ -38,27 +39,26 @@ def invert(A: np.ndarray, *, block: int | None = None, n_threads: int | None = N
     """
     n, n_threads = len(A), check_threads(n_threads)
     block = block or (256 if n < 8192 else 512)
-    with one_threaded_blas:
-        for begin, end in even_blocks(n, block):
-            columns = np.concatenate((A[:begin, begin:end], A[begin:end, begin:].T))  # (n, b), as they are
-            corner = columns[begin:end].astype(np.float64)
-            corner = np.triu(corner.T) + np.triu(corner.T, 1).T
-            columns[begin:end] = corner
-            try:
-                np.linalg.cholesky(corner)
-            except np.linalg.LinAlgError:
-                raise DataError(f"the matrix is not positive definite in {A.dtype}: raise reg") from None
-            pivot = np.linalg.inv(corner)
-            swept = product(columns, pivot, n_threads)
+    for begin, end in even_blocks(n, block):
+        columns = np.concatenate((A[:begin, begin:end], A[begin:end, begin:].T))  # (n, b), as they are
+        corner = columns[begin:end].astype(np.float64)
+        corner = np.triu(corner.T) + np.triu(corner.T, 1).T
+        columns[begin:end] = corner
+        try:
+            np.linalg.cholesky(corner)
+        except np.linalg.LinAlgError:
+            raise DataError(f"the matrix is not positive definite in {A.dtype}: raise reg") from None
+        pivot = np.linalg.inv(corner)
+        swept = product(columns, pivot, n_threads)
 
-            def update(start: int, stop: int, columns: np.ndarray = columns, swept: np.ndarray = swept) -> None:
-                for first in range(start, n, TILE):
-                    last = min(first + TILE, n)
-                    A[start:stop, first:last] -= swept[start:stop] @ columns[first:last].T
+        def update(start: int, stop: int, columns: np.ndarray = columns, swept: np.ndarray = swept) -> None:
+            for first in range(start, n, TILE):
+                last = min(first + TILE, n)
+                A[start:stop, first:last] -= swept[start:stop] @ columns[first:last].T
 
-            run_blocks(update, even_blocks(n, 256), n_threads)
-            A[:begin, begin:end], A[begin:end, end:] = swept[:begin], swept[end:].T
-            A[begin:end, begin:end] = -pivot
+        run_blocks(update, even_blocks(n, 256), n_threads)
+        A[:begin, begin:end], A[begin:end, end:] = swept[:begin], swept[end:].T
+        A[begin:end, begin:end] = -pivot
     for start, stop in even_blocks(n, 1024):
         A[start:stop, start:] *= -1
         A[stop:, start:stop] = A[start:stop, stop:].T

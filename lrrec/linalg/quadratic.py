@@ -14,8 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
-from lrrec.linalg.dense import cross, gram, product, rotate
-from lrrec.linalg.threads import balanced_blocks, one_threaded_blas, run_blocks
+from lrrec.linalg.dense import cross, eigh, gram, product, rotate
+from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_threads
 
 
@@ -67,7 +67,7 @@ class QuadraticLoss:
 
     def scores(self, X: np.ndarray, Y: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
         """x_u . y_i of each observed cell, (n_cells,), for X (n_rows, D) and Y (n_columns, D)."""
-        X, Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
+        X, Y = kernels.as_input(X), kernels.as_input(Y)
         out, indptr, indices = np.empty(len(self.linear), dtype=X.dtype), self.weights.indptr, self.weights.indices
 
         def work(start: int, stop: int) -> None:
@@ -78,7 +78,7 @@ class QuadraticLoss:
 
     def loss(self, X: np.ndarray, Y: np.ndarray) -> float:
         """The loss of the scores X Y^T, in double precision; no score is kept."""
-        X, Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
+        X, Y = kernels.as_input(X), kernels.as_input(Y)
         weights, n_threads = self.weights, check_threads(None)
         blocks = balanced_blocks(weights.indptr, 64)
         parts = dict.fromkeys(blocks, 0.0)
@@ -94,7 +94,7 @@ class QuadraticLoss:
 
     def times(self, values: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """A Y (n_rows, D) for the matrix A with these values in the observed cells, and Y (n_columns, D)."""
-        Y = np.ascontiguousarray(Y)
+        Y = kernels.as_input(Y)
         out, indptr, indices = np.empty((self.shape[0], Y.shape[1]), Y.dtype), self.weights.indptr, self.weights.indices
 
         def work(start: int, stop: int) -> None:
@@ -143,11 +143,10 @@ def solve_ridge(
     B = None if basis is None else basis.astype(dtype)
     shared = np.zeros(Y.shape[1] if B is None else B.shape[1], dtype=dtype)
     if a:
-        with one_threaded_blas:
-            eigenvalues, E = np.linalg.eigh(gram(Y if B is None else Y @ B, n_threads))
+        eigenvalues, E = eigh(gram(Y if B is None else Y @ B, n_threads))
         E, shared = E.astype(dtype), (a * np.maximum(eigenvalues, 0)).astype(dtype)
         B = E if B is None else B @ E
-    Z = np.ascontiguousarray(Y) if B is None else product(Y, B, n_threads)
+    Z = kernels.as_input(Y) if B is None else product(Y, B, n_threads)
     weights, linear = loss.weights.data.astype(dtype, copy=False), loss.linear.astype(dtype, copy=False)
     X = np.zeros((loss.shape[0], Z.shape[1]), dtype=dtype)
     if prior is not None:
@@ -157,13 +156,29 @@ def solve_ridge(
         X += row_linear.astype(dtype) if B is None else row_linear.astype(dtype) @ B
     lam = np.asarray(lam).astype(dtype)
 
+    eps, mixed = np.finfo(dtype).eps, True if len(weights) and weights.min() <= 0 else None
+
     def work(start: int, stop: int) -> None:
-        kernels.ridge_rows(start, stop, indptr, loss.weights.indices, weights, linear, Z, shared, lam, X)
+        kernels.ridge_rows(start, stop, indptr, loss.weights.indices, weights, linear, Z, shared, lam, eps, X, mixed)
 
     run_blocks(work, balanced_blocks(indptr, max(1, min(len(X) // 64, 64))), n_threads)
     if a:
         rotate(X, np.ascontiguousarray(E.T), n_threads)
     return X
+
+
+def ridge_shares(loss: QuadraticLoss, Y: np.ndarray, lam: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return what each cell adds to x . t for the solution x of `solve_ridge` for one row, float64 (n_cells, T).
+
+    The solution is linear in the linear terms, x = (a Y^T Y + sum_j w_j y_j y_j^T + lam I)^-1 sum_j b_j y_j, with the
+    sums over the row's cells. targets (D, T): vectors t.
+    """
+    observed = Y[loss.weights.indices].astype(np.float64)
+    system = (observed.T * loss.weights.data) @ observed + lam[0] * np.eye(Y.shape[1])
+    if loss.unobserved_weight:
+        system += loss.unobserved_weight * gram(Y)
+    shares: np.ndarray = observed @ np.linalg.lstsq(system, targets, rcond=None)[0]
+    return shares * loss.linear[:, None]
 
 
 def improve_basis(

@@ -76,7 +76,8 @@ def rank(
         scores = np.ascontiguousarray(score(block, candidates.columns), dtype=np.float32)
         for matrix, rows in left_out:
             if shared is None:
-                kernels.mask_rows(scores, matrix.indptr, matrix.indices, rows[block])
+                indptr, columns_left_out = kernels.as_input(matrix.indptr), kernels.as_input(matrix.indices)
+                kernels.mask_rows(scores, indptr, columns_left_out, rows[block])
             else:
                 scores[_seen_cells(matrix, rows[block], shared)] = -np.inf
         if candidates.excluded is not None:
@@ -88,7 +89,7 @@ def rank(
             columns = _padded(own, start, stop)
             present = columns >= 0
             scores = np.where(present, np.take_along_axis(scores, np.where(present, columns, 0), axis=1), -np.inf)
-        kernels.top_k_rows(scores, k, indices[block], values[block])
+        _top_k(scores, indices[block], values[block])
         if popularity is not None:
             _fill(indices[block], scores, popularity[columns])
         if isinstance(columns, np.ndarray):
@@ -126,20 +127,10 @@ def _fill(indices: np.ndarray, scores: np.ndarray, popularity: np.ndarray) -> No
     indices[short] = np.where(places < 0, indices[short], fillers)
 
 
-def nearest(rows: np.ndarray, k: int, factors: np.ndarray, n_threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k rows of factors nearest to each of some rows by cosine, without the row itself.
-
-    Rows that are 0 or NaN have no neighbours and are none. See `rank`.
-    """
-    norms = np.linalg.norm(factors, axis=1, keepdims=True)
-    directions = factors / np.where(norms > 0, norms, np.float32(np.nan))
-
-    def score(block: slice, columns: Columns) -> np.ndarray:
-        cosines = directions[rows[block]] @ directions.T
-        cosines[np.arange(len(cosines)), rows[block]] = -np.inf
-        return cosines
-
-    return rank(score, len(rows), len(factors), k, n_threads=n_threads)
+def _top_k(scores: np.ndarray, indices: np.ndarray, values: np.ndarray) -> None:
+    """Write the best columns of each row, and their scores."""
+    heap, at = np.empty(values.shape[1], values.dtype), np.empty(values.shape[1], np.int32)
+    kernels.top_k_rows(scores, indices, values, heap, at)
 
 
 def _seen_cells(seen: sp.csr_array, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -180,5 +171,5 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     k = check_int(k, "k", low=1)
     indices = np.empty((len(scores), k), dtype=np.int32)
     values = np.empty((len(scores), k), dtype=scores.dtype)
-    kernels.top_k_rows(scores, k, indices, values)
+    _top_k(scores, indices, values)
     return indices, values

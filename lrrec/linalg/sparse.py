@@ -10,7 +10,7 @@ from lrrec.validate import check_threads
 
 def times(A: sp.csr_array, X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
     """Return A X, dense (n_rows, n) in X's type, for a csr matrix A and dense X (n_columns, n)."""
-    X = np.ascontiguousarray(X)
+    X = kernels.as_input(X)
     out = np.empty((A.shape[0], X.shape[1]), dtype=X.dtype)
     data = A.data.astype(X.dtype, copy=False)
 

@@ -82,10 +82,10 @@ def truncated_svd(
     tol = check_real(tol, "tol", low=0, open_low=True)
     max_iter = check_int(max_iter, "max_iter", low=1)
     dtype = np.float32 if tol >= 1e-5 else np.float64
-    with one_threaded_blas:
-        return _lanczos(Gram(A, dtype, check_threads(n_threads)), k, tol, max_iter, rng)
+    return _lanczos(Gram(A, dtype, check_threads(n_threads)), k, tol, max_iter, rng)
 
 
+@one_threaded_blas
 def _lanczos(gram: Gram, k: int, tol: float, max_iter: int, rng: np.random.Generator) -> SVD:
     """The body of truncated_svd."""
     n, dtype, n_threads = gram.n, gram.dtype, gram.n_threads
@@ -161,10 +161,10 @@ def randomized_svd(
     A, k, rng = _checked(A, k, random_state)
     n_iter = check_int(n_iter, "n_iter", low=1)
     n_dims = k + check_int(oversampling, "oversampling", low=0)
-    with one_threaded_blas:
-        return _krylov(Gram(A, np.float32, check_threads(n_threads)), k, n_dims, n_iter, rng)
+    return _krylov(Gram(A, np.float32, check_threads(n_threads)), k, n_dims, n_iter, rng)
 
 
+@one_threaded_blas
 def _krylov(gram: Gram, k: int, n_dims: int, n_iter: int, rng: np.random.Generator) -> SVD:
     """The body of randomized_svd: a space of at least n_dims dimensions, as far as there are so many."""
     n_threads = gram.n_threads

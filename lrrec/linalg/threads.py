@@ -1,52 +1,92 @@
 """Run a function over blocks of rows on several threads, with BLAS limited to one thread meanwhile."""
 
+import os
 import threading
 from collections.abc import Callable, Iterable
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import scipy.linalg  # noqa: F401  loads the BLAS that the kernels call, so that threadpoolctl sees it
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
+P = ParamSpec("P")
+T = TypeVar("T")
 SMALL = 2**13  # work (nonzeros plus row costs) that is done before a second thread would have started
-
-
-class _OneThreadedBLAS:
-    """Limit BLAS to one thread while at least one `with` block is open, on any thread.
-
-    The limit belongs to the process: the first holder sets it, and the last one restores what was there before.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._n_holders = threading.Lock(), 0
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._n_holders:
-                self._limit = _controller().limit(limits=1, user_api="blas")
-            self._n_holders += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._n_holders -= 1
-            if not self._n_holders:
-                _release_control(force=True)
-                self._limit.restore_original_limits()
-                _release_control(force=True)
 
 
 # From threadpoolctl 3.8 on, only the thread that set OpenBLAS's limit may change it. The last holder can be another.
 _release_control = getattr(OpenBLASController, "clear_controlling_thread", lambda force: None)
-one_threaded_blas = _OneThreadedBLAS()
 _current = threading.local()  # .in_block: whether this thread is running a block
 
 
+class _Limit:
+    """One BLAS thread while there is a holder, on any thread; afterwards as many as there were before the first.
+
+    Ctrl-C can raise an error between any two lines. Every line therefore leaves a state from which `update`, called
+    again, does the rest.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.holders = threading.Lock(), set[object]()
+        self.before: list[tuple[Any, int]] = []  # the loaded BLAS libraries and their numbers of threads
+        self.in_force = False
+
+    def update(self) -> None:
+        """Set the limit, or restore what was there before, as there are holders or not."""
+        with self.lock:
+            if self.holders and not self.in_force:
+                self.before = self.before or [(library, library.num_threads) for library in _blas_libraries()]
+                for library, _ in self.before:
+                    library.set_num_threads(1)
+                self.in_force = True
+            elif not self.holders and self.before:
+                self.in_force = False
+                _release_control(force=True)
+                for library, n_threads in self.before:
+                    library.set_num_threads(n_threads)
+                _release_control(force=True)
+                self.before = []
+
+    def after_fork(self) -> None:
+        """In a forked process: the other threads, which may hold the limit or the lock, are gone."""
+        self.lock, self.holders = threading.Lock(), set()
+        self.update()
+
+
+_limit = _Limit()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_limit.after_fork)
+
+
 @cache
-def _controller() -> ThreadpoolController:
-    """The loaded BLAS libraries; cached, as finding them takes a millisecond."""
-    return ThreadpoolController()
+def _blas_libraries() -> list[Any]:
+    """Cached, as finding them takes a millisecond."""
+    return [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
+
+
+def one_threaded_blas(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a function that has BLAS on one thread while it runs, and restores it whatever interrupts it.
+
+    The limit belongs to the process: the first of the running functions sets it, the last one restores it.
+    """
+
+    @wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> T:
+        holder = object()
+        try:
+            try:
+                _limit.holders.add(holder)
+                _limit.update()
+                return function(*args, **kwargs)
+            finally:
+                _limit.holders.discard(holder)
+                _limit.update()
+        finally:  # again, because Ctrl-C may have ended the first
+            _limit.holders.discard(holder)
+            _limit.update()
+
+    return limited
 
 
 def even_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
@@ -97,16 +137,21 @@ def run_blocks(work: Callable[[int, int], object], blocks: Iterable[tuple[int, i
         finally:
             _current.in_block = nested
 
-    with one_threaded_blas:
+    @one_threaded_blas
+    def drain_together() -> None:
         threads = [threading.Thread(target=drain, daemon=True) for _ in range(n_threads - 1)]
-        for thread in threads:
-            thread.start()
-        drain()
-        for thread in threads:
-            while thread.is_alive():
-                try:
+        try:
+            for thread in threads:
+                thread.start()
+            drain()
+            for thread in threads:
+                thread.join()
+        except BaseException as error:  # Ctrl-C: no further block starts
+            errors.append(error)
+            for thread in threads:
+                if thread.is_alive():
                     thread.join()
-                except KeyboardInterrupt as error:
-                    errors.append(error)
+
+    drain_together()
     if errors:
         raise errors[0]

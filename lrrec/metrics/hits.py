@@ -51,7 +51,8 @@ class Hits:
 
     def sum(self, values: np.ndarray, k: int | np.ndarray | None) -> np.ndarray:
         """Return the sum of a value of each hit, (N,), over the hits among the first k places of each list, (B,)."""
-        return kernels.sum_segments(values, self.starts, self._ends(k))
+        counted = np.arange(len(values)) < np.repeat(self._ends(k), np.diff(self.starts))
+        return np.bincount(self.lists, weights=np.where(counted, values, 0), minlength=len(self.rows))
 
     def _ends(self, k: int | np.ndarray | None) -> np.ndarray:
         """Where the hits among the first k places of each list end, (B,)."""
@@ -59,7 +60,9 @@ class Hits:
             return self.starts[1:]
         if np.ndim(k) == 0 and k in self._ends_at:
             return self._ends_at[k]
-        ends = kernels.segment_ends(self.ranks, self.starts, np.broadcast_to(np.asarray(k), len(self.rows)))
+        within = self.ranks <= (k if np.ndim(k) == 0 else np.repeat(np.asarray(k), np.diff(self.starts)))
+        n_before = np.append(0, within.cumsum())
+        ends = self.starts[:-1] + n_before[self.starts[1:]] - n_before[self.starts[:-1]]
         if np.ndim(k) == 0:
             self._ends_at[k] = ends
         return ends
@@ -84,6 +87,11 @@ class Hits:
     def discounts(self) -> np.ndarray:
         """1 / log2(rank + 1) of each hit, (N,)."""
         return self.discount_of_rank[self.ranks - 1]
+
+    @cached_property
+    def lists(self) -> np.ndarray:
+        """Which list each hit belongs to, (N,)."""
+        return np.repeat(np.arange(len(self.rows)), np.diff(self.starts))
 
     @cached_property
     def nth(self) -> np.ndarray:
@@ -126,8 +134,8 @@ def locate_hits(
     ranks, positions = np.empty(capacity, dtype=np.int64), np.empty(capacity, dtype=np.int64)
     gains, repeats = np.empty(capacity), np.zeros(len(lists), dtype=bool)
     kernels.locate_hits(
-        lists, rows, indptr, relevant.indices, relevant.data, relevant.shape[1], starts, ranks, positions, gains,
-        n_listed, repeats,
+        lists, rows, indptr, relevant.indices, relevant.data, starts, ranks, positions, gains, n_listed, repeats,
+        np.zeros(relevant.shape[1], relevant.data.dtype), np.full(relevant.shape[1], -1, dtype=np.int32),
     )  # fmt: skip
     n = starts[-1]
     hits = Hits(starts, ranks[:n], positions[:n], gains[:n], rows, relevant, n_listed, n_candidates, lists.shape[1])
@@ -159,7 +167,8 @@ def count_hits(lists: np.ndarray, relevant: sp.csr_array, rows: np.ndarray, *, n
     out = np.empty(len(lists), dtype=np.int64)
 
     def work(start: int, stop: int) -> None:
-        kernels.count_hits(start, stop, lists, rows, relevant.indptr, relevant.indices, relevant.shape[1], out)
+        row_of = np.full(relevant.shape[1], -1, dtype=np.int64)
+        kernels.count_hits(start, stop, lists, rows, relevant.indptr, relevant.indices, row_of, out)
 
     run_blocks(work, list_blocks(lists, n_threads), n_threads)
     return out

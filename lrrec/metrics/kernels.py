@@ -1,22 +1,22 @@
 """Ranked lists against what is relevant: where the hits are, and sums over them."""
 
 import numpy as np
-from numba import njit
+
+from lrrec.linalg.jit import kernel
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def locate_hits(
-    lists, rows, indptr, indices, data, n_columns, starts, ranks, positions, gains, n_listed, repeats
+    lists, rows, indptr, indices, data, starts, ranks, positions, gains, n_listed, repeats, gain, last_list
 ):  # fmt: skip
     """Write the hits of B lists, one entry per hit, and where those of each list start.
 
-    lists (B, K): columns below n_columns, best first, negative for an empty place. rows (B,): each list's row of the
+    lists (B, K): columns, best first, negative for an empty place. rows (B,): each list's row of the
     csr matrix of relevance, data > 0. starts (B + 1,); ranks, positions, gains: as long as there can be hits: the
     rank of each hit from 1, its rank among the filled places, and its value. n_listed (B,): filled places. repeats
-    (B,) bool: set where a list names a column twice, which is a hit only once.
+    (B,) bool: set where a list names a column twice, which is a hit only once. Buffers of a place for each column:
+    gain, zeros of the type of data, and last_list int32, -1.
     """
-    gain = np.zeros(n_columns, data.dtype)  # of each column for the current list
-    last_list = np.full(n_columns, -1, np.int32)  # that named the column
     n = 0
     for b in range(len(lists)):
         begin, end = indptr[rows[b]], indptr[rows[b] + 1]
@@ -41,31 +41,7 @@ def locate_hits(
         starts[b + 1] = n
 
 
-@njit(nogil=True, cache=True)
-def segment_ends(ranks, starts, cutoffs):
-    """Return, for each segment b of ranks, which rise, where those above cutoffs[b] begin, int64 (B,)."""
-    ends = np.empty(len(starts) - 1, np.int64)
-    for b in range(len(ends)):
-        s = starts[b]
-        while s < starts[b + 1] and ranks[s] <= cutoffs[b]:
-            s += 1
-        ends[b] = s
-    return ends
-
-
-@njit(nogil=True, cache=True)
-def sum_segments(values, starts, ends):
-    """Return the sums of values[starts[b]:ends[b]], (B,)."""
-    out = np.empty(len(ends), np.float64)
-    for b in range(len(ends)):
-        total = 0.0
-        for s in range(starts[b], ends[b]):
-            total += values[s]
-        out[b] = total
-    return out
-
-
-@njit(nogil=True, cache=True)
+@kernel()
 def falling_rows(rows, indptr, data, starts):
     """Return the data of some rows of a csr matrix, each row in falling order, row b from starts[b] on."""
     out = np.empty(starts[-1], np.float64)
@@ -74,10 +50,12 @@ def falling_rows(rows, indptr, data, starts):
     return out
 
 
-@njit(nogil=True, cache=True)
-def count_hits(start, stop, lists, rows, indptr, indices, n_columns, out):
-    """Write how many places of the lists start..stop hold a column of the list's row; shapes as in `locate_hits`."""
-    row_of = np.full(n_columns, -1, np.int64)  # the last list whose row holds the column
+@kernel()
+def count_hits(start, stop, lists, rows, indptr, indices, row_of, out):
+    """Write how many places of the lists start..stop hold a column of the list's row; shapes as in `locate_hits`.
+
+    row_of: a buffer of a place for each column, int64, -1: the last list whose row holds it.
+    """
     for b in range(start, stop):
         for s in range(indptr[rows[b]], indptr[rows[b] + 1]):
             row_of[indices[s]] = b
@@ -88,7 +66,7 @@ def count_hits(start, stop, lists, rows, indptr, indices, n_columns, out):
         out[b] = n
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def look_up(start, stop, values, low, table, out):
     """Write table[v - low] for the integers start..stop of values, -1 where that is outside of the table."""
     for s in range(start, stop):
@@ -96,7 +74,7 @@ def look_up(start, stop, values, low, table, out):
         out[s] = table[v - low] if low <= v < low + len(table) else -1
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def put_in_places(start, stop, rows, ranks, columns, lists):
     """Write columns[s] to lists[rows[s], ranks[s] - 1], and -2 for a negative one; skip rows < 0 and ranks > K.
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.errors import ParameterError
-from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
+from lrrec.errors import DataError, ParameterError
+from lrrec.linalg.quadratic import QuadraticLoss, ridge_shares, solve_ridge
 from lrrec.models.base.iterative import IterativeModel, Monitor
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.typing import RandomState
@@ -118,18 +118,41 @@ class ALS(IterativeModel, QuadraticModel):
         return loss
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        X = self._solve(self._quadratic_loss(matrix), np.delete(V, -2, axis=1), reg)
+        X = self._solve(self._quadratic_loss(matrix), self._without_ones(V), reg)
         return np.column_stack((X, np.ones(len(X), dtype=np.float32)))
+
+    def _shares(
+        self, matrix: sp.csr_array, V: np.ndarray, reg: float | None, column: int
+    ) -> tuple[np.ndarray, dict[str, float]]:
+        """What ratings add by the factors; the user's bias, which they determine too, is a constant."""
+        loss, factors = self._centred(self._quadratic_loss(matrix), self._without_ones(V))
+        targets = np.zeros((V.shape[1] - 1, 2))
+        targets[:-1, 0], targets[-1, 1] = V[column, :-2], V[column, -2]
+        parts, bias = ridge_shares(loss, factors, self._penalties(matrix, reg), targets).T
+        constants = {"item mean": float(V[column, -1])}
+        if self.seen_.nnz:
+            mean = float(self.seen_.data.mean(dtype=np.float64))
+            constants = {"mean rating": mean, "item bias": constants["item mean"] - mean}
+        return parts, constants | {"user bias": float(bias.sum())}
 
     def _solve(self, loss: QuadraticLoss, Y: np.ndarray, reg: float | None = None) -> np.ndarray:
         """Each row's factors and bias (n_rows, D + 1), given the other side's Y (n_columns, D + 1).
 
         Biases come last. A bias is one more factor, which multiplies 1 on the other side.
         """
+        centred, factors = self._centred(loss, Y)
+        return solve_ridge(centred, factors, self._penalties(loss.weights, reg), n_threads=self.n_threads)
+
+    def _centred(self, loss: QuadraticLoss, Y: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
+        """The loss of ratings less the other side's biases, and the other side's factors with 1 in their place."""
         linear = loss.linear - np.take(Y[:, -1], loss.weights.indices)
-        factors = np.column_stack((Y[:, :-1], np.ones(len(Y), dtype=Y.dtype)))
-        penalties = self._penalties(loss.weights, reg)
-        return solve_ridge(replace(loss, linear=linear), factors, penalties, n_threads=self.n_threads)
+        return replace(loss, linear=linear), np.column_stack((Y[:, :-1], np.ones(len(Y), dtype=Y.dtype)))
+
+    def _without_ones(self, V: np.ndarray) -> np.ndarray:
+        """The item factors without their column of ones."""
+        if V.shape[1] != self.n_factors + 2:
+            raise DataError("a compressed ALS cannot fold in users, as biases are mixed with factors: fit a small one")
+        return np.delete(V, -2, axis=1)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         weights = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -2,10 +2,9 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
 import scipy.sparse as sp
 
-from lrrec.linalg.inverse import invert
+from lrrec.linalg.item_item_weights import zero_diagonal_ridge
 from lrrec.linalg.sparse import co_occurrences
 from lrrec.models.base.item_item import ItemItemModel
 from lrrec.validate import check_real
@@ -56,10 +55,5 @@ class EASE(ItemItemModel):
 
     def _fit(self, matrix: sp.csr_array) -> None:
         reg = check_real(self.reg, "reg", low=0, open_low=True)
-        weights = co_occurrences(matrix, n_threads=self.n_threads)
-        diagonal = np.diag_indices(matrix.shape[1])
-        weights[diagonal] += np.float32(reg)
-        invert(weights, n_threads=self.n_threads)
-        weights /= -weights[diagonal]
-        weights[diagonal] = 0
-        self.item_weights_ = weights
+        gram = co_occurrences(matrix, n_threads=self.n_threads)
+        self.item_weights_ = zero_diagonal_ridge(gram, reg, n_threads=self.n_threads)

@@ -72,3 +72,6 @@ class ItemKNN(ItemItemModel):
             entries = values[rows, places], (rows, neighbors[rows, places])
             blocks.append(sp.csr_array(entries, shape=(stop - start, n_items)))
         self.item_weights_ = sp.csr_array(sp.vstack(blocks, format="csr").T.tocsr())
+
+    def _neighbor_weights(self, rows: np.ndarray) -> sp.csr_array:
+        return self.item_weights_[:, rows].T

@@ -100,6 +100,13 @@ class NMF(IterativeModel, QuadraticModel):
         init = np.zeros((matrix.shape[0], V.shape[1]), dtype=np.float32)
         return self._solve(matrix, V, init, cd_steps=1000, reg=reg)
 
+    def _shares(
+        self, matrix: sp.csr_array, V: np.ndarray, reg: float | None, column: int
+    ) -> tuple[np.ndarray, dict[str, float]]:
+        """By the user's positive factors: they solve the ridge problem of their own, as the others stay 0."""
+        positive = self._fold_in(matrix, V, reg)[0] > 0
+        return super()._shares(matrix, V[:, positive], reg, column)
+
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         zeros = sp.csr_array((np.zeros_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
         return QuadraticLoss(1.0, zeros, matrix.data)

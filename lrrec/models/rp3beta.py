@@ -73,6 +73,7 @@ class RP3Beta(ItemItemModel):
         to_users = scaled(matrix.T.tocsr(), power(item_counts, -alpha), np.ones(len(user_counts), dtype=np.float32))
         blocks = [_largest(to_users[a:b] @ to_items, a, k) for a, b in even_blocks(n_items, BLOCK)]
         self.item_weights_ = sp.csr_array(sp.vstack(blocks, format="csr"))
+        self.item_weights_.sort_indices()  # SciPy before 1.15 leaves them as they come
 
 
 def _largest(block: sp.csr_array, first: int, k: int) -> sp.csr_array:

@@ -111,8 +111,17 @@ class TruncatedSVD(QuadraticModel):
         self.user_factors_ = user_factors
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        V = self.item_factors_ * power(self.item_counts_, -check_real(self.score_power, "score_power", low=0))[:, None]
-        return times(self._normalized(matrix, self.item_counts_), V, n_threads=self.n_threads)
+        return times(self._normalized(matrix, self.item_counts_), self._projection(), n_threads=self.n_threads)
+
+    def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
+        normalized = self._normalized(matrix, self.item_counts_)
+        target = self.item_factors_[column].astype(np.float64)
+        return normalized.data * (self._projection()[matrix.indices] @ target), {}
+
+    def _projection(self) -> np.ndarray:
+        """V, by which histories are encoded."""
+        score_power = check_real(self.score_power, "score_power", low=0)
+        return self.item_factors_ * power(self.item_counts_, -score_power)[:, None]
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
         """Ridge regression on V; without reg, and with V as fitted, it equals the projection."""

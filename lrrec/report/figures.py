@@ -6,7 +6,8 @@ Series differ by marker and line as well as by colour.
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
@@ -39,24 +40,21 @@ _STYLE: Any = {
 }
 
 
+@contextmanager
+def canvas_of(name: str, height: float) -> Iterator["Canvas"]:
+    """Yield an empty picture in the style of the page."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        yield Canvas(name, Figure(figsize=(WIDTH, height), layout="constrained"))
+
+
 class Canvas:
-    """One picture: `axes` to draw on while it is open, `svg` to put into the page."""
+    """One picture: `axes` to draw on, `svg` to put into the page."""
 
-    def __init__(self, name: str, height: float = 3.0) -> None:
-        import matplotlib
-        from matplotlib.figure import Figure
-
-        self.name, self._style = name, matplotlib.rc_context(_STYLE)
-        with matplotlib.rc_context(_STYLE):
-            self.figure = Figure(figsize=(WIDTH, height), layout="constrained")
-            self.axes: Any = self.figure.subplots()
-
-    def __enter__(self) -> "Canvas":
-        self._style.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._style.__exit__(*error)
+    def __init__(self, name: str, figure: Any) -> None:
+        self.name, self.figure, self.axes = name, figure, figure.subplots()
 
     def line(self, place: int, x: Any, y: Any, label: str | None, *, joined: bool = True) -> str:
         """Draw a series in the style of its place; return its color."""
@@ -96,7 +94,7 @@ class Canvas:
 
 def intervals(rows: Sequence[tuple[str, float, float, float]], metric: str) -> str:
     """Means with their intervals, a row (name, mean, low, high) a model, the first on top."""
-    with Canvas("models", 0.9 + 0.32 * len(rows)) as canvas:
+    with canvas_of("models", 0.9 + 0.32 * len(rows)) as canvas:
         for place, (_, mean, low, high) in enumerate(rows):
             color = canvas.line(place, [mean], [place], None, joined=False)
             canvas.axes.plot([low, high], [place, place], color=color, linewidth=2)
@@ -115,7 +113,7 @@ def intervals(rows: Sequence[tuple[str, float, float, float]], metric: str) -> s
 
 def by_group(groups: list[str], series: dict[str, np.ndarray], metric: str) -> str:
     """Means of groups of users: for each model an array (n_groups, 3) of mean, low, high."""
-    with Canvas("history", 3.4) as canvas:
+    with canvas_of("history", 3.4) as canvas:
         for place, (name, values) in enumerate(series.items()):
             x = np.arange(len(groups)) + 0.08 * (place - (len(series) - 1) / 2)
             color = canvas.line(place, x, values[:, 0], name)
@@ -129,7 +127,7 @@ def by_group(groups: list[str], series: dict[str, np.ndarray], metric: str) -> s
 
 def long_tail(counts: np.ndarray) -> str:
     """The share of interactions that the most popular items have; counts (n_items,) > 0."""
-    with Canvas("tail", 2.6) as canvas:
+    with canvas_of("tail", 2.6) as canvas:
         ordered = np.sort(counts)[::-1]
         x = np.linspace(0, 100, 201)
         y = (
@@ -146,7 +144,7 @@ def long_tail(counts: np.ndarray) -> str:
 
 def activity(counts: np.ndarray) -> str:
     """How many users have how many interactions; counts (n_users,) > 0."""
-    with Canvas("activity", 2.6) as canvas:
+    with canvas_of("activity", 2.6) as canvas:
         edges = np.unique(np.rint(np.geomspace(counts.min(), counts.max() + 1, 25)).astype(int))
         if len(edges) > 1:
             heights, _ = np.histogram(counts, edges)
@@ -164,7 +162,7 @@ def activity(counts: np.ndarray) -> str:
 
 def curves(series: dict[str, tuple[list, list]], metric: str) -> str:
     """Learning curves of a transfer: for each method the numbers of target users, and the metric."""
-    with Canvas("curves", 3.6) as canvas:
+    with canvas_of("curves", 3.6) as canvas:
         for place, (name, (sizes, values)) in enumerate(series.items()):
             canvas.line(place, sizes, values, name)
         sizes = sorted({size for sizes, _ in series.values() for size in sizes})
@@ -179,7 +177,7 @@ def curves(series: dict[str, tuple[list, list]], metric: str) -> str:
 
 def tuning(series: dict[str, np.ndarray], metric: str, *, lower: bool) -> str:
     """The validation metric of each trial, and the best so far; values may be NaN."""
-    with Canvas("tuning", 3.4) as canvas:
+    with canvas_of("tuning", 3.4) as canvas:
         best = np.fmin if lower else np.fmax
         for place, (name, values) in enumerate(series.items()):
             so_far = best.accumulate(values)

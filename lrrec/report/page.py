@@ -13,6 +13,7 @@ from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.evaluation.comparison import Comparison
 from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.protocol import Protocol
+from lrrec.files import replacing
 from lrrec.report import sections
 from lrrec.report.sections import Cell, Section, Table
 from lrrec.splits import Split
@@ -106,12 +107,8 @@ class Report:
         target = Path(path).absolute()
         if not target.parent.is_dir() or target.is_dir():
             raise ParameterError(f"path must be a file in a folder that exists, got {str(path)!r}")
-        partial = target.with_name(f".{target.name}.partial")
-        try:
-            partial.write_text(self.html(), encoding="utf-8")
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(target) as file:
+            file.write(self.html().encode())
 
     def html(self) -> str:
         """Return the page."""
@@ -189,7 +186,7 @@ class Report:
             return ""
         lines = ["import lrrec", ""]
         if split is not None:
-            lines.append(f"# data: the interactions; split.summary()['sha256'] == '{split.summary()['sha256']}'")
+            lines.append(f"# data: the interactions; split.sha256 == '{split.sha256}'")
             lines.append(_split_code(split))
         lines.append("models = {")
         lines += [f"    {name!r}: {_model_code(model)}," for name, model in comparison.models.items()]

@@ -90,17 +90,13 @@ def bounds(low: float, high: float) -> str:
 
 def data(split: Split) -> Section:
     """Sizes, the long tail, activity."""
-    facts = split.summary()
+    summary = split.summary()
+    columns = [*summary.columns, "density, %"]
     rows = []
-    for part in ("train", "history", "test"):
-        if part == "history" and not split.folds_in:
-            continue
-        counts = facts[part]
-        cells = counts["users"] * counts["items"]
-        density = number(100 * counts["interactions"] / cells if cells else math.nan, ".2f")
-        rows.append(
-            [Cell(part), *(number(counts[column], ",") for column in ("users", "items", "interactions")), density]
-        )
+    for part, *counts in summary.itertuples(index=False):
+        cells = counts[0] * counts[1]
+        density = number(100 * counts[2] / cells if cells else math.nan, ".2f")
+        rows.append([Cell(part), *(number(count, ",") for count in counts), density])
     of_users = np.diff(split.train.matrix.indptr)
     of_items = np.bincount(split.train.matrix.indices, minlength=len(split.items))
     of_users, of_items = of_users[of_users > 0], of_items[of_items > 0]
@@ -108,8 +104,10 @@ def data(split: Split) -> Section:
         Picture(figures.long_tail(of_items), "Long tail of the training part; dashed: if all items were as popular."),
         Picture(figures.activity(of_users), "Users of the training part by number of interactions."),
     ]
-    columns = ["part", "users", "items", "interactions", "density, %"]
-    texts = [f"{facts['users']:,} users and {facts['items']:,} items have an id."]
+    texts = [
+        f"{len(split.users):,} users and {len(split.items):,} items have an id. Cold users have no history, cold items "
+        "no training interaction."
+    ]
     if split.folds_in:
         texts.append(
             "History: the interactions of the test users, who are new to the models, that they are served from."
@@ -297,9 +295,9 @@ def _example(model: Any, heading: str, user: Any, value: str, split: Split, titl
     """A user with a history."""
     row = split.users.indices([user])[0]
     if split.folds_in:
-        lists = model.recommend_from(split.history, N_SHOWN, users=[user])
+        lists = model.recommend_from(split.history, N_SHOWN, users=[user], exclude_seen=split.exclude_seen)
     else:
-        lists = model.recommend([user], N_SHOWN)
+        lists = model.recommend([user], N_SHOWN, exclude_seen=split.exclude_seen)
     relevant = set(split.items.ids[split.test.matrix[[row]].indices].tolist())
     recommended = np.ma.masked_array(lists.items[0]).compressed().tolist()
     history = _newest(split.history, row)
@@ -325,7 +323,7 @@ def protocol(comparison: Comparison, split: Split | None) -> Section:
     """The protocol, and the formula of each metric."""
     rows = [[Cell(part), Cell(text)] for part, text in comparison.protocol.describe().items()]
     if split is not None:
-        facts = split.summary()
+        facts = split.as_dict()
         seed = "none, or not a number" if facts["seed"] is None else str(facts["seed"])
         rows += [[Cell("seed of the split"), Cell(seed)], [Cell("SHA-256 of the split"), Cell(facts["sha256"])]]
     formulas = [[Cell(name), Cell(_formula(name))] for name in comparison.metrics]

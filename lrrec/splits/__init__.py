@@ -10,6 +10,10 @@
 | `cold_items` | some                   | all on new items, which only features tell apart              |
 
 `with_negatives` adds sampled negatives: each test user's candidates are the relevant item and, say, 99 others.
+`with_validation` adds a validation split of the training part. `Split.from_frames` makes a split of given parts.
+
+Splits in the order of time (`leave_last`, `by_time`, `windows`, order="time") cut what happened before repeated pairs
+of user and item are merged: `repeats` says whether what users have had already stays in test. Ties in time are drawn.
 
 Generators of several splits:
 
@@ -20,7 +24,8 @@ Generators of several splits:
 | `repeated` | repeated draws of a split of the first table                             |
 """
 
-from lrrec.splits.holdout import by_time, by_user, cold_items, history_mask, leave_last, random, with_negatives
+from lrrec.splits.holdout import by_time, by_user, cold_items, leave_last, random, with_negatives, with_validation
+from lrrec.splits.parts import history_mask
 from lrrec.splits.resampling import k_folds, repeated, windows
 from lrrec.splits.split import Split
 
@@ -36,4 +41,5 @@ __all__ = [
     "repeated",
     "windows",
     "with_negatives",
+    "with_validation",
 ]

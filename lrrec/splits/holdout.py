@@ -9,11 +9,22 @@ import pandas as pd
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError
+from lrrec.splits.parts import (
+    ORDERS,
+    earliest,
+    eligible_users,
+    histories,
+    inductive,
+    n_held_out,
+    seed_of,
+    timeline,
+    transductive,
+    warn,
+    warn_of_ties,
+)
 from lrrec.splits.split import Split, check_data
 from lrrec.typing import RandomState, TimeLike
 from lrrec.validate import check_int, check_option, check_real, check_rng
-
-ORDERS = ("random", "time")
 
 
 def random(data: Interactions, test_size: float = 0.2, *, random_state: RandomState = None) -> Split:
@@ -34,29 +45,42 @@ def random(data: Interactions, test_size: float = 0.2, *, random_state: RandomSt
     return transductive(data, held_out, "random", {"test_size": test_size, "random_state": seed}, seed)
 
 
-def leave_last(data: Interactions, n: int = 1) -> Split:
+def leave_last(data: Interactions, n: int = 1, *, repeats: str | None = None, random_state: RandomState = 0) -> Split:
     """Hold out each user's last n interactions.
 
-    Users with n or fewer interactions stay in training whole. Of interactions at the same time those with the
-    larger item index count as later.
+    Users with n or fewer interactions stay in training whole.
 
     Parameters
     ----------
     data : Interactions
-        With times.
+        With times. Where pairs of user and item repeat, the last n events are held out.
     n : int, default 1
+    repeats : {"keep", "drop"}, optional
+        As for `by_time`.
+    random_state : int, Generator or None, default 0
+        Draws which of several interactions at the same time are held out.
+
+    Warns
+    -----
+    DataWarning
+        If that draw decides what is held out, with the number of users.
     """
-    times = times_of(data, "leave_last()")
+    events, times = timeline(data, "leave_last()")
     n = check_int(n, "n", low=1)
-    counts = np.diff(data.matrix.indptr)
-    n_left = np.where(counts > n, counts - n, counts)
-    held_out = _ranks(data, times) >= np.repeat(n_left, counts)
-    if not held_out.any():
+    counts = np.diff(events.matrix.indptr)
+    if not (counts > n).any():
         raise DataError(f"no user has more than n = {n} interactions (the most is {counts.max()}): choose a smaller n")
-    return transductive(data, held_out, "leave_last", {"n": n})
+    n_first = np.where(counts > n, counts - n, counts)
+    kept, tied = earliest(events, times, n_first, check_rng(random_state))
+    warn_of_ties(len(tied), "leave_last")
+    seed = seed_of(random_state) if len(tied) else None
+    params = {"n": n} | ({"random_state": seed} if len(tied) else {})
+    return transductive(data, ~kept, "leave_last", params, seed, of_events=True, repeats=repeats)
 
 
-def by_time(data: Interactions, test_size: float | None = None, *, at: TimeLike | None = None) -> Split:
+def by_time(
+    data: Interactions, test_size: float | None = None, *, at: TimeLike | None = None, repeats: str | None = None
+) -> Split:
     """Train on the interactions before a point in time and test on the others.
 
     Test users without a training interaction are cold; `evaluate` recommends popular items to them, and counts them.
@@ -64,18 +88,27 @@ def by_time(data: Interactions, test_size: float | None = None, *, at: TimeLike 
     Parameters
     ----------
     data : Interactions
-        With times.
+        With times. Where pairs of user and item repeat, their events are cut, and those of each part are merged.
     test_size : float in (0, 1), optional
         About the share of interactions to test on (0.2 unless `at` is given): the cut is the time of the first of
         them. Interactions at the time of the cut are all in test.
     at : time, optional
         The cut, in the units of `data.times`; anything that numpy.datetime64 takes where these are datetimes.
+    repeats : {"keep", "drop"}, optional
+        Whether what a user has in training is in test as well, if they have it again after the cut. "keep": test holds
+        all that happens, and `evaluate` recommends seen items too. "drop": test holds what is new to its user. When
+        not given, all is kept, with a warning if there is anything: no interaction vanishes unnoticed.
+
+    Warns
+    -----
+    DataWarning
+        If `repeats` is not given and test repeats training.
     """
-    times = times_of(data, "by_time()")
+    _, times = timeline(data, "by_time()")
     if at is not None and test_size is not None:
         raise ParameterError("by_time() takes either test_size or at, got both")
     if at is None:
-        n_test = n_held_out(0.2 if test_size is None else test_size, len(data), "test_size", "interactions")
+        n_test = n_held_out(0.2 if test_size is None else test_size, len(times), "test_size", "interactions")
         at = np.partition(times, len(times) - n_test)[len(times) - n_test]
     elif times.dtype.kind == "M":
         at = _date(at)
@@ -88,7 +121,7 @@ def by_time(data: Interactions, test_size: float | None = None, *, at: TimeLike 
         raise DataError(
             f"at must be after the first time ({times.min()}) and not after the last ({times.max()}), got {at}"
         )
-    return transductive(data, held_out, "by_time", {"at": at})
+    return transductive(data, held_out, "by_time", {"at": at}, of_events=True, repeats=repeats)
 
 
 def by_user(
@@ -97,6 +130,7 @@ def by_user(
     *,
     history: float = 0.8,
     order: str = "random",
+    repeats: str | None = None,
     random_state: RandomState = None,
 ) -> Split:
     """Hold out users: they are unseen in training and encoded from a part of their interactions.
@@ -111,8 +145,16 @@ def by_user(
     history : float in (0, 1), default 0.8
         The share of a test user's interactions in the history; at least one is in the history and one in test.
     order : {"random", "time"}, default "random"
-        Whether the history is drawn at random or is the earliest interactions.
+        Whether the history is drawn at random or is the earliest interactions, where pairs repeat the earliest events.
+    repeats : {"keep", "drop"}, optional
+        For order="time", as for `by_time`.
     random_state : int, Generator or None
+        Also draws which of several interactions at the same time are in the history.
+
+    Warns
+    -----
+    DataWarning
+        As for `by_time` and `leave_last`.
 
     References
     ----------
@@ -125,10 +167,10 @@ def by_user(
     rng = check_rng(random_state)
     eligible = eligible_users(data, 2)
     chosen = rng.choice(eligible, n_held_out(test_size, len(eligible), "test_size", "users"), replace=False)
-    first = history_mask(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
+    first = histories(data, chosen, share, order, rng, "by_user")
     seed = seed_of(random_state)
     params = {"test_size": test_size, "history": history, "order": order, "random_state": seed}
-    return inductive(data, chosen, first, "by_user", params, seed)
+    return inductive(data, chosen, first, "by_user", params, seed, repeats=repeats)
 
 
 def with_negatives(split: Split, n: int = 99, *, random_state: RandomState = None) -> Split:
@@ -171,6 +213,49 @@ def with_negatives(split: Split, n: int = 99, *, random_state: RandomState = Non
     return replace(split, candidates=split.items.ids[lists], params=params, seed=seed)
 
 
+def with_validation(split: Split, size: float = 0.2, *, random_state: RandomState = 0) -> Split:
+    """Add a validation split, cut from the training part alone in the way that the split was made.
+
+    Models are tuned on `split.validation` (as `tune` does), and the best is fitted on all of `split.train`. The test
+    part decides nothing.
+
+    Parameters
+    ----------
+    split : Split
+    size : float in (0, 1) or int, default 0.2
+        Of users, items or interactions, as for the function that made the split; without influence on `leave_last`. Of
+        a split made by hand, users if its test users are new, else random interactions.
+    random_state : int, Generator or None, default 0
+
+    Returns
+    -------
+    Split
+        With `validation`: its train is the rest of the training part.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.with_validation(lrrec.splits.by_user(data, random_state=0))
+    >>> model = lrrec.IALS(8, reg=0.02, random_state=0)
+    >>> model = model.fit(split.validation.train, validation=split.validation)  # stops early
+    """
+    train, params = split.train, split.params
+    repeats, order = params.get("repeats"), params.get("order", "random") if train.times is not None else "random"
+    if split.folds_in:
+        more = {"history": params.get("history", 0.8), "order": order, "repeats": repeats}
+        validation = by_user(train, size, **more, random_state=random_state)
+    elif split.kind == "leave_last":
+        validation = leave_last(train, params["n"], repeats=repeats, random_state=random_state)
+    elif split.kind in ("by_time", "windows"):
+        validation = by_time(train, size, repeats=repeats)
+    elif split.kind == "cold_items":
+        validation = cold_items(train, size, order=order, random_state=random_state)
+    else:
+        validation = random(train, size, random_state=random_state)
+    return replace(split, validation=validation)
+
+
 def draw_negatives(
     positives: np.ndarray, n_items: int, n: int, user: int | str, rng: np.random.Generator, name: str = "candidates"
 ) -> np.ndarray:
@@ -198,9 +283,14 @@ def cold_items(
     test_size : float in (0, 1) or int, default 0.2
         The share or the number of items held out, out of those with an interaction.
     order : {"random", "time"}, default "random"
-        Whether the items are drawn at random, or are those whose first interaction is latest; of equal times those
-        with the larger index.
+        Whether the items are drawn at random, or are those whose first interaction is latest.
     random_state : int, Generator or None
+        Also draws which of several items whose first interactions are at the same time are held out.
+
+    Warns
+    -----
+    DataWarning
+        If that draw decides what is held out.
 
     References
     ----------
@@ -209,15 +299,12 @@ def cold_items(
     check_data(data)
     check_option(order, "order", ORDERS)
     columns = data.matrix.indices
-    eligible = np.unique(columns)
+    eligible, rng = np.unique(columns), check_rng(random_state)
     n_test = n_held_out(test_size, len(eligible), "test_size", "items")
     if order == "random":
-        chosen = np.sort(check_rng(random_state).choice(eligible, n_test, replace=False))
+        chosen = np.sort(rng.choice(eligible, n_test, replace=False))
     else:
-        times = times_of(data, "order='time'")
-        ordered = np.lexsort((times, columns))
-        first = times[ordered[np.searchsorted(columns[ordered], eligible)]]
-        chosen = np.sort(eligible[np.argsort(first, kind="stable")[-n_test:]])
+        chosen = np.sort(eligible[_newest(*timeline(data, "order='time'"), eligible, n_test, rng)])
     is_cold = np.zeros(data.n_items, dtype=bool)
     is_cold[chosen] = True
     held_out = is_cold[columns]
@@ -227,70 +314,16 @@ def cold_items(
     return Split(train, train, test, data.items.ids[chosen], kind="cold_items", params=params, seed=seed)
 
 
-def eligible_users(data: Interactions, n_min: int) -> np.ndarray:
-    """The indices of the users with two or more interactions: for the history and for test. At least n_min users."""
-    eligible = np.flatnonzero(np.diff(data.matrix.indptr) >= 2)
-    if len(eligible) < n_min:
-        raise DataError(f"data must have at least {n_min} users with two interactions, got {len(eligible)}")
-    return eligible
-
-
-def inductive(
-    data: Interactions, test_users: np.ndarray, first: np.ndarray, kind: str, params: dict[str, Any], seed: int | None
-) -> Split:
-    """A split whose test users are not training users; `first`, bool (n_interactions,), are their histories."""
-    is_test_user = np.zeros(data.n_users, dtype=bool)
-    is_test_user[test_users] = True
-    of_test_user = is_test_user[data.rows()]
-    return Split(
-        train=data.filter(~of_test_user),
-        history=data.filter(of_test_user & first),
-        test=data.filter(of_test_user & ~first),
-        kind=kind,
-        params=params,
-        seed=seed,
-    )
-
-
-def history_mask(data: Interactions, share: float, key: np.ndarray) -> np.ndarray:
-    """Return a mask of each user's first interactions by key, bool (n_interactions,).
-
-    About `share` of them; of users with two or more interactions at least one is in the mask and one is not.
-    """
-    counts = np.diff(data.matrix.indptr)
-    n_first = np.clip(np.rint(share * counts), 1, np.maximum(counts - 1, 1))
-    return _ranks(data, key) < np.repeat(n_first, counts)
-
-
-def _ranks(data: Interactions, key: np.ndarray) -> np.ndarray:
-    """The rank of each interaction among those of its user by key, from 0; equal keys by item index."""
-    rows, counts = data.rows(), np.diff(data.matrix.indptr)
-    ranks = np.empty(len(data), dtype=np.int64)
-    ranks[np.lexsort((key, rows))] = np.arange(len(data)) - np.repeat(data.matrix.indptr[:-1], counts)
-    return ranks
-
-
-def transductive(
-    data: Interactions, held_out: np.ndarray, kind: str, params: dict[str, Any], seed: int | None = None
-) -> Split:
-    """A split whose test users are training users; `held_out`, bool (n_interactions,), are the test interactions."""
-    train = data.filter(~held_out)
-    if not len(train):
-        raise DataError("no interaction is left for training: choose a smaller test_size")
-    return Split(train, train, data.filter(held_out), kind=kind, params=params, seed=seed)
-
-
-def seed_of(random_state: RandomState) -> int | None:
-    """The random_state if it is a number, which makes the split reproducible."""
-    return int(random_state) if isinstance(random_state, numbers.Integral) else None
-
-
-def times_of(data: Interactions, purpose: str) -> np.ndarray:
-    """The times of the interactions; `purpose`, what needs them, is the subject of the error."""
-    check_data(data)
-    if data.times is None:
-        raise DataError(f"{purpose} needs interactions with times: read them with their column, e.g. time='timestamp'")
-    return data.times
+def _newest(events: Interactions, times: np.ndarray, items: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """The positions of the n items whose first event is latest; equal times are drawn."""
+    columns = events.matrix.indices
+    by_item = np.lexsort((times, columns))
+    first = times[by_item[np.searchsorted(columns[by_item], items)]]
+    order = np.lexsort((rng.random(len(items)), first))
+    if first[order[-n - 1]] == first[order[-n]]:
+        n_tied = np.count_nonzero(first == first[order[-n]])
+        warn(f"cold_items(): ties in time decide which of {n_tied} items are held out; they are drawn at random")
+    return order[-n:]
 
 
 def _date(at: Any) -> np.datetime64:
@@ -302,15 +335,3 @@ def _date(at: Any) -> np.datetime64:
     except (ValueError, TypeError):
         pass
     raise ParameterError(f"at must be a date or time, e.g. '2024-01-31', got {at!r}")
-
-
-def n_held_out(size: float, n: int, name: str, unit: str) -> int:
-    """A test size, a share in (0, 1) or a number out of n, as a number that leaves some in both parts."""
-    if isinstance(size, float | np.floating):
-        check_real(size, name, low=0, high=1, open_low=True)
-        count = max(1, round(size * n))
-    else:
-        count = check_int(size, name, low=1)
-    if count >= n:
-        raise ParameterError(f"{name} must leave some of the {n} {unit} for training, got {size}")
-    return int(count)

@@ -9,17 +9,17 @@ import pandas as pd
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
-from lrrec.splits.holdout import (
+from lrrec.splits.parts import (
     ORDERS,
     eligible_users,
-    history_mask,
+    histories,
     inductive,
     n_held_out,
     seed_of,
-    times_of,
+    timeline,
     transductive,
 )
-from lrrec.splits.split import Split, check_data
+from lrrec.splits.split import Split, check_data, settle_repeats
 from lrrec.typing import DurationLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
@@ -31,6 +31,7 @@ def k_folds(
     by: str = "user",
     history: float = 0.8,
     order: str = "random",
+    repeats: str | None = None,
     random_state: RandomState = None,
 ) -> Iterator[Split]:
     """Split users, or interactions, into folds for cross-validation; test on each fold, train on the others.
@@ -47,7 +48,10 @@ def k_folds(
         For by="user": the share of a test user's interactions in the history.
     order : {"random", "time"}, default "random"
         For by="user": whether the history is drawn at random or is the earliest interactions.
+    repeats : {"keep", "drop"}, optional
+        For order="time", as for `by_time`.
     random_state : int, Generator or None
+        Also draws which of several interactions at the same time are in the history, with a warning as of `by_user`.
 
     Yields
     ------
@@ -74,10 +78,11 @@ def k_folds(
         params = {"n_folds": n_folds, "by": by, "random_state": seed}
         return (transductive(data, fold == f, "k_folds", params | {"fold": f + 1}, seed) for f in range(n_folds))
     shuffled = rng.permutation(eligible_users(data, n_folds))
-    first = history_mask(data, share, rng.random(len(data)) if order == "random" else times_of(data, "order='time'"))
+    first = histories(data, shuffled, share, order, rng, "k_folds")
     params = {"n_folds": n_folds, "by": by, "history": history, "order": order, "random_state": seed}
     return (
-        inductive(data, shuffled[f::n_folds], first, "k_folds", params | {"fold": f + 1}, seed) for f in range(n_folds)
+        inductive(data, shuffled[f::n_folds], first, "k_folds", params | {"fold": f + 1}, seed, repeats=repeats)
+        for f in range(n_folds)
     )
 
 
@@ -122,6 +127,7 @@ def windows(
     test_size: float | None = None,
     width: DurationLike | None = None,
     span: DurationLike | None = None,
+    repeats: str | None = None,
 ) -> Iterator[Split]:
     """Test on one window of time after another, training on the interactions before each.
 
@@ -142,21 +148,23 @@ def windows(
     span : length of time, optional
         Length of the training period before each window (rolling). All interactions before it when not given
         (expanding).
+    repeats : {"keep", "drop"}, optional
+        As for `by_time`, of each window and its training period.
 
     Yields
     ------
     Split
         From the earliest window to the latest, generated lazily.
     """
-    times = times_of(data, "windows()")
+    _, times = timeline(data, "windows()")
     n_windows = check_int(n_windows, "n_windows", low=1)
     if width is not None and test_size is not None:
         raise ParameterError("windows() takes either test_size or width, got both")
     if width is None:
-        n_each = n_held_out(0.1 if test_size is None else test_size, len(data), "test_size", "interactions")
-        if n_windows * n_each >= len(data):
+        n_each = n_held_out(0.1 if test_size is None else test_size, len(times), "test_size", "interactions")
+        if n_windows * n_each >= len(times):
             raise ParameterError(
-                f"n_windows x test_size must leave some of the {len(data)} interactions for training, "
+                f"n_windows x test_size must leave some of the {len(times)} interactions for training, "
                 f"got {n_windows} windows of {n_each}"
             )
         cuts = [_plain(cut) for cut in np.sort(times)[-n_each * np.arange(n_windows, 0, -1)]]
@@ -170,13 +178,16 @@ def windows(
             if not _within(times, low, high).any():
                 raise DataError(f"a window has no {part} {cut}: choose fewer windows, or longer ones")
     params = {"n_windows": n_windows, "test_size": test_size, "width": width, "span": span}
-    return (_window(data, times, *bound, params | {"window": w}) for w, bound in enumerate(bounds, 1))
+    return (_window(data, times, *bound, repeats, params | {"window": w}) for w, bound in enumerate(bounds, 1))
 
 
-def _window(data: Interactions, times: np.ndarray, start: Any, cut: Any, stop: Any, params: dict[str, Any]) -> Split:
+def _window(
+    data: Interactions, times: np.ndarray, start: Any, cut: Any, stop: Any, repeats: str | None, params: dict[str, Any]
+) -> Split:
     """Train on start <= time < cut, test on cut <= time < stop; None is without a bound."""
-    train, test = data.filter(_within(times, start, cut)), data.filter(_within(times, cut, stop))
-    return Split(train, train, test, kind="windows", params=params | {"cut": cut})
+    train = data.filter_events(_within(times, start, cut))
+    test, declared = settle_repeats(train, data.filter_events(_within(times, cut, stop)), repeats, "windows")
+    return Split(train, train, test, kind="windows", params=params | declared | {"cut": cut})
 
 
 def _within(times: np.ndarray, low: Any, high: Any) -> np.ndarray:

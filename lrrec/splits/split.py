@@ -2,16 +2,24 @@
 
 import hashlib
 import json
-from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+import warnings
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Optional
 
 import numpy as np
 import pandas as pd
 
-from lrrec.data.ids import IdMap
+from lrrec.data import frames
+from lrrec.data.alignment import align
+from lrrec.data.events import holds
+from lrrec.data.ids import IdMap, union
 from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError
+from lrrec.errors import DataError, DataWarning
+from lrrec.typing import Frame, FrameLike
+from lrrec.validate import check_option
 
+REPEATS = ("keep", "drop")
 _WORDS = {  # of the params that are not arguments of the function that made the split
     "fold": "fold {}",
     "window": "window {}",
@@ -41,9 +49,12 @@ class Split:
     params : dict of str to int, float, str, dict or None
         The arguments of that function. Of several splits also which one: `fold`, or `window` and `cut`. Of candidates
         drawn by `with_negatives` also `negatives`: {"n": ..., "random_state": ...}. Of a published split `dataset` and
-        `part`. Dates are ISO 8601 strings; a random_state that is not a number is None.
+        `part`. `repeats` ("keep" or "drop") only where test interactions repeat the history. Dates are ISO 8601
+        strings; a random_state that is not a number is None.
     seed : int or None
         The random_state that the split was drawn with, where that was a number.
+    validation : Split or None
+        For tuning, of the same ids: see `lrrec.splits.with_validation`.
     """
 
     train: Interactions
@@ -54,6 +65,7 @@ class Split:
     kind: str = ""
     params: dict[str, Any] = field(default_factory=dict, repr=False)
     seed: int | None = None
+    validation: Optional["Split"] = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", {name: _plain(value) for name, value in self.params.items()})
@@ -62,9 +74,70 @@ class Split:
             if part.users is not self.train.users or part.items is not self.train.items:
                 raise DataError("train, history and test must share the same IdMap objects")
         lists = self.candidates
+        if lists is not None and not isinstance(lists, np.ndarray):
+            raise DataError(
+                f"candidates must be an ndarray of ids, got {type(lists).__name__}: pass .to_numpy(), a row for each "
+                "user in test, in the order of their indices"
+            )
         if lists is not None and lists.ndim == 2 and len(lists) != len(self.test_rows):
             n_users = len(self.test_rows)
             raise DataError(f"candidates must have a row for each of the {n_users} users in test, got {len(lists)}")
+        if self.validation is not None and getattr(self.validation, "items", None) is not self.items:
+            raise DataError("validation must be a Split of the same IdMap of items: see lrrec.splits.with_validation")
+
+    @classmethod
+    def from_frames(
+        cls, train: FrameLike | Interactions, test: FrameLike | Interactions,
+        history: FrameLike | Interactions | None = None, validation: FrameLike | Interactions | None = None, *,
+        user: str = "user", item: str = "item", value: str | None = None, time: str | None = None,
+        duplicates: str = "sum", repeats: str = "keep",
+    ) -> "Split":  # fmt: skip
+        """Make a split of parts that were made elsewhere.
+
+        Parameters
+        ----------
+        train, test : frame or Interactions
+            Their ids are united: the split's maps hold those of all parts.
+        history : frame or Interactions, optional
+            What test users are served from, where they are not training users; also those of validation.
+        validation : frame or Interactions, optional
+            What `validation` tests a model of train on. Models are fitted on train alone.
+        user, item, value, time, duplicates
+            Of frames, as for `Interactions.from_frame`.
+        repeats : {"keep", "drop"}, default "keep"
+            Whether test interactions that the history holds stay, as for `lrrec.splits.by_time`.
+
+        Returns
+        -------
+        Split
+            Of kind "given".
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import lrrec
+        >>> train = pd.DataFrame({"user": ["ann", "ann", "bob"], "item": ["x", "y", "x"]})
+        >>> test = pd.DataFrame({"user": ["bob", "eve"], "item": ["y", "z"]})
+        >>> lrrec.Split.from_frames(train, test).summary()
+            part  users  items  interactions  cold users  cold items
+        0  train      2      2             3           0           0
+        1   test      2      2             2           1           1
+        """
+        columns: dict[str, Any] = {"user": user, "item": item, "value": value, "time": time, "duplicates": duplicates}
+        given = {"train": train, "test": test, "history": history, "validation": validation}
+        parts = {
+            name: part if isinstance(part, Interactions) else Interactions.from_frame(part, **columns)
+            for name, part in given.items() if part is not None
+        }  # fmt: skip
+        users, items = (union([getattr(part, ids) for part in parts.values()], ids) for ids in ("users", "items"))
+        parts = {name: align(part, users, items) for name, part in parts.items()}
+        source = parts.get("history", parts["train"])
+        made = {}
+        for name in ("test", "validation"):
+            if name in parts:
+                part, params = settle_repeats(source, parts[name], repeats, "from_frames")
+                made[name] = cls(parts["train"], source, part, kind="given", params=params)
+        return replace(made["test"], validation=made.get("validation"))
 
     @property
     def description(self) -> str:
@@ -98,20 +171,44 @@ class Split:
         """Whether the test users are new to the model and served from their histories."""
         return self.history is not self.train
 
-    def summary(self) -> dict[str, Any]:
+    @cached_property
+    def n_repeats(self) -> int:
+        """How many test interactions are of items that their users have in the history already."""
+        return int(holds(self.history.matrix, self.test.rows(), self.test.matrix.indices).sum())
+
+    @property
+    def exclude_seen(self) -> bool:
+        """Whether lists are to leave out what their users have in the history: unless repeats are kept."""
+        return self.params.get("repeats") != "keep" or not self.n_repeats
+
+    def summary(self, backend: str = "pandas") -> Frame:
+        """Return a frame with one row per part: part, users, items, interactions, cold users, cold items.
+
+        The parts are train, history (where it is not train), validation (where there is one) and test. Cold users of a
+        part have no history, cold items no training interaction: models of interactions alone cannot tell these apart.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        """
+        parts = {name: _counts(part, self) for name, part in self._parts().items()}
+        if self.validation is not None:
+            parts["validation"] = _counts(self.validation.test, self.validation)
+        parts["test"] = parts.pop("test")
+        columns: dict[str, np.ndarray] = {"part": np.array(list(parts), dtype=object)}
+        for name in parts["test"]:
+            columns[name] = np.array([counts[name] for counts in parts.values()])
+        return frames.make(columns, backend)
+
+    def as_dict(self) -> dict[str, Any]:
         """Return what identifies the split, as values that JSON can store beside the results.
 
         Returns
         -------
         dict
-            description, kind, params, seed, users and items (the numbers of all ids), the counts of users, items and
-            interactions of train, history and test, candidates (how many for each user, or None for the whole
-            catalogue), folds_in, and sha256: a hash of ids, values, times and candidates of each part. Equal splits
-            have equal hashes, on every machine and however they were made.
-
-        Notes
-        -----
-        The hash reads every id and interaction once.
+            description, kind, params, seed, users and items (the numbers of all ids), the counts of `summary` for
+            train, history and test, candidates (how many for each user, or None for the whole catalogue), folds_in,
+            validation (the same, or None), and `sha256`.
         """
         parts = {"train": self.train, "history": self.history, "test": self.test}
         return {
@@ -121,14 +218,23 @@ class Split:
             "seed": self.seed,
             "users": len(self.users),
             "items": len(self.items),
-            **{name: _counts(part) for name, part in parts.items()},
+            **{name: _counts(part, self) for name, part in parts.items()},
             "candidates": None if self.candidates is None else self.candidates.shape[-1],
             "folds_in": self.folds_in,
-            "sha256": self._hash(),
+            "validation": None if self.validation is None else self.validation.as_dict(),
+            "sha256": self.sha256,
         }
 
-    def _hash(self) -> str:
-        """The hash of `summary`; each piece is preceded by its name and length."""
+    def _parts(self) -> dict[str, Interactions]:
+        """The parts that are not one another, by name."""
+        return {"train": self.train, "test": self.test} | ({"history": self.history} if self.folds_in else {})
+
+    @cached_property
+    def sha256(self) -> str:
+        """A hash of ids, values, times and candidates of each part: each is preceded by its name and length.
+
+        Equal splits have equal hashes, on every machine and however they were made.
+        """
         digest = hashlib.sha256()
 
         def add(name: str, content: bytes) -> None:
@@ -137,8 +243,7 @@ class Split:
 
         add("users", _ids(self.users.ids))
         add("items", _ids(self.items.ids))
-        parts = {"train": self.train, "test": self.test} | ({"history": self.history} if self.folds_in else {})
-        for name, part in parts.items():
+        for name, part in self._parts().items():
             add(f"{name} indptr", part.matrix.indptr.astype("<i8").tobytes())
             add(f"{name} indices", part.matrix.indices.astype("<i8").tobytes())
             add(f"{name} values", part.matrix.data.astype("<f4").tobytes())
@@ -146,6 +251,8 @@ class Split:
                 add(f"{name} times {column.dtype.kind}", column.tobytes())
         if self.candidates is not None:
             add(f"candidates {self.candidates.shape}", _ids(self.candidates))
+        if self.validation is not None:
+            add("validation", self.validation.sha256.encode())
         return digest.hexdigest()
 
 
@@ -166,12 +273,36 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str | dict) else str(value)
 
 
-def _counts(part: Interactions) -> dict[str, int]:
-    """The numbers of users and items with an interaction in a part, and of its interactions."""
+def settle_repeats(
+    history: Interactions, test: Interactions, repeats: str | None, kind: str
+) -> tuple[Interactions, dict[str, str]]:
+    """Return test, by "drop" without the pairs of the history; and the parameter `repeats`, if there are any."""
+    if repeats is not None:
+        check_option(repeats, "repeats", REPEATS)
+    again = holds(history.matrix, test.rows(), test.matrix.indices)
+    if not again.any():
+        return test, {}
+    if repeats is None:
+        warnings.warn(
+            f"{kind}(): {again.sum()} of {len(test)} test interactions repeat what their users have had already; they "
+            "are kept, and evaluate() recommends seen items too. repeats='keep' confirms this, repeats='drop' tests on "
+            "what is new to a user",
+            DataWarning, stacklevel=4,
+        )  # fmt: skip
+    return test.filter(~again) if repeats == "drop" else test, {"repeats": repeats or "keep"}
+
+
+def _counts(part: Interactions, split: Split) -> dict[str, int]:
+    """The numbers of users and items with an interaction in a part, of its interactions, and of what is cold in it."""
+    users = np.flatnonzero(np.diff(part.matrix.indptr))
+    items = np.unique(part.matrix.indices)
+    served = np.diff(split.train.matrix.indptr) + np.diff(split.history.matrix.indptr)
     return {
-        "users": int(np.count_nonzero(np.diff(part.matrix.indptr))),
-        "items": len(np.unique(part.matrix.indices)),
+        "users": len(users),
+        "items": len(items),
         "interactions": len(part),
+        "cold users": int(np.count_nonzero(served[users] == 0)),
+        "cold items": len(np.setdiff1d(items, split.train.matrix.indices)),
     }
 
 

@@ -1,7 +1,6 @@
 """tune: choose parameters on a validation part of the training data; the test part decides nothing."""
 
 import itertools
-import json
 import math
 import time
 import warnings
@@ -12,10 +11,11 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from tqdm.auto import tqdm
 
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.files import canonical
 from lrrec.metrics.registry import check_names
+from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
@@ -58,8 +58,7 @@ def tune(  # type: ignore[misc]
     metric : str, default "ndcg@10"
         One metric of `evaluate`; errors such as "rmse" are minimized, all others maximized.
     validation : Split, optional
-        Of the same items. By default a fifth of split.train is cut off in the way that split was made: users for a
-        split by user, last interactions, latest interactions, or random interactions.
+        Of the same items. By default split.validation; of a split without one, what `splits.with_validation` cuts.
     n_trials : int or None, default 20
         The number of trials of each model, those in `storage` included; None for as many as `timeout` allows.
     timeout : float, optional
@@ -185,8 +184,8 @@ class _Search:
         ended = _ended(optuna, study)
         seconds = sum(trial.user_attrs["seconds"] for trial in ended)
         total = None if self.n_trials == math.inf else int(self.n_trials)
-        label, hidden = f"tune {type(self.model).__name__}", None if progress else True
-        with tqdm(total=total, initial=len(ended), desc=label, unit="trial", disable=hidden) as bar:
+        label = f"tune {type(self.model).__name__}"
+        with ProgressBar(shown=progress, total=total, initial=len(ended), desc=label, unit="trial") as bar:
             while len(ended) < self.n_trials and seconds < self.timeout:
                 seconds += self._run_trial(optuna, study, len(ended))
                 ended = _ended(optuna, study)
@@ -222,14 +221,14 @@ class _Search:
 
     def _identity(self) -> dict[str, str]:
         """Return what two searches must have in common to share their trials."""
-        fixed = {name: repr(value) for name, value in self.model.get_params().items() if name not in self.dimensions}
+        fixed = {name: value for name, value in self.model.get_params().items() if name not in self.dimensions}
         fixed.pop("n_threads", None)  # does not change the result
         return {
-            "model": f"{type(self.model).__name__} {json.dumps(fixed, sort_keys=True)}",
+            "model": f"{type(self.model).__name__} {canonical(fixed)}",
             "space": as_text(self.dimensions) + (" exhaustive" if self.exhaustive else ""),
             "metric": self.metric,
             "random_state": str(self.seed),
-            "validation part": str(self.validation.summary()["sha256"]),
+            "validation part": self.validation.sha256,
         }
 
     def _run_trial(self, optuna: Any, study: Any, index: int) -> float:

@@ -11,10 +11,9 @@ from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.evaluator import evaluate
 from lrrec.metrics.registry import parse
 from lrrec.models.base.iterative import FitState, IterativeModel
-from lrrec.splits import Split, by_time, by_user, leave_last, random
+from lrrec.splits import Split, with_validation
 
 MAX_MONITORED = 2000  # users scored after every iteration; the trial's value is of all validation users
-VALIDATION_SIZE = 0.2
 PATIENCE = 4  # iterations without improvement that end a trial: few users are noisy
 
 Report = Callable[[int, float], bool]
@@ -44,17 +43,10 @@ def greater_is_better(metric: str) -> bool:
 
 
 def cut_validation(split: Split, seed: int) -> Split:
-    """Return a validation split of the training part alone, made the way that the split was."""
-    train, params = split.train, split.params
-    if split.folds_in:
-        order = params.get("order", "random") if train.times is not None else "random"
-        history = params.get("history", 0.8)
-        return by_user(train, VALIDATION_SIZE, history=history, order=order, random_state=seed)
-    if split.kind == "leave_last":
-        return leave_last(train, params["n"])
-    if split.kind in ("by_time", "windows"):
-        return by_time(train, VALIDATION_SIZE)
-    return random(train, VALIDATION_SIZE, random_state=seed)
+    """Return the validation split that a split brings, or one of its training part alone, made the way it was."""
+    own = split.validation or with_validation(split, random_state=seed).validation
+    assert own is not None
+    return own
 
 
 def sample_users(split: Split, seed: int) -> Split:

@@ -6,16 +6,17 @@ on that row alone: results are bit-identical for any number of threads.
 U, I: users, items; D: factors; N: cells (nonzeros) of a row or matrix; K: length of a list; B: rows of a block.
 """
 
-from lrrec.linalg.kernels.cholesky import solve_cholesky
 from lrrec.linalg.kernels.conjugate_gradient import cg_rows
 from lrrec.linalg.kernels.heap import mask_rows, top_k_rows
 from lrrec.linalg.kernels.low_rank_update import add_low_rank
 from lrrec.linalg.kernels.matmul import co_occurrences, dot_rows, gram_times, observed_loss, times_rows
 from lrrec.linalg.kernels.nonnegative import nonnegative_rows
+from lrrec.linalg.kernels.read_only import as_input
 from lrrec.linalg.kernels.ridge import ridge_rows
 
 __all__ = [
     "add_low_rank",
+    "as_input",
     "cg_rows",
     "co_occurrences",
     "dot_rows",
@@ -24,7 +25,6 @@ __all__ = [
     "nonnegative_rows",
     "observed_loss",
     "ridge_rows",
-    "solve_cholesky",
     "times_rows",
     "top_k_rows",
 ]

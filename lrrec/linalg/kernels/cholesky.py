@@ -1,26 +1,23 @@
 """Solution of one small positive semi-definite system."""
 
 import numpy as np
-from numba import njit
 
-from lrrec.linalg.kernels.memory_access import REORDER
+from lrrec.linalg.jit import REORDER, kernel
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
-def solve_cholesky(A, b):
-    """Overwrite b with the solution of A x = b, A symmetric positive semi-definite; its upper half is overwritten.
+@kernel(helper=True, fastmath=REORDER)
+def solve_cholesky(A, b, n, eps, floor):
+    """Overwrite b[:n] with the solution of A[:n, :n] x = b[:n], A positive semi-definite; its upper half is lost.
 
     A = R^T R by rows, four at a time. The diagonal of R is stored as reciprocals; it is 0 for a row that depends
-    linearly on those before it, and so is that row's x.
+    linearly on those before it, in a precision of eps, and so is that row's x. floor (n,) is a buffer.
     """
-    n = len(b)
     zero = A.dtype.type(0)
-    tiny = A.dtype.type(n) * np.finfo(A.dtype).eps
-    floor = np.empty(n, A.dtype)
+    tiny = A.dtype.type(n) * eps
     for k in range(n):
         floor[k] = tiny * A[k, k]
     for panel in range(0, n, 4):
-        after = min(panel + 4, n)
+        after = panel + 4 if panel + 4 < n else n
         for k in range(panel, after):
             for m in range(panel, k):
                 c0 = A[m, k]

@@ -1,12 +1,12 @@
 """Row solver of implicit ALS by a few steps of conjugate gradients."""
 
 import numpy as np
-from numba import njit
 
-from lrrec.linalg.kernels.memory_access import REORDER, gather, longest_row
+from lrrec.linalg.jit import REORDER, kernel
+from lrrec.linalg.kernels.memory_access import gather, longest_row
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER, inline="always")
+@kernel(fastmath=REORDER, inline="always")
 def add_products(q, w, n, p, out):
     """Add sum_s w_s (q_s . p) q_s to out, four rows of q at a time."""
     n_factors = len(p)
@@ -23,7 +23,7 @@ def add_products(q, w, n, p, out):
             out[f] += d0 * q[s, f] + d1 * q[s + 1, f] + d2 * q[s + 2, f] + d3 * q[s + 3, f]
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@kernel(fastmath=REORDER)
 def cg_rows(start, stop, indptr, indices, data, Y, shared, lam, offset, cg_steps, X):
     """Improve each row's X[u] by preconditioned conjugate gradients, in the basis where the shared part is diagonal.
 
@@ -72,7 +72,7 @@ def cg_rows(start, stop, indptr, indices, data, Y, shared, lam, offset, cg_steps
             scale[f] = one / scale[f] if scale[f] > 0 else zero
             p[f] = scale[f] * r[f]
             rz += r[f] * p[f]
-        for step in range(cg_steps):
+        for _ in range(cg_steps):
             if not rz > 0:
                 break
             for f in range(n_factors):
@@ -84,12 +84,9 @@ def cg_rows(start, stop, indptr, indices, data, Y, shared, lam, offset, cg_steps
             if not pAp > 0:
                 break
             alpha = rz / pAp
-            for f in range(n_factors):
-                x[f] += alpha * p[f]
-            if step == cg_steps - 1:
-                break
             new = zero
             for f in range(n_factors):
+                x[f] += alpha * p[f]
                 r[f] -= alpha * Ap[f]
                 Ap[f] = scale[f] * r[f]
                 new += r[f] * Ap[f]

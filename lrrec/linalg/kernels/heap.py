@@ -1,12 +1,13 @@
 """Masking, and the k largest scores of every row of a block."""
 
 import numpy as np
-from numba import njit
+
+from lrrec.linalg.jit import kernel
 
 STRIPE = 64  # scores compared together
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def mask_rows(scores, indptr, indices, rows):
     """Set scores[b, i] to -inf for every nonzero i of the csr row rows[b]; no row where rows[b] is negative."""
     for b in range(scores.shape[0]):
@@ -16,7 +17,7 @@ def mask_rows(scores, indptr, indices, rows):
             scores[b, indices[s]] = -np.inf
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def count_above(scores, b, begin, threshold):
     """Return how many of the STRIPE scores from scores[b, begin] on are above threshold; NaN never is.
 
@@ -28,22 +29,21 @@ def count_above(scores, b, begin, threshold):
     return n
 
 
-@njit(nogil=True, cache=True)
-def top_k_rows(scores, k, out_indices, out_scores):
+@kernel()
+def top_k_rows(scores, out_indices, out_scores, heap, at):
     """Write the k largest of each row, best first; of equal scores the smaller column first.
 
     scores (B, I), out_indices int32 and out_scores (B, K). -inf and NaN are left out; unfilled places have index -1 and
-    score NaN. The heap of the best, worst on top, is only used where a score in a stripe of columns beats the worst.
+    score NaN. Buffers: heap and at (K,), of the types of the outputs. The heap of the best, worst on top, is only used
+    where a score in a stripe of columns beats the worst.
     """
-    n_columns = scores.shape[1]
-    heap = np.empty(k, scores.dtype)
-    at = np.empty(k, np.int32)
+    n_columns, k = scores.shape[1], len(heap)
     for b in range(scores.shape[0]):
-        size = 0
+        size = np.int64(0)
         threshold = scores.dtype.type(-np.inf)
         for stripe in range((n_columns + STRIPE - 1) // STRIPE):
             begin = stripe * STRIPE
-            end = min(begin + STRIPE, n_columns)
+            end = begin + STRIPE if begin + STRIPE < n_columns else n_columns
             if end - begin == STRIPE and count_above(scores, b, begin, threshold) == 0:
                 continue
             for i in range(begin, end):
@@ -70,13 +70,13 @@ def top_k_rows(scores, k, out_indices, out_scores):
             _sink(heap, at, size)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _worse(heap, at, a, b):
     """Whether entry a ranks behind entry b: a smaller score, or the same score and a larger column."""
     return heap[a] < heap[b] or (heap[a] == heap[b] and at[a] > at[b])
 
 
-@njit(nogil=True, cache=True)
+@kernel(helper=True)
 def _rise(heap, at, i):
     """Move the last entry up to its place."""
     while i > 0:
@@ -88,7 +88,7 @@ def _rise(heap, at, i):
         i = parent
 
 
-@njit(nogil=True, cache=True)
+@kernel(helper=True)
 def _sink(heap, at, size):
     """Move the top entry down to its place."""
     i = 0

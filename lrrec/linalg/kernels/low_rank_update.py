@@ -1,13 +1,11 @@
 """Scores plus a product of low rank."""
 
-from numba import njit
-
-from lrrec.linalg.kernels.memory_access import REORDER
+from lrrec.linalg.jit import REORDER, kernel
 
 WIDTH = 512  # columns updated at a time: their slice of At fits the first-level cache
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@kernel(fastmath=REORDER)
 def add_low_rank(scores, Z, At, top, begin, end):
     """Add Z At to scores[top : top + B, begin:end], for Z (B, R) and At (R, >= end); all C-contiguous.
 

@@ -1,12 +1,12 @@
 """Products of a sparse matrix with a block of dense vectors, and products of factors at its entries."""
 
 import numpy as np
-from numba import njit
 
-from lrrec.linalg.kernels.memory_access import REORDER, prefetch
+from lrrec.linalg.jit import REORDER, kernel
+from lrrec.linalg.kernels.memory_access import prefetch
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER, inline="always")
+@kernel(fastmath=REORDER, inline="always")
 def add_row(begin, end, indices, data, X, t):
     """Add sum_s w_s X[i_s] over the entries begin..end to t, four vectors at a time."""
     n = X.shape[1]
@@ -27,7 +27,7 @@ def add_row(begin, end, indices, data, X, t):
             t[f] += w0 * X[i0, f]
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@kernel(fastmath=REORDER)
 def times_rows(start, stop, indptr, indices, data, X, out):
     """Write A X for the rows start..stop of the csr matrix A. X (I, B), out (U, B)."""
     n = X.shape[1]
@@ -40,7 +40,7 @@ def times_rows(start, stop, indptr, indices, data, X, out):
             out[u, f] = t[f]
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@kernel(fastmath=REORDER)
 def gram_times(start, stop, indptr, indices, data, X, out):
     """Add A^T A X for the rows start..stop of the csr matrix A, in one pass over them. X, out (I, B)."""
     n = X.shape[1]
@@ -58,7 +58,7 @@ def gram_times(start, stop, indptr, indices, data, X, out):
                 out[j, f] += w * t[f]
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@kernel(fastmath=REORDER)
 def co_occurrences(start, stop, item_indptr, users, weights, user_indptr, items, data, out):
     """Write the rows start..stop of the upper half of X^T X, for X both in csc and in csr.
 
@@ -73,7 +73,7 @@ def co_occurrences(start, stop, item_indptr, users, weights, user_indptr, items,
                 z -= 1
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@kernel(fastmath=REORDER)
 def dot_rows(start, stop, indptr, indices, X, Y, out):
     """Write x_u . y_i for every entry of the rows start..stop of a csr matrix. X (U, D), Y (I, D), out (N,)."""
     n = X.shape[1]
@@ -85,7 +85,7 @@ def dot_rows(start, stop, indptr, indices, X, Y, out):
             out[s] = total
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@kernel(fastmath=REORDER)
 def observed_loss(start, stop, indptr, indices, weights, linear, X, Y):
     """Return the sum of w s^2 - 2 b s over the cells of the rows start..stop, s = x_u . y_i, in double precision.
 

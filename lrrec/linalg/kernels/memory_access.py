@@ -3,11 +3,12 @@
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-REORDER = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN and infinity keep their meaning
+from lrrec.linalg.jit import REORDER, kernel
+
 AHEAD = 8  # distance in vectors between the one copied and the one prefetched
 
 
@@ -30,7 +31,7 @@ def prefetch(typingctx: Any, array: Any, i: Any, j: Any) -> Any:
     return types.void(array, i, j), codegen
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER, inline="always")
+@kernel(fastmath=REORDER, inline="always")
 def gather(Y, indices, data, begin, end, q, w):
     """Copy the rows indices[begin:end] of Y to q and data[begin:end] to w; return their number, padded.
 
@@ -56,7 +57,7 @@ def gather(Y, indices, data, begin, end, q, w):
     return padded
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER, inline="always")
+@kernel(fastmath=REORDER, inline="always")
 def longest_row(start, stop, indptr):
     """Return the number of entries of the longest of the rows start..stop, padded to a multiple of four."""
     longest = indptr[start] - indptr[start]

@@ -1,11 +1,9 @@
 """Row solver of non-negative factorization."""
 
-from numba import njit
-
-from lrrec.linalg.kernels.memory_access import REORDER
+from lrrec.linalg.jit import REORDER, kernel
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@kernel(fastmath=REORDER)
 def nonnegative_rows(start, stop, B, G, reg, cd_steps, tol, X):
     """Improve each row of X >= 0 by coordinate descent on x^T G x - 2 b . x + reg |x|^2.
 

@@ -1,13 +1,14 @@
 """Exact row solver of every quadratic loss."""
 
 import numpy as np
-from numba import njit
 
+from lrrec.linalg.jit import REORDER, kernel
+from lrrec.linalg.kernels.blas import column_products, row_products
 from lrrec.linalg.kernels.cholesky import solve_cholesky
-from lrrec.linalg.kernels.memory_access import REORDER, gather, longest_row
+from lrrec.linalg.kernels.memory_access import gather, longest_row
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER, inline="always")
+@kernel(fastmath=REORDER, inline="always")
 def add_combination(q, b, n, out):
     """Add sum_s b_s q_s over s < n to out, four rows of q at a time; b is padded with zeros to a multiple of four."""
     for s in range(0, n, 4):
@@ -16,16 +17,19 @@ def add_combination(q, b, n, out):
             out[f] += b0 * q[s, f] + b1 * q[s + 1, f] + b2 * q[s + 2, f] + b3 * q[s + 3, f]
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
-def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, X):
+@kernel(fastmath=REORDER)
+def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, eps, X, mixed=None):
     """Solve each row's ridge problem exactly, in the basis where the shared part is diagonal.
 
     Row u: (M + sum_i w_i y_i y_i^T) x = X[u] + sum_i b_i y_i over its cells i, with M = diag(shared) + lam[u] I,
-    w the weights and b the linear terms. shared (D,), lam (U,), Y (I, D), X (U, D): right sides in, results out.
+    w the weights and b the linear terms. shared (D,), lam (U,), Y (I, D), X (U, D): right sides in, results out; eps:
+    the precision of their type.
 
     Cells of weight 0 go to the right side r. A row with fewer other cells than factors, all of positive weight, is
     solved in its dual system (Woodbury): with Q (N, D) the vectors of these cells and W their weights,
     x = M^-1 (r + Q^T z), (I + W Q M^-1 Q^T) z = b - W Q M^-1 r. A direction that nothing determines stays at 0.
+
+    mixed: True where a weight may be <= 0. Otherwise None, and the code for such weights is not even compiled.
     """
     n_factors = Y.shape[1]
     longest = longest_row(start, stop, indptr)
@@ -35,6 +39,9 @@ def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, X)
     A = np.empty((n_factors, n_factors), Y.dtype)
     r = np.empty(n_factors, Y.dtype)
     root = np.empty(n_factors, Y.dtype)
+    floor = np.empty(n_factors, Y.dtype)
+    if mixed is not None:
+        signed = np.empty((longest, n_factors), Y.dtype)
     zero = Y.dtype.type(0)
     for u in range(start, stop):
         begin, end = indptr[u], indptr[u + 1]
@@ -45,24 +52,24 @@ def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, X)
             size += abs(r[f])
         shifted = size != 0
         n = end - begin
-        n_positive, n_ones = np.int32(0), np.int32(0)
+        ones = True
         for s in range(n):
             b[s] = linear[begin + s]
-            n_positive += np.int32(w[s] > 0)
-            n_ones += np.int32(w[s] == 1)
-        positive, ones = n_positive == n, n_ones == n
-        if not positive:
+            ones = ones and w[s] == 1
+        positive = True
+        if mixed is not None:
             n = 0
             for s in range(end - begin):
                 if w[s] == 0:
                     for f in range(n_factors):
                         r[f] += b[s] * q[s, f]
                     continue
+                positive = positive and w[s] > 0
                 w[n], b[n] = w[s], b[s]
                 for f in range(n_factors):
                     q[n, f] = q[s, f]
                 n += 1
-            positive, shifted = n_positive == n, True
+            shifted = shifted or n < end - begin
         for s in range(n, (n + 3) // 4 * 4):
             b[s] = 0
         dual = positive and n < n_factors
@@ -86,10 +93,10 @@ def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, X)
                 for s in range(n):
                     for f in range(n_factors):
                         b[s] -= q[s, f] * r[f]
-            small = np.dot(q[:n], q[:n].T)  # BLAS
+            row_products(q, q, n, A)
             for s in range(n):
-                small[s, s] += 1
-            solve_cholesky(small, b[:n])
+                A[s, s] += 1
+            solve_cholesky(A, b, n, eps, floor)
             add_combination(q, b, n, r)
             for f in range(n_factors):
                 X[u, f] = r[f] * root[f]
@@ -100,13 +107,15 @@ def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, X)
                     scale = np.sqrt(abs(w[s]))
                     for f in range(n_factors):
                         q[s, f] *= scale
-            if positive:
-                np.dot(q[:n].T, q[:n], A)  # BLAS
+            if mixed is None:
+                column_products(q, q, n, A)
             else:
-                signed = q[:n] * np.sign(w[:n]).reshape(n, 1)
-                np.dot(signed.T, q[:n], A)
+                for s in range(n):
+                    for f in range(n_factors):
+                        signed[s, f] = q[s, f] if w[s] > 0 else -q[s, f]
+                column_products(signed, q, n, A)
             for f in range(n_factors):
                 A[f, f] += shared[f] + lam[u]
-            solve_cholesky(A, r)
+            solve_cholesky(A, r, n_factors, eps, floor)
             for f in range(n_factors):
                 X[u, f] = r[f]

@@ -5,9 +5,10 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
-from lrrec.data.ids import IdMap
+from lrrec.data.ids import IdMap, as_ids
 from lrrec.errors import DataError, ParameterError, UnknownIdError
 from lrrec.linalg.ranking import Candidates
 from lrrec.validate import check_option, first_three
@@ -44,15 +45,9 @@ def from_ids(
 
 def _columns(values: Any, name: str, ids: IdMap, users: np.ndarray, ignore: bool) -> np.ndarray | sp.csr_array:
     """The indices of ids for all users (m,), or of each user's in a row of a matrix, in order and without repeats."""
-    is_mapping = isinstance(values, Mapping)
-    if is_mapping:
-        lacking = [user for user in users.tolist() if user not in values] if name == "items" else []
-        if lacking:
-            raise DataError(f"items must have a list for every user, lacks {first_three(lacking)}")
-        values = [values.get(user, ()) for user in users.tolist()]
-        if not all(map(_is_list, values)):
-            raise DataError(f"{name} must map users to lists of ids, got single values")
-    flat, lengths = _joined(values) if is_mapping else _flat(values)
+    if isinstance(values, pd.Series) and len(values) and values.map(_is_list).all():
+        values = values.to_dict()
+    flat, lengths = _joined(_by_user(values, name, users)) if isinstance(values, Mapping) else _flat(values)
     if name == "items" and not len(flat) and len(users):
         per_user = "" if lengths is None else " for each user"
         raise ParameterError(f"items must name at least one candidate{per_user}, got none")
@@ -72,6 +67,18 @@ def _columns(values: Any, name: str, ids: IdMap, users: np.ndarray, ignore: bool
     indptr = np.concatenate(([0], np.cumsum(np.bincount(rows[first], minlength=len(users)))))
     shape = len(users), len(ids)
     return sp.csr_array((np.ones(len(first), dtype=np.float32), columns[first], indptr), shape=shape)
+
+
+def _by_user(lists: Mapping[Any, Any], name: str, users: np.ndarray) -> list[Any]:
+    """The list of each user, empty for those that have none."""
+    if not all(map(_is_list, lists.values())):
+        raise DataError(f"{name} must map user ids to lists of item ids, got single values")
+    if len(lists) and len(users) and as_ids(list(lists), f"the users of {name}").dtype != users.dtype:
+        raise DataError(f"{name} must map user ids to lists of item ids, got keys like {first_three(lists)}")
+    lacking = [user for user in users.tolist() if user not in lists] if name == "items" else []
+    if lacking:
+        raise DataError(f"items must have a list for every user, lacks {first_three(lacking)}")
+    return [lists.get(user, ()) for user in users.tolist()]
 
 
 def _flat(values: Any) -> tuple[Any, np.ndarray | None]:

@@ -1,23 +1,21 @@
 """FactorModel: a recommender whose scores are inner products of factors."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import TransformerMixin, clone
 
-from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
-from lrrec.linalg.ranking import Columns, nearest
+from lrrec.linalg.ranking import Columns
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.finite import LIMIT, check_finite
 from lrrec.models.base.recommender import Recommender
-from lrrec.models.base.recommends import MAX_K
-from lrrec.models.base.results import Neighbors, masked_ids
-from lrrec.typing import Ids, MatrixLike, PathLike
-from lrrec.validate import check_int, check_threads
+from lrrec.models.base.results import Neighbors, find_neighbors
+from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 
 
 class FactorModel(TransformerMixin, Recommender):
@@ -43,8 +41,10 @@ class FactorModel(TransformerMixin, Recommender):
     def _training_users(self, rows: np.ndarray) -> np.ndarray:
         return self.user_factors_[rows]
 
-    def _remember(self, data: Interactions, item_evidence: np.ndarray | None = None) -> Self:
-        super()._remember(data, item_evidence)
+    def _remember(
+        self, data: Interactions, item_counts: np.ndarray | None = None, item_evidence: np.ndarray | None = None
+    ) -> Self:
+        super()._remember(data, item_counts, item_evidence)
         if item_evidence is None:
             self.item_evidence_ &= self.item_factors_.any(axis=1)
         return self
@@ -69,7 +69,7 @@ class FactorModel(TransformerMixin, Recommender):
 
         Parameters
         ----------
-        X : Interactions, or sparse matrix or array of shape (n, n_items)
+        X : Interactions, pandas frame, or sparse matrix or array of shape (n, n_items)
             As for `recommend_from`; one row for every user of X. Rows without an item of the model are 0.
         """
         self._check_fitted()
@@ -84,7 +84,9 @@ class FactorModel(TransformerMixin, Recommender):
             out[part] = np.einsum("nd,nd->n", self.user_factors_[rows[part]], self.item_factors_[columns[part]])
         return out
 
-    def similar_items(self, items: Ids, k: int = 10, *, n_threads: int | None = None) -> Neighbors:
+    def similar_items(
+        self, items: Ids, k: int = 10, *, candidates: Ids | ArrayLike | None = None, n_threads: int | None = None
+    ) -> Neighbors:
         """Return the k items with the largest cosine similarity to each item, by their factors.
 
         Parameters
@@ -93,17 +95,19 @@ class FactorModel(TransformerMixin, Recommender):
         k : int, default 10
             The item itself is left out, and so are items without evidence (`item_evidence_`); such an item has no
             neighbours.
+        candidates : sequence of ids, shape (m,), or array of ids, shape (n, m), optional
+            The only items that may be neighbours, as `items` of `recommend`.
         n_threads : int, optional
             All cores when None; the result is the same.
         """
         self._check_fitted()
         factors = np.where(self.item_evidence_[:, None], self.item_factors_, np.float32(0))
-        return _neighbors(items, k, self.items_, factors, n_threads)
+        return find_neighbors(items, k, self.items_, _cosines(factors), candidates, n_threads)
 
     def similar_users(self, users: Ids, k: int = 10, *, n_threads: int | None = None) -> Neighbors:
         """Return the k users with the largest cosine similarity to each user. See `similar_items`."""
         self._check_fitted()
-        return _neighbors(users, k, self.users_, self.user_factors_, n_threads)
+        return find_neighbors(users, k, self.users_, _cosines(self.user_factors_), None, n_threads)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -127,12 +131,14 @@ class FactorModel(TransformerMixin, Recommender):
         O((n_users + n_items) D^2) time; the scores are never formed.
         """
         self._check_fitted()
+        self._check_histories("compress()")
         svd = compress(self.user_factors_, self.item_factors_, n_factors)
         model = clone(self).set_params(n_factors=n_factors)
         root = np.sqrt(svd.s)
         model.user_factors_ = (svd.U * root).astype(np.float32)
         model.item_factors_ = (svd.Vt.T * root).astype(np.float32)
-        return model._remember(Interactions(self.seen_, self.users_, self.items_), self.item_evidence_)
+        data = Interactions(self.seen_, self.users_, self.items_)
+        return model._remember(data, self.item_counts_, self.item_evidence_)
 
     @property
     def _n_columns(self) -> int:
@@ -144,9 +150,8 @@ class FactorModel(TransformerMixin, Recommender):
         self._check_array(path, "item_factors_", (len(self.items_), self._n_columns))
 
 
-def _neighbors(ids: Ids, k: int, id_map: IdMap, factors: np.ndarray, n_threads: int | None) -> Neighbors:
-    """Return the nearest rows of factors to those of some ids."""
-    rows = id_map.indices(ids)
-    indices, values = nearest(rows, check_int(k, "k", low=1, high=MAX_K), factors, check_threads(n_threads))
-    scores = np.ma.MaskedArray(values, mask=indices < 0)
-    return Neighbors(scores=scores, ids=id_map.ids[rows], neighbors=masked_ids(id_map, indices))
+def _cosines(factors: np.ndarray) -> Callable[[np.ndarray, Columns], np.ndarray]:
+    """Return a function of rows and columns that returns the cosines (B, m) of their factors, NaN of zero ones."""
+    norms = np.linalg.norm(factors, axis=1, keepdims=True)
+    directions = factors / np.where(norms > 0, norms, np.float32(np.nan))
+    return lambda rows, columns: directions[rows] @ directions[columns].T

@@ -10,6 +10,8 @@ from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import times
 from lrrec.models.base.finite import LIMIT, check_finite, largest
 from lrrec.models.base.recommender import Recommender
+from lrrec.models.base.results import Neighbors, find_neighbors
+from lrrec.typing import ArrayLike, Ids
 
 
 class ItemItemModel(Recommender):
@@ -40,12 +42,34 @@ class ItemItemModel(Recommender):
         return (encoded @ weights).toarray()
 
     def _mark_unsupported(self, scores: np.ndarray, encoded: sp.csr_array) -> None:
-        if not largest(encoded) <= LIMIT:
-            check_finite(scores)
-        reached = scores != 0
-        if not reached.all():
-            with np.errstate(invalid="ignore"):
-                scores /= reached  # 0 / 0 is NaN: ten times faster than assigning by a mask
+        mark_zeros(scores, encoded)
+
+    def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
+        weights = self.item_weights_[matrix.indices][:, [column]]
+        column_weights = weights if isinstance(weights, np.ndarray) else weights.toarray()
+        return matrix.data * column_weights[:, 0].astype(np.float64), {}
+
+    def similar_items(
+        self, items: Ids, k: int = 10, *, candidates: Ids | ArrayLike | None = None, n_threads: int | None = None
+    ) -> Neighbors:
+        """Return the k items with the largest weight to each item; see `FactorModel.similar_items`.
+
+        The weight of an item and its neighbour is what the one in a history adds to the score of the other (for
+        `ItemKNN` what the neighbour adds to the item's: their similarity). Items of weight 0 or less are no
+        neighbours.
+        """
+        self._check_fitted()
+
+        def score(rows: np.ndarray, columns: Columns) -> np.ndarray:
+            weights = self._neighbor_weights(rows)
+            scores = (weights if isinstance(weights, np.ndarray) else weights.toarray())[:, columns]
+            return np.where(scores > 0, scores, np.float32(-np.inf))
+
+        return find_neighbors(items, k, self.items_, score, candidates, n_threads)
+
+    def _neighbor_weights(self, rows: np.ndarray) -> np.ndarray | sp.csr_array:
+        """The weights (B, I) of some items to their neighbours."""
+        return self.item_weights_[rows]
 
     def _check_loaded(self, path: str | PathLike) -> None:
         shape = (len(self.items_), len(self.items_))
@@ -53,3 +77,13 @@ class ItemItemModel(Recommender):
             self._check_array(path, "item_weights_", shape)
         elif self.item_weights_.shape != shape:
             raise FileFormatError(f"{path}: item_weights_ must be items x items, got {self.item_weights_.shape}")
+
+
+def mark_zeros(scores: np.ndarray, encoded: sp.csr_array) -> None:
+    """Set scores of 0 of some histories to NaN: no weight reaches the item."""
+    if not largest(encoded) <= LIMIT:
+        check_finite(scores)
+    reached = scores != 0
+    if not reached.all():
+        with np.errstate(invalid="ignore"):
+            scores /= reached  # 0 / 0 is NaN: ten times faster than assigning by a mask

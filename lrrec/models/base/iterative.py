@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
-from tqdm.auto import tqdm
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.finite import check_learned
+from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.typing import MatrixLike
 from lrrec.validate import check_int
@@ -84,8 +84,9 @@ class IterativeModel(FactorModel):
 
         Parameters
         ----------
-        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
-            Values are weights >= 0 (for `ALS` ratings); ids of a raw matrix are its indices.
+        X : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
+            Values are weights >= 0 (for `ALS` ratings); ids are the labels of a frame (NaN: no interaction), the
+            indices of a raw matrix.
         y : None
             Ignored; scikit-learn's pipelines pass it.
         validation : Split, optional
@@ -170,8 +171,8 @@ class Monitor:
         self._begun = time.perf_counter()
 
     def __iter__(self) -> Iterator[int]:
-        name, hidden = type(self.model).__name__, None if self.progress else True
-        with tqdm(desc=name, initial=self.iteration, total=self.n_iter, unit="iteration", disable=hidden) as bar:
+        options = {"initial": self.iteration, "total": self.n_iter, "unit": "iteration"}
+        with ProgressBar(shown=self.progress, desc=type(self.model).__name__, **options) as bar:
             while self.iteration < self.n_iter and not self._out_of_patience():
                 yield self.iteration + 1
                 bar.update()
@@ -212,5 +213,6 @@ class Monitor:
         serves_training_users = self.scorer is not None and not self.validation.folds_in
         model = self.model._fitted(arrays, self.data, encode_users=serves_training_users)
         if self.scorer is None:
-            return model._ndcg(self.validation.history, self.validation.test)
+            validation = self.validation
+            return model._ndcg(validation.history, validation.test, exclude_seen=validation.exclude_seen)
         return float(self.scorer(model))

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.linalg.quadratic import QuadraticLoss
+from lrrec.linalg.quadratic import QuadraticLoss, ridge_shares
 from lrrec.models.base.factor_model import FactorModel
 
 
@@ -18,6 +18,16 @@ class QuadraticModel(FactorModel):
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         return self._fold_in(matrix, self.item_factors_, None)
+
+    def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
+        return self._shares(matrix, self.item_factors_, None, column)
+
+    def _shares(
+        self, matrix: sp.csr_array, V: np.ndarray, reg: float | None, column: int
+    ) -> tuple[np.ndarray, dict[str, float]]:
+        """Return `_explain` for a user whom `_fold_in` encodes."""
+        target = V[column, :, None].astype(np.float64)
+        return ridge_shares(self._quadratic_loss(matrix), V, self._penalties(matrix, reg), target)[:, 0], {}
 
     @abstractmethod
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
@@ -46,6 +56,7 @@ class QuadraticModel(FactorModel):
         determine an item's factors.
         """
         self._check_fitted()
+        self._check_histories("item_precision_")
         loss, U = self._item_problem(self.seen_, self.user_factors_)
         squares = np.einsum("ud,ud->u", U, U, dtype=np.float64)
         precision: np.ndarray = (loss.unobserved_weight * squares.sum() + loss.weights.T @ squares) / U.shape[1]

@@ -7,23 +7,25 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from lrrec import files
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions, as_interactions
+from lrrec.data.labels import same_order
 from lrrec.errors import DataError, FileFormatError, NotFittedError, ParameterError
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
+from lrrec.models.base import model_files
+from lrrec.models.base.explanation import Explains
 from lrrec.models.base.finite import check_finite, check_learned
 from lrrec.models.base.recommends import Recommends
-from lrrec.splits import history_mask
-from lrrec.typing import Ids, MatrixLike, PathLike
-from lrrec.validate import check_columns, check_matrix, check_option
+from lrrec.splits.parts import histories, inductive
+from lrrec.typing import FileLike, Ids, MatrixLike, PathLike
+from lrrec.validate import check_bool, check_option
 
 PREDICT_UNKNOWN = ("raise", "nan", "baseline")
 
 
-class Recommender(Recommends, BaseEstimator):
+class Recommender(Explains, Recommends, BaseEstimator):
     """A model that ranks items for users.
 
     A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(encoded, columns)`.
@@ -47,6 +49,7 @@ class Recommender(Recommends, BaseEstimator):
 
     _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
+    _learned_ids: tuple[str, ...] = ()  # names of its id maps
 
     def _fit(self, matrix: sp.csr_array) -> None:
         """Check the parameters and learn from a canonical matrix; a model whose `fit` has options overrides `fit`."""
@@ -77,8 +80,8 @@ class Recommender(Recommends, BaseEstimator):
 
         Parameters
         ----------
-        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
-            Values are weights >= 0; ids of a raw matrix are its indices.
+        X : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
+            Values are weights >= 0; ids are the labels of a frame (NaN: no interaction), the indices of a raw matrix.
         y : None
             Ignored; scikit-learn's pipelines pass it.
 
@@ -97,11 +100,15 @@ class Recommender(Recommends, BaseEstimator):
             raise DataError("X has no interaction: a model needs at least one interaction to learn from")
         return data
 
-    def _remember(self, data: Interactions, item_evidence: np.ndarray | None = None) -> Self:
-        """Store the training data and what derives from them; item_evidence is that of interactions when not given."""
+    def _remember(
+        self, data: Interactions, item_counts: np.ndarray | None = None, item_evidence: np.ndarray | None = None
+    ) -> Self:
+        """Store the training data and what derives from them, unless it is known."""
         self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
-        self.item_counts_ = np.bincount(data.matrix.indices, minlength=data.n_items)
-        self.item_evidence_ = self.item_counts_ > 0 if item_evidence is None else item_evidence
+        if item_counts is None:
+            item_counts = np.bincount(data.matrix.indices, minlength=data.n_items)
+        self.item_counts_ = item_counts
+        self.item_evidence_ = item_counts > 0 if item_evidence is None else item_evidence
         self.n_features_in_ = data.n_items
         return self
 
@@ -118,6 +125,7 @@ class Recommender(Recommends, BaseEstimator):
         """
         self._check_fitted()
         check_option(unknown, "unknown", PREDICT_UNKNOWN)
+        same_order(users=users, items=items)
         find = IdMap.indices if unknown == "raise" else IdMap.find
         rows, columns = find(self.users_, users), find(self.items_, items)
         if len(rows) != len(columns):
@@ -150,95 +158,84 @@ class Recommender(Recommends, BaseEstimator):
     def score(self, X: Interactions | MatrixLike, y: None = None) -> float:
         """Return the mean nDCG@10 of recommending the rest of each row of X from its first part.
 
-        The first part is 80 % of a row's interactions, the earliest where X has times and otherwise always the
-        same random ones. Rows with fewer than two interactions are left out. For reports use `evaluate`.
+        The first part is 80 % of a row's interactions, the earliest where X has times (equal times are drawn, with a
+        warning) and otherwise always the same random ones. The rest is what is new to the user. Rows with fewer than
+        two interactions are left out. For reports use `evaluate`.
 
         Parameters
         ----------
-        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
+        X : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
         y : None
             Ignored.
         """
         self._check_fitted()
-        matrix, _ = self._histories(X)
-        counts = np.diff(matrix.indptr)
+        data = as_interactions(X, self.items_, owner=type(self).__name__).align_items(self.items_)
+        counts = np.diff(data.matrix.indptr)
         if not (counts >= 2).any():
             raise DataError("no row of X has two items of the model: score needs one to recommend from and one to find")
-        times = X.times if isinstance(X, Interactions) and matrix is X.matrix else None
-        rows = Interactions(matrix, IdMap.range(len(counts)), self.items_, times)
-        rows = rows.filter(np.repeat(counts >= 2, counts))
-        key = np.random.default_rng(0).random(len(rows)) if rows.times is None else rows.times
-        first = history_mask(rows, 0.8, key)
-        return self._ndcg(rows.filter(first), rows.filter(~first))
+        data, users = data.filter(np.repeat(counts >= 2, counts)), np.arange(data.n_users)
+        params = {"order": "random" if data.times is None else "time"}
+        first = histories(data, users, 0.8, params["order"], np.random.default_rng(0), "score")
+        split = inductive(data, users, first, "score", params, 0, repeats="drop")
+        return self._ndcg(split.history, split.test)
 
-    def _ndcg(self, history: Interactions, test: Interactions, k: int = 10) -> float:
+    def _ndcg(self, history: Interactions, test: Interactions, k: int = 10, *, exclude_seen: bool = True) -> float:
         """Return the mean nDCG@k over users with history and test interactions; the two share their id maps."""
         users = (np.diff(history.matrix.indptr) > 0) & (np.diff(test.matrix.indptr) > 0)
         if not users.any():
             raise DataError("no user has interactions in both history and test: choose another split")
-        lists = self.recommend_from(history, k, users=history.users.ids[users], unknown="popular")
+        requested = history.users.ids[users]
+        lists = self.recommend_from(history, k, users=requested, exclude_seen=exclude_seen, unknown="popular")
         values, _ = measure(lists.indices, test.matrix, np.flatnonzero(users), [f"ndcg@{k}"])
         return float(values.mean())
 
-    def save(self, path: PathLike) -> None:
+    def save(self, path: FileLike, *, histories: bool = True) -> None:
         """Write the fitted model to path, replacing it atomically; `lrrec.load` reads it.
 
-        The file is in the safetensors format and holds no code. It contains the training matrix, which
-        `recommend` needs to leave out what a user has seen.
+        The file is in the safetensors format, has a checksum, and holds no code.
+
+        Parameters
+        ----------
+        path : path or binary file object
+        histories : bool, default True
+            Store the users, their factors and the training matrix, which `recommend` needs. Without them the file holds
+            no user data: users are served by `recommend_from`.
+
+        Raises
+        ------
+        DataError
+            If `lrrec.load` could not load the file: the class is not in `lrrec.models.CATALOGUE`, or a parameter is
+            neither a number, an array, a string nor None. A random_state that is a Generator is stored as None.
         """
         self._check_fitted()
-        arrays = {name: getattr(self, name) for name in (*self._learned, "item_evidence_")}
-        arrays |= files.pack_ids("users_", self.users_) | files.pack_ids("items_", self.items_)
-        for name in ("seen_", *self._learned_csr):
-            arrays |= files.pack_csr(name, getattr(self, name))
-        files.write(path, type(self).__name__, self.get_params(), arrays)
-
-    @classmethod
-    def _from_file(cls, path: PathLike, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
-        """Return a fitted model from a file's parameters and arrays, checked."""
-        try:
-            model = cls(**params)
-        except TypeError as error:
-            raise FileFormatError(f"{path} must have the parameters of {cls.__name__}: {error}") from None
-        model.users_ = files.unpack_ids(path, "users_", arrays)
-        model.items_ = files.unpack_ids(path, "items_", arrays)
-        for name in ("seen_", *cls._learned_csr):
-            setattr(model, name, files.unpack_csr(path, name, arrays))
-        if model.seen_.shape != (len(model.users_), len(model.items_)):
-            raise FileFormatError(f"{path}: seen_ must be users x items, got {model.seen_.shape}")
-        known = arrays.pop("item_evidence_", np.ones(len(model.items_), dtype=bool) if not model.seen_.nnz else None)
-        files.check_names(path, arrays, cls._learned)
-        for name, array in arrays.items():
-            setattr(model, name, array)
-        model._remember(Interactions(model.seen_, model.users_, model.items_), known)
-        model._check_array(path, "item_evidence_", (len(model.items_),), bool)
-        model._check_loaded(path)
-        return model
+        model_files.write(path, self, histories=check_bool(histories, "histories"))
 
     def _check_loaded(self, path: PathLike) -> None:
         """Raise FileFormatError if the learned arrays are inconsistent."""
 
     def _check_array(self, path: PathLike, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> None:
-        """Raise FileFormatError if a learned array has another shape or type, or is not finite."""
+        """Raise FileFormatError if a learned array has another shape or type."""
         array = getattr(self, name)
         if array.dtype != dtype or array.shape != shape:
             want = f"{np.dtype(dtype)} {shape}"
             raise FileFormatError(f"{path}: {name} must be {want}, got {array.dtype} {array.shape}")
-        if not np.isfinite(array).all():
-            raise FileFormatError(f"{path}: {name} must be finite, got NaN or infinity")
 
     def _histories(self, X: Interactions | MatrixLike) -> tuple[sp.csr_array, IdMap]:
         """Return histories as a matrix over the model's items, and the ids of its rows."""
-        if not isinstance(X, Interactions):
-            matrix = check_matrix(X)
-            check_columns(matrix, len(self.items_), type(self).__name__)
-            return matrix, IdMap.range(matrix.shape[0])
-        aligned = X.align_items(self.items_)
+        aligned = as_interactions(X, self.items_, owner=type(self).__name__).align_items(self.items_)
         return aligned.matrix, aligned.users
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "seen_"):
             raise NotFittedError(f"{type(self).__name__} must be fitted first: call fit(data)")
+
+    def _check_histories(self, method: str, way_out: str = "") -> None:
+        """Refuse what a model that was saved without histories cannot do."""
+        if not len(self.users_):
+            raise DataError(
+                f"{method} needs the users' histories, and the model was saved without them: use "
+                f"recommend_from(histories){way_out}, or save it with histories=True"
+            )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "seen_")

@@ -15,12 +15,11 @@ from lrrec.linalg.ranking import Candidates, Columns, rank
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.finite import check_finite
-from lrrec.models.base.results import Recommendations, masked_ids
+from lrrec.models.base.results import MAX_K, Recommendations, masked_ids
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_int, check_option, check_real, check_threads, first_three
 
 UNKNOWN = ("raise", "mask", "popular")
-MAX_K = 2**20  # longer lists are a mistake, and would not fit memory
 Allowed: TypeAlias = Ids | ArrayLike | Mapping[Any, Ids]  # ids for all users, or a list for each
 
 
@@ -54,13 +53,13 @@ class Options:
         """Return the options of some of the users."""
         return replace(self, candidates=self.candidates.of_rows(start, stop))
 
-    def check_known(self, users: np.ndarray, cold: np.ndarray, why: str, what: str = "users ") -> None:
+    def check_known(
+        self, users: np.ndarray, cold: np.ndarray, why: str,
+        hint: str = "pass unknown='popular' to recommend popular items to them",
+    ) -> None:  # fmt: skip
         """Refuse users about whom nothing is known, unless the request says what to do."""
         if self.unknown == "raise" and cold.any():
-            raise UnknownIdError(
-                f"{what}{first_three(users[cold])} {why}",
-                hint="pass unknown='popular' to recommend popular items to them",
-            )
+            raise UnknownIdError(why.format(first_three(users[cold])), hint=hint)
 
 
 class Recommends:
@@ -133,7 +132,9 @@ class Recommends:
         user's history.
         """
         self._check_fitted()
-        ids = self._active_users() if users is None else as_ids(users, "users")
+        if users is None or (exclude_seen and unknown != "raise"):
+            self._check_histories("recommend()", "" if unknown == "raise" else ", pass exclude_seen=False")
+        ids = self._active_users() if users is None else as_ids(users, "users") if len(users) else self.users_.ids[:0]
         options = Options.of(self, ids, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads)
         return self._recommend_known(ids, options)
 
@@ -147,14 +148,14 @@ class Recommends:
 
         Parameters
         ----------
-        histories : Interactions, or sparse matrix or array of shape (n, n_items)
-            Items are matched by id, and items that the model does not have are ignored; the columns of a raw matrix
-            are the model's items by position.
+        histories : Interactions, pandas frame, or sparse matrix or array of shape (n, n_items)
+            Items are matched by id (columns of a frame), and items that the model does not have are ignored; the
+            columns of a raw matrix are the model's items by position.
         k, exclude_seen, items, exclude, unknown_items, threshold, n_threads
             As for `recommend`; seen items are those in the history.
         users : sequence of ids, optional
-            Users of the histories, in output order. By default every row of a raw matrix, and of Interactions every
-            user with an interaction.
+            Users of the histories, in output order. By default every row of a frame or raw matrix, and of Interactions
+            every user with an interaction.
         unknown : {"raise", "mask", "popular"}, default "raise"
             As for `recommend`; users are unknown without an item of the model in their history.
         """
@@ -171,7 +172,9 @@ class Recommends:
             self, requested, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads
         )
         matrix = matrix[rows]
-        options.check_known(requested, np.diff(matrix.indptr) == 0, "have no item of the model in their history")
+        options.check_known(
+            requested, np.diff(matrix.indptr) == 0, "users {} have no item of the model in their history"
+        )
         with_evidence = np.concatenate(([0], np.cumsum(self.item_evidence_[matrix.indices])))[matrix.indptr]
         encoded, cold = self._encode(matrix), np.diff(with_evidence) == 0
         return self._recommend(requested, lambda part: encoded[part], cold, matrix, np.arange(len(rows)), options)
@@ -198,6 +201,7 @@ class Recommends:
         Users are served and written by the ten thousand: memory does not grow with their number.
         """
         self._check_fitted()
+        self._check_histories("recommend_all()")
         users = self._active_users()
         options = Options.of(self, users, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads)
         with files.parquet(path) as write:
@@ -214,7 +218,9 @@ class Recommends:
         """Recommend to training users."""
         rows = self.users_.find(ids)
         cold = (rows < 0) | ~self._serves(rows)
-        options.check_known(ids, cold, "have no interaction in the training data", "unknown users: ")
+        why = "unknown users: {} have no interaction in the training data"
+        without_histories = "the model was saved without histories: use recommend_from(histories)"
+        options.check_known(ids, cold, why, *([] if len(self.users_) else [without_histories]))
         seen_rows = np.where(cold, -1, rows)
         return self._recommend(ids, lambda part: self._training_users(rows[part]), cold, self.seen_, seen_rows, options)
 

@@ -1,16 +1,21 @@
 """Ranked lists: recommended items of users, nearest neighbours of items or users."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from lrrec.data import frames
 from lrrec.data.ids import IdMap
 from lrrec.errors import UnknownIdError
-from lrrec.typing import Frame
-from lrrec.validate import first_three
+from lrrec.linalg.ranking import Columns, rank
+from lrrec.models.base.candidates import from_ids
+from lrrec.typing import ArrayLike, Frame, Ids
+from lrrec.validate import check_int, check_threads, first_three
+
+MAX_K = 2**20  # longer lists are a mistake, and would not fit memory
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -138,7 +143,7 @@ class Neighbors(_Lists):
         The requested ids, in their order.
     neighbors : masked array of ids, shape (n, K)
     scores : masked array of float32, shape (n, K)
-        Cosine similarities.
+        Cosine similarities, or the weights of an item-item model.
     """
 
     ids: np.ndarray
@@ -151,6 +156,22 @@ class Neighbors(_Lists):
 
     def _entries(self) -> np.ma.MaskedArray:
         return self.neighbors
+
+
+def find_neighbors(
+    ids: Ids, k: int, id_map: IdMap, score: Callable[[np.ndarray, Columns], np.ndarray],
+    candidates: Ids | ArrayLike | None, n_threads: int | None,
+) -> Neighbors:  # fmt: skip
+    """Return the k neighbours of some ids among candidates, without themselves, by score(indices, columns) (B, m)."""
+    rows, n = id_map.indices(ids), len(id_map)
+    k, n_threads = check_int(k, "k", low=1, high=MAX_K), check_threads(n_threads)
+    itself = sp.csr_array((np.ones(n, dtype=np.float32), np.arange(n), np.arange(n + 1)), shape=(n, n))
+    indices, values = rank(
+        lambda block, columns: score(rows[block], columns), len(rows), n, k,
+        candidates=from_ids(candidates, id_map, id_map.ids[rows]), seen=itself, seen_rows=rows, n_threads=n_threads,
+    )  # fmt: skip
+    scores = np.ma.MaskedArray(values, mask=indices < 0)
+    return Neighbors(scores=scores, ids=id_map.ids[rows], neighbors=masked_ids(id_map, indices))
 
 
 def masked_ids(ids: IdMap, indices: np.ndarray) -> np.ma.MaskedArray:

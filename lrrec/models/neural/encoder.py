@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.errors import ParameterTypeError
 from lrrec.linalg.dense import product
 from lrrec.linalg.sparse import times
 from lrrec.models.base.finite import check_finite
@@ -19,6 +20,21 @@ def encode(matrix: sp.csr_array, tower: Mapping[str, np.ndarray]) -> np.ndarray:
     u = x + product(hidden, tower["output_"], n_threads) + tower["output_bias_"]
     u[np.diff(matrix.indptr) == 0] = 0
     return product(np.concatenate((u, np.ones((len(u), 1), dtype=np.float32)), axis=1), tower["projection_"], n_threads)
+
+
+def shares(
+    matrix: sp.csr_array, tower: Mapping[str, np.ndarray], item_factors: np.ndarray
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Return what each interaction of a history (1, I) adds to the score of an item (n_columns,), and its bias."""
+    if tower["hidden_"].size:
+        raise ParameterTypeError(
+            "explain() cannot be used on a NeuralMF with a hidden layer, whose scores are no sum over a history: fit "
+            "one with n_hidden=0"
+        )
+    weights = normalized(matrix, tower["center_"])
+    target = tower["projection_"] @ item_factors.astype(np.float64)
+    bias = float(target[-1] + (tower["output_bias_"] @ target[:-1] if matrix.nnz else 0))
+    return weights.data * (tower["embedding_"][weights.indices] @ target[:-1]), {"item bias": bias}
 
 
 def normalized(matrix: sp.csr_array, center: np.ndarray | None = None) -> sp.csr_array:

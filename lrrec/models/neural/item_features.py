@@ -5,6 +5,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.data.ids import IdMap
+from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError
 
 Features: TypeAlias = sp.csr_array | np.ndarray | None
@@ -24,10 +26,15 @@ def feature_map(features: Features, vectors: np.ndarray, used: np.ndarray) -> np
     return _ridge(X, Y, RIDGES[int(np.argmin(errors))]).astype(np.float32)
 
 
-def check_features(item_features: Any, n_items: int, n_features: int | None = None) -> Features:
-    """Return item features as float32: a csr matrix if they are sparse, else an array."""
+def check_features(item_features: Any, items: IdMap, names: IdMap | None = None) -> tuple[Features, IdMap]:
+    """Return the features of items as float32, a csr matrix if they are sparse, else an array, and their names.
+
+    A frame's rows are matched by item id, its columns with names, those of fit. Features without names have numbers.
+    """
     if item_features is None:
-        return None
+        return None, IdMap([])
+    item_features, named = align_matrix(item_features, items, "item_features", columns=names)
+    n_items, n_features = len(items), None if names is None else len(names)
     try:
         features = sp.csr_array(item_features) if sp.issparse(item_features) else np.asarray(item_features)
         features = features.astype(np.float32)
@@ -42,7 +49,7 @@ def check_features(item_features: Any, n_items: int, n_features: int | None = No
         raise DataError(
             f"item_features must be finite, got NaN or infinity in {int((~np.isfinite(values)).sum())} places"
         )
-    return features
+    return features, named or IdMap.range(features.shape[1])
 
 
 def add_intercept(features: Any) -> np.ndarray:

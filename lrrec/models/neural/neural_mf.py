@@ -15,7 +15,7 @@ from lrrec.linalg.sparse import times
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.iterative import Callback, IterativeModel, Monitor, Scorer
 from lrrec.models.ials import IALS
-from lrrec.models.neural.encoder import encode, normalized
+from lrrec.models.neural.encoder import encode, normalized, shares
 from lrrec.models.neural.item_features import add_intercept, check_features, feature_map
 from lrrec.splits import Split
 from lrrec.typing import Ids, MatrixLike, PathLike, RandomState
@@ -95,6 +95,8 @@ class NeuralMF(IterativeModel):
         Applied to (u, 1) last: the identity, except in compressed models.
     feature_map_ : ndarray of float32, shape (n_features + 1, 2 n_factors + 1)
         From an item's features and 1 to its factors and e, by ridge regression; no rows without item features.
+    feature_names_ : IdMap
+        The names of the item features: the columns of a frame, else their numbers.
     history_ : list of dict
         For each epoch: iteration, loss (the mean over users), seconds (since the start), score (None without
         validation) and learning_rate.
@@ -119,6 +121,7 @@ class NeuralMF(IterativeModel):
 
     _encoder_arrays = ("embedding_", "hidden_", "hidden_bias_", "output_", "output_bias_", "center_", "projection_")
     _learned = (*FactorModel._learned, *_encoder_arrays, "feature_map_")
+    _learned_ids = ("feature_names_",)
 
     def __init__(
         self,
@@ -181,9 +184,9 @@ class NeuralMF(IterativeModel):
         ----------
         X, y, validation, scorer, patience, callback, progress
             As for `IALS.fit`; an iteration is an epoch.
-        item_features : sparse matrix or array of shape (n_items, n_features), optional
-            A row for each item of X, in the order of `X.items`. A linear map of them is added to both vectors of an
-            item; see `with_items` for items with features alone.
+        item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features), optional
+            A row for each item of X: of a frame with its id in the index, else in the order of `X.items`. A linear map
+            of them is added to both vectors of an item; see `with_items` for items with features alone.
         init : FactorModel, optional
             A fitted model of the same users and items to initialize from, instead of the parameter `init`: a NeuralMF
             of the same sizes, or another model of n_factors columns such as `IALS` or `TruncatedSVD`. Of the latter, e
@@ -211,14 +214,16 @@ class NeuralMF(IterativeModel):
         monitor = Monitor(self, data, validation, scorer, patience, callback, progress=progress)
         if init is not None:
             self._check_init(init, data)
-        features = check_features(item_features, data.n_items)
+        features, names = check_features(item_features, data.items)
         import_extra("torch", "torch", "NeuralMF.fit()")
         resumes = checkpoint is not None and Path(checkpoint).exists()
         if init is None and self.init == "ials" and self.loss != "ratings" and not resumes:
             options: Any = {"unobserved_weight": self.init_unobserved_weight, "reg": self.init_reg}
             init = IALS(self.n_factors, random_state=seed % 2**32, **options).fit(data, progress=progress)
         arrays = {} if init is None else self._initial_arrays(init, data.matrix)
-        return self._fit_iterations(monitor, seed=seed, init=arrays, features=features, checkpoint=checkpoint)
+        return self._fit_iterations(
+            monitor, seed=seed, init=arrays, features=features, names=names, checkpoint=checkpoint
+        )
 
     def _check_parameters(self) -> None:
         for name, low in (("n_factors", 1), ("n_hidden", 0), ("n_negatives", 1), ("n_epochs", 1), ("batch_size", 1)):
@@ -258,6 +263,7 @@ class NeuralMF(IterativeModel):
     def _iterate(self, matrix: sp.csr_array, monitor: Monitor, **options: Any) -> None:
         from lrrec.models.neural.training import train
 
+        del options["names"]  # training knows features by number
         train(self, matrix, monitor, **options)
 
     def _fitted(self, arrays: Mapping[str, np.ndarray], data: Interactions, *, encode_users: bool = True) -> Self:
@@ -270,11 +276,18 @@ class NeuralMF(IterativeModel):
         self.feature_map_ = feature_map(options["features"], vectors, self.item_counts_ > 0)
         if len(self.feature_map_):
             self.item_evidence_ = np.ones(len(self.items_), dtype=bool)
+        self.feature_names_ = options["names"]
         self.history_ = monitor.history
         return self
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        return encode(matrix, {name: getattr(self, name) for name in self._encoder_arrays})
+        return encode(matrix, self._tower())
+
+    def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
+        return shares(matrix, self._tower(), self.item_factors_[column])
+
+    def _tower(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in self._encoder_arrays}
 
     def _predict_baseline(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The score of an empty history, and of the average of the rated items."""
@@ -295,7 +308,8 @@ class NeuralMF(IterativeModel):
         ----------
         items : sequence of ids, shape (m,)
             New to the model.
-        item_features : sparse matrix or array of shape (m, n_features)
+        item_features : pandas frame, or sparse matrix or array of shape (m, n_features)
+            As for `fit`; the columns of a frame are matched with those of `fit` by name.
 
         Raises
         ------
@@ -313,10 +327,10 @@ class NeuralMF(IterativeModel):
         present = self.items_.find(new.ids) >= 0
         if present.any():
             raise DataError(f"items must be new to the model, got {first_three(new.ids[present])}")
-        features = check_features(item_features, len(new), len(self.feature_map_) - 1)
+        features, _ = check_features(item_features, new, self.feature_names_)
         vectors = (add_intercept(features) @ self.feature_map_).astype(np.float32)
         model = clone(self)
-        for name in self._learned:
+        for name in (*self._learned, *self._learned_ids):
             setattr(model, name, getattr(self, name))
         cut = self.n_factors + 1
         model.item_factors_ = np.concatenate((self.item_factors_, vectors[:, :cut]))
@@ -325,7 +339,8 @@ class NeuralMF(IterativeModel):
         all_items, seen = IdMap(np.concatenate((self.items_.ids, new.ids))), self.seen_
         wider = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=(seen.shape[0], len(all_items)))
         known = np.append(self.item_evidence_, np.ones(len(new), dtype=bool))
-        return model._remember(Interactions(wider, self.users_, all_items), known)
+        counts = np.pad(self.item_counts_, (0, len(new)))
+        return model._remember(Interactions(wider, self.users_, all_items), counts, known)
 
     def _new_item_factors(self) -> np.ndarray:
         """Zeros, and the lower quartile of the items' biases."""
@@ -337,7 +352,7 @@ class NeuralMF(IterativeModel):
         """Return a model of fewer columns whose scores are nearest to this one's; see `FactorModel.compress`."""
         model = super().compress(n_factors)
         model.set_params(n_factors=self.n_factors)
-        for name in (*self._encoder_arrays, "feature_map_"):
+        for name in (*self._encoder_arrays, "feature_map_", "feature_names_"):
             setattr(model, name, getattr(self, name))
         U, small = self.user_factors_.astype(np.float64), model.user_factors_.astype(np.float64)
         model.projection_ = (self.projection_ @ np.linalg.lstsq(U, small, rcond=None)[0]).astype(np.float32)
@@ -352,7 +367,7 @@ class NeuralMF(IterativeModel):
         shapes = {
             "embedding_": (n_items, D), "hidden_": (D, H), "hidden_bias_": (H,), "output_": (H, D),
             "output_bias_": (D,), "center_": (n_items,), "projection_": (D + 1, self._n_columns),
-            "feature_map_": (len(self.feature_map_), 2 * D + 1),
+            "feature_map_": (len(self.feature_names_) + 1 if len(self.feature_names_) else 0, 2 * D + 1),
         }  # fmt: skip
         for name, shape in shapes.items():
             self._check_array(path, name, shape)

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping
 from functools import cached_property, partial
 from os import PathLike
@@ -14,6 +13,7 @@ import scipy.sparse as sp
 import torch
 
 from lrrec.errors import FileFormatError
+from lrrec.files import canonical, replacing
 from lrrec.models.base.iterative import DivergedError, Monitor
 from lrrec.models.neural.encoder import centers
 from lrrec.models.neural.item_features import Features
@@ -117,7 +117,7 @@ class _Training:
     def fingerprint(self) -> str:
         """A hash of the parameters and the data, which must be equal to resume a training."""
         params = {k: v for k, v in self.parameters.get_params().items() if k not in ("random_state", "device")}
-        digest = hashlib.sha256(repr(sorted(params.items())).encode())
+        digest = hashlib.sha256(canonical(params).encode())
         features = self.features
         arrays = [self.matrix.indptr, self.matrix.indices, self.matrix.data]
         if features is not None:
@@ -137,9 +137,8 @@ class _Training:
             "monitor": {name: getattr(monitor, name) for name in MONITORED},
             "best": {name: torch.from_numpy(array) for name, array in (monitor.best or {}).items()},
         }  # fmt: skip
-        partial = path.with_name(path.name + ".partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        with replacing(path) as file:
+            torch.save(state, file)
 
     def resume(self, path: Path, monitor: Monitor) -> None:
         """Continue from the state that `save` wrote."""

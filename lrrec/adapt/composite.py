@@ -1,0 +1,126 @@
+"""Composite: an adapter made of several adapters of one base and domain."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from lrrec.adapt.adapter import Adapter, Callback, Settings, from_stored
+from lrrec.adapt.domain import Domain
+from lrrec.errors import ParameterError, ParameterTypeError
+from lrrec.models.base.recommender import Recommender
+
+
+class Encoded:
+    """Users as each member encodes them, and something of their own for each; indexed by rows."""
+
+    def __init__(self, own: np.ndarray | sp.csr_array, parts: Sequence[Any]) -> None:
+        self.own, self.parts = own, list(parts)
+        self.shape = own.shape
+
+    def __getitem__(self, rows: Any) -> "Encoded":
+        return Encoded(self.own[rows], [part[rows] for part in self.parts])
+
+    def __len__(self) -> int:
+        return self.own.shape[0]
+
+
+class Composite(Adapter):
+    """An adapter whose parameters are adapters, its members; each is fitted to the domain.
+
+    Attributes
+    ----------
+    members_ : list of Adapter
+        Fitted.
+    """
+
+    members_: list[Any]
+    _members: ClassVar[tuple[str, ...]] = ()  # names of the parameters that are adapters
+
+    def _unfitted(self) -> list[Any]:
+        """The members, from the parameters."""
+        return [getattr(self, name) for name in self._members]
+
+    def _check_params(self) -> None:
+        for member in self._unfitted():
+            if not isinstance(member, Adapter):
+                raise ParameterTypeError(f"members must be adapters, got {type(member).__name__}")
+            member._check_params()
+
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        for member in self._unfitted():
+            member._check_base(base, same_users=same_users, source=source)
+
+    def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
+        self.members_ = [clone(member)._adapt(self.domain_, users) for member in self._unfitted()]
+
+    def _serve(self, domain: Domain) -> Self:
+        for member in self.members_:
+            member._serve(domain)
+        return super()._serve(domain)
+
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        """The members know which items they can score."""
+        return np.ones(len(domain.items), dtype=bool)
+
+    def _training_users(self, rows: np.ndarray) -> Encoded:
+        return Encoded(self._own(self.seen_[rows]), [member._training_users(rows) for member in self.members_])
+
+    def _encode(self, matrix: sp.csr_array) -> Encoded:
+        return self._encode_around(matrix, None)
+
+    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> Encoded:
+        return Encoded(self._own(matrix), [member._encode_around(matrix, priors) for member in self.members_])
+
+    def _own(self, matrix: sp.csr_array) -> Any:
+        """What `_scores` needs of users' histories beside the members' encodings."""
+        return matrix
+
+    def _for_scoring(self) -> Self:
+        return self._with_members([member._for_scoring() for member in self.members_])
+
+    def _with_members(self, members: list[Any]) -> Self:
+        import copy
+
+        other = copy.copy(self)
+        other.members_ = members
+        return other
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of parameters of all members."""
+        if not hasattr(self, "members_"):
+            self._check_fitted()
+        return sum(member.n_parameters for member in self.members_)
+
+    def merge(self) -> Recommender:
+        """Not possible: no model of one class recommends the same."""
+        raise ParameterError(f"a {self.name} adapter cannot be merged: it is several. Merge one of its members_")
+
+    def _stored_params(self) -> Settings:
+        members = [{"kind": type(member).__name__, "params": member._stored_params()} for member in self.members_]
+        return super()._stored_params() | dict.fromkeys(self._members) | {"members": members}
+
+    @classmethod
+    def _from_stored(cls, params: Settings) -> Self:
+        members = [from_stored(str(member["kind"]), member["params"]) for member in params.pop("members")]
+        params |= dict(zip(cls._members, members, strict=True))
+        return super()._from_stored(params)
+
+    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
+        return {
+            f"{place}.{name}": array
+            for place, member in enumerate(self.members_) for name, array in member._pack(dtype).items()
+        }  # fmt: skip
+
+    def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.members_ = []
+        for place, member in enumerate(self._unfitted()):
+            start = f"{place}."
+            member.domain_, member.base_, member.verdict_ = self.domain_, self.base_, self.verdict_
+            member.params_ = member._settings(self.domain_)
+            member._unpack({name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)})
+            self.members_.append(member)
+        self._remember(self.domain_.data)

@@ -1,0 +1,218 @@
+"""ItemItem: item-item weights of the target, with the base's second-order statistics as their prior."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.adapt.adapter import Adapter, Callback
+from lrrec.adapt.domain import Domain
+from lrrec.adapt.factor_adapter import check_auto_real
+from lrrec.adapt.second_order import KINDS, available_kinds, choose_kind, second_order
+from lrrec.linalg.item_item_weights import (
+    DenseWeights,
+    ItemItemWeights,
+    Product,
+    SecondOrder,
+    multiplications,
+    scaled,
+    solve_item_item,
+)
+from lrrec.linalg.ranking import Columns
+from lrrec.models.base.item_item import mark_zeros
+from lrrec.models.base.recommender import Recommender
+from lrrec.models.ease import EASE
+from lrrec.validate import check_option
+
+REGS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+SCALINGS = (0.0, 0.5, 0.75, 1.0)
+AFFORDABLE = 1e11  # multiplications of one solution
+SCORES_WEIGHT = 30.0  # the default where S is that of scores
+
+
+class ItemItem(Adapter):
+    """Predict each item from all others by ridge regression on the target and on what the base knows of item pairs.
+
+    Minimises over item-item weights B (I, I), in closed form,
+
+        |X - X B|_F^2 + weight tr[(I - B)^T S (I - B)] + reg |B|_F^2    subject to diag(B) = 0
+
+    with X (n, I) the target and S (I, I) the base's second-order statistics. Scores are x_u B. A weight of 0 is
+    `EASE` of the target alone; with more and more it becomes the base's.
+
+    Parameters
+    ----------
+    weight : float or "auto", default "auto"
+        Of S, >= 0; S is scaled to a mean diagonal of 1. "auto", here and below, is for an `AdapterSelector` to choose.
+    reg : float or "auto", default "auto"
+        Regularization, > 0, in interactions.
+    scaling : float or "auto", default "auto"
+        From 0, which keeps S, to 1, which scales it to cosines: S_ij / (S_ii S_jj)^(scaling / 2).
+    statistics : {"interactions", "scores"}, optional
+        S: X_s^T X_s of the interactions X_s that the base was trained on, or V (U^T U) V^T, that of a factor model's
+        scores, for which no interaction is needed. By default interactions where the base holds them (`seen_`) and the
+        catalogue has at most 4,096 items, otherwise scores.
+
+    Attributes
+    ----------
+    rows_ : csr_array, shape (n, I)
+        X: the target's users without their ids. A file of the adapter holds them.
+
+    Notes
+    -----
+    With n target users and a base of D factors, O((n + D)^2 I + (n + D)^3) time and (n + D)^2 numbers of memory; no
+    matrix of items x items is made unless that is cheaper, or the base's statistics are one.
+
+    References
+    ----------
+    Steck (2019), "Embarrassingly shallow autoencoders for sparse data", eq. 8, for weight = 0.
+
+    Examples
+    --------
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.adapt import ItemItem
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = Interactions.from_pairs(["dan", "eve", "eve"], ["x", "y", "z"])
+    >>> adapter = ItemItem(weight=1.0, reg=1.0, scaling=0.0).fit(target, base=base)
+    >>> adapter.recommend(["dan"], k=1).items.tolist()
+    [['y']]
+    """
+
+    name = "item-item"
+    _defaults: ClassVar = {"weight": 3.0, "reg": 10.0, "scaling": 0.75}
+
+    rows_: sp.csr_array
+    weights_: ItemItemWeights
+
+    def __init__(
+        self,
+        *,
+        weight: float | str = "auto",
+        reg: float | str = "auto",
+        scaling: float | str = "auto",
+        statistics: str | None = None,
+    ) -> None:
+        self.weight = weight
+        self.reg = reg
+        self.scaling = scaling
+        self.statistics = statistics
+
+    def _check_params(self) -> None:
+        check_auto_real(self, "weight", "reg", "scaling", zero=("weight", "scaling"))
+        if self.statistics is not None:
+            check_option(self.statistics, "statistics", KINDS)
+
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        available_kinds(base)
+
+    def _settings(self, domain: Domain) -> dict[str, Any]:
+        kind = choose_kind(domain, self.statistics)
+        settings = super()._settings(domain) | {"statistics": kind}
+        if kind == "scores" and self.weight == "auto":
+            settings["weight"] = SCORES_WEIGHT
+        return settings
+
+    def is_affordable(self, domain: Domain) -> bool:
+        """Whether one solution takes seconds at most."""
+        scores = choose_kind(domain, self.statistics) == "scores"
+        rank = domain.base.item_factors_.shape[1] if scores else len(domain.items)
+        return multiplications(len(domain.active_users), len(domain.items), rank) < AFFORDABLE
+
+    def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
+        return {"weight": WEIGHTS, "reg": REGS, "scaling": SCALINGS}
+
+    def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
+        self._solve(self.domain_.data.matrix[users])
+
+    def _solve(self, rows: sp.csr_array) -> None:
+        self.rows_ = rows
+        self.weights_ = solve_item_item(rows, self._prior(), self.params_["reg"], n_threads=1)
+
+    def _prior(self) -> SecondOrder:
+        params = self.params_
+        return scaled(_statistics(self.domain_, params["statistics"]), params["scaling"], params["weight"])
+
+    def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
+        return self.weights_.scores(encoded, columns)
+
+    def _mark_unsupported(self, scores: np.ndarray, encoded: sp.csr_array) -> None:
+        mark_zeros(scores, encoded)
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of the target's interactions that the adapter holds."""
+        if not hasattr(self, "rows_"):
+            self._check_fitted()
+        return int(self.rows_.nnz)
+
+    def merge(self) -> Recommender:
+        """Return an `EASE` with the same weights, of items x items."""
+        self._check_fitted()
+        weights = self.weights_
+        if not isinstance(weights, DenseWeights):
+            weights = DenseWeights(weights.scores(sp.eye_array(len(self.items_), format="csr", dtype=np.float32)))
+        model = EASE(reg=self.params_["reg"])
+        model.item_weights_ = weights.B
+        return model._remember(self.domain_.data, self.item_counts_, self.item_evidence_)
+
+    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
+        rows = self.rows_
+        return {"data": rows.data.astype(dtype), "indices": rows.indices, "indptr": rows.indptr}
+
+    def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
+        data, indices, indptr = (arrays[name] for name in ("data", "indices", "indptr"))
+        rows = sp.csr_array(
+            (data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, len(self.domain_.items))
+        )
+        rows.check_format(full_check=True)
+        self._solve(rows)
+        self._remember(self.domain_.data)
+
+
+class ItemItemScratch(ItemItem):
+    """`EASE` of the target alone: `ItemItem` with weight 0.
+
+    Parameters
+    ----------
+    reg : float or "auto", default "auto"
+        Regularization, > 0, in interactions. "auto" is for an `AdapterSelector` to choose.
+    """
+
+    name = "item-item scratch"
+    _defaults: ClassVar = {"reg": 10.0}
+
+    def __init__(self, *, reg: float | str = "auto") -> None:
+        self.reg = reg
+
+    def _check_params(self) -> None:
+        check_auto_real(self, "reg")
+
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        """Any base will do."""
+
+    def _settings(self, domain: Domain) -> dict[str, Any]:
+        return super(ItemItem, self)._settings(domain)
+
+    def is_affordable(self, domain: Domain) -> bool:
+        """Whether one solution takes seconds at most."""
+        return multiplications(len(domain.active_users), len(domain.items), 0) < AFFORDABLE
+
+    def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
+        return {"reg": REGS}
+
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        return counts > 0
+
+    def _prior(self) -> SecondOrder:
+        return Product(np.zeros((len(self.domain_.items), 0)))
+
+
+def _statistics(domain: Domain, kind: str) -> SecondOrder:
+    """As `second_order`, found once for each domain."""
+    cached = domain.cache.get(kind)
+    if cached is None:
+        cached = domain.cache[kind] = second_order(domain, kind)
+    return cached

@@ -1,0 +1,64 @@
+"""Popular: the target's popular items, for everybody."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.adapt.adapter import Adapter, Callback
+from lrrec.adapt.domain import Domain
+from lrrec.linalg.ranking import Columns
+from lrrec.models.base.recommender import Recommender
+from lrrec.models.popularity import Popularity
+
+
+class Popular(Adapter):
+    """Recommend the target's popular items: what every other adapter has to beat.
+
+    It serves all users, those without a history too.
+
+    Attributes
+    ----------
+    counts_ : ndarray of float32, shape (I,)
+        The number of the target's users who interacted with each item.
+    """
+
+    name = "popularity"
+    serves_without_history = True
+
+    counts_: np.ndarray
+
+    def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
+        counts = np.bincount(self.domain_.data.matrix[users].indices, minlength=len(self.domain_.items))
+        self.counts_ = counts.astype(np.float32)
+
+    def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
+        return np.tile(self.counts_[columns], (encoded.shape[0], 1))
+
+    def _serves(self, rows: np.ndarray) -> np.ndarray:
+        return np.ones(len(rows), dtype=bool)
+
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        return self.counts_ > 0
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of items."""
+        if not hasattr(self, "counts_"):
+            self._check_fitted()
+        return len(self.counts_)
+
+    def merge(self) -> Recommender:
+        """Return a `Popularity` of the target."""
+        self._check_fitted()
+        return Popularity()._remember(self.domain_.data, self.counts_.astype(np.int64))
+
+    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
+        return {"counts": self.counts_}
+
+    def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
+        counts = arrays["counts"]
+        if counts.shape != (len(self.domain_.items),) or not (np.isfinite(counts) & (counts >= 0)).all():
+            raise ValueError("counts must be a number >= 0 for each item")
+        self.counts_ = counts.astype(np.float32)
+        self._serve(self.domain_)

@@ -1,0 +1,163 @@
+"""Item-item weights in closed form, from users' rows and a prior on second-order statistics.
+
+With users' rows X (n, I) and a positive semi-definite S (I, I), the weights B (I, I) minimise
+
+    |X - X B|_F^2 + tr[(I - B)^T S (I - B)] + reg |B|_F^2    subject to diag(B) = 0,
+
+which is EASE (Steck 2019) for the Gram matrix X^T X + S: B = I - P / diag(P), P = (X^T X + S + reg I)^-1.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from lrrec.errors import DataError
+from lrrec.linalg.dense import product
+from lrrec.linalg.inverse import invert
+from lrrec.linalg.ranking import Columns
+from lrrec.linalg.sparse import co_occurrences
+from lrrec.linalg.threads import even_blocks, one_threaded_blas
+
+MAX_DENSE = 20_000  # items: from more on, the weights would not fit memory
+ALL = slice(None)
+
+
+class ItemItemWeights(ABC):
+    """Item-item weights B, with which users' histories are scored."""
+
+    @abstractmethod
+    def scores(self, histories: sp.csr_array, columns: Columns = ALL) -> np.ndarray:
+        """H B at the given columns, float32 (b, n_columns), for histories H (b, I)."""
+
+
+class DenseWeights(ItemItemWeights):
+    """B itself, (I, I)."""
+
+    def __init__(self, B: np.ndarray) -> None:
+        self.B = B
+
+    def scores(self, histories: sp.csr_array, columns: Columns = ALL) -> np.ndarray:
+        """See `ItemItemWeights`."""
+        out: np.ndarray = histories @ self.B[:, columns]
+        return out
+
+
+class DualWeights(ItemItemWeights):
+    """B by the inverse of a matrix of the n users and the R columns of L, for S = L L^T; B is never formed.
+
+    With Z = [X; L^T] (n + R, I) and K = Z Z^T + reg I, Woodbury's identity gives reg P = I - Z^T K^-1 Z.
+    """
+
+    def __init__(self, X: sp.csr_array, L: np.ndarray, reg: float) -> None:
+        self.X, self.L = X.astype(np.float64), L.astype(np.float64)
+        n = X.shape[0]
+        K = np.empty((n + L.shape[1],) * 2)
+        K[:n, :n] = (self.X @ self.X.T).toarray()
+        K[:n, n:] = self.X @ self.L
+        K[n:, :n] = K[:n, n:].T
+        K[n:, n:] = self.L.T @ self.L
+        K[np.diag_indices_from(K)] += reg
+        self.factor = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
+        self.diagonal = np.empty(X.shape[1])  # of reg P
+        by_item = self.X.T.tocsr()
+        for start, stop in even_blocks(X.shape[1], max(1, 2**22 // len(K))):
+            Z = np.hstack((by_item[start:stop].toarray(), self.L[start:stop])).T
+            root = solve_triangular(self.factor[0], Z, lower=True, overwrite_b=True, check_finite=False)
+            self.diagonal[start:stop] = 1 - np.einsum("mi,mi->i", root, root)
+        if not (self.diagonal > 0).all():
+            raise DataError("the item-item weights cannot be solved for in double precision: raise reg")
+
+    def scores(self, histories: sp.csr_array, columns: Columns = ALL) -> np.ndarray:
+        """See `ItemItemWeights`."""
+        H, n = histories.astype(np.float64), self.X.shape[0]
+        coefficients = cho_solve(self.factor, np.hstack(((H @ self.X.T).toarray(), H @ self.L)).T, check_finite=False).T
+        diagonal = self.diagonal[columns]
+        scores = (coefficients[:, :n] @ self.X[:, columns] + coefficients[:, n:] @ self.L[columns].T) / diagonal
+        own = H[:, columns].tocoo()
+        scores[own.row, own.col] += own.data * (1 - 1 / diagonal[own.col])
+        return scores.astype(np.float32)
+
+
+class Product(NamedTuple):
+    """The matrix L L^T (I, I), by L (I, R)."""
+
+    L: np.ndarray
+
+
+SecondOrder = np.ndarray | Product
+
+
+def solve_item_item(X: sp.csr_array, S: SecondOrder, reg: float, *, n_threads: int | None = None) -> ItemItemWeights:
+    """Return the weights B that minimise the objective of this module.
+
+    Parameters
+    ----------
+    X : csr_array, shape (n, I)
+    S : ndarray, shape (I, I), or Product of L (I, R)
+        Symmetric and positive semi-definite.
+    reg : float
+        > 0.
+    n_threads : int, optional
+        All cores when None.
+
+    Notes
+    -----
+    O(I^3) time and I^2 numbers. For a `Product`, where that is cheaper: O((n + R)^2 I + (n + R)^3) time, and memory
+    for (n + R)^2 numbers and X.
+
+    Raises
+    ------
+    DataError
+        If I^2 numbers are needed for more than 20,000 items, or reg is too small to solve.
+    """
+    n_items = X.shape[1]
+    if isinstance(S, Product) and X.shape[0] + S.L.shape[1] <= n_items:
+        return one_threaded_blas(DualWeights)(X, S.L, reg)
+    if n_items > MAX_DENSE:
+        raise DataError(
+            f"item-item weights of {n_items:,} items do not fit memory: at most {MAX_DENSE:,} can be solved"
+        )
+    A = co_occurrences(X.astype(np.float32), n_threads=n_threads)  # the upper half, which is all that is read
+    A += product(S.L.astype(np.float32), S.L.T.astype(np.float32), n_threads or 1) if isinstance(S, Product) else S
+    return DenseWeights(zero_diagonal_ridge(A, reg, n_threads=n_threads))
+
+
+def multiplications(n_users: int, n_items: int, rank: int) -> float:
+    """About how many multiplications `solve_item_item` takes, for a `Product` of a rank; infinity where it refuses."""
+    dual = n_users + rank
+    if dual <= n_items:
+        return float(dual) ** 2 * n_items + float(dual) ** 3 / 3
+    return float(n_items) ** 3 if n_items <= MAX_DENSE else np.inf
+
+
+def zero_diagonal_ridge(A: np.ndarray, reg: float, *, n_threads: int | None = None) -> np.ndarray:
+    """Turn the upper half of a Gram matrix A (I, I) into B = I - P / diag(P), P = (A + reg I)^-1, in place."""
+    diagonal = np.diag_indices(len(A))
+    A[diagonal] += np.float32(reg)
+    invert(A, n_threads=n_threads)
+    A /= -A[diagonal]
+    A[diagonal] = 0
+    return A
+
+
+def scaled(S: SecondOrder, exponent: float, weight: float) -> SecondOrder:
+    """Return weight S_ij / (S_ii S_jj)^(exponent / 2), scaled to a mean diagonal of `weight` over items with S_ii > 0.
+
+    An exponent of 0 keeps counts, 1 gives cosines.
+    """
+    if isinstance(S, Product):
+        diagonal = np.einsum("ir,ir->i", S.L, S.L, dtype=np.float64)
+    else:
+        diagonal = np.maximum(np.diag(S).astype(np.float64), 0)
+    known = diagonal > 0
+    root = np.zeros(len(diagonal))
+    if known.any():
+        root[known] = diagonal[known] ** (-exponent / 2)
+        root *= np.sqrt(weight / np.mean(diagonal[known] ** (1 - exponent)))
+    if isinstance(S, Product):
+        return Product(S.L * root[:, None])
+    result: np.ndarray = S * root.astype(np.float32)[:, None] * root.astype(np.float32)
+    return result

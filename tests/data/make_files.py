@@ -1,0 +1,66 @@
+"""Make the small files of the present format that every later version must load: python tests/data/make_files.py.
+
+Run once for each format, before its first release. The folders of earlier formats stay as they are.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import lrrec
+from lrrec import adapt, file_format
+
+FIXED = {"reg": 1.0, "fold_in_reg": 0.02, "new_item_reg": 1.0}
+TOWERS = {"learning_rate": 0.01, "n_epochs": 2, "random_state": 0}
+MODELS = [
+    lrrec.IALS(2, reg=0.02, random_state=0), lrrec.Popularity(), lrrec.TruncatedSVD(2, score_power=0.3),
+    lrrec.NMF(2, random_state=0), lrrec.EASE(1.0), lrrec.ItemKNN(3), lrrec.RP3Beta(n_neighbors=4),
+    lrrec.ALS(2, random_state=0), lrrec.NeuralMF(2, n_hidden=3, n_epochs=2, random_state=0),
+]  # fmt: skip
+ADAPTERS = [
+    adapt.FoldIn(fold_in_reg=0.02), adapt.Scratch(reg=0.02), adapt.Anchored(**FIXED), adapt.LowRank(1, **FIXED),
+    adapt.Popular(), adapt.ByHistory(adapt.LowRank(1, **FIXED), adapt.Popular()), adapt.ItemItemScratch(reg=1.0),
+    adapt.ItemItem(weight=1.0, reg=1.0, scaling=0.5),
+    adapt.ScratchTowers(**TOWERS), adapt.FullRankTowers(reg=1.0, shrinkage=0.1, **TOWERS),
+    adapt.LowRankTowers(1, reg=1.0, shrinkage=0.1, **TOWERS),
+]  # fmt: skip
+
+
+def interactions(seed: int, n_users: int, name: str = "{}") -> lrrec.Interactions:
+    """Random likes of nine items, with the ids written as in name."""
+    dense = np.random.default_rng(seed).random((n_users, 9)) < 0.4
+    dense[0, 0], dense[1] = True, True
+    table = lrrec.Interactions.from_matrix(dense.astype(np.float32)).to_frame()
+    ids = (table["user"] * 7 + 100, table["item"] * 3)
+    if name != "{}":
+        ids = tuple(column.map(name.format) for column in ids)
+    return lrrec.Interactions.from_pairs(*ids)
+
+
+def main() -> None:
+    """Write the files, and what they recommend."""
+    folder = Path(__file__).parent / file_format.FORMAT
+    folder.mkdir(exist_ok=True)
+    train, target, expected = interactions(0, 12), interactions(1, 8), {}
+
+    def save(name: str, model: lrrec.Recommender, data: lrrec.Interactions, base: str | None = None, **options) -> None:
+        model.save(folder / name, **options)
+        lists = model.recommend_from(data, 3)
+        expected[name] = {"base": base, "items": lists.items.tolist(), "scores": lists.scores.tolist()}
+
+    for model in MODELS:
+        save(f"{type(model).__name__}.lrrec", model.fit(train), target)
+    save("IALS-without-histories.lrrec", MODELS[0], target, histories=False)
+    strings = interactions(0, 12, "ü{}")
+    save("ItemKNN-of-strings.lrrec", lrrec.ItemKNN(3).fit(strings), strings)
+    for adapter in ADAPTERS:
+        base = MODELS[-1] if "Towers" in type(adapter).__name__ else MODELS[0]
+        options = {"histories": "Rank" in type(adapter).__name__}
+        base_file = f"{type(base).__name__}.lrrec"
+        save(f"{type(adapter).__name__}.adapter", adapter.fit(target, base=base), target, base_file, **options)
+    (folder / "expected.json").write_text(json.dumps(expected))
+
+
+if __name__ == "__main__":
+    main()

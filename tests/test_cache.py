@@ -1,0 +1,142 @@
+"""The kernels' cache: any folder that can be written, or none, without a word; `lrrec warmup` fills it."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+from numba.core import caching
+from typer.testing import CliRunner
+
+import lrrec
+from lrrec.cli import app
+from lrrec.linalg import jit
+
+USE = """
+import os, sys
+from numba.core.caching import _CacheLocator
+ensure = _CacheLocator.ensure_cache_path
+def read_only(locator):  # permission bits do not bind root, as whom tests of images often run
+    if not locator.get_cache_path().startswith(os.environ["TMPDIR"]):
+        raise PermissionError(locator.get_cache_path())
+    ensure(locator)
+_CacheLocator.ensure_cache_path = read_only
+
+import lrrec
+lrrec.load(sys.argv[1])
+import numpy as np
+from lrrec.metrics import kernels
+out = np.empty(2, np.int32)
+kernels.look_up(0, 2, np.array([5, 7]), 5, np.zeros(1, np.int32), out)
+assert out.tolist() == [0, -1]
+print(kernels.look_up.stats.cache_path)
+"""
+
+
+def test_a_model_loads_from_a_read_only_image(tmp_path):
+    """Neither the package, nor HOME, nor NUMBA_CACHE_DIR can be written: not a word, and a temporary cache."""
+    lrrec.Popularity().fit([[1, 1, 0], [0, 1, 1]]).save(tmp_path / "model.lrrec")
+    variables = {"HOME": "/nowhere", "NUMBA_CACHE_DIR": "/nowhere/numba", "TMPDIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", USE, str(tmp_path / "model.lrrec")],
+        env=os.environ | variables, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith(str(tmp_path))
+
+
+@pytest.fixture
+def nothing_can_be_written(monkeypatch, tmp_path):
+    """What numba's own locators say where no folder of theirs can be written; temporary files are in tmp_path."""
+    for locator in caching.CacheImpl._locator_classes[1:]:
+        monkeypatch.setattr(locator, "from_function", classmethod(lambda cls, function, path: None))
+    monkeypatch.setattr(jit.config, "CACHE_DIR", "")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def doubler():
+    @jit.kernel()
+    def double(x):
+        return 2 * x
+
+    return double
+
+
+def test_the_cache_is_among_temporary_files(nothing_can_be_written):
+    assert doubler()(3) == 6
+    (folder,) = nothing_can_be_written.iterdir()
+    assert list(folder.rglob("*.nbi"))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert jit.config.CACHE_DIR == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs permission bits")
+@pytest.mark.parametrize("fault", ["others can write", "a link", "no folder at all"])
+def test_a_folder_that_is_not_private_is_not_used(nothing_can_be_written, fault):
+    """What is in a cache is run."""
+    folder = nothing_can_be_written / f"lrrec-kernels-{os.getuid()}"
+    elsewhere = nothing_can_be_written / "elsewhere"
+    elsewhere.mkdir()
+    if fault == "others can write":
+        folder.mkdir()
+        folder.chmod(0o777)
+    elif fault == "a link":
+        folder.symlink_to(elsewhere)
+    else:
+        folder.touch()
+    assert doubler()(3) == 6
+    assert not list(elsewhere.iterdir())
+    assert folder.is_file() or not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("method", ["load_overload", "save_overload"])
+def test_a_full_or_vanished_disk_is_no_error(method, monkeypatch):
+    def fail(*args):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(jit.FunctionCache, method, fail)
+    assert doubler()(3) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_network")
+def test_warmup_uses_every_kernel():
+    run = CliRunner().invoke(app, ["warmup"])
+    assert run.exit_code == 0, run.output
+    assert [kernel.py_func.__name__ for kernel in jit.KERNELS if not kernel.overloads] == []
+
+
+FIT = """
+import lrrec
+from lrrec.linalg.jit import KERNELS
+data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+split = lrrec.splits.by_user(data, random_state=0)
+for model in (lrrec.IALS(8, random_state=0), lrrec.ALS(8, random_state=0), lrrec.TruncatedSVD(8, random_state=0)):
+    model.fit(split.train)
+    print(model.item_factors_.tobytes().hex(), model.user_factors_.tobytes().hex())
+    lrrec.evaluate(model, split)
+print(sum(sum(kernel.stats.cache_misses.values()) for kernel in KERNELS))
+"""
+
+
+@pytest.mark.slow
+def test_after_a_warmup_nothing_is_compiled_and_results_are_the_same(tmp_path):
+    """A kernel that is compiled and one that is loaded give the same bits."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run(*command):
+        return subprocess.run(
+            [sys.executable, *command], env=environment, capture_output=True, text=True, check=True
+        ).stdout.split("\n")
+
+    *compiled, n_compiled, _ = run("-c", FIT)
+    shutil.rmtree(tmp_path)
+    run("-m", "lrrec", "warmup")
+    *loaded, n_loaded, _ = run("-c", FIT)
+    assert int(n_compiled) > 0 == int(n_loaded)
+    np.testing.assert_array_equal(compiled, loaded)

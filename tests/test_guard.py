@@ -1,0 +1,125 @@
+"""The guard judges adapters on users like those who will be served."""
+
+import numpy as np
+import pytest
+
+import lrrec
+from lrrec import IALS, AdapterSelector, Interactions
+from lrrec.adapt import Anchored, ByHistory, FoldIn, LowRank, Popular, Scratch
+from lrrec.adapt.domain import make_domain
+from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, make_trials
+from lrrec.errors import ParameterError, UnknownIdError
+
+
+def tastes(rng, users, items, group, n=6, first=0):
+    """Each user's n items of their own half of the items, by group."""
+    half = len(items) // 2
+    pairs = [
+        (user, item) for user in users
+        for item in rng.choice(items[:half] if group[user] == first else items[half:], n, replace=False)
+    ]  # fmt: skip
+    return Interactions.from_pairs(*zip(*pairs, strict=True))
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """Two domains of other items and the same users, whose taste in one tells their taste in the other."""
+    rng = np.random.default_rng(0)
+    users = np.arange(400)
+    group = rng.integers(0, 2, 400)
+    source = tastes(rng, users, np.arange(60), group)
+    target = tastes(rng, users, np.arange(1000, 1060), group)
+    active = np.isin(target.users.ids[target.rows()], users[:150])
+    base = IALS(4, unobserved_weight=0.1, reg=0.01, random_state=0).fit(source)
+    return base, target.filter(active), target.filter(~active)
+
+
+def test_users_without_a_history_are_a_group_of_their_own(shared):
+    base, target, rest = shared
+    candidates = [FoldIn(), Scratch(), LowRank(4, fold_in_reg=None, new_item_reg=1.0)]
+    selector = AdapterSelector(candidates, random_state=0).fit(
+        target, base=base, same_users=True, catalogue=rest.items.ids
+    )
+    report = selector.report_.set_index("group")
+    assert set(report.index) == {WITH, WITHOUT}
+    assert not report.loc[WITHOUT, "method"].str.contains("scratch").any()
+    assert report.groupby("group")["kept"].sum().eq(1).all()
+    lists = selector.recommend(np.arange(150, 400), 10)
+    split = lrrec.Split(target, target, rest)
+    value = lrrec.evaluate_lists(dict(zip(lists.users, lists.items.tolist(), strict=True)), split, metrics=["ndcg@10"])
+    popular = lrrec.evaluate(lrrec.Popularity().fit(target), split, metrics=["ndcg@10"])
+    assert value.mean()["ndcg@10"] > 1.3 * popular.mean()["ndcg@10"]
+
+
+def test_a_model_of_the_target_alone_does_not_serve_users_without_a_history(shared):
+    base, target, rest = shared
+    alone = Scratch(reg=None).fit(target, base=base, same_users=True, catalogue=rest.items.ids)
+    with pytest.raises(UnknownIdError, match="have no interaction"):
+        alone.recommend([200])
+    lists = alone.recommend([200], 5, unknown="popular")
+    counts = dict(zip(alone.items_.ids, alone.item_counts_, strict=True))
+    assert [counts[item] for item in lists.items[0]] == sorted(counts.values(), reverse=True)[:5]
+
+
+def test_each_group_has_its_own_adapter(shared, tmp_path):
+    base, target, rest = shared
+    adapter = ByHistory(Scratch(reg=None), Popular()).fit(
+        target, base=base, same_users=True, catalogue=rest.items.ids
+    )  # fmt: skip
+    mixed = [0, 200, 1, 201]
+    lists = adapter.recommend(mixed, 5)
+    alone, popular = (
+        kind.fit(target, base=base, same_users=True, catalogue=rest.items.ids).recommend(users, 5)
+        for kind, users in ((Scratch(reg=None), [0, 1]), (Popular(), [200, 201]))
+    )
+    np.testing.assert_array_equal(lists.items[[0, 2]], alone.items)
+    np.testing.assert_array_equal(lists.items[[1, 3]], popular.items)
+    adapter.save(tmp_path / "a", histories=True)
+    loaded = lrrec.load(tmp_path / "a", base=base)
+    np.testing.assert_array_equal(loaded.recommend(mixed, 5).items, lists.items)
+    assert loaded.n_parameters == adapter.n_parameters
+    with pytest.raises(ParameterError, match="cannot be merged"):
+        adapter.merge()
+
+
+def test_a_target_that_has_nothing_of_the_base_is_served_by_a_model_of_its_own():
+    """The source's users pair items of one kind, the target's others: what the base knows misleads."""
+    rng = np.random.default_rng(0)
+    items, users = np.arange(80), np.arange(160)
+    source = tastes(rng, users, rng.permutation(items), rng.integers(0, 2, 160))
+    target = tastes(rng, users + 1000, rng.permutation(items), {user + 1000: user % 2 for user in users}, n=10)
+    base = IALS(4, unobserved_weight=0.1, reg=0.01, random_state=0).fit(source)
+    selector = AdapterSelector(random_state=0).fit(target, base=base)
+    report = selector.report_.set_index("method")["ndcg@20"]
+    assert report[selector.best_.label] == report.max()
+    assert max(report["scratch"], report["item-item scratch"]) > 1.1 * report["fold-in"]
+
+
+@pytest.mark.parametrize(("history", "lengths"), [(AS_SERVED, {8}), (0.5, {5}), (3, {3}), (1, {1})])
+def test_histories_are_as_long_as_those_that_will_be_met(history, lengths):
+    rng = np.random.default_rng(0)
+    data = tastes(rng, np.arange(30), np.arange(40), np.zeros(30, dtype=int), n=10)
+    domain = make_domain(IALS(2, random_state=0).fit(data), data)
+    trials = make_trials(domain, history, None, rng)
+    assert set(trials) == {WITH}
+    for trial in trials[WITH]:
+        assert set(np.diff(trial.history.indptr)) == lengths
+        assert set(np.diff(trial.test.indptr)) == {10 - length for length in lengths}
+
+
+@pytest.mark.parametrize("history", ["served", 0.0, 1.5, 0, -1, True, None])
+def test_bad_histories(history, source, target):
+    with pytest.raises((ValueError, TypeError), match="history must be"):
+        AdapterSelector(history=history).fit(target, base=IALS(2, random_state=0).fit(source))
+
+
+def test_the_smallest_is_kept_on_request(source, parts):
+    base = IALS(8, unobserved_weight=0.2, reg=0.02, n_iter=5, random_state=0).fit(source)
+    candidates = [Anchored(fold_in_reg=None, new_item_reg=1.0), LowRank(2, fold_in_reg=None, new_item_reg=1.0)]
+    best, small = (
+        AdapterSelector(candidates, prefer=prefer, random_state=0).fit(parts[0], base=base)
+        for prefer in ("best", "small")
+    )
+    report = best.report_.set_index("method")
+    assert report.loc[best.best_.label, "ndcg@20"] == report["ndcg@20"].max()
+    assert small.n_parameters <= best.n_parameters
