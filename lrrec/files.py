@@ -22,7 +22,7 @@ from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
 from lrrec.file_format import FORMAT, Header
 from lrrec.typing import FileLike, PathLike
-from lrrec.validate import check_bool, import_extra
+from lrrec.validate import are_of_kind, check_bool, import_extra
 
 try:
     import fcntl
@@ -293,8 +293,13 @@ def pack_csr(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def unpack_csr(path: PathLike, name: str, arrays: dict[str, np.ndarray], *, trust: bool = False) -> sp.csr_array:
-    """Remove a csr matrix from the arrays and return it; indices out of bounds are refused, unless it is trusted."""
+def unpack_csr(
+    path: PathLike, name: str, arrays: dict[str, np.ndarray], *, values: str = "positive", trust: bool = False
+) -> sp.csr_array:
+    """Remove a csr matrix from the arrays and return it; unless it is trusted, it is checked.
+
+    Refused are indices out of bounds, and values of other kinds than `values`; see `lrrec.validate.are_of_kind`.
+    """
     try:
         parts = [arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr", "shape")]
         data, indices, indptr, shape = parts
@@ -305,8 +310,8 @@ def unpack_csr(path: PathLike, name: str, arrays: dict[str, np.ndarray], *, trus
             matrix.has_canonical_format = True
             return matrix
         matrix.check_format(full_check=True)
-        if not matrix.has_canonical_format or not (data > 0).all() or not np.isfinite(data).all():
-            raise ValueError("not sorted, or values that are not positive")
+        if not matrix.has_canonical_format or not are_of_kind(data, values).all() or not np.isfinite(data).all():
+            raise ValueError(f"not sorted, or values that are not {values} numbers")
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise FileFormatError(f"{path}: {name} must be a csr matrix: {error}") from None
     return matrix

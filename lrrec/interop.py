@@ -153,7 +153,7 @@ class ImplicitModel:
             )
         self.model = model
         self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
-        self._popular = Popularity().fit(data)
+        self._popular = Popularity().fit(data.binarize())
 
     def recommend(
         self, users: Ids | None = None, k: int = 10, *, exclude_seen: bool = True, items: ArrayLike | None = None,

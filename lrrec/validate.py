@@ -3,13 +3,15 @@
 import importlib
 import numbers
 import os
+import sys
+import warnings
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.errors import DataError, MissingDependencyError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, DataWarning, MissingDependencyError, ParameterError, ParameterTypeError
 from lrrec.typing import MatrixLike, RandomState
 
 
@@ -105,11 +107,11 @@ def check_columns(matrix: sp.csr_array, n_columns: int, model: str) -> None:
         )
 
 
-def check_matrix(X: MatrixLike, name: str = "X") -> sp.csr_array:
-    """Return X as a canonical csr float32 matrix: sorted, no duplicates, no explicit zeros.
+def check_matrix(X: MatrixLike, name: str = "X", *, keep_zeros: bool = False) -> sp.csr_array:
+    """Return X as a canonical csr float32 matrix: sorted, no duplicates, explicit zeros only with keep_zeros.
 
     X itself is never changed; where nothing had to be, its buffers may be shared.
-    Values must be finite numbers >= 0.
+    Values must be finite numbers.
     """
     if sp.issparse(X):
         matrix = _sparse(X, name)
@@ -122,20 +124,20 @@ def check_matrix(X: MatrixLike, name: str = "X") -> sp.csr_array:
                 f"{name} must have at least one {what}, got 0 {unit}(s) (shape={matrix.shape}) while a minimum of 1 is "
                 "required."
             )
-    check_values(matrix.data, f"values of {name}")
+    check_finite(matrix.data, f"values of {name}")
     if not matrix.has_canonical_format:  # also sorts
         matrix = matrix.astype(np.float64)
         matrix.sum_duplicates()
     values = to_float32(matrix.data, f"values of {name}")
-    if np.all(values):
+    if keep_zeros or np.all(values):
         return sp.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
     matrix = sp.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape, copy=True)
     matrix.eliminate_zeros()
     return matrix
 
 
-def check_values(values: np.ndarray, name: str) -> None:
-    """Refuse values that are not finite or negative."""
+def check_finite(values: np.ndarray, name: str) -> None:
+    """Refuse values that are not finite."""
     if not len(values) or values.dtype == bool:
         return
     smallest = values.min()  # NaN and infinities show in the extremes: no temporary of the size of the data
@@ -144,26 +146,34 @@ def check_values(values: np.ndarray, name: str) -> None:
         raise DataError(
             f"{name} must be finite, got {values[bad[0]]} at position {bad[0]}{_others(len(bad))} (NaN or infinity)"
         )
-    if smallest < 0:
-        bad = np.flatnonzero(values < 0)
-        raise DataError(
-            f"{name} must be >= 0, got {values[bad[0]]} at position {bad[0]}{_others(len(bad))}. "
-            "Negative values in data cannot weigh an interaction: shift the scale, or keep only what counts as positive"
-        )
+
+
+def are_of_kind(values: np.ndarray, kind: str) -> np.ndarray:
+    """Return which values a model or file of a kind may hold: "positive", "signed" (not 0) or "any"."""
+    return {"positive": values > 0, "signed": values != 0, "any": np.ones(values.shape, dtype=bool)}[kind]
 
 
 def to_float32(values: np.ndarray, name: str) -> np.ndarray:
     """Return values as float32, refusing what does not fit."""
     if values.dtype != np.float64:
         return values.astype(np.float32, copy=False)
-    if len(values) and values.max() > np.finfo(np.float32).max:
-        raise DataError(f"{name} must fit a float32 (at most 3.4e38), got {values.max()}")
+    largest = max(values.max(), -values.min()) if len(values) else 0
+    if largest > np.finfo(np.float32).max:
+        raise DataError(f"{name} must fit a float32 (at most 3.4e38), got {largest}")
     with np.errstate(under="ignore"):
         small = values.astype(np.float32)
     lost = (small == 0) & (values != 0)
     if lost.any():
         raise DataError(f"{name} must fit a float32 (0 or at least 1.4e-45), got {values[lost][0]}")
     return small
+
+
+def warn(text: str) -> None:
+    """Show a DataWarning, as one of the code that calls lrrec."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lrrec."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, DataWarning, stacklevel=level - 1)
 
 
 def first_three(values: Any) -> str:

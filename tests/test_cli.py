@@ -148,7 +148,7 @@ def test_data_info_counts(run, real_data):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("fit", "none.csv", "-o", "m"), "Error: DATA must be an existing CSV file or one of gowalla"),
+        (("fit", "none.csv", "-o", "m"), "Error: DATA must be an existing file or one of gowalla"),
         (("fit", "made-up", "-o", "m", "-m", "magic"), "--model must be one of 'ials', 'popularity', 'svd'"),
         (("fit", "made-up", "-o", "m", "-p", "rank=3"), "--param must be NAME=VALUE with NAME one of"),
         (("fit", "made-up", "-o", "m", "-p", "help"), "--param must be NAME=VALUE with NAME one of alpha, "),
@@ -206,14 +206,14 @@ def test_files_with_their_own_ways(run, tmp_path):
     rows = [("007", "a", 5, "2024-01-31"), ("7", "b", 4, "2024-02-01T10:00:00Z"), ("042", "a", 3, "2024-02-02"),
             ("007", "c", 1, "2024-03-01"), ("7", "a", 2, "2024-03-02")]  # fmt: skip
     path.write_text("user\titem\tstars\twhen\n" + "".join("\t".join(map(str, row)) + "\n" for row in rows))
-    columns = ("--sep", "\t", "--value-column", "stars", "--time-column", "when")
+    columns = ("--delimiter", "\t", "--value-column", "stars", "--time-column", "when")
     code, _, err = run("fit", path, *columns, "-m", "popularity", "-o", tmp_path / "m")
     assert code == 0, err
     assert list(lrrec.load(tmp_path / "m").users_) == ["007", "042", "7"]
     code, out, err = run("evaluate", path, *columns, "-m", "popularity", "--split", "by_time", "--test-size", 0.4)
     assert code == 0, err
     assert "at='2024-03-01" in out
-    code, _, err = run("fit", path, "--sep", "\t", "--min-rating", 3, "-o", tmp_path / "m")
+    code, _, err = run("fit", path, "--delimiter", "\t", "--min-rating", 3, "-o", tmp_path / "m")
     assert "--min-rating needs the column of the values" in err
     code, _, err = run("evaluate", path, "--split", "published")
     assert "published splits come with data sets, got the file DATA" in err
@@ -345,7 +345,7 @@ def test_errors_of_benchmarking(run, tmp_path, monkeypatch):
         (("made-up", "--models", "ease", "--settings", "odd.json"), "odd.json is not a settings.json"),
         (("made-up", "--models", "ease", "--settings", "other.json"), "has unknown parameters of EASE: rge"),
         (("made-up", "--models", "ials", "--settings", "other.json"), "does not have parameters for each of ials"),
-        (("none.csv",), "DATA must be an existing CSV file"),
+        (("none.csv",), "DATA must be an existing file"),
         (("made-up", "--protocol", "published"), "made-up has no published split"),
     ):
         code, _, err = run("benchmark", *words)

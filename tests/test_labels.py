@@ -131,7 +131,6 @@ def test_the_call_names_the_columns():
     (PIVOT.astype(object).where(PIVOT != 1.0, "one"), "got text"),
     (PIVOT.astype(complex), "must hold numbers"),
     (PIVOT.set_axis(np.arange(12) / 2), "index of X must be integers or strings"),
-    (-PIVOT, ">= 0"),
     (PIVOT.replace(1.0, np.inf), "finite"),
     (dict(zip(USERS.tolist(), DENSE.tolist(), strict=True)), "must have user ids|users by items, got a dict"),
 ])  # fmt: skip
@@ -312,8 +311,9 @@ SETTINGS = re.compile(
     r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|compare\.models|DomainFitter\.__init__\..*"
 )  # NOT_DATA
 SCALAR = re.compile(
-    r"<class '(int|float|bool|str)'>|\b(int|float|bool|str|None|NoneType|typing\.BinaryIO|os\.PathLike(\[str\])?"
-    r"|numpy\.(integer|datetime64|timedelta64)|numpy\.random\.\w+\.\w+|datetime\.\w+|typing\.Union)\b|[\[\]|, ]"
+    r"<class '(int|float|bool|str)'>|\b(int|float|bool|str|None|NoneType|typing\.(BinaryIO|TextIO|Union)"
+    r"|os\.PathLike(\[str\])?|numpy\.(integer|datetime64|timedelta64)|numpy\.random\.\w+\.\w+|datetime\.\w+)\b"
+    r"|[\[\]|, ]"
 )
 MODEL = re.compile(
     r"(<class ')?lrrec\.(models\.\S*\.(Recommender|FactorModel)|splits\.split\.Split|adapt\.domain\.Domain)('>)?"

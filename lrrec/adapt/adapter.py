@@ -120,7 +120,7 @@ class Adapter(Recommender):
     def _serve(self, domain: Domain) -> Self:
         """Serve the users of the domain."""
         counts = np.bincount(domain.data.matrix.indices, minlength=len(domain.items))
-        return self._remember(domain.data, counts, self._item_evidence(domain, counts))
+        return self._remember(domain.data, item_evidence=self._item_evidence(domain, counts))
 
     def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
         """Which items the target's interactions, in these numbers, or the base say something about."""
@@ -204,6 +204,11 @@ class Adapter(Recommender):
     # What all kinds share.
 
     @property
+    def _values(self) -> str:  # type: ignore[override]
+        """The values that the base takes."""
+        return self.base_._values if hasattr(self, "base_") else "positive"
+
+    @property
     def label(self) -> str:
         """The kind, and its rank where it has one."""
         rank = getattr(self, "rank", None)
@@ -221,12 +226,14 @@ class Adapter(Recommender):
         Parameters
         ----------
         new : Interactions, or sparse matrix or array of shape (n_users, n_items)
-            Of old or new users and items. The value of a repeated interaction is added.
+            Of old or new users and items. The value of a repeated interaction is added; of ratings, which a base that
+            is an `ALS` has, it replaces the old one.
         """
         self._check_fitted()
         if not len(self.domain_.data):
             raise DataError("the adapter was stored without its target: save it with histories=True, or fit again")
-        data, items = joined(self.domain_.data, as_target(self.base_, new)), self.domain_.items
+        new, items = as_target(self.base_, new), self.domain_.items
+        data = joined(self.domain_.data, new, ratings=self._values == "any")
         catalogue = np.concatenate((items.ids, data.items.ids[items.find(data.items.ids) < 0]))
         verdict = self.verdict_
         self._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))

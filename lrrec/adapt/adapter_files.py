@@ -71,7 +71,8 @@ def read(path: str, base: Any, kind: str, params: dict[str, Any], arrays: dict[s
             raise ValueError("item_counts must be a number for each item")
         adapter._unpack({name: array for name, array in arrays.items() if not name.startswith(COMMON)})
         for part in (*getattr(adapter, "members_", ()), adapter):
-            part.item_counts_, part.item_evidence_ = counts, part._item_evidence(domain, counts)
+            part.item_counts_ = counts
+            part.item_evidence_ = part.item_evidence_ | part._item_evidence(domain, counts)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise FileFormatError(f"{path} must hold a consistent adapter: {error}") from None
     return adapter
@@ -85,7 +86,8 @@ def _domain(path: str, base: Any, arrays: dict[str, np.ndarray], *, same_users: 
     of_base = arrays["base_indices"].astype(np.int64)
     items = IdMap(np.concatenate((base.items_.ids[of_base], new)))
     if "seen_.data" in arrays:
-        users, matrix = files.unpack_ids(path, "users_", arrays), files.unpack_csr(path, "seen_", arrays)
+        users = files.unpack_ids(path, "users_", arrays)
+        matrix = files.unpack_csr(path, "seen_", arrays, values=base._values)
     else:
         users, matrix = IdMap(base.users_.ids[:0]), sp.csr_array((0, len(items)), dtype=np.float32)
     data = Interactions(matrix, users, items)

@@ -151,6 +151,7 @@ class AdapterBank(MutableMapping):
             As for `recommend`.
         """
         data = as_interactions(histories, self.base.items_, name="histories", owner=type(self.base).__name__)
+        data = self.base._usable(data, "histories")
         groups = self._groups(domain, data.users.ids)
         served = [new_users(group.view, data, group.rows) for group in groups]
         return self._recommend(data.users.ids, groups, served, k, exclude_seen, n_threads)

@@ -150,6 +150,7 @@ def _listed(scores: np.ndarray, observed: sp.csr_array, k: int) -> tuple[sp.csr_
 def _over_teacher_items(teacher: Recommender, data: Any) -> Interactions:
     """The data over the teacher's items."""
     data = as_interactions(data, teacher.items_, name="data", owner=f"the teacher's {type(teacher).__name__}")
+    data = teacher._usable(data, "data")
     lacking = data.items.ids[np.unique(data.matrix.indices)]
     lacking = lacking[teacher.items_.find(lacking) < 0]
     if len(lacking):

@@ -153,16 +153,17 @@ def with_base_users(base: Any, data: Interactions) -> Interactions:
     return Interactions(matrix, users, data.items, data.times)
 
 
-def joined(data: Interactions, more: Interactions) -> Interactions:
-    """The interactions of both; values of the same user and item are added."""
+def joined(data: Interactions, more: Interactions, *, ratings: bool) -> Interactions:
+    """The interactions of both; values of the same user and item are added, of ratings the latest is kept."""
     tables = [part.to_frame() for part in (data, more)]
     time = "time" if all("time" in table for table in tables) else None
-    return Interactions.from_frame(pd.concat(tables), value="value", time=time)
+    duplicates = "last" if ratings else "sum"
+    return Interactions.from_frame(pd.concat(tables), value="value", time=time, duplicates=duplicates)
 
 
 def as_target(base: Any, target: Any) -> Interactions:
     """The target as Interactions; the columns of a raw matrix are the base's items."""
-    return as_interactions(target, base.items_, name="target", owner=type(base).__name__)
+    return base._usable(as_interactions(target, base.items_, name="target", owner=type(base).__name__), "target")
 
 
 def check_fitted(base: Any) -> None:

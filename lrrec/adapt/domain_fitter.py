@@ -11,7 +11,7 @@ from lrrec import files
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.adapter_files import read
 from lrrec.adapt.selector import LowRankAdapter
-from lrrec.data import frames
+from lrrec.data import frames, id_columns
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
 from lrrec.models.base.recommender import Recommender
@@ -82,7 +82,7 @@ class DomainFitter:
             A row a domain: its name, method, users, parameters, verdict, adapter (the file's bytes).
         """
         table = frames.eager(frame)
-        names, places = frames.codes(frames.column(table, self.domain, "domain"), self.domain)
+        names, places = id_columns.codes(frames.column(table, self.domain, "domain"), self.domain)
         rows = []
         for number, name in enumerate(names.tolist()):
             part = table.filter((places == number).tolist()).to_native()

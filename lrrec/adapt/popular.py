@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from lrrec.adapt.adapter import Adapter, Callback
 from lrrec.adapt.domain import Domain
 from lrrec.linalg.ranking import Columns
+from lrrec.linalg.sparse import positive
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.popularity import Popularity
 
@@ -20,7 +21,7 @@ class Popular(Adapter):
     Attributes
     ----------
     counts_ : ndarray of float32, shape (I,)
-        The number of the target's users who interacted with each item.
+        The number of the target's users with a value > 0 of each item.
     """
 
     name = "popularity"
@@ -29,7 +30,8 @@ class Popular(Adapter):
     counts_: np.ndarray
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
-        counts = np.bincount(self.domain_.data.matrix[users].indices, minlength=len(self.domain_.items))
+        likes = positive(self.domain_.data.matrix[users])
+        counts = np.bincount(likes.indices, minlength=len(self.domain_.items))
         self.counts_ = counts.astype(np.float32)
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:

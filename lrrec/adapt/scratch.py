@@ -11,6 +11,8 @@ from lrrec.adapt.adapter import Callback
 from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, check_quadratic, own_reg
+from lrrec.data.ids import IdMap
+from lrrec.data.interactions import Interactions
 
 FACTORS = (0.3, 1.0, 3.0, 10.0)  # of the base's own regularization
 
@@ -51,7 +53,9 @@ class Scratch(FactorAdapter):
         reg = own_reg(self.domain_) if self.params_["reg"] is None else self.params_["reg"]
         params = {"reg": reg, "random_state": 0}
         model.set_params(**{name: value for name, value in params.items() if name in model.get_params()})
-        self.change_ = Change.replace_all(model.fit(self.domain_.data.matrix[users]).item_factors_)
+        data = self.domain_.data
+        target = Interactions(data.matrix[users], IdMap(data.users.ids[users]), data.items)
+        self.change_ = Change.replace_all(model.fit(target).item_factors_)
 
     def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> np.ndarray:
         return super()._encode_around(matrix, None)

@@ -239,7 +239,8 @@ def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     lists, _ = rank(
         score, n_users, n_items, k, seen=trial.history, seen_rows=np.arange(n_users), n_threads=check_threads(None)
     )
-    return measure(lists, trial.test, np.arange(n_users), [metric])[0][:, 0]
+    values = measure(lists, trial.test, np.arange(n_users), [metric])[0][:, 0]
+    return np.nan_to_num(values)  # 0 for all candidates where a user's test interactions are dislikes
 
 
 def choose(outcomes: Sequence[Outcome], prefer: str = "best") -> tuple[Outcome, str]:

@@ -131,7 +131,9 @@ class AdapterSelector(Recommender):
         X, y, base, catalogue, same_users, source
             As for `Adapter.fit`.
         validation : Split, optional
-            Its test users, served from its history, are the validation users in place of folds of the target's.
+            Its test users, served from its history, are the validation users in place of folds of the target's. With
+            `same_users` they are served without their history too; if none has one, users with a history are judged
+            on folds.
 
         Returns
         -------

@@ -33,7 +33,8 @@ def adapt(
     user: opt.UserColumn = "user",
     item: opt.ItemColumn = "item",
     value: opt.ValueColumn = None,
-    sep: opt.Separator = ",",
+    delimiter: opt.Delimiter = ",",
+    read: opt.Read = None,
     data_home: opt.DataHome = None,
 ) -> None:
     """Adapt a trained model to a new domain, and report whether that helps."""
@@ -43,7 +44,7 @@ def adapt(
     if rank != "auto" and not rank.isdecimal():
         raise ParameterError(f"--rank must be an integer >= 1 or auto, got {rank!r}")
     model = lrrec.load(base)
-    target = Source(data, data_home, min_rating, user, item, value, sep=sep).interactions()
+    target = Source(data, data_home, min_rating, user, item, value, None, delimiter, read).interactions()
     adapter = lrrec.LowRankAdapter(
         rank if rank == "auto" else int(rank), guard=guard, metric=metric, random_state=seed
     ).fit(target, base=model, same_users=same_users)

@@ -85,7 +85,8 @@ def benchmark(
     item: opt.ItemColumn = "item",
     value: opt.ValueColumn = None,
     time: opt.TimeColumn = None,
-    sep: opt.Separator = ",",
+    delimiter: opt.Delimiter = ",",
+    read: opt.Read = None,
     data_home: opt.DataHome = None,
 ) -> None:
     """Tune models with equal budgets, compare them on test users, and write a report.
@@ -108,7 +109,7 @@ def benchmark(
         check_installed()
     _make_folder(out)
     source = Source(
-        data, data_home, min_rating, user, item, value, time, sep, min_interactions=min_interactions,
+        data, data_home, min_rating, user, item, value, time, delimiter, read, min_interactions=min_interactions,
         test_file=test_file, history_file=history_file, validation_file=validation_file,
     )  # fmt: skip
     _set_min_rating(source, name_of_protocol)

@@ -35,7 +35,8 @@ def evaluate(
     item: opt.ItemColumn = "item",
     value: opt.ValueColumn = None,
     time: opt.TimeColumn = None,
-    sep: opt.Separator = ",",
+    delimiter: opt.Delimiter = ",",
+    read: opt.Read = None,
     data_home: opt.DataHome = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="CSV file for the values of every user.", show_default=False)
@@ -53,7 +54,7 @@ def evaluate(
     check_out(out)
     estimator = make_model(model, param, seed=seed)
     source = Source(
-        data, data_home, min_rating, user, item, value, time, sep,
+        data, data_home, min_rating, user, item, value, time, delimiter, read,
         min_interactions=min_interactions, test_file=test_file, history_file=history_file,
     )  # fmt: skip
     results = {}

@@ -21,14 +21,15 @@ def fit(
     item: opt.ItemColumn = "item",
     value: opt.ValueColumn = None,
     time: opt.TimeColumn = None,
-    sep: opt.Separator = ",",
+    delimiter: opt.Delimiter = ",",
+    read: opt.Read = None,
     data_home: opt.DataHome = None,
 ) -> None:
     """Fit a model on all of the data and save it."""
     check_out(out)
     estimator = make_model(model, param, seed=seed)
     source = Source(
-        data, data_home, min_rating, user, item, value, time, sep, min_interactions=min_interactions
+        data, data_home, min_rating, user, item, value, time, delimiter, read, min_interactions=min_interactions
     )  # fmt: skip
     interactions = source.interactions()
     fitted = fit_model(estimator, interactions)

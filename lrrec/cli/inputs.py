@@ -23,7 +23,7 @@ N_NEGATIVES = 99
 
 @dataclass
 class Source:
-    """The data of a command: a data set by name, or a CSV file with these columns."""
+    """The data of a command: a data set by name, or a CSV or Parquet file with these columns."""
 
     data: str
     data_home: Path | None = None
@@ -32,7 +32,8 @@ class Source:
     item: str = "item"
     value: str | None = None
     time: str | None = None
-    sep: str = ","
+    delimiter: str = ","
+    read: list[str] | None = None
     min_interactions: int | None = None
     test_file: Path | None = None
     history_file: Path | None = None
@@ -57,14 +58,24 @@ class Source:
             return self.dataset.interactions(self.min_rating)
         if not Path(self.data).exists():
             names = ", ".join(lrrec.datasets.names())
-            raise ParameterError(f"DATA must be an existing CSV file or one of {names}, got {self.data!r}")
+            raise ParameterError(f"DATA must be an existing file or one of {names}, got {self.data!r}")
         if self.min_rating is not None and self.value is None:
             raise ParameterError("--min-rating needs the column of the values of a CSV file: add --value-column")
-        interactions = lrrec.Interactions.from_csv(
-            self.data, user=self.user, item=self.item, value=self.value, time=self.time, sep=self.sep,
-            duplicates="sum" if self.min_rating is None else "last",  # ratings are revised, counts add up
-        )  # fmt: skip
+        interactions = self._read_file()
         return interactions if self.min_rating is None else interactions.binarize(self.min_rating)
+
+    def _read_file(self) -> "Interactions":
+        """Read the file as its options say; ratings, which min_rating tells them to be, are revised, not added."""
+        is_csv = not self.data.lower().endswith(".parquet")
+        read: Any = lrrec.Interactions.from_csv if is_csv else lrrec.Interactions.from_parquet
+        columns: dict[str, Any] = {"user": self.user, "item": self.item, "value": self.value, "time": self.time}
+        names = [name for name in inspect.signature(read).parameters if name not in ("path", *columns)]
+        options = {"duplicates": None if self.min_rating is None else "last"}
+        options |= {"delimiter": self.delimiter} if is_csv else {}
+        options |= parse_pairs(self.read, names, "--read", "the file")
+        if options.get("header", 0) is None:  # columns have numbers
+            columns = {role: int(name) if str(name).isdecimal() else name for role, name in columns.items()}
+        return read(self.data, **columns, **options)
 
     def splits(self, protocol: str, **options: Any) -> "Iterable[Split]":
         """Split by one of `PROTOCOLS`, as published, or into the given files."""
@@ -157,18 +168,22 @@ def make_model(name: str, params: list[str] | None = None, *, seed: int, option:
     cls = getattr(lrrec, MODELS[check_option(name, option, tuple(MODELS))])
     defaults = cls().get_params()
     values: dict[str, Any] = {"random_state": seed} if "random_state" in defaults else {}
-    for pair in params or ():
-        parameter, equals, text = pair.partition("=")
-        if not equals or parameter not in defaults:
-            expected = (
-                f"NAME=VALUE with NAME one of {', '.join(defaults)}" if defaults else f"left out: {name} has none"
-            )
-            raise ParameterError(f"--param must be {expected}, got {pair!r}")
+    return cls(**(values | parse_pairs(params, list(defaults), "--param", name)))
+
+
+def parse_pairs(pairs: list[str] | None, names: list[str], option: str, owner: str) -> dict[str, Any]:
+    """The values of NAME=VALUE pairs, with one of these names of the owner's each: JSON, or text."""
+    values: dict[str, Any] = {}
+    for pair in pairs or ():
+        name, equals, text = pair.partition("=")
+        if not equals or name not in names:
+            expected = f"NAME=VALUE with NAME one of {', '.join(names)}" if names else f"left out: {owner} has none"
+            raise ParameterError(f"{option} must be {expected}, got {pair!r}")
         try:
-            values[parameter] = json.loads(text)
+            values[name] = json.loads(text)
         except json.JSONDecodeError:
-            values[parameter] = text
-    return cls(**values)
+            values[name] = text
+    return values
 
 
 def item_vectors(split: "Split", metrics: list[str]) -> Any:

@@ -15,7 +15,7 @@ DataHome = Annotated[
     ),
 ]
 Data = Annotated[
-    str, typer.Argument(help="Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV file.")
+    str, typer.Argument(help="Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV or Parquet file.")
 ]
 UserColumn = Annotated[str, typer.Option("--user-column", help="CSV: column of user ids.")]
 ItemColumn = Annotated[str, typer.Option("--item-column", help="CSV: column of item ids.")]
@@ -89,4 +89,14 @@ HistoryFile = Annotated[
     typer.Option(help="CSV file of the histories of test users, where they are not in DATA.", show_default=False),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
-Separator = Annotated[str, typer.Option("--sep", help="CSV: separator of columns.")]
+Delimiter = Annotated[str, typer.Option("--delimiter", help="CSV: what is between two columns.")]
+Read = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--read",
+        help="How a file is read, as NAME=VALUE with NAME one of duplicates, time_format and, for CSV, encoding, "
+        "header (null for none: columns are then numbers), quoting, decimal; see Interactions.from_csv. May be "
+        "repeated.",
+        show_default=False,
+    ),
+]

@@ -1,15 +1,17 @@
 """Columns of pandas, polars and Arrow frames in, frames out."""
 
+import datetime
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from lrrec.data.ids import as_ids
 from lrrec.errors import DataError, ParameterError
-from lrrec.typing import Frame, PathLike
-from lrrec.validate import check_option, first_three, import_extra
+from lrrec.typing import Frame
+from lrrec.validate import check_option, import_extra
 
 BACKENDS = ("pandas", "polars", "pyarrow")
 
@@ -22,7 +24,7 @@ def eager(frame: Any) -> Any:
     except TypeError:
         raise DataError(f"df must be a pandas, polars or Arrow frame, got {type(frame).__name__}") from None
     except Exception as error:  # whatever the frame's own library raises
-        raise DataError(f"df must be a usable frame with distinct column names: {_brief(error)}") from None
+        raise DataError(f"df must be a usable frame with distinct column names: {brief(error)}") from None
 
 
 def is_frame(value: Any) -> bool:
@@ -30,49 +32,19 @@ def is_frame(value: Any) -> bool:
     return isinstance(nw.from_native(value, pass_through=True), nw.DataFrame | nw.LazyFrame)
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
     """The first line of another library's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def read_csv(path: PathLike, sep: str, ids: tuple[str, str], value: str | None, time: str | None) -> pd.DataFrame:
-    """The named columns of a CSV file: ids as integers or strings, times as numbers or datetimes."""
-    wanted = [*ids, *(name for name in (value, time) if name is not None)]
-    try:
-        header = pd.read_csv(path, sep=sep, nrows=1, header=None, dtype=str)
-        names = header.iloc[0].tolist()
-        if len(set(names)) < len(names):
-            raise DataError(f"{path} must have distinct column names, got {', '.join(map(str, names))}")
-        absent = [name for name in wanted if name not in names]
-        if absent:
-            shown = ", ".join(map(str, names))
-            raise DataError(f"{path} must have the columns {first_three(wanted)}, got {shown} (separated by {sep!r})")
-        empty = {name: ["", "NA", "NaN", "nan", "null"] if name in (value, time) else [""] for name in wanted}
-        frame = pd.read_csv(
-            path, sep=sep, usecols=wanted, dtype=dict.fromkeys(ids, str), keep_default_na=False, na_values=empty
-        )
-    except FileNotFoundError:
-        raise DataError(f"{str(path)!r} does not exist: path must be a CSV file") from None
-    except DataError:
-        raise
-    except Exception as error:  # of the parser, or of the library that reads a compressed file
-        raise DataError(f"{path} must be a CSV file with a header line: {_brief(error)}") from None
-    for name in ids:
-        frame[name] = _plain_integers(frame[name])
-    if time is not None and not pd.api.types.is_numeric_dtype(frame[time]):
-        try:
-            frame[time] = pd.to_datetime(frame[time], format="ISO8601", utc=True)
-        except ValueError:
-            raise DataError(f"column {time!r} must hold numbers or ISO 8601 dates, e.g. 2024-01-31 12:00") from None
-    return frame
-
-
-def _plain_integers(texts: pd.Series) -> pd.Series:
-    """Ids read as text, as integers if each is written as Python would write it."""
-    distinct = pd.Series(texts.dropna().unique())
-    if not distinct.str.fullmatch(r"0|-?[1-9][0-9]{0,17}").all() or texts.isna().any():
-        return texts
-    return texts.astype("int64")
+def check_roles(**names: Any) -> dict[str, Any]:
+    """Return the columns that are named, by role; refuse two roles of one column."""
+    roles = {role: name for role, name in names.items() if name is not None}
+    for name in roles.values():
+        twice = [other for other, same in roles.items() if same == name]
+        if len(twice) > 1:
+            raise ParameterError(f"{' and '.join(twice)} must be different columns, got {name!r} for both")
+    return roles
 
 
 def column(frame: Any, name: str, role: str) -> Any:
@@ -89,65 +61,81 @@ def column(frame: Any, name: str, role: str) -> Any:
     return series
 
 
-def codes(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sorted distinct ids of a column and the index of each row's id in them, int32 (n,)."""
-    try:
-        return _codes(series, name)
-    except (TypeError, ValueError, UnicodeEncodeError, nw.exceptions.NarwhalsError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{name} must be integers or strings, got {series.dtype}: {_brief(error)}") from None
-
-
-def _codes(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    native = series.to_native()
-    if isinstance(native, pd.Series) and isinstance(native.dtype, pd.CategoricalDtype):
-        native = native.astype(native.cat.categories.dtype)
-    column: Any = native if isinstance(native, pd.Series) else series.to_numpy()
-    if series.dtype.is_integer():
-        column = as_ids(series.to_numpy(), name)
-        low, high = int(column.min()), int(column.max())
-        if high - low < 4 * len(column):
-            return _close_codes(column, low, high)
-    if pd.api.types.is_object_dtype(column):
-        column = as_ids(np.asarray(column), name)  # before equal objects of different kinds (1, 1.0) are merged
-    code_of_row, distinct = pd.factorize(column)
-    ids = as_ids(np.asarray(distinct), name)
-    order = np.argsort(ids, kind="stable")
-    rank = np.empty(len(order), dtype=np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return ids[order], rank[code_of_row]
-
-
-def _close_codes(values: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
-    """`codes` of integers that lie close together: a table instead of a hash."""
-    offsets = values - low
-    occurs = np.zeros(high - low + 1, dtype=bool)
-    occurs[offsets] = True
-    rank = np.cumsum(occurs, dtype=np.int32) - 1
-    return np.flatnonzero(occurs) + low, rank[offsets]
-
-
 def numbers(series: Any, name: str) -> np.ndarray:
-    """Return a column of numbers as an array."""
-    if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
-        raise DataError(f"column {name!r} must hold numbers, got {series.dtype} values like {series[0]!r}")
-    values = series.to_numpy()
-    return values.astype(np.float64) if values.dtype == object else values
+    """Return a column of real numbers as an array, in this machine's byte order."""
+    values = _array(series)
+    if values.dtype == object:
+        try:
+            exact = all(isinstance(value, Real | Decimal) for value in values)
+            values = values.astype(np.float64) if exact else values
+        except OverflowError:
+            raise DataError(f"column {name!r} must hold numbers that fit 64 bits, got larger ones") from None
+    if values.dtype.kind not in "biuf":
+        wrong = next((value for value in values if not isinstance(value, Real | Decimal)), values[0])
+        raise DataError(f"column {name!r} must hold numbers, got {series.dtype} values like {wrong!r}")
+    return _native(values)
 
 
-def times(series: Any, name: str) -> np.ndarray:
-    """Return a column of times as an array: integers, floats or datetime64."""
+def times(series: Any, name: str, time_format: str | None = None) -> np.ndarray:
+    """Return a column of times as an array: integers, floats or datetime64.
+
+    Text is read by a format, as strptime does; by ISO 8601 without one.
+    """
     if series.dtype.is_temporal() and getattr(series.dtype, "time_zone", None):
         series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    values = series.to_numpy()
-    if values.dtype.kind not in "iufM":
+    values = _array(series)
+    if time_format is not None:
+        if values.dtype.kind not in "iuO":
+            raise DataError(f"column {name!r} must hold text for time_format, got {series.dtype}: leave it out")
+        values = values.astype(str).astype(object)
+    if values.dtype == object:
+        values = _dates(values, name, time_format)
+    if values.dtype.kind == "u":
+        if values.max() > np.iinfo(np.int64).max:
+            raise DataError(f"column {name!r} must hold times that fit 63 bits, got {values.max()}")
+        values = values.astype(np.int64)  # differences of unsigned times would wrap
+    if values.dtype.kind not in "ifM":
         raise DataError(
-            f"column {name!r} must hold times (numbers or datetimes), got {series.dtype} values like {series[0]!r}"
+            f"column {name!r} must hold times (numbers or datetimes), got {series.dtype} values like {values[0]!r}"
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(f"column {name!r} must hold finite times, got NaN or infinity")
-    return values
+    return _native(values)
+
+
+def _dates(values: np.ndarray, name: str, time_format: str | None) -> np.ndarray:
+    """Objects as times: all numbers, or all dates or text of dates."""
+    if all(isinstance(value, Real | Decimal) for value in values):
+        return values.astype(np.float64)
+    if not all(isinstance(value, str | datetime.date | np.datetime64) for value in values):
+        return values
+    texts = pd.Series(values)
+    texts = texts.str.strip() if isinstance(values[0], str) else texts
+    try:
+        dates = pd.to_datetime(texts, format=time_format or "ISO8601", utc=True)
+    except (ValueError, TypeError, OverflowError) as error:
+        what = f"the format {time_format!r}" if time_format else "ISO 8601, e.g. 2024-01-31 12:00"
+        raise DataError(
+            f"column {name!r} must hold times: numbers, datetimes, or text in {what}, got {texts.iloc[0]!r} or others. "
+            f"Pass time_format=, e.g. '%d/%m/%Y' ({brief(error)})"
+        ) from None
+    return dates.dt.tz_localize(None).to_numpy()
+
+
+def _array(series: Any) -> np.ndarray:
+    """A column without missing values as an array; categories as what they name."""
+    native = series.to_native()
+    if isinstance(native, pd.Series) and isinstance(native.dtype, pd.CategoricalDtype):
+        native = native.astype(native.cat.categories.dtype)
+    values = np.asarray(native if isinstance(native, pd.Series) else series.to_numpy())
+    return values.astype(object) if values.dtype.kind in "UT" else values
+
+
+def _native(values: np.ndarray) -> np.ndarray:
+    """Values in this machine's byte order, floats of at most 64 bits."""
+    if values.dtype.kind == "f" and values.dtype.itemsize > 8:
+        return values.astype(np.float64)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def make(columns: dict[str, np.ndarray], backend: str) -> Frame:

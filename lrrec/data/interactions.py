@@ -1,37 +1,33 @@
 """Interactions: a user-by-item matrix with ids and times."""
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
-from lrrec.data import frames, labels
+from lrrec.data import frames, labels, tables
 from lrrec.data.alignment import align, k_core
 from lrrec.data.events import Events
 from lrrec.data.ids import IdMap, union
-from lrrec.data.merging import grouped, merge
-from lrrec.errors import DataError, DataWarning
-from lrrec.typing import ArrayLike, Frame, FrameLike, Ids, MatrixLike, PathLike
-from lrrec.validate import check_columns, check_matrix, check_option, check_real, check_values, first_three, to_float32
-
-DUPLICATES = ("sum", "last", "error")
+from lrrec.data.merging import POLICIES, grouped, merge, warn_of_sums
+from lrrec.errors import DataError
+from lrrec.typing import ArrayLike, FileLike, Frame, FrameLike, Ids, MatrixLike
+from lrrec.validate import check_columns, check_matrix, check_option, check_real, first_three, to_float32
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
     """A user-by-item matrix with the ids of its rows and columns.
 
-    Made by `from_frame`, `from_pairs`, `from_matrix` or `from_csv`, which check their input; ids are put in
-    sorted order, so that the order of the rows read has no influence.
+    Made by `from_frame`, `from_pairs`, `from_csv`, `from_parquet` or `from_matrix`, which check their input; ids are
+    put in sorted order, so that the order of the rows read has no influence.
 
     Attributes
     ----------
     matrix : csr_array of float32, shape (n_users, n_items)
-        The value of each interaction; sorted, without duplicates or explicit zeros.
+        The value of each interaction, any finite number; sorted, without duplicates. A stored 0 is a value of 0.
     users, items : IdMap
         The ids of the rows and of the columns.
     times : ndarray, shape (n_interactions,), or None
@@ -74,7 +70,7 @@ class Interactions:
     @classmethod
     def from_frame(
         cls, df: FrameLike, *, user: str = "user", item: str = "item", value: str | None = None,
-        time: str | None = None, duplicates: str = "sum",
+        time: str | None = None, duplicates: str | None = None, time_format: str | None = None,
     ) -> "Interactions":  # fmt: skip
         """Read a frame with a row for each interaction.
 
@@ -83,83 +79,96 @@ class Interactions:
         df : pandas, polars or Arrow frame, or anything else that narwhals reads
             Extra columns are ignored.
         user, item : str, default "user", "item"
-            Columns of ids: integers or strings.
+            Columns of ids: integers or strings; where a column has both, all are read as strings.
         value : str, optional
-            Column of numbers >= 0 (ratings, counts, seconds); every row counts 1 when not given. Rows with
-            value 0 are left out, with a warning.
+            Column of numbers (ratings, counts, seconds), 0 and negative ones too; every row counts 1 when not given.
+            Most models take values > 0 alone, `ALS` any, `IALS` negative ones as dislikes.
         time : str, optional
-            Column of numbers or datetimes.
-        duplicates : {"sum", "last", "error"}, default "sum"
-            What to do with several rows of one user and item: add their values, keep the latest (by time; the
-            last in the frame without times), or refuse. The time kept is the latest.
+            Column of numbers, datetimes, or text of dates.
+        duplicates : {"sum", "last", "first", "max", "mean", "error"}, optional
+            What to do with several rows of one user and item: add their values, keep the latest or earliest row (by
+            time; in the order of the frame without times), the largest value or the mean, or refuse. The time kept
+            is that of the row, or the latest. "sum" when not given, with a warning if the values of a pair differ.
+        time_format : str, optional
+            How text of dates is written, as for strptime, e.g. "%d/%m/%Y"; ISO 8601 when not given.
 
         Raises
         ------
         DataError
-            If a column is missing, an id or value is missing, a value is negative, infinite or not a number, or
-            there are no rows.
+            If a column is missing, an id or value is missing, a value is infinite or not a number, a text is no date,
+            or there are no rows.
 
         Notes
         -----
         O(n log n) time for n rows. A million rows take a fraction of a second.
         """
-        check_option(duplicates, "duplicates", DUPLICATES)
-        frame = frames.eager(df)
-        if not len(frame):
-            raise DataError("df must have at least one row, got none")
-        values = None if value is None else frames.numbers(frames.column(frame, value, "value"), value)
-        times = None if time is None else frames.times(frames.column(frame, time, "time"), time)
-        label = "values" if value is None else f"column {value!r}"
-        if values is not None:
-            check_values(values, label)
-        users, items, cells = _cells(frames.column(frame, user, "user"), frames.column(frame, item, "item"))
-        return _assemble(users, items, cells, values, times, duplicates, label)
+        roles = frames.check_roles(user=user, item=item, value=value, time=time)
+        return _read(frames.eager(df), roles, duplicates, time_format)
 
     @classmethod
     def from_pairs(
         cls, users: Ids, items: Ids, *, values: ArrayLike | None = None, times: ArrayLike | None = None,
-        duplicates: str = "sum",
+        duplicates: str | None = None, time_format: str | None = None,
     ) -> "Interactions":  # fmt: skip
         """Read equally long sequences of user ids, item ids and, optionally, values and times.
 
         The same as `from_frame` for data that are not in a frame; see there. pandas Series must have the same index.
         """
-        labels.same_order(users=users, items=items, values=values, times=times)
-        parts = {"user": users, "item": items, "value": values, "time": times}
-        columns = {name: frames.as_column(part, f"{name}s") for name, part in parts.items() if part is not None}
-        lengths = {len(part) for part in columns.values()}
-        if len(lengths) > 1:
-            shown = ", ".join(f"{len(part)} {name}s" for name, part in columns.items())
-            raise DataError(f"users, items, values and times must be equally long, got {shown}")
-        roles = {name: name for name in ("value", "time") if name in columns}
-        try:
-            frame = pd.DataFrame(columns)
-        except ValueError as error:  # e.g. text that no encoding can hold
-            raise DataError(f"users, items, values and times must fit into columns: {error}") from None
-        return cls.from_frame(frame, duplicates=duplicates, **roles)
+        frame = tables.from_pairs(user=users, item=items, value=values, time=times)
+        return _read(frames.eager(frame), {str(role): str(role) for role in frame}, duplicates, time_format)
 
     @classmethod
     def from_csv(
-        cls, path: PathLike, *, user: str = "user", item: str = "item", value: str | None = None,
-        time: str | None = None, sep: str = ",", duplicates: str = "sum",
+        cls, path: FileLike | TextIO, *, user: str | int = "user", item: str | int = "item",
+        value: str | int | None = None, time: str | int | None = None, duplicates: str | None = None,
+        delimiter: str = ",", encoding: str = "utf-8", header: int | None = 0, quoting: int = 0, decimal: str = ".",
+        time_format: str | None = None,
     ) -> "Interactions":  # fmt: skip
-        """Read a CSV file with a header line; compressed files (.gz, .zip, .zst) too.
+        """Read a CSV file; compressed files (.gz, .bz2, .xz, .zst, .zip) too.
 
-        Ids are integers where every id of the column is one, written plainly; otherwise strings, so that "007" and "7"
-        stay apart. Times are numbers or ISO 8601 dates. For the rest see `from_frame`.
+        Ids are integers where every id of the column is one of 64 bits, written plainly; otherwise strings, so that
+        "007" and "7" stay apart. Spaces around ids are left out, with a warning. Every line must have as many fields as
+        the header. For the rest see `from_frame`.
 
         Parameters
         ----------
-        path : path
+        path : path or open file, of bytes or of text
+            Read by blocks of 32 MB.
         user, item, value, time : str
-            Columns, as in `from_frame`.
-        sep : str, default ","
-            The separator of columns.
-        duplicates : {"sum", "last", "error"}, default "sum"
-            As in `from_frame`.
+            Names of columns; with header=None their numbers, from 0.
+        duplicates, time_format
+            As for `from_frame`.
+        delimiter : str, default ","
+            One character or more.
+        encoding : str, default "utf-8"
+        header : int or None, default 0
+            The line of the names, blank lines not counted; None if there is none.
+        quoting : int, default csv.QUOTE_MINIMAL (0)
+            With csv.QUOTE_NONE (3) quotes are ordinary characters; otherwise they enclose fields.
+        decimal : str, default "."
+
+        Raises
+        ------
+        DataError
+            As `from_frame`; also for a line with more or fewer fields than the header, or quotes within a field.
         """
-        frame = frames.read_csv(path, sep, ids=(user, item), value=value, time=time)
-        return cls.from_frame(frame, user=user, item=item, value=value, time=time, duplicates=duplicates)
+        form = tables.Format(delimiter, encoding, header, quoting, decimal)
+        roles = frames.check_roles(user=user, item=item, value=value, time=time)
+        frame = frames.eager(tables.read_csv(path, roles, form, time_format))
+        named = {role: str(name) for role, name in roles.items()}
+        return _read(frame, named, duplicates, time_format, ids_as_written=True)
+
+    @classmethod
+    def from_parquet(
+        cls, path: FileLike, *, user: str = "user", item: str = "item", value: str | None = None,
+        time: str | None = None, duplicates: str | None = None, time_format: str | None = None,
+    ) -> "Interactions":  # fmt: skip
+        """Read the named columns of a Parquet file, a folder of such files or an open file. See `from_frame`.
+
+        Needs pyarrow.
+        """
+        roles = frames.check_roles(user=user, item=item, value=value, time=time)
+        return _read(frames.eager(tables.read_parquet(path, roles)), roles, duplicates, time_format)
 
     @classmethod
     def from_matrix(cls, X: MatrixLike, *, users: Ids | None = None, items: Ids | None = None) -> "Interactions":
@@ -193,7 +202,7 @@ class Interactions:
         parts : sequence of Interactions
             The result has the users and items of all of them, those without an interaction included: in their order
             where they are the same in every part, else sorted. It has times if every part has.
-        duplicates : {"error", "sum", "last"}, default "error"
+        duplicates : {"error", "sum", "last", "first", "max", "mean"}, default "error"
             What to do with a user and item of several parts, as in `from_frame`; without times the last part is latest.
 
         Examples
@@ -204,7 +213,7 @@ class Interactions:
         >>> Interactions.concat([monday, tuesday], duplicates="sum").matrix.toarray().tolist()
         [[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]
         """
-        check_option(duplicates, "duplicates", DUPLICATES)
+        check_option(duplicates, "duplicates", POLICIES)
         parts = list(parts)
         if not parts or not all(isinstance(part, Interactions) for part in parts):
             raise DataError(f"parts must be one or more Interactions, got {[type(part).__name__ for part in parts]}")
@@ -236,11 +245,11 @@ class Interactions:
         Parameters
         ----------
         min_value : float, optional
-            Interactions with a value of at least this are kept; all of them when not given. Where events are cut by
+            Interactions with a value of at least this are kept; all those > 0 when not given. Where events are cut by
             time, each part's merged values are compared with it.
         """
         data = self.matrix.data
-        low = -np.inf if min_value in (None, -np.inf) else check_real(min_value, "min_value")
+        low = float(np.finfo(np.float32).tiny) if min_value is None else check_real(min_value, "min_value")
         kept = self.filter(data >= low)
         kept.matrix.data[:] = 1
         if self.events is None or self.events.min_value is not None:
@@ -273,12 +282,10 @@ class Interactions:
             return self.filter(mask)
         rows = self.events.unmerged.filter(mask)
         read = np.arange(len(rows)), rows.matrix.indices, rows.matrix.indptr
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # that is shown once, when the rows are read
-            cells = sp.csc_array(read, shape=rows.matrix.shape[::-1])
-            merged = _assemble(
-                self.users, self.items, cells, rows.matrix.data, rows.times, self.events.duplicates, "values"
-            )
+        cells = sp.csc_array(read, shape=rows.matrix.shape[::-1])
+        merged = _assemble(
+            self.users, self.items, cells, rows.matrix.data, rows.times, self.events.duplicates, "values"
+        )  # fmt: skip
         return merged if self.events.min_value is None else merged.binarize(self.events.min_value)
 
     def k_core(self, users: int = 5, items: int = 5) -> "Interactions":
@@ -337,25 +344,29 @@ def as_interactions(
         return X
     pivot = labels.read_pivot(X, name)
     if pivot is not None:
-        return Interactions(check_matrix(pivot[0], name), *pivot[1:])
+        return Interactions(check_matrix(pivot[0], name, keep_zeros=True), *pivot[1:])
     matrix = check_matrix(X, name)
     if items is not None:
         check_columns(matrix, len(items), owner)
     return Interactions(matrix, IdMap.range(matrix.shape[0]), IdMap.range(matrix.shape[1]) if items is None else items)
 
 
-def _cells(user: Any, item: Any) -> tuple[IdMap, IdMap, sp.csc_array]:
-    """Two columns of ids as maps, and the rows read as `grouped`."""
-    users, of_user = frames.codes(user, f"column {user.name!r}")
-    items, of_item = frames.codes(item, f"column {item.name!r}")
-    return IdMap(users), IdMap(items), grouped(of_user, of_item, len(users), len(items))
+def _read(
+    frame: Any, roles: dict[str, str], duplicates: str | None, time_format: str | None, *, ids_as_written: bool = False
+) -> Interactions:
+    """Interactions of the columns of a narwhals frame, which `roles` names."""
+    if duplicates is not None:
+        check_option(duplicates, "duplicates", POLICIES)
+    rows = tables.read_columns(frame, roles, time_format, ids_as_written=ids_as_written)
+    cells = grouped(rows.of_user, rows.of_item, len(rows.users), len(rows.items))
+    return _assemble(IdMap(rows.users), IdMap(rows.items), cells, rows.values, rows.times, duplicates, rows.label)
 
 
 def _assemble(
     users: IdMap, items: IdMap, cells: sp.csc_array, values: np.ndarray | None, times: np.ndarray | None,
-    duplicates: str, label: str,
+    duplicates: str | None, label: str,
 ) -> Interactions:  # fmt: skip
-    """Interactions of the rows read, in the order of `cells`, duplicates merged."""
+    """Interactions of the rows read, in the order of `cells`, duplicates merged: added, with a warning, where None."""
     order, columns, indptr, events = cells.data, cells.indices, cells.indptr, None
     first = np.ones(len(order), dtype=bool)  # of a run of equal user and item
     first[1:] = columns[1:] != columns[:-1]
@@ -372,6 +383,9 @@ def _assemble(
             raise DataError(
                 f"repeated pairs of user and item: {first_three(pairs)}; merge them by duplicates='sum' or 'last'"
             )
+        if duplicates is None and values is not None:
+            warn_of_sums(order, starts, values, label)
+        duplicates = duplicates or "sum"
         if times is not None:
             read = np.ones(len(order), dtype=np.float32) if values is None else to_float32(values, label)[order]
             unmerged = sp.csr_array((read, columns, indptr), shape=(len(users), len(items)))
@@ -381,13 +395,4 @@ def _assemble(
         indptr = np.concatenate(([0], np.cumsum(first)))[indptr].astype(indptr.dtype)
         columns = columns[starts]
     matrix = sp.csr_array((data, columns, indptr), shape=(len(users), len(items)))
-    interactions = Interactions(matrix, users, items, times, events)
-    if data.all():
-        return interactions
-    n_zero = int((data == 0).sum())
-    warnings.warn(
-        f"{label}: {n_zero} of {len(data)} interactions have value 0 and are left out; "
-        "shift the scale if 0 is a rating",
-        DataWarning, stacklevel=3,
-    )  # fmt: skip
-    return interactions.filter(data > 0)
+    return Interactions(matrix, users, items, times, events)

@@ -1,7 +1,12 @@
-"""Rows of a table by user and item, and several rows of one pair made one."""
+"""Duplicates: several rows of one user and item, found and merged to one value and time."""
 
 import numpy as np
 import scipy.sparse as sp
+
+from lrrec.validate import first_three, warn
+
+POLICIES = ("sum", "last", "first", "max", "mean", "error")
+REDUCE = {"sum": np.add, "mean": np.add, "max": np.maximum}
 
 
 def grouped(of_user: np.ndarray, of_item: np.ndarray, n_users: int, n_items: int) -> sp.csc_array:
@@ -21,18 +26,36 @@ def merge(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Merge each run of duplicates to one value and time. order (n,): rows read, by run; starts (m,) of the runs."""
     lengths = np.diff(starts, append=len(order))
-    if duplicates == "sum":
+    if duplicates in REDUCE:
         latest = None if times is None else np.maximum.reduceat(times[order], starts)
         if values is None:
-            return lengths, latest
-        return np.add.reduceat(values[order], starts, dtype=np.float64), latest
-    kept = starts + lengths - 1  # the last one read
+            return lengths if duplicates == "sum" else np.ones(len(lengths)), latest
+        merged = REDUCE[duplicates].reduceat(values[order], starts, dtype=np.float64)
+        return merged / lengths if duplicates == "mean" else merged, latest
+    first = duplicates == "first"
+    kept = starts if first else starts + lengths - 1  # as they were read
     if times is not None:
         several = np.flatnonzero(lengths > 1)
         run = np.repeat(several, lengths[several])
         within = np.arange(len(run)) - np.repeat(np.cumsum(lengths[several]) - lengths[several], lengths[several])
         positions = starts[run] + within
-        by_time = np.lexsort((times[order[positions]], run))  # stable: of equal times the last one read comes last
+        by_time = np.lexsort((times[order[positions]], run))  # stable: of equal times in the order of reading
+        by_time = by_time[::-1] if first else by_time
+        kept = kept.copy()
         kept[run[by_time]] = positions[by_time]  # the last assignment to an index wins
     rows = order[kept]
     return np.ones(len(rows)) if values is None else values[rows], None if times is None else times[rows]
+
+
+def warn_of_sums(order: np.ndarray, starts: np.ndarray, values: np.ndarray, label: str) -> None:
+    """Warn if runs of duplicates have differing values, as ratings that were revised have."""
+    read = values[order]
+    low, high = np.minimum.reduceat(read, starts), np.maximum.reduceat(read, starts)
+    differ = np.flatnonzero(low != high)
+    if len(differ):
+        some = [read[starts[run] :][:2].tolist() for run in differ[:3]]
+        warn(
+            f"{label}: {len(differ)} pairs of user and item have several rows of differing values, which are added: "
+            f"{first_three(some)}. Pass duplicates='last' (or 'first', 'max', 'mean') if they are ratings, 'sum' if "
+            "they are counts"
+        )

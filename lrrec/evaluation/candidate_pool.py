@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import scipy.sparse as sp
 from lrrec.errors import ParameterError
 from lrrec.evaluation.list_reader import item_indices
 from lrrec.evaluation.protocol import Candidates
+from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics.hits import count_hits
 from lrrec.splits import Split
@@ -52,6 +54,11 @@ class CandidatePool:
             raise ParameterError("candidates must name at least one item, got none")
         return cls(split, Candidates("given", n_items, len(shared)), shared=shared)
 
+    @cached_property
+    def relevant(self) -> sp.csr_array:
+        """The test interactions with a value > 0."""
+        return positive(self.split.test.matrix)
+
     def length(self, rows: np.ndarray) -> int:
         """Return how long a list of all candidates is, at most."""
         n_items, n = self.candidates.n_items, self.candidates.n
@@ -59,7 +66,7 @@ class CandidatePool:
             return n_items
         if self.rng is None:
             return n
-        return min(n_items, n + int(np.diff(self.split.test.matrix.indptr)[rows].max()))
+        return min(n_items, n + int(np.diff(self.relevant.indptr)[rows].max()))
 
     def blocks(self, rows: np.ndarray, k: int) -> Iterator[tuple[slice, np.ndarray | None]]:
         """Yield blocks of the users at rows, with their candidates; k: how long their lists are."""
@@ -72,7 +79,7 @@ class CandidatePool:
 
     def _sample(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Ids of each user's relevant items and of n others, by rising index; the last one fills the row up."""
-        test, history = self.split.test.matrix, self.split.history.matrix
+        test, history = self.relevant, self.split.history.matrix
         n_items, n = self.candidates.n_items, self.candidates.n or 0
         lists = np.empty((len(rows), n + int(np.diff(test.indptr)[rows].max())), dtype=np.int64)
         for place, row in enumerate(rows):

@@ -13,6 +13,7 @@ from lrrec.evaluation.candidate_pool import CandidatePool
 from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.list_reader import item_indices, refuse_repeats
 from lrrec.evaluation.protocol import Protocol, split_fields, value_range
+from lrrec.linalg.sparse import positive
 from lrrec.metrics.beyond_accuracy import count_exposures
 from lrrec.metrics.hits import count_hits, find_hits
 from lrrec.metrics.measurement import catalogue_for, measure
@@ -70,9 +71,10 @@ def evaluate(
     -----
     Published protocols with sampled negatives bring a list of candidates for each user: their values cannot be
     compared with those on the whole catalogue, and two models may be in another order (Krichene & Rendle 2020, "On
-    sampled metrics for item recommendation"). Every test interaction is relevant, whatever its value, whether or not
-    it is a candidate. Test users without any history are served popular items, and counted. So are the places of a list
-    for which an lrrec model has no evidence (unknown="popular"): lists of all models are equally long.
+    sampled metrics for item recommendation"). Every test interaction with a value > 0 is relevant, whether or not it
+    is a candidate; ranking metrics of users without one are NaN, and not in the means. Test users without any history
+    are served popular items, and counted. So are the places of a list for which an lrrec model has no evidence
+    (unknown="popular"): lists of all models are equally long.
 
     Objects other than lrrec's models need one method, which returns a list of at most k item ids for each user, best
     first; lists may be of different lengths, None and masked places are skipped:
@@ -164,7 +166,8 @@ class _Ranking:
         """The model's lists for a block of users, who have the candidates `items`."""
         users = self.split.users.ids[self.rows[block]]
         options: dict[str, Any] = {"k": self.k, "exclude_seen": self.exclude_seen}
-        if isinstance(self.model, Recommender) or not self.history_sizes.all():
+        has_likes = np.diff(positive(self.split.history.matrix).indptr)[self.rows]
+        if isinstance(self.model, Recommender) or not has_likes.all():
             options["unknown"] = "popular"
         if items is not None:
             options["items"] = items
@@ -180,7 +183,7 @@ class _Ranking:
         self.unknown.append(unknown)
         sizes = self.pool.sizes(items, rows, self.exclude_seen) if "auc" in self.per_list else None
         values, repeats = measure(
-            places, split.test.matrix, rows, self.per_list, n_candidates=sizes, catalogue=self.catalogue,
+            places, self.pool.relevant, rows, self.per_list, n_candidates=sizes, catalogue=self.catalogue,
             n_threads=n_threads,
         )  # fmt: skip
         refuse_repeats(users[repeats])
@@ -189,7 +192,7 @@ class _Ranking:
         if self.exclude_seen:
             self.n_seen += int(count_hits(places, split.history.matrix, rows, n_threads=n_threads).sum())
         if self.pool.candidates.kind in ("given", "given per user") and isinstance(lists, Recommendations):
-            self.n_tied += _n_tied(lists, find_hits(places, split.test.matrix[rows]))
+            self.n_tied += _n_tied(lists, find_hits(places, self.pool.relevant[rows]))
         return values
 
     def _note(self) -> None:

@@ -8,6 +8,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
 from lrrec.evaluation.evaluation_result import group_codes, group_frame
 from lrrec.evaluation.ready_lists import evaluate_lists
+from lrrec.linalg.sparse import positive
 from lrrec.models.base.results import Recommendations
 from lrrec.splits.split import Split, check_data
 from lrrec.typing import ArrayLike, Frame, FrameLike, Ids
@@ -17,9 +18,9 @@ from lrrec.validate import check_real
 def popularity_groups(train: Interactions, share: float = 0.33) -> np.ndarray:
     """Return "popular" or "tail" for each item, (n_items,).
 
-    Popular are the fewest items that have this share of the interactions; among equally popular items those with the
-    smaller index come first. (Cremonesi, Koren & Turrin 2010, "Performance of recommender algorithms on top-n
-    recommendation tasks", sec. 3.)
+    Popular are the fewest items that have this share of the interactions of value > 0; among equally popular items
+    those with the smaller index come first. (Cremonesi, Koren & Turrin 2010, "Performance of recommender algorithms on
+    top-n recommendation tasks", sec. 3.)
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def popularity_groups(train: Interactions, share: float = 0.33) -> np.ndarray:
     """
     check_data(train)
     share = check_real(share, "share", low=0, high=1, open_low=True)
-    counts = np.bincount(train.matrix.indices, minlength=train.n_items)
+    counts = np.bincount(positive(train.matrix).indices, minlength=train.n_items)
     order = np.argsort(-counts, kind="stable")
     n_popular = int(np.searchsorted(np.cumsum(counts[order]), share * counts.sum())) + 1
     groups = np.full(train.n_items, "tail", dtype=object)

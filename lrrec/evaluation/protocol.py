@@ -62,7 +62,7 @@ class Protocol:
     split_kind, split_params, split_seed
         How the split was made; see `Split`.
     value_range : (float, float)
-        The smallest and the largest value of the test interactions, all of which are relevant.
+        The smallest and the largest value of the test interactions; those > 0 are relevant.
     served_from : {"history", "training", "lists"}
         Whether users were folded in from their histories, known to the model from training, or had ready-made lists.
     exclude_seen : bool or None
@@ -113,6 +113,8 @@ class Protocol:
         ready_made, names = self.served_from == "lists", ", ".join(self.metrics)
         low, high = self.value_range
         values = "" if low == high else f", whatever its value ({low:g} to {high:g}; gains of graded-ndcg)"
+        if low <= 0:
+            values = f" with a value > 0 (of {low:g} to {high:g}); users without one are left out of ranking metrics"
         rows = {
             "split": self.split or "test interactions as given",
             "relevance": f"every test interaction{values}",

@@ -2,14 +2,15 @@
 
 With a = unobserved_weight, nu = reg_exponent, n_u and n_i the numbers of observed entries, w the weights:
 
-    "rendle"  sum_{(u,i) observed} w_ui (x_u . y_i - 1)^2  +  a sum_{u,i} (x_u . y_i)^2
+    "rendle"  sum_{(u,i) observed} w_ui (x_u . y_i - p_ui)^2  +  a sum_{u,i} (x_u . y_i)^2
               + reg [ sum_u (n_u + a I)^nu |x_u|^2  +  sum_i (n_i + a U)^nu |y_i|^2 ]
 
     "hu"      sum_{u,i} c_ui (x_u . y_i - p_ui)^2  +  reg [ sum_u n_u^nu |x_u|^2  +  sum_i n_i^nu |y_i|^2 ]
 
-p is 1 where observed and 0 elsewhere; c is 1 elsewhere. Both are a quadratic loss (`lrrec.linalg.quadratic`) plus
-penalties: "rendle" with the linear terms w; "hu" with a = 1, weights w = c - 1 and the linear terms w + 1, because
-c (s - 1)^2 - s^2 = (c - 1) s^2 - 2 c s + c. With one side fixed, each row is a ridge problem of its own.
+p is 1 for a like, 0 for a dislike and where nothing is observed; c is 1 where nothing is observed. Both are a quadratic
+loss (`lrrec.linalg.quadratic`) plus penalties: "rendle" with the linear terms w p; "hu" with a = 1, weights w = c - 1
+and the linear terms c p, because c (s - p)^2 - s^2 = (c - 1) s^2 - 2 c p s + c p^2. With one side fixed, each row is a
+ridge problem of its own.
 
 References: Hu, Koren & Volinsky (2008), "Collaborative filtering for implicit feedback datasets", eq. 3; Rendle et
 al. (2021), arXiv:2110.14037, eq. 4.
@@ -41,7 +42,7 @@ class Objective:
     reg, reg_exponent : float
         Scale of the penalty, and the power nu of a row's frequency in it.
     offset : float
-        What the linear terms exceed the weights by: 0 for "rendle"; 1 for "hu", whose weights are c - 1.
+        What the linear terms of likes exceed the weights by: 0 for "rendle"; 1 for "hu", whose weights are c - 1.
     reg_unobserved : bool
         Whether the frequency counts unobserved cells with weight a ("rendle") or not ("hu").
     """
@@ -63,10 +64,16 @@ class Objective:
             )
         return lam
 
-    def quadratic_loss(self, C: sp.csr_array, dtype: type = np.float32) -> QuadraticLoss:
-        """Return the loss, without penalties and up to a constant, for the weights C of the observed entries."""
+    def quadratic_loss(
+        self, C: sp.csr_array, dtype: type = np.float32, likes: np.ndarray | None = None
+    ) -> QuadraticLoss:
+        """Return the loss, without penalties and up to a constant, for the weights C of the observed entries.
+
+        likes (n_entries,): whether p is 1 or 0; all 1 when not given.
+        """
         linear = C.data.astype(dtype, copy=False)
-        return QuadraticLoss(self.unobserved_weight, C, linear + dtype(self.offset) if self.offset else linear)
+        linear = linear + dtype(self.offset) if self.offset else linear
+        return QuadraticLoss(self.unobserved_weight, C, linear if likes is None else np.where(likes, linear, dtype(0)))
 
 
 def solve_rows(
@@ -77,6 +84,7 @@ def solve_rows(
     solver: str = "cholesky",
     init: np.ndarray | None = None,
     cg_steps: int = 2,
+    likes: np.ndarray | None = None,
     n_threads: int | None = None,
 ) -> np.ndarray:
     """Solve every row's ridge problem against fixed factors.
@@ -94,6 +102,9 @@ def solve_rows(
         Initial values of "cg"; zeros by default.
     cg_steps : int, default 2
         Steps of "cg".
+    likes : ndarray of bool, shape (n_entries,), optional
+        Which observed entries are likes (p is 1), in the order of C.data; the others are dislikes (p is 0). All when
+        not given.
     n_threads : int, optional
         All cores when None. The result is bit-identical for every value.
 
@@ -104,17 +115,17 @@ def solve_rows(
     """
     if C.shape[1] != len(Y):
         raise DataError(f"Y must have a row for each of the {C.shape[1]} columns of C, got {len(Y)}")
+    loss = objective.quadratic_loss(C, Y.dtype.type, likes)
     if check_option(solver, "solver", SOLVERS) == "cholesky":
-        lam = objective.penalties(C, Y.dtype.type)
-        return solve_ridge(objective.quadratic_loss(C, Y.dtype.type), Y, lam, n_threads=n_threads)
+        return solve_ridge(loss, Y, objective.penalties(C, Y.dtype.type), n_threads=n_threads)
     X = np.zeros((C.shape[0], Y.shape[1]), dtype=Y.dtype) if init is None else np.array(init, order="C")
-    E = _cg_half_sweep(C, X, np.array(Y, order="C"), objective, cg_steps, check_threads(n_threads))
+    E = _cg_half_sweep(loss, X, np.array(Y, order="C"), objective, cg_steps, check_threads(n_threads))
     rotate(X, np.ascontiguousarray(E.T), check_threads(n_threads))
     return X
 
 
 def half_sweep(
-    C: sp.csr_array,
+    loss: QuadraticLoss,
     X: np.ndarray,
     Y: np.ndarray,
     objective: Objective,
@@ -123,18 +134,18 @@ def half_sweep(
     cg_steps: int = 2,
     n_threads: int | None = None,
 ) -> None:
-    """Solve the rows X against Y as `solve_rows` does, in place, starting from X.
+    """Solve the rows X against Y as `solve_rows` does, in place, starting from X; for the loss of an objective.
 
     X and Y may both be left in another orthonormal basis: this changes no score and saves the way back.
     """
     if solver == "cg":
-        _cg_half_sweep(C, X, Y, objective, cg_steps, check_threads(n_threads))
+        _cg_half_sweep(loss, X, Y, objective, cg_steps, check_threads(n_threads))
     else:
-        X[:] = solve_rows(C, Y, objective, solver=solver, n_threads=n_threads)
+        X[:] = solve_ridge(loss, Y, objective.penalties(loss.weights, Y.dtype.type), n_threads=n_threads)
 
 
 def _cg_half_sweep(
-    C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective, cg_steps: int, n_threads: int
+    loss: QuadraticLoss, X: np.ndarray, Y: np.ndarray, objective: Objective, cg_steps: int, n_threads: int
 ) -> np.ndarray:
     """Improve the rows X against Y by conjugate gradients, in place, and return the basis E that both are left in.
 
@@ -150,7 +161,8 @@ def _cg_half_sweep(
     collaborative filtering".
     """
     dtype = Y.dtype.type
-    lam, offset = objective.penalties(C, dtype), dtype(objective.offset)
+    C, lam, offset = loss.weights, objective.penalties(loss.weights, dtype), dtype(objective.offset)
+    linear = loss.linear if (loss.linear == 0).any() else loss.linear[:0]  # only of dislikes it is 0
     indptr, weights = C.indptr.astype(np.int64, copy=False), C.data.astype(dtype, copy=False)
     eigenvalues, E = eigh(gram(Y, n_threads))
     E = E.astype(dtype)
@@ -159,13 +171,15 @@ def _cg_half_sweep(
         rotate(factors, E, n_threads)
 
     def work(start: int, stop: int) -> None:
-        kernels.cg_rows(start, stop, indptr, C.indices, weights, Y, shared, lam, offset, cg_steps, X)
+        kernels.cg_rows(start, stop, indptr, C.indices, weights, linear, Y, shared, lam, offset, cg_steps, X)
 
     run_blocks(work, balanced_blocks(indptr, max(1, min(len(lam) // 64, 128))), n_threads)
     return E
 
 
-def implicit_loss(C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective) -> float:
+def implicit_loss(
+    C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective, likes: np.ndarray | None = None
+) -> float:
     """Return the value of an objective, in double precision.
 
     Parameters
@@ -175,12 +189,14 @@ def implicit_loss(C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Obje
     X, Y : ndarray, shapes (n_users, n_factors), (n_items, n_factors)
         User and item factors.
     objective : Objective
+    likes : ndarray of bool, shape (n_entries,), optional
+        As for `solve_rows`.
 
     Notes
     -----
     The sum over all pairs is the inner product of the two Gram matrices; O((N + U D + I D) D) time.
     """
-    loss = objective.quadratic_loss(C)
+    loss = objective.quadratic_loss(C, likes=likes)
     value = loss.loss(X, Y) + float(loss.linear.sum(dtype=np.float64))
     for counts, factors in ((C, X), (C.T.tocsr(), Y)):
         squares = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)

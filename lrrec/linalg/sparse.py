@@ -25,6 +25,15 @@ def times(A: sp.csr_array, X: np.ndarray, *, n_threads: int | None = None) -> np
     return out
 
 
+def positive(A: sp.csr_array) -> sp.csr_array:
+    """Return the values > 0 of a csr matrix alone; the matrix itself if all are."""
+    kept = A.data > 0
+    if kept.all():
+        return A
+    indptr = np.concatenate(([0], np.cumsum(kept)))[A.indptr].astype(A.indptr.dtype)
+    return sp.csr_array((A.data[kept], A.indices[kept], indptr), shape=A.shape)
+
+
 def co_occurrences(A: sp.csr_array, *, n_threads: int | None = None) -> np.ndarray:
     """Return the upper half of A^T A, dense float32 (n_columns, n_columns), 0 below, for a sorted csr matrix A.
 

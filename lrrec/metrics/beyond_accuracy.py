@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import DataError
+from lrrec.linalg.sparse import positive
 from lrrec.typing import MatrixLike
 
 BLOCK_CELLS = 2**22  # numbers of vectors gathered at once
@@ -24,9 +25,9 @@ class Catalogue:
     Attributes
     ----------
     item_counts : ndarray of int, shape (n_items,)
-        How many training users interacted with each item.
+        How many training users have a value > 0 of each item.
     n_users : int
-        The number of training users with an interaction.
+        The number of training users with such a value.
     vectors : ndarray or sparse matrix, shape (n_items, D), optional
         Item factors or features, which "diversity" compares.
     """
@@ -38,6 +39,7 @@ class Catalogue:
     @classmethod
     def of(cls, matrix: sp.csr_array, vectors: MatrixLike | None = None) -> "Catalogue":
         """Return the catalogue of a training matrix (n_users, n_items)."""
+        matrix = positive(matrix)
         counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
         return cls(counts, int(np.count_nonzero(np.diff(matrix.indptr))), vectors)
 

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import DataError, ParameterError
+from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import run_blocks
 from lrrec.metrics.beyond_accuracy import Catalogue
 from lrrec.metrics.hits import list_blocks, locate_hits
@@ -24,7 +25,7 @@ def measure(
     lists : ndarray of int, shape (n, K)
         Item indices, best first; negative for an empty place. K is at least the largest cutoff.
     relevant : csr_array, shape (n_users, n_items)
-        Values > 0 of the relevant items.
+        Values > 0 of the relevant items; an item with another value is not relevant.
     rows : ndarray of int, shape (n,)
         The row of `relevant` of each list. Where it is empty, the ranking metrics are NaN.
     names : sequence of str
@@ -44,6 +45,7 @@ def measure(
     longest = max((k or 0 for _, k in metrics), default=0)
     if longest > lists.shape[1]:
         raise ParameterError(f"lists must be as long as the largest cutoff, {longest}, got {lists.shape[1]} places")
+    relevant = positive(relevant)
     out, repeats = np.empty((len(lists), len(names))), np.zeros(len(lists), dtype=bool)
     n_candidates = np.zeros(len(lists), dtype=np.int64) if n_candidates is None else n_candidates
 

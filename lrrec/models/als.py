@@ -21,8 +21,8 @@ class ALS(IterativeModel, QuadraticModel):
     Minimises  sum_{(u,i) observed} (r_ui - mu - b_u - c_i - x_u . y_i)^2
                + reg [ sum_u n_u^nu (|x_u|^2 + b_u^2)  +  sum_i n_i^nu (|y_i|^2 + c_i^2) ]
 
-    with mu the mean rating and nu = reg_exponent. It predicts how users rate items; to rank the items that they will
-    choose, use `IALS`.
+    with mu the mean rating and nu = reg_exponent; ratings are any real numbers, 0 and negative ones too. It predicts
+    how users rate items; to rank the items that they will choose, use `IALS`.
 
     Parameters
     ----------
@@ -66,6 +66,7 @@ class ALS(IterativeModel, QuadraticModel):
     [5.0, 1.0]
     """
 
+    _values = "any"
     tuning_space: ClassVar[dict[str, Any] | None] = {"n_factors": [8, 16, 32, 64], "reg": (0.01, 0.3, "log")}
 
     def __init__(

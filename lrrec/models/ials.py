@@ -14,17 +14,18 @@ from lrrec.validate import check_int, check_option, check_real, check_rng, check
 
 
 class IALS(IterativeModel, QuadraticModel):
-    """Implicit-feedback ALS: every cell counts, the observed ones more.
+    """Implicit-feedback ALS: every cell counts, the observed ones more; dislikes can be said.
 
     Minimises, with n_u and n_i the numbers of observed entries, a = unobserved_weight, nu = reg_exponent,
 
-        "rendle"  sum_{(u,i) observed} w_ui (x_u . y_i - 1)^2  +  a sum_{u,i} (x_u . y_i)^2
+        "rendle"  sum_{(u,i) observed} w_ui (x_u . y_i - p_ui)^2  +  a sum_{u,i} (x_u . y_i)^2
                   + reg [ sum_u (n_u + a n_items)^nu |x_u|^2  +  sum_i (n_i + a n_users)^nu |y_i|^2 ]
 
         "hu"      sum_{u,i} c_ui (x_u . y_i - p_ui)^2  +  reg [ sum_u n_u^nu |x_u|^2  +  sum_i n_i^nu |y_i|^2 ]
 
-    where w = alpha * value; p is 1 where observed and 0 elsewhere; c is 1 + alpha * value (or alpha * value) where
-    observed and 1 elsewhere. Use `Interactions.binarize()` for values of 1.
+    where w = alpha * |value|; the preference p is 1 where a value > 0 is observed and 0 elsewhere; c is
+    1 + alpha * |value| (or alpha * |value|) where observed and 1 elsewhere. A negative value is a dislike, a confident
+    zero (as in the library implicit). Use `Interactions.binarize()` for values of 1 and without dislikes.
 
     Parameters
     ----------
@@ -88,6 +89,7 @@ class IALS(IterativeModel, QuadraticModel):
     [['y']]
     """
 
+    _values = "signed"
     tuning_space: ClassVar[dict[str, Any] | None] = {
         "n_factors": [8, 16, 32, 64, 128, 256], "unobserved_weight": (0.005, 1.0, "log"), "reg": (0.001, 0.1, "log"),
     }  # fmt: skip
@@ -137,33 +139,38 @@ class IALS(IterativeModel, QuadraticModel):
         solver["n_threads"] = check_threads(self.n_threads)
         init_scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
         objective, rng = self._objective(), check_rng(self.random_state)
-        weights = self._weights(matrix)
-        transposed = weights.T.tocsr()
+        users, items = self._quadratic_loss(matrix), self._quadratic_loss(matrix.T.tocsr())
         V = rng.standard_normal((matrix.shape[1], n_factors), dtype=np.float32)
         V *= init_scale / np.sqrt(n_factors)
-        V[np.diff(transposed.indptr) == 0] = 0
+        V[np.diff(items.weights.indptr) == 0] = 0
         U = np.zeros((matrix.shape[0], n_factors), dtype=np.float32)
         for _ in monitor:
-            half_sweep(weights, U, V, objective, **solver)
-            half_sweep(transposed, V, U, objective, **solver)
-            monitor.record({"item_factors_": V}, lambda: implicit_loss(weights, U, V, objective))
+            half_sweep(users, U, V, objective, **solver)
+            half_sweep(items, V, U, objective, **solver)
+            monitor.record(
+                {"item_factors_": V},
+                lambda: implicit_loss(users.weights, U, V, objective, _likes(matrix)),
+            )
 
     def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        return solve_rows(self._weights(matrix), V, self._objective(reg), n_threads=self.n_threads)
+        weights, likes = self._weights(matrix), _likes(matrix)
+        return solve_rows(weights, V, self._objective(reg), likes=likes, n_threads=self.n_threads)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
-        return self._objective().quadratic_loss(self._weights(matrix))
+        return self._objective().quadratic_loss(self._weights(matrix), likes=_likes(matrix))
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
         return self._objective(reg).penalties(matrix)
 
     def _weights(self, matrix: sp.csr_array) -> sp.csr_array:
-        """The weights w of the objective: alpha * value, less 1 with "hu" where c = alpha * value."""
+        """The weights w of the objective: alpha * |value|, less 1 with "hu" where c = alpha * |value|."""
         alpha = check_real(self.alpha, "alpha", low=0, open_low=True)
         less = 1 if self.objective == "hu" and self.confidence == "alpha r" else 0
-        if alpha == 1 and not less:
+        dislikes = _likes(matrix) is not None
+        if alpha == 1 and not less and not dislikes:
             return matrix
-        data = (matrix.data * np.float32(alpha)) - np.float32(less)
+        values = np.abs(matrix.data) if dislikes else matrix.data
+        data = (values * np.float32(alpha)) - np.float32(less)
         return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
     def _objective(self, reg: float | None = None) -> Objective:
@@ -178,3 +185,9 @@ class IALS(IterativeModel, QuadraticModel):
             offset=1.0 if hu else 0.0,
             reg_unobserved=not hu,
         )
+
+
+def _likes(matrix: sp.csr_array) -> np.ndarray | None:
+    """Which entries are likes, (n_entries,); None if all are."""
+    likes: np.ndarray = matrix.data > 0
+    return None if likes.all() else likes

@@ -24,10 +24,11 @@ def add_products(q, w, n, p, out):
 
 
 @kernel(fastmath=REORDER)
-def cg_rows(start, stop, indptr, indices, data, Y, shared, lam, offset, cg_steps, X):
+def cg_rows(start, stop, indptr, indices, data, linear, Y, shared, lam, offset, cg_steps, X):
     """Improve each row's X[u] by preconditioned conjugate gradients, in the basis where the shared part is diagonal.
 
-    Row u: (diag(shared) + lam[u] I + sum_i w_i y_i y_i^T) x = sum_i (w_i + offset) y_i.
+    Row u: (diag(shared) + lam[u] I + sum_i w_i y_i y_i^T) x = sum_i b_i y_i, where b is `linear`, or w + offset where
+    that is empty.
     shared (D,), lam (U,), Y (I, D), X (U, D): initial values in, results out. A row without nonzeros becomes 0.
     """
     n_factors = Y.shape[1]
@@ -35,6 +36,7 @@ def cg_rows(start, stop, indptr, indices, data, Y, shared, lam, offset, cg_steps
     longest = longest_row(start, stop, indptr)
     q = np.empty((longest, n_factors), Y.dtype)
     w = np.empty(longest, Y.dtype)
+    b = np.zeros(longest, Y.dtype)
     x = np.empty(n_factors, Y.dtype)
     r = np.empty(n_factors, Y.dtype)
     p = np.empty(n_factors, Y.dtype)
@@ -48,6 +50,8 @@ def cg_rows(start, stop, indptr, indices, data, Y, shared, lam, offset, cg_steps
                 X[u, f] = 0
             continue
         n = gather(Y, indices, data, begin, end, q, w)
+        for s in range(min(n, len(linear))):
+            b[s] = linear[begin + s] if begin + s < end else zero
         for f in range(n_factors):
             x[f] = X[u, f]
             base[f] = shared[f] + lam[u]
@@ -61,8 +65,11 @@ def cg_rows(start, stop, indptr, indices, data, Y, shared, lam, offset, cg_steps
                 d2 += q[s + 2, f] * x[f]
                 d3 += q[s + 3, f] * x[f]
             w0, w1, w2, w3 = w[s], w[s + 1], w[s + 2], w[s + 3]
-            d0, d1 = w0 * (one - d0) + offset, w1 * (one - d1) + offset
-            d2, d3 = w2 * (one - d2) + offset, w3 * (one - d3) + offset
+            if len(linear):
+                d0, d1, d2, d3 = b[s] - w0 * d0, b[s + 1] - w1 * d1, b[s + 2] - w2 * d2, b[s + 3] - w3 * d3
+            else:
+                d0, d1 = w0 * (one - d0) + offset, w1 * (one - d1) + offset
+                d2, d3 = w2 * (one - d2) + offset, w3 * (one - d3) + offset
             for f in range(n_factors):
                 q0, q1, q2, q3 = q[s, f], q[s + 1, f], q[s + 2, f], q[s + 3, f]
                 r[f] += d0 * q0 + d1 * q1 + d2 * q2 + d3 * q3

@@ -85,8 +85,8 @@ class IterativeModel(FactorModel):
         Parameters
         ----------
         X : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
-            Values are weights >= 0 (for `ALS` ratings); ids are the labels of a frame (NaN: no interaction), the
-            indices of a raw matrix.
+            Values are weights > 0 (for `ALS` any ratings, for `IALS` also dislikes < 0); ids are the labels of a frame
+            (NaN: no interaction), the indices of a raw matrix.
         y : None
             Ignored; scikit-learn's pipelines pass it.
         validation : Split, optional

@@ -55,7 +55,10 @@ def write(path: FileLike, model: Any, *, histories: bool) -> None:
     cls, histories = type(model), histories and len(model.users_) > 0
     entry = CATALOGUE.get(cls.__name__)
     check_loadable(cls, entry and entry.module, "lrrec.models.CATALOGUE")
-    arrays = {name: getattr(model, name) for name in (*_stored(cls, histories=histories), "item_evidence_")}
+    arrays = {name: getattr(model, name) for name in _stored(cls, histories=histories)}
+    has_count = model.item_counts_ > 0
+    if not has_count.any() or (has_count != model.item_evidence_).any():
+        arrays["item_evidence_"] = model.item_evidence_
     for name in (*(("users_",) if histories else ()), "items_", *model._learned_ids):
         arrays |= files.pack_ids(name, getattr(model, name))
     for name in (*(("seen_",) if histories else ()), *model._learned_csr):
@@ -74,22 +77,21 @@ def read(cls: Any, path: str, params: dict[str, Any], arrays: dict[str, np.ndarr
         users, seen = IdMap([]), sp.csr_array((0, len(items)), dtype=np.float32)
         if histories := "seen_.shape" in arrays:
             users = files.unpack_ids(path, "users_", arrays, defer=trust)
-            seen = files.unpack_csr(path, "seen_", arrays, trust=trust)
+            seen = files.unpack_csr(path, "seen_", arrays, values=cls._values, trust=trust)
         if seen.shape != (len(users), len(items)):
             raise FileFormatError(f"{path}: seen_ must be users x items, got {seen.shape}")
         for name in cls._learned_ids:
             setattr(model, name, files.unpack_ids(path, name, arrays, defer=trust))
         for name in cls._learned_csr:
             setattr(model, name, files.unpack_csr(path, name, arrays, trust=trust))
-        evidence = arrays.pop("item_evidence_", None)  # files of the first formats have none
+        has_count = arrays["item_counts_"] > 0
+        evidence = arrays.pop("item_evidence_", has_count | ~has_count.any())  # first files of imported factors: all
         files.check_names(path, arrays, _stored(cls, histories=histories))
         for name in PER_USER if not histories else ():
             if name in cls._learned:
                 arrays[name] = arrays["item_factors_"][:0]
         for name, array in arrays.items():
             setattr(model, name, array)
-        if evidence is None and not arrays["item_counts_"].any():  # imported factors
-            evidence = np.ones(len(items), dtype=bool)
         model._remember(Interactions(seen, users, items), arrays["item_counts_"], evidence)
         model._check_array(path, "item_evidence_", (len(items),), bool)
         model._check_array(path, "item_counts_", (len(items),), np.int64)

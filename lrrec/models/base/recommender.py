@@ -12,12 +12,14 @@ from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import same_order
 from lrrec.errors import DataError, FileFormatError, NotFittedError, ParameterError
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns
+from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
 from lrrec.models.base import model_files
 from lrrec.models.base.explanation import Explains
 from lrrec.models.base.finite import check_finite, check_learned
 from lrrec.models.base.recommends import Recommends
+from lrrec.models.base.values import has_likes, usable
 from lrrec.splits.parts import histories, inductive
 from lrrec.typing import FileLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_option
@@ -39,7 +41,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
     seen_ : csr_array, shape (n_users, n_items)
         The training matrix.
     item_counts_ : ndarray of int64, shape (n_items,)
-        How many users interacted with each item.
+        How many users have a value > 0 of each item.
     item_evidence_ : ndarray of bool, shape (n_items,)
         Which items the model can score: those with an interaction in the training data, and those known otherwise, by
         their features, imported factors or the base of an adapter. The others are never ranked by a score.
@@ -47,6 +49,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
 
     tuning_space: ClassVar[dict[str, Any] | None] = None  # of `lrrec.tune`, by parameter; None for no default
 
+    _values: ClassVar[str] = "positive"  # that it takes; see `lrrec.models.base.values`
     _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
     _learned_ids: tuple[str, ...] = ()  # names of its id maps
@@ -69,7 +72,10 @@ class Recommender(Explains, Recommends, BaseEstimator):
 
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         """Return which training users have data to recommend from."""
-        return self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
+        served = self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
+        if self._values == "signed":  # dislikes alone recommend nothing
+            served[served] = has_likes(self.seen_[rows[served]])
+        return served
 
     def default_tuning_space(self) -> dict[str, Any] | None:
         """Return the space that `lrrec.tune` searches by default: `tuning_space`, unless it depends on parameters."""
@@ -81,7 +87,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
         Parameters
         ----------
         X : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
-            Values are weights >= 0; ids are the labels of a frame (NaN: no interaction), the indices of a raw matrix.
+            Values are weights > 0; ids are the labels of a frame (NaN: no interaction), the indices of a raw matrix.
         y : None
             Ignored; scikit-learn's pipelines pass it.
 
@@ -95,10 +101,14 @@ class Recommender(Explains, Recommends, BaseEstimator):
 
     def _read(self, X: Interactions | MatrixLike) -> Interactions:
         """Return X as interactions, at least one."""
-        data = as_interactions(X)
+        data = self._usable(as_interactions(X))
         if not len(data):
             raise DataError("X has no interaction: a model needs at least one interaction to learn from")
         return data
+
+    def _usable(self, data: Interactions, name: str = "X") -> Interactions:
+        """Return the interactions whose values the model takes; refuse others."""
+        return usable(data, self._values, name, type(self).__name__)
 
     def _remember(
         self, data: Interactions, item_counts: np.ndarray | None = None, item_evidence: np.ndarray | None = None
@@ -106,9 +116,11 @@ class Recommender(Explains, Recommends, BaseEstimator):
         """Store the training data and what derives from them, unless it is known."""
         self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
         if item_counts is None:
-            item_counts = np.bincount(data.matrix.indices, minlength=data.n_items)
+            item_counts = np.bincount(positive(data.matrix).indices, minlength=data.n_items)
         self.item_counts_ = item_counts
-        self.item_evidence_ = item_counts > 0 if item_evidence is None else item_evidence
+        if item_evidence is None:
+            item_evidence = (item_counts > 0) | (np.bincount(data.matrix.indices, minlength=data.n_items) > 0)
+        self.item_evidence_ = item_evidence
         self.n_features_in_ = data.n_items
         return self
 
@@ -169,7 +181,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
             Ignored.
         """
         self._check_fitted()
-        data = as_interactions(X, self.items_, owner=type(self).__name__).align_items(self.items_)
+        data = self._usable(as_interactions(X, self.items_, owner=type(self).__name__)).align_items(self.items_)
         counts = np.diff(data.matrix.indptr)
         if not (counts >= 2).any():
             raise DataError("no row of X has two items of the model: score needs one to recommend from and one to find")
@@ -181,12 +193,14 @@ class Recommender(Explains, Recommends, BaseEstimator):
 
     def _ndcg(self, history: Interactions, test: Interactions, k: int = 10, *, exclude_seen: bool = True) -> float:
         """Return the mean nDCG@k over users with history and test interactions; the two share their id maps."""
-        users = (np.diff(history.matrix.indptr) > 0) & (np.diff(test.matrix.indptr) > 0)
+        relevant = positive(test.matrix)
+        served = has_likes(history.matrix) if self._values == "signed" else np.diff(history.matrix.indptr) > 0
+        users = served & (np.diff(relevant.indptr) > 0)
         if not users.any():
             raise DataError("no user has interactions in both history and test: choose another split")
         requested = history.users.ids[users]
         lists = self.recommend_from(history, k, users=requested, exclude_seen=exclude_seen, unknown="popular")
-        values, _ = measure(lists.indices, test.matrix, np.flatnonzero(users), [f"ndcg@{k}"])
+        values, _ = measure(lists.indices, relevant, np.flatnonzero(users), [f"ndcg@{k}"])
         return float(values.mean())
 
     def save(self, path: FileLike, *, histories: bool = True) -> None:
@@ -222,7 +236,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
 
     def _histories(self, X: Interactions | MatrixLike) -> tuple[sp.csr_array, IdMap]:
         """Return histories as a matrix over the model's items, and the ids of its rows."""
-        aligned = as_interactions(X, self.items_, owner=type(self).__name__).align_items(self.items_)
+        aligned = self._usable(as_interactions(X, self.items_, owner=type(self).__name__)).align_items(self.items_)
         return aligned.matrix, aligned.users
 
     def _check_fitted(self) -> None:
@@ -243,6 +257,6 @@ class Recommender(Explains, Recommends, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.positive_only = True
+        tags.input_tags.positive_only = self._values == "positive"
         tags.target_tags.required = False
         return tags

@@ -12,6 +12,7 @@ from lrrec.data.ids import as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.errors import UnknownIdError
 from lrrec.linalg.ranking import Candidates, Columns, rank
+from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.finite import check_finite
@@ -172,10 +173,10 @@ class Recommends:
             self, requested, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads
         )
         matrix = matrix[rows]
-        options.check_known(
-            requested, np.diff(matrix.indptr) == 0, "users {} have no item of the model in their history"
-        )
-        with_evidence = np.concatenate(([0], np.cumsum(self.item_evidence_[matrix.indices])))[matrix.indptr]
+        said = positive(matrix) if self._values == "signed" else matrix
+        empty = np.diff(said.indptr) == 0
+        options.check_known(requested, empty, "users {} have no item of the model in their history")
+        with_evidence = np.concatenate(([0], np.cumsum(self.item_evidence_[said.indices])))[said.indptr]
         encoded, cold = self._encode(matrix), np.diff(with_evidence) == 0
         return self._recommend(requested, lambda part: encoded[part], cold, matrix, np.arange(len(rows)), options)
 
@@ -221,8 +222,7 @@ class Recommends:
         why = "unknown users: {} have no interaction in the training data"
         without_histories = "the model was saved without histories: use recommend_from(histories)"
         options.check_known(ids, cold, why, *([] if len(self.users_) else [without_histories]))
-        seen_rows = np.where(cold, -1, rows)
-        return self._recommend(ids, lambda part: self._training_users(rows[part]), cold, self.seen_, seen_rows, options)
+        return self._recommend(ids, lambda part: self._training_users(rows[part]), cold, self.seen_, rows, options)
 
     def _recommend(
         self: Any, users: np.ndarray, encoded: Callable[[slice | np.ndarray], Any], cold: np.ndarray,

@@ -1,0 +1,238 @@
+"""CSV files as blocks of bytes: whole records, each checked to have as many fields as the header."""
+
+import codecs
+import csv
+import io
+import itertools
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from lrrec.errors import DataError, ParameterError
+from lrrec.validate import import_extra
+
+BLOCK_BYTES, HEADER_BYTES = 2**25, 2**20
+OPENERS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "zstandard"}  # suffix -> module with a function open
+NEWLINE, QUOTE, MINUS, ZERO = b'\n"-0'
+UNIT = "\x1f"  # stands for a delimiter of several characters: parsers of the field know single ones alone
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a CSV file is written; see `Interactions.from_csv`."""
+
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    header: int | None = 0
+    quoting: int = csv.QUOTE_MINIMAL
+    decimal: str = "."
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.delimiter, str) or not self.delimiter or set(self.delimiter) & set('"\r\n'):
+            raise ParameterError(
+                f"delimiter must be the text between two fields, e.g. ';' or '::', got {self.delimiter!r}"
+            )
+        if not isinstance(self.decimal, str) or len(self.decimal) != 1 or self.decimal == self.delimiter:
+            raise ParameterError(f"decimal must be one character other than the delimiter, got {self.decimal!r}")
+        whole = isinstance(self.header, int) and not isinstance(self.header, bool) and self.header >= 0
+        if not (self.header is None or whole):
+            raise ParameterError(
+                f"header must be the number of the line of column names, from 0, or None, got {self.header!r}"
+            )
+        if isinstance(self.quoting, bool) or self.quoting not in range(4):
+            raise ParameterError(
+                f"quoting must be one of csv.QUOTE_MINIMAL to QUOTE_NONE, 0 to 3, got {self.quoting!r}"
+            )
+        try:
+            codecs.lookup(self.encoding)
+        except (LookupError, TypeError):
+            raise ParameterError(f"encoding must be one that Python knows, got {self.encoding!r}") from None
+
+    @property
+    def quoted(self) -> bool:
+        """Whether quotes enclose fields; otherwise they are ordinary characters."""
+        return self.quoting != csv.QUOTE_NONE
+
+    @property
+    def separator(self) -> str:
+        """The one character between two fields of a block."""
+        return self.delimiter if len(self.delimiter) == 1 and self.delimiter.isascii() else UNIT
+
+    def records(self, text: str) -> Any:
+        """An exact reader of records, slower than that of pandas, which reads the same."""
+        quoting: Any = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
+        return csv.reader(io.StringIO(text, newline=""), delimiter=self.separator, quoting=quoting, strict=True)
+
+
+class Records:
+    """The records of a CSV file after its header, in UTF-8, block by block; line ends are those of Unix.
+
+    Attributes
+    ----------
+    names : list
+        The names of the columns; their numbers where there is no header.
+    """
+
+    def __init__(self, source: str, blocks: Iterator[bytes], form: Format) -> None:
+        self.source, self.form, self._blocks = source, form, blocks
+        self._first, self._line = next(blocks, b""), 0
+        self._regular = False  # whether the block has neither blank lines nor quotes within fields
+        rows, n_rows = form.records(self._first[:HEADER_BYTES].decode(errors="replace")), (form.header or 0) + 1
+        try:
+            found = [record for _, record in zip(range(n_rows), filter(any, rows), strict=False)]
+        except csv.Error as error:
+            raise DataError(f"{source} must be a CSV file with a header line: {error}") from None
+        if len(found) < n_rows:
+            raise DataError(f"{source} must be a CSV file with a header line, got {len(found)} lines")
+        lines = self._first.split(b"\n", rows.line_num)
+        b"\n".join(lines[:-1]).decode()  # refuses what is no text
+        self.names: list[Any] = list(range(len(found[-1])))
+        if form.header is not None:
+            self.names, self._line, self._first = [name.strip() for name in found[-1]], rows.line_num, lines[-1]
+        if len(set(self.names)) < len(self.names):
+            raise DataError(f"{source} must have distinct column names, got {', '.join(self.names)}")
+
+    def __iter__(self) -> Iterator[tuple[bytes, int]]:
+        """Yield each block and the number of its records; raise DataError at a record with other fields."""
+        for block in itertools.chain([self._first], self._blocks):
+            n_records = self._count(block)
+            yield block, n_records
+            self._line += block.count(b"\n")
+
+    def plain_columns(self, block: bytes, places: list[int]) -> list[int]:
+        """Which columns of integers are written as Python writes them: no 007, +7, " 7" or quotes."""
+        if not self._regular:
+            return []
+        text, n_fields = np.frombuffer(b"\n" + block, dtype=np.uint8), len(self.names)
+        is_bound = (text == self.form.separator.encode()[0]) | (text == NEWLINE)
+        if self.form.quoted and b'"' in block:
+            is_bound &= ~_inside(text)
+        bounds = np.flatnonzero(is_bound)
+        plain = []
+        for place in places:
+            begin, end = bounds[place:-1:n_fields] + 1, bounds[place + 1 :: n_fields] - 1
+            first, last = text[begin], text[end]
+            leading = np.where(first == MINUS, text[begin + 1], first)  # 1 to 9, or a single 0
+            good = (leading > ZERO) & (leading <= ZERO + 9) & (last >= ZERO) & (last <= ZERO + 9)
+            if (good | (first == ZERO) & (begin == end)).all():
+                plain.append(place)
+        return plain
+
+    def _count(self, block: bytes) -> int:
+        """The number of records, all of as many fields as there are names."""
+        n_fields, separator = len(self.names), self.form.separator.encode()
+        structure = _structure(block, separator[0], quoted=self.form.quoted)
+        pattern = separator * (n_fields - 1) + b"\n"
+        n_records = 0 if structure is None else len(structure) // n_fields
+        self._regular = structure == pattern * n_records
+        return n_records if self._regular else self._count_slowly(block)
+
+    def _count_slowly(self, block: bytes) -> int:
+        """`_count` by the exact reader, for blank lines and quotes within fields; finds the first bad record."""
+        text = block.decode(errors="replace")
+        reader, n_records, begin = self.form.records(text), 0, 0
+        try:
+            for record in reader:
+                blank = not record or (len(record) == 1 and not record[0].strip())
+                if not blank and len(record) != len(self.names):
+                    self._refuse(text, begin, f"{len(record)} fields where the header has {len(self.names)}")
+                n_records, begin = n_records + (not blank), reader.line_num
+        except csv.Error as error:
+            self._refuse(text, begin, f"quotes that do not enclose a field ({error})")
+        return n_records
+
+    def _refuse(self, text: str, begin: int, what: str) -> None:
+        """Raise the error of the record that begins at a line of a block's text."""
+        line = text.split("\n", begin + 1)[begin].replace(UNIT, self.form.delimiter)
+        shown = line if len(line) <= 100 else f"{line[:100]}..."
+        raise DataError(
+            f"{self.source}, line {self._line + begin + 1} must have a value for each column, got {what}: {shown!r}. "
+            "Enclose fields that hold the delimiter in quotes, double the quotes within them, or pass delimiter= or "
+            "quoting="
+        )
+
+
+@contextmanager
+def opened(source: Any, form: Format) -> Iterator[Records]:
+    """Open a path, compressed or not, or use an open file, of bytes or of text."""
+    name = str(getattr(source, "name", "the file")) if hasattr(source, "read") else str(source)
+    with ExitStack() as stack:
+        file = source if hasattr(source, "read") else stack.enter_context(_open(Path(source).expanduser()))
+        yield Records(name, _blocks(_chunks(file, form.encoding), form), form)
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open a path for reading bytes, decompressed by its suffix."""
+    if path.suffix in OPENERS:
+        return import_extra(OPENERS[path.suffix], None, f"a {path.suffix} file").open(path, "rb")
+    if path.suffix != ".zip":
+        return path.open("rb")
+    archive = zipfile.ZipFile(path)
+    if len(archive.namelist()) != 1:
+        raise DataError(f"{path} must hold one file, got {len(archive.namelist())}: unpack it, and name one of them")
+    return archive.open(archive.namelist()[0])
+
+
+def _chunks(file: IO[Any], encoding: str) -> Iterator[bytes]:
+    """The contents in UTF-8, in chunks."""
+    as_it_is = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+    decoder = codecs.getincrementaldecoder(encoding)()
+    while chunk := file.read(BLOCK_BYTES):
+        if isinstance(chunk, str):
+            yield chunk.encode()
+        else:
+            yield chunk if as_it_is else decoder.decode(chunk).encode()
+    yield decoder.decode(b"", final=True).encode()
+
+
+def _blocks(chunks: Iterable[bytes], form: Format) -> Iterator[bytes]:
+    """Whole records: cut at the last end of a line outside of quotes."""
+    rest, begun = b"", False
+    for chunk in chunks:
+        rest += chunk if begun else chunk.removeprefix(codecs.BOM_UTF8)
+        begun = True
+        cut = rest.rfind(b"\n") + 1
+        if form.quoted and b'"' in rest:
+            text = np.frombuffer(rest, dtype=np.uint8)
+            ends = (text == NEWLINE) & ~_inside(text)
+            cut = len(rest) - int(np.argmax(ends[::-1])) if ends.any() else 0
+        if cut:
+            yield _normalized(rest[:cut], form)
+            rest = rest[cut:]
+    if rest:
+        yield _normalized(rest if rest.endswith((b"\n", b"\r")) else rest + b"\n", form)
+
+
+def _normalized(block: bytes, form: Format) -> bytes:
+    """A block with line ends of Unix and a separator of one character."""
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if form.separator == UNIT:
+        if UNIT.encode() in block:
+            raise DataError("a file with a delimiter of several characters must not hold the character U+001F")
+        block = block.replace(form.delimiter.encode(), UNIT.encode())
+    return block
+
+
+def _structure(block: bytes, separator: int, *, quoted: bool) -> bytes | None:
+    """The separators and line ends outside of quotes; None where quotes are neither first nor last of a field."""
+    if not (quoted and b'"' in block):
+        return block.translate(None, bytes(set(range(256)) - {separator, NEWLINE}))
+    text = np.frombuffer(block, dtype=np.uint8)
+    ends = (text == separator) | (text == NEWLINE)
+    quotes = np.flatnonzero(text == QUOTE)
+    bounds = ends | (text == QUOTE)
+    opening, closing = quotes[::2], quotes[1::2]
+    if len(quotes) % 2 or not bounds[opening - 1].all() or not bounds[closing + 1].all():
+        return None
+    return text[ends & ~_inside(text)].tobytes()
+
+
+def _inside(text: np.ndarray) -> np.ndarray:
+    """Whether each byte is within quotes, its opening quote included."""
+    return (np.cumsum(text == QUOTE, dtype=np.uint8) & 1).view(bool)

@@ -1,0 +1,101 @@
+"""Columns of ids: the distinct ids, and the index of each row's id in them; read the same from every source."""
+
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from lrrec.data.frames import brief
+from lrrec.data.ids import as_ids
+from lrrec.errors import DataError
+from lrrec.validate import first_three, warn
+
+PLAIN = r"0|-?[1-9][0-9]{0,18}"  # integers as Python writes them, of at most 64 bits but for a few
+
+
+def codes(series: Any, name: str, *, as_written: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted distinct ids of a column and the index of each row's id in them, int32 (n,).
+
+    Ids are integers or strings; where a column has both, all are strings. as_written: of a source without types, whose
+    ids are integers where all are written as such, and where spaces around them are left out, with a warning.
+    """
+    try:
+        return _codes(series, name, as_written)
+    except (TypeError, ValueError, OverflowError, UnicodeEncodeError, nw.exceptions.NarwhalsError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name} must be integers or strings, got {series.dtype}: {brief(error)}") from None
+
+
+def _codes(series: Any, name: str, as_written: bool) -> tuple[np.ndarray, np.ndarray]:
+    native = series.to_native()
+    column: Any = native if isinstance(native, pd.Series) else series.to_numpy()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        code_of_row, distinct = column.cat.codes.to_numpy(), column.cat.categories
+        used = np.bincount(code_of_row, minlength=len(distinct)) > 0
+        code_of_row, distinct = (np.cumsum(used, dtype=np.int32) - 1)[code_of_row], distinct[used]
+    else:
+        if series.dtype.is_integer():
+            column = as_ids(np.asarray(series.to_numpy()), name)
+            low, high = int(column.min()), int(column.max())
+            if high - low < 4 * len(column):
+                return _close_codes(column, low, high)
+        elif pd.api.types.is_object_dtype(column):
+            column = _one_kind(np.asarray(column), name)  # before equal objects of other kinds (1, 1.0) are merged
+        code_of_row, distinct = pd.factorize(column)
+    ids = _one_kind(np.asarray(distinct), name)
+    if ids.dtype == object:
+        ids = _as_written(ids, name) if as_written else _as_given(ids, name)
+    ids, rank = np.unique(ids, return_inverse=True)
+    return ids, rank.astype(np.int32)[code_of_row]
+
+
+def _one_kind(values: np.ndarray, name: str) -> np.ndarray:
+    """Ids all integers or all strings: strings where any is one."""
+    if values.dtype == object and pd.api.types.infer_dtype(values, skipna=False) == "mixed-integer":
+        whole = (int, np.integer)
+        if all(isinstance(value, str) or (isinstance(value, whole) and value is not True) for value in values):
+            values = np.array([str(value) for value in values], dtype=object)
+    return as_ids(values, name)
+
+
+def _as_written(texts: np.ndarray, name: str) -> np.ndarray:
+    """Distinct ids of a source without types: without spaces around them, as integers if all are written as such."""
+    stripped, spaced = _stripped(texts)
+    if len(spaced):
+        warn(f"{name}: {len(spaced)} ids have spaces around them, which are left out: {first_three(spaced)}")
+    if (stripped == "").any():
+        raise DataError(f"{name} must not be missing, got empty text")
+    if pd.Series(stripped).str.fullmatch(PLAIN).all():
+        try:
+            return stripped.astype(np.int64)
+        except OverflowError:
+            return stripped
+    return stripped
+
+
+def _as_given(texts: np.ndarray, name: str) -> np.ndarray:
+    """Distinct ids of a source with types; a warning if some differ by spaces alone."""
+    stripped, spaced = _stripped(texts)
+    twice = spaced[np.isin(stripped[stripped != texts], texts)]
+    if len(twice):
+        warn(
+            f"{name}: {len(twice)} ids differ from others by spaces around them alone: {first_three(twice)}. Strip them"
+        )
+    return texts
+
+
+def _stripped(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Texts without spaces around them, and those that had any."""
+    stripped = np.array([text.strip() for text in texts], dtype=object)
+    return stripped, texts[stripped != texts]
+
+
+def _close_codes(values: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+    """`codes` of integers that lie close together: a table instead of a hash."""
+    offsets = values - low
+    occurs = np.zeros(high - low + 1, dtype=bool)
+    occurs[offsets] = True
+    rank = np.cumsum(occurs, dtype=np.int32) - 1
+    return np.flatnonzero(occurs) + low, rank[offsets]
