@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
+IN_PARALLEL := -n 2 --dist worksteal
+
 .PHONY: demo test test-slow test-oldest soak install lint typecheck format clean
 
 demo: $(VENV)/.runtime
@@ -12,7 +14,7 @@ demo: $(VENV)/.runtime
 install: $(VENV)/.runtime
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
@@ -22,7 +24,7 @@ soak: $(VENV)/.dev
 
 # The oldest versions that pyproject.toml allows.
 test-oldest: .venv-oldest/.dev
-	.venv-oldest/bin/python -m pytest
+	.venv-oldest/bin/python -m pytest $(IN_PARALLEL)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -296,9 +296,9 @@ def pack_csr(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
 def unpack_csr(
     path: PathLike, name: str, arrays: dict[str, np.ndarray], *, values: str = "positive", trust: bool = False
 ) -> sp.csr_array:
-    """Remove a csr matrix from the arrays and return it, unless it is inconsistent and not trusted.
+    """Remove a csr matrix from the arrays and return it; unless it is trusted, it is checked.
 
-    values: those it may hold; see `lrrec.validate.are_of_kind`.
+    Refused are indices out of bounds, and values of other kinds than `values`; see `lrrec.validate.are_of_kind`.
     """
     try:
         parts = [arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr", "shape")]

@@ -11,6 +11,7 @@ from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, NotFittedError, ParameterTypeError, UnknownIdError
 from lrrec.metrics import find_hits
 from lrrec.models.base.candidates import from_ids
+from lrrec.models.base.finite import check_learned
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.models.ials import IALS
 from lrrec.models.popularity import Popularity
@@ -74,7 +75,8 @@ def from_factors(
     model = IALS(V.shape[1], unobserved_weight=unobserved_weight, reg=reg, **params)
     model._objective()
     model.user_factors_, model.item_factors_ = U, V
-    return model._remember(Interactions(_seen(seen, user_ids, item_ids), user_ids, item_ids))
+    data = Interactions(_seen(seen, user_ids, item_ids), user_ids, item_ids)
+    return check_learned(model._remember(data, item_evidence=(V != 0).any(axis=1)))
 
 
 def from_implicit(
@@ -201,12 +203,13 @@ class ImplicitModel:
             )
         shape = (len(user_ids), k)
         indices, scores = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.float32)
-        candidates = from_ids(items, self.items_, len(user_ids))
+        candidates = from_ids(items, self.items_, user_ids)
         warm = np.flatnonzero(~cold)
         if candidates.own is None:
             blocks = [(warm, candidates.shared)]
         else:
-            blocks = [(warm[[j]], np.unique(own[own >= 0])) for j, own in enumerate(candidates.own[warm])]
+            own = np.split(candidates.own.indices, candidates.own.indptr[1:-1])
+            blocks = [(warm[[j]], np.sort(own[row])) for j, row in enumerate(warm)]
         for block, allowed in blocks:
             if len(block):
                 ranked, values = self._rank(rows[block], matrix[block], k, exclude_seen, allowed, new)
@@ -215,8 +218,8 @@ class ImplicitModel:
             empty = sp.csr_array((int(cold.sum()), len(self.items_)), dtype=np.float32)
             shared_or_own = items if candidates.own is None else np.asarray(items)[cold]
             lists = self._popular.recommend_from(empty, k, items=shared_or_own, unknown="popular")
-            indices[cold], scores[cold] = lists.indices, lists.scores.filled(0)
-        masked: np.ma.MaskedArray = np.ma.MaskedArray(scores, mask=indices < 0)
+            indices[cold], scores[cold] = lists.indices, np.nan
+        masked: np.ma.MaskedArray = np.ma.MaskedArray(scores, mask=(indices < 0) | np.isnan(scores))
         return Recommendations(scores=masked, users=user_ids, items=masked_ids(self.items_, indices), indices=indices)
 
     def _rank(

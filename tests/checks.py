@@ -139,9 +139,9 @@ def check_longer_lists_extend_shorter_ones(model, data):
 
 @every_model
 def check_k_beyond_what_is_left_is_masked(model, data):
-    lists = model.fit(data).recommend(data.users.ids, data.n_items + 5)
+    lists = model.fit(data).recommend(data.users.ids, data.n_items + 5, unknown="popular")
     filled = (~np.ma.getmaskarray(lists.items)).sum(axis=1)
-    np.testing.assert_array_equal(filled, data.n_items - np.diff(data.matrix.indptr))
+    np.testing.assert_array_equal(filled, model.item_evidence_.sum() - np.diff(data.matrix.indptr))
     assert (lists.indices[np.ma.getmaskarray(lists.items)] == -1).all()
     assert len(lists.to_frame()) == filled.sum()
 
@@ -162,14 +162,15 @@ def check_candidates_restrict(model, data):
 def check_candidates_for_each_user(model, data):
     model.fit(data)
     users = data.users.ids[:6]
-    own = np.stack([np.roll(data.items.ids, 7 * row)[:15] for row in range(len(users))])
-    lists = model.recommend(users, 20, items=own, exclude_seen=False)
+    used = data.items.ids[model.item_counts_ > 0]
+    own = np.stack([np.roll(used, 7 * row)[:15] for row in range(len(users))])
+    lists = model.recommend(users, 20, items=own, exclude_seen=False, unknown="popular")
     for row, user in enumerate(users):
-        alone = model.recommend([user], 20, items=own[row], exclude_seen=False)
+        alone = model.recommend([user], 20, items=own[row], exclude_seen=False, unknown="popular")
         assert set(lists.items[row].compressed()) == set(alone.items[0].compressed()) == set(own[row])
         np.testing.assert_allclose(lists.scores[row].compressed(), alone.scores[0].compressed(), rtol=1e-4, atol=1e-6)
     doubled = np.concatenate((own, own), axis=1)
-    assert_same(model.recommend(users, 20, items=doubled, exclude_seen=False), lists)
+    assert_same(model.recommend(users, 20, items=doubled, exclude_seen=False, unknown="popular"), lists)
 
 
 @every_model
@@ -289,7 +290,7 @@ def check_bad_arguments(model, data):
     ):
         with pytest.raises(error, match=r"k must be an integer >= 1 and <= \d+, got"):
             model.recommend(user, bad)
-    with pytest.raises(ParameterError, match="unknown must be one of 'raise', 'popular', got 'skip'"):
+    with pytest.raises(ParameterError, match="unknown must be one of 'raise', 'mask', 'popular', got 'skip'"):
         model.recommend(user, unknown="skip")
     with pytest.raises(UnknownIdError, match="strings"):
         model.recommend(["ann"])
@@ -309,10 +310,10 @@ def check_bad_arguments(model, data):
 @every_model
 def check_bad_data(model, data):
     good = data.matrix[:5].toarray()
-    for spoil in (np.nan, np.inf, -1):
+    for spoil in (np.nan, np.inf, *((-1,) if model._values == "positive" else ())):
         bad = good.copy()
         bad[1, 1] = spoil
-        with pytest.raises(DataError, match=r"must be (finite|>= 0)"):
+        with pytest.raises(DataError, match=r"must be finite|must have values >= 0"):
             model.fit(bad)
     for bad, words in (
         (np.zeros((3, 4)), "at least one interaction"),

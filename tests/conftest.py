@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from checks import population
+from hypothesis import settings
 
 import lrrec
 
+settings.register_profile("lrrec", deadline=None)  # times say nothing on a busy machine
+settings.load_profile("lrrec")
 REAL = Path(os.environ.get("LRREC_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 

@@ -2,7 +2,9 @@
 
 import inspect
 import re
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -423,6 +425,13 @@ def by_item_group(**options):
     return lrrec.by_item_group(**options)["mean"]
 
 
+def written_lists(**options):
+    """The items of `recommend_all`."""
+    with tempfile.TemporaryDirectory() as folder:
+        BASE.recommend_all(Path(folder) / "lists", 2, **options)
+        return pd.read_parquet(Path(folder) / "lists")["item"].to_numpy()
+
+
 def domain_lists(**options):
     options = {"users": USERS, "domain": DOMAINS, "k": 3} | options
     return BANK.recommend(**options).items
@@ -466,7 +475,7 @@ MATRICES = {
     "IterativeModel.fit.X": lambda X: IALS(2, n_iter=1, random_state=0).fit(X).recommend(USERS, 3).items,
     "NeuralMF.fit.X": lambda X: small_neural().fit(X).recommend(USERS, 3).items,
     "Recommender.fit.X": lambda X: EASE().fit(X).recommend(USERS, 3).items,
-    "Recommender.recommend_from.histories": lambda X: BASE.recommend_from(X, 3).items,
+    "Recommends.recommend_from.histories": lambda X: BASE.recommend_from(X, 3).items,
     "Recommender.score.X": lambda X: [BASE.score(X)],
     "distill.data": lambda X: lrrec.distill(BASE, IALS(2, random_state=0), X, n_iter=1).recommend(USERS, 3).items,
     "from_factors.seen": lambda X: factors(seen=X),
@@ -535,10 +544,14 @@ IDS = {
         DATA, item_features=FEATURES).with_items(ids, NEW.to_numpy()).items_], ["y", "x"]),
     "Recommender.predict.items": (lambda ids: BASE.predict(USERS[:8], ids), ITEMS),
     "Recommender.predict.users": (lambda ids: BASE.predict(ids, [*ITEMS, *ITEMS[:4]]), USERS),
-    "Recommender.recommend.items": (lambda ids: BASE.recommend(USERS, 2, items=ids).items, ITEMS[:5]),
-    "Recommender.recommend.users": (lambda ids: BASE.recommend(ids, 2).items, USERS),
-    "Recommender.recommend_from.items": (lambda ids: BASE.recommend_from(DATA, 2, items=ids).items, ITEMS[:5]),
-    "Recommender.recommend_from.users": (lambda ids: BASE.recommend_from(DATA, 2, users=ids).items, USERS),
+    "Recommends.recommend.exclude": (lambda ids: BASE.recommend(USERS, 2, exclude=ids).items, ITEMS[:5]),
+    "Recommends.recommend.items": (lambda ids: BASE.recommend(USERS, 2, items=ids).items, ITEMS[:5]),
+    "Recommends.recommend.users": (lambda ids: BASE.recommend(ids, 2).items, USERS),
+    "Recommends.recommend_all.exclude": (lambda ids: written_lists(exclude=ids), ITEMS[:5]),
+    "Recommends.recommend_all.items": (lambda ids: written_lists(items=ids), ITEMS[:5]),
+    "Recommends.recommend_from.exclude": (lambda ids: BASE.recommend_from(DATA, 2, exclude=ids).items, ITEMS[:5]),
+    "Recommends.recommend_from.items": (lambda ids: BASE.recommend_from(DATA, 2, items=ids).items, ITEMS[:5]),
+    "Recommends.recommend_from.users": (lambda ids: BASE.recommend_from(DATA, 2, users=ids).items, USERS),
     "by_item_group.users": (lambda ids: by_item_group(users=ids), USERS),
     "compare.candidates": (lambda ids: compared(candidates=ids), ITEMS[:5]),
     "evaluate.candidates": (lambda ids: measured(candidates=ids), ITEMS[:5]),
@@ -586,6 +599,7 @@ BY_COLUMN_NAME = {  # frames whose rows say themselves whose they are
 }  # fmt: skip
 ONE_VALUE = {
     "Explains.explain.item", "Explains.explain.user", "Explains.explain_from.item", "IdMap.__contains__.value",
+    "_Lists.__contains__.query", "_Lists.__getitem__.query",
 }  # fmt: skip
 
 

@@ -119,7 +119,13 @@ class Adapter(Recommender):
 
     def _serve(self, domain: Domain) -> Self:
         """Serve the users of the domain."""
-        return self._remember(domain.data)
+        counts = np.bincount(domain.data.matrix.indices, minlength=len(domain.items))
+        return self._remember(domain.data, item_evidence=self._item_evidence(domain, counts))
+
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        """Which items the target's interactions, in these numbers, or the base say something about."""
+        of_target: np.ndarray = counts > 0
+        return of_target | (domain.in_base & domain.base.item_evidence_[domain.base_indices])
 
     # What a kind of adapter defines.
 

@@ -19,8 +19,8 @@ from lrrec.data.labels import align
 from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
 from lrrec.linalg.ranking import rank
 from lrrec.models.base.model_files import fingerprint, same_model
-from lrrec.models.base.recommender import MAX_K, Recommender
-from lrrec.models.base.results import Recommendations
+from lrrec.models.base.recommender import Recommender
+from lrrec.models.base.results import MAX_K, Recommendations
 from lrrec.validate import check_bool, check_int, check_threads, first_three
 
 BLOCK_ROWS = 256  # users scored at once

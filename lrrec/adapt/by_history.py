@@ -51,11 +51,19 @@ class ByHistory(Composite):
         return served
 
     def _scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
+        return self._by_member(encoded, columns, "_scores")
+
+    def _supported_scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
+        return self._by_member(encoded, columns, "_supported_scores")
+
+    def _by_member(self, encoded: Encoded, columns: Columns, method: str) -> np.ndarray:
+        """Each user's scores by the member that serves them."""
         parts = [(np.flatnonzero(encoded.own), 0), (np.flatnonzero(~encoded.own), 1)]
         parts = [(rows, place) for rows, place in parts if len(rows)]
         if len(parts) == 1:
-            return self.members_[parts[0][1]]._scores(encoded.parts[parts[0][1]], columns)
-        scores = [self.members_[place]._scores(encoded.parts[place][rows], columns) for rows, place in parts]
+            alone: np.ndarray = getattr(self.members_[parts[0][1]], method)(encoded.parts[parts[0][1]], columns)
+            return alone
+        scores = [getattr(self.members_[place], method)(encoded.parts[place][rows], columns) for rows, place in parts]
         out = np.empty((len(encoded), scores[0].shape[1]), dtype=np.float32)
         for (rows, _), part in zip(parts, scores, strict=True):
             out[rows] = part

@@ -61,6 +61,10 @@ class Composite(Adapter):
             member._serve(domain)
         return super()._serve(domain)
 
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        """The members know which items they can score."""
+        return np.ones(len(domain.items), dtype=bool)
+
     def _training_users(self, rows: np.ndarray) -> Encoded:
         return Encoded(self._own(self.seen_[rows]), [member._training_users(rows) for member in self.members_])
 

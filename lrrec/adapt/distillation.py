@@ -100,7 +100,7 @@ def distill(
         V = solve_ridge(targets.loss.T, U, penalties, row_linear=targets.row_linear(U))
     model.item_factors_ = V
     model.user_factors_ = model._fold_in(data.matrix, V, None)
-    return model._remember(data)
+    return model._remember(data, item_evidence=teacher.item_evidence_[teacher.items_.find(data.items.ids)])
 
 
 class TeacherScores:

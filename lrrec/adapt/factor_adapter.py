@@ -13,6 +13,7 @@ from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.finite import check_learned
 from lrrec.models.base.model_files import same_model
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.neural.encoder import encode, shares
@@ -47,9 +48,12 @@ class FactorAdapter(Adapter, FactorModel):
             raise ParameterError(f"source must only be given for a neural base, got one for {name}")
 
     def _serve(self, domain: Domain) -> Self:
-        self._remember(domain.data)
+        super()._serve(domain)
         self.scale = self._scale
-        return self
+        return check_learned(self)
+
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        return super()._item_evidence(domain, counts) & self.item_factors_.any(axis=1)
 
     @property
     def scale(self) -> float:
@@ -132,7 +136,7 @@ class FactorAdapter(Adapter, FactorModel):
         if reg is not None and "reg" in model.get_params():
             model.set_params(reg=reg)
         model.item_factors_, model.user_factors_ = self.item_factors_, self.user_factors_.copy()
-        return model._remember(self.domain_.data)
+        return model._remember(self.domain_.data, self.item_counts_, self.item_evidence_)
 
     def compress(self, n_factors: int) -> FactorModel:
         """Return the merged model with fewer factors."""

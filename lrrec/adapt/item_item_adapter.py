@@ -20,6 +20,7 @@ from lrrec.linalg.item_item_weights import (
     solve_item_item,
 )
 from lrrec.linalg.ranking import Columns
+from lrrec.models.base.item_item import mark_zeros
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
 from lrrec.validate import check_option
@@ -137,6 +138,9 @@ class ItemItem(Adapter):
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
         return self.weights_.scores(encoded, columns)
 
+    def _mark_unsupported(self, scores: np.ndarray, encoded: sp.csr_array) -> None:
+        mark_zeros(scores, encoded)
+
     @property
     def n_parameters(self) -> int:
         """The number of the target's interactions that the adapter holds."""
@@ -152,7 +156,7 @@ class ItemItem(Adapter):
             weights = DenseWeights(weights.scores(sp.eye_array(len(self.items_), format="csr", dtype=np.float32)))
         model = EASE(reg=self.params_["reg"])
         model.item_weights_ = weights.B
-        return model._remember(self.domain_.data)
+        return model._remember(self.domain_.data, self.item_counts_, self.item_evidence_)
 
     def _pack(self, dtype: type) -> dict[str, np.ndarray]:
         rows = self.rows_
@@ -198,6 +202,9 @@ class ItemItemScratch(ItemItem):
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         return {"reg": REGS}
+
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        return counts > 0
 
     def _prior(self) -> SecondOrder:
         return Product(np.zeros((len(self.domain_.items), 0)))

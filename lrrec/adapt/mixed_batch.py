@@ -55,13 +55,14 @@ class Scorer:
         """Scores of a block of users over all of the bank's columns."""
         scores = np.empty((block.stop - block.start, self.width), dtype=np.float32)
         scores[:, self.n_base :] = -np.inf
-        low_rank, others = [], []
+        low_rank, others, parts = [], [], []
         first = int(np.searchsorted(self.bounds, block.start, side="right")) - 1
         for number in range(first, len(self.views)):
             begin, end = max(self.bounds[number], block.start), min(self.bounds[number + 1], block.stop)
             if begin >= block.stop:
                 break
             view = self.views[number]
+            parts.append((number, begin, end))
             if begin < end and view.is_low_rank and self.U is not None:
                 low_rank.append((self.U[begin:end] @ view.B, view.At, begin - block.start))
             elif begin < end:
@@ -79,7 +80,17 @@ class Scorer:
             else:
                 start = self.bounds[number]
                 view.score(rows, self.served[number].encoded[begin - start : end - start])
+        for number, begin, end in parts:
+            self._leave_out(scores[begin - block.start : end - block.start], number, begin, end)
         return scores
+
+    def _leave_out(self, scores: np.ndarray, number: int, begin: int, end: int) -> None:
+        """Set the scores of some users of a domain to -inf where their adapter has no evidence."""
+        view = self.views[number]
+        if len(view.without_evidence):
+            scores[:, view.without_evidence] = -np.inf
+        if view.changes_factors and self.U is not None:
+            scores[~self.U[begin:end].any(axis=1)] = -np.inf
 
 
 class View:
@@ -94,6 +105,7 @@ class View:
         self.columns = domain.base_indices.copy()  # the bank's column of each of the adapter's items
         self.columns[domain.new_items] = n_base + np.arange(n_new)
         self.width, self.all_base_items = n_base + n_new, len(domain.base_indices) == n_base and not n_new
+        self.without_evidence = self.columns[~adapter.item_evidence_]
         self.changes_factors = isinstance(adapter, FactorAdapter)
         if isinstance(adapter, FactorAdapter):
             self._take_change(adapter)
@@ -148,7 +160,7 @@ class View:
     def score(self, scores: np.ndarray, encoded: Any) -> None:
         """Write the adapter's own scores of some rows."""
         scores[:] = -np.inf
-        scores[:, self.columns] = self.adapter._scores(encoded, slice(None))
+        scores[:, self.columns] = self.adapter._supported_scores(encoded, slice(None))
 
     def _exclude_other_items(self, scores: np.ndarray) -> None:
         if not self.all_base_items:

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter, Callback
+from lrrec.adapt.domain import Domain
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import positive
 from lrrec.models.base.recommender import Recommender
@@ -39,6 +40,9 @@ class Popular(Adapter):
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         return np.ones(len(rows), dtype=bool)
 
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        return self.counts_ > 0
+
     @property
     def n_parameters(self) -> int:
         """The number of items."""
@@ -49,9 +53,7 @@ class Popular(Adapter):
     def merge(self) -> Recommender:
         """Return a `Popularity` of the target."""
         self._check_fitted()
-        model = Popularity()._remember(self.domain_.data)
-        model.item_counts_ = self.counts_.astype(np.int64)
-        return model
+        return Popularity()._remember(self.domain_.data, self.counts_.astype(np.int64))
 
     def _pack(self, dtype: type) -> dict[str, np.ndarray]:
         return {"counts": self.counts_}

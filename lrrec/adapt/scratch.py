@@ -45,6 +45,9 @@ class Scratch(FactorAdapter):
         reg = own_reg(domain)
         return {"reg": [reg * factor for factor in FACTORS]} if reg else {}
 
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        return (counts > 0) & self.item_factors_.any(axis=1)
+
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         model = clone(self.domain_.base)
         reg = own_reg(self.domain_) if self.params_["reg"] is None else self.params_["reg"]

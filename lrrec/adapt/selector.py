@@ -131,7 +131,9 @@ class AdapterSelector(Recommender):
         X, y, base, catalogue, same_users, source
             As for `Adapter.fit`.
         validation : Split, optional
-            Its test users, served from its history, are the validation users in place of folds of the target's.
+            Its test users, served from its history, are the validation users in place of folds of the target's. With
+            `same_users` they are served without their history too; if none has one, users with a history are judged
+            on folds.
 
         Returns
         -------
@@ -162,7 +164,7 @@ class AdapterSelector(Recommender):
             winners |= dict.fromkeys((WITH, WITHOUT), *winners.values())
         self.best_ = combined(winners, domain)
         self.best_._fit_domain(domain).verdict_ = _verdict(compared, domain, self.best_)
-        return self._remember(domain.data)
+        return self._remember(domain.data, item_evidence=self.best_.item_evidence_)
 
     def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
         """Compare the candidates on each group of users; without a guard, tune the last on the first that it serves."""
@@ -241,7 +243,7 @@ class AdapterSelector(Recommender):
         """Add interactions of the target and fit the winner again; see `Adapter.update`."""
         self._check_fitted()
         self.best_.update(new)
-        return self._remember(self.best_.domain_.data)
+        return self._remember(self.best_.domain_.data, item_evidence=self.best_.item_evidence_)
 
     def merge(self) -> Recommender:
         """Return an ordinary model that recommends the same, without the adapter."""

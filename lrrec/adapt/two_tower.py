@@ -200,5 +200,8 @@ class ScratchTowers(TowerAdapter):
         self.balance = balance
         self.random_state = random_state
 
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        return (counts > 0) & self.item_factors_.any(axis=1)
+
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         return {"learning_rate": LEARNING_RATES, "n_epochs": EPOCHS}

@@ -18,6 +18,7 @@ from lrrec.metrics.beyond_accuracy import count_exposures
 from lrrec.metrics.hits import count_hits, find_hits
 from lrrec.metrics.measurement import catalogue_for, measure
 from lrrec.metrics.registry import DEFAULT_METRICS, PER_LIST, check_names, parse
+from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import Recommendations
 from lrrec.splits import Split
 from lrrec.typing import Ids, MatrixLike, RandomState
@@ -72,7 +73,8 @@ def evaluate(
     compared with those on the whole catalogue, and two models may be in another order (Krichene & Rendle 2020, "On
     sampled metrics for item recommendation"). Every test interaction with a value > 0 is relevant, whether or not it
     is a candidate; ranking metrics of users without one are NaN, and not in the means. Test users without any history
-    are served popular items, and counted.
+    are served popular items, and counted. So are the places of a list for which an lrrec model has no evidence
+    (unknown="popular"): lists of all models are equally long.
 
     Objects other than lrrec's models need one method, which returns a list of at most k item ids for each user, best
     first; lists may be of different lengths, None and masked places are skipped:
@@ -164,7 +166,8 @@ class _Ranking:
         """The model's lists for a block of users, who have the candidates `items`."""
         users = self.split.users.ids[self.rows[block]]
         options: dict[str, Any] = {"k": self.k, "exclude_seen": self.exclude_seen}
-        if not np.diff(positive(self.split.history.matrix).indptr)[self.rows].all():
+        has_likes = np.diff(positive(self.split.history.matrix).indptr)[self.rows]
+        if isinstance(self.model, Recommender) or not has_likes.all():
             options["unknown"] = "popular"
         if items is not None:
             options["items"] = items

@@ -1,7 +1,7 @@
 """Top-k ranking of scores: in blocks of rows on several threads, in memory bounded by a block a thread."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,17 +20,25 @@ BLOCK_ROWS = 512
 class Candidates:
     """The columns that may be ranked: all (both None), the same for every row, or a list for each row.
 
-    shared (m,): distinct columns in ascending order. own (n, m): a list of columns for each row, -1 for no candidate;
-    of equal scores the earlier in the list comes first.
+    shared (m,): distinct columns in ascending order. own, a csr matrix of n_rows rows: each row's columns, without
+    repeats; of equal scores the earlier in the row comes first. excluded (e,): columns that are never ranked.
+    excluded_by_row, a csr matrix of n_rows rows: each row's columns that are not ranked for it.
     """
 
     shared: np.ndarray | None = None
-    own: np.ndarray | None = None
+    own: sp.csr_array | None = None
+    excluded: np.ndarray | None = None
+    excluded_by_row: sp.csr_array | None = None
 
     @property
     def columns(self) -> Columns:
         """The columns to score."""
         return slice(None) if self.shared is None else self.shared
+
+    def of_rows(self, start: int, stop: int) -> "Candidates":
+        """The candidates of some rows alone."""
+        own, excluded = (None if part is None else part[start:stop] for part in (self.own, self.excluded_by_row))
+        return replace(self, own=own, excluded_by_row=excluded)
 
 
 def rank(
@@ -42,45 +50,81 @@ def rank(
     candidates: Candidates = Candidates(),
     seen: sp.csr_array | None = None,
     seen_rows: np.ndarray | None = None,
+    threshold: float | None = None,
+    popularity: np.ndarray | None = None,
     n_threads: int = 1,
     block_rows: int = BLOCK_ROWS,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k best columns of each row, int32 (n_rows, k), and their scores, float32 (n_rows, k).
 
-    score(block of rows, columns) returns a new (B, m) array. Of equal scores the smaller column comes first, or the
-    earlier in a row's own list. The columns of row seen_rows[b] of `seen` are left out for row b (none where it is
-    negative). Unfilled places have index -1 and score NaN. A thread keeps at most BLOCK_CELLS scores (at least a row)
-    at a time.
+    score(block of rows, columns) returns a new (B, m) array, NaN where there is no evidence. Of equal scores the
+    smaller column comes first, or the earlier in a row's own list. The columns of row seen_rows[b] of `seen` are left
+    out for row b (none where it is negative), and those with a score below the threshold. Places for which no column
+    with a score is left have index -1 and score NaN; with popularity (n_columns,), they are filled by the columns
+    without evidence of the largest popularity, -inf for never, and have score NaN. A thread keeps at most BLOCK_CELLS
+    scores (at least a row) at a time.
     """
-    indices = np.empty((n_rows, k), dtype=np.int32)
-    values = np.empty((n_rows, k), dtype=np.float32)
+    indices = np.full((n_rows, k), -1, dtype=np.int32)
+    values = np.full((n_rows, k), np.nan, dtype=np.float32)
     shared, own = candidates.shared, candidates.own
+    left_out = [] if seen is None or seen_rows is None else [(seen, seen_rows)]
+    if candidates.excluded_by_row is not None:
+        left_out.append((candidates.excluded_by_row, np.arange(n_rows)))
 
     def work(start: int, stop: int) -> None:
         block = slice(start, stop)
         scores = np.ascontiguousarray(score(block, candidates.columns), dtype=np.float32)
-        if seen is not None and seen_rows is not None:
+        for matrix, rows in left_out:
             if shared is None:
-                kernels.mask_rows(
-                    scores, kernels.as_input(seen.indptr), kernels.as_input(seen.indices), seen_rows[block]
-                )
+                indptr, columns_left_out = kernels.as_input(matrix.indptr), kernels.as_input(matrix.indices)
+                kernels.mask_rows(scores, indptr, columns_left_out, rows[block])
             else:
-                scores[_seen_cells(seen, seen_rows[block], shared)] = -np.inf
+                scores[_seen_cells(matrix, rows[block], shared)] = -np.inf
+        if candidates.excluded is not None:
+            scores[:, candidates.excluded] = -np.inf
+        if threshold is not None:
+            scores[scores < np.float32(threshold)] = -np.inf
+        columns = candidates.columns
         if own is not None:
-            lists = own[block]
-            scores = np.where(lists >= 0, np.take_along_axis(scores, np.maximum(lists, 0), axis=1), np.float32(-np.inf))
+            columns = _padded(own, start, stop)
+            present = columns >= 0
+            scores = np.where(present, np.take_along_axis(scores, np.where(present, columns, 0), axis=1), -np.inf)
         _top_k(scores, indices[block], values[block])
-        if shared is not None or own is not None:
+        if popularity is not None:
+            _fill(indices[block], scores, popularity[columns])
+        if isinstance(columns, np.ndarray):
             places = np.maximum(indices[block], 0)
-            columns = np.take_along_axis(lists, places, axis=1) if shared is None else shared[places]
-            indices[block] = np.where(indices[block] < 0, -1, columns)
+            named = columns[places] if columns.ndim == 1 else np.take_along_axis(columns, places, axis=1)
+            indices[block] = np.where(indices[block] < 0, -1, named)
 
+    if shared is not None and not len(shared):
+        return indices, values
     blocks = even_blocks(n_rows, max(1, min(block_rows, BLOCK_CELLS // max(n_columns, 1))))
     if len(blocks) == 1:
         work(*blocks[0])  # threads would cost more than they gain
     else:
         run_blocks(work, blocks, n_threads)
     return indices, values
+
+
+def _padded(lists: sp.csr_array, start: int, stop: int) -> np.ndarray:
+    """The columns of some rows of a csr matrix, (n, longest of them, at least 1), followed by -1."""
+    begin, lengths = lists.indptr[start:stop, None], np.diff(lists.indptr[start : stop + 1])[:, None]
+    places = np.arange(max(1, lengths.max(initial=0)))
+    columns = np.append(lists.indices, -1)
+    return columns[np.where(places < lengths, begin + places, -1)]
+
+
+def _fill(indices: np.ndarray, scores: np.ndarray, popularity: np.ndarray) -> None:
+    """Fill the places of index -1, in place, with the columns of score NaN, the most popular first."""
+    short = np.flatnonzero(indices[:, -1] < 0)
+    if not len(short):
+        return
+    popular = np.where(np.isnan(scores[short]), popularity if popularity.ndim == 1 else popularity[short], -np.inf)
+    more, _ = top_k(popular.astype(np.float32, copy=False), indices.shape[1])
+    places = np.arange(indices.shape[1]) - (indices[short] >= 0).sum(axis=1, keepdims=True)
+    fillers = np.take_along_axis(more, np.maximum(places, 0), axis=1)
+    indices[short] = np.where(places < 0, indices[short], fillers)
 
 
 def _top_k(scores: np.ndarray, indices: np.ndarray, values: np.ndarray) -> None:

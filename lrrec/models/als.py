@@ -177,7 +177,16 @@ class ALS(IterativeModel, QuadraticModel):
         return row
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        ratings = super()._predict(rows, columns)
+        return self._clipped(super()._predict(rows, columns))
+
+    def _predict_baseline(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        ratings = np.full(len(rows), self.seen_.data.mean(dtype=np.float64), dtype=np.float32)
+        of_item, of_user = columns >= 0, rows >= 0
+        ratings[of_item] = self.item_factors_[columns[of_item], -1]
+        ratings[of_user] += self.user_factors_[rows[of_user], -2]
+        return self._clipped(ratings)
+
+    def _clipped(self, ratings: np.ndarray) -> np.ndarray:
         return np.clip(ratings, self.seen_.data.min(), self.seen_.data.max()) if self.clip else ratings
 
     @property

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 
 from lrrec.linalg.ranking import top_k
 from lrrec.linalg.threads import even_blocks
+from lrrec.models.base.finite import check_finite
 from lrrec.models.base.item_item import ItemItemModel
 from lrrec.validate import check_int, check_real
 
@@ -58,6 +59,7 @@ class ItemKNN(ItemItemModel):
         n_items = matrix.shape[1]
         columns = matrix.T.tocsr()
         norms = np.sqrt(np.asarray((columns * columns).sum(axis=1)).ravel()).astype(np.float32)
+        check_finite(norms, "norms of the items")
         blocks = []
         for start, stop in even_blocks(n_items, 2**24 // n_items):
             products = (columns[start:stop] @ matrix).toarray()

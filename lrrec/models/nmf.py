@@ -83,6 +83,7 @@ class NMF(IterativeModel, QuadraticModel):
         transposed = matrix.T.tocsr()
         scale = np.sqrt(matrix.data.mean(dtype=np.float64) * matrix.nnz / (matrix.shape[0] * matrix.shape[1]) / D)
         V = np.abs(rng.standard_normal((matrix.shape[1], D), dtype=np.float32)) * np.float32(scale)
+        V[np.diff(transposed.indptr) == 0] = 0
         U = np.full((matrix.shape[0], D), scale, dtype=np.float32)
         for _ in monitor:
             U = self._solve(matrix, V, U, cd_steps)

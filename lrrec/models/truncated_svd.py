@@ -105,6 +105,7 @@ class TruncatedSVD(QuadraticModel):
             Vt = randomized_svd(normalized, rank, n_iter=self.n_iter, **options).Vt
         V = np.zeros((matrix.shape[1], k), dtype=np.float32)  # columns beyond the matrix's rank stay 0
         V[:, :rank] = Vt.T
+        V[counts == 0] = 0  # up to rounding they are
         user_factors = times(normalized, V, n_threads=self.n_threads)
         self.item_factors_ = V * power(counts, score_power)[:, None]
         self.user_factors_ = user_factors

@@ -12,6 +12,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
+from lrrec.models.base.finite import LIMIT, check_finite
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import Neighbors, find_neighbors
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
@@ -40,6 +41,21 @@ class FactorModel(TransformerMixin, Recommender):
     def _training_users(self, rows: np.ndarray) -> np.ndarray:
         return self.user_factors_[rows]
 
+    def _remember(
+        self, data: Interactions, item_counts: np.ndarray | None = None, item_evidence: np.ndarray | None = None
+    ) -> Self:
+        super()._remember(data, item_counts, item_evidence)
+        if item_evidence is None:
+            self.item_evidence_ &= self.item_factors_.any(axis=1)
+        return self
+
+    def _mark_unsupported(self, scores: np.ndarray, encoded: np.ndarray) -> None:
+        squares = np.einsum("bd,bd->b", encoded, encoded)
+        if not squares.max(initial=0) <= LIMIT**2:
+            check_finite(scores)
+        if not squares.all():
+            scores[~encoded.any(axis=1)] = np.nan
+
     @abstractmethod
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         """Return the user factors (B, D) of histories (B, I)."""
@@ -57,7 +73,9 @@ class FactorModel(TransformerMixin, Recommender):
             As for `recommend_from`; one row for every user of X. Rows without an item of the model are 0.
         """
         self._check_fitted()
-        return self._encode(self._histories(X)[0])
+        factors = self._encode(self._histories(X)[0])
+        check_finite(factors, "user factors")
+        return factors
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         out = np.empty(len(rows), dtype=np.float32)
@@ -75,14 +93,16 @@ class FactorModel(TransformerMixin, Recommender):
         ----------
         items : sequence of ids, shape (n,)
         k : int, default 10
-            The item itself is left out.
+            The item itself is left out, and so are items without evidence (`item_evidence_`); such an item has no
+            neighbours.
         candidates : sequence of ids, shape (m,), or array of ids, shape (n, m), optional
             The only items that may be neighbours, as `items` of `recommend`.
         n_threads : int, optional
             All cores when None; the result is the same.
         """
         self._check_fitted()
-        return find_neighbors(items, k, self.items_, _cosines(self.item_factors_), candidates, n_threads)
+        factors = np.where(self.item_evidence_[:, None], self.item_factors_, np.float32(0))
+        return find_neighbors(items, k, self.items_, _cosines(factors), candidates, n_threads)
 
     def similar_users(self, users: Ids, k: int = 10, *, n_threads: int | None = None) -> Neighbors:
         """Return the k users with the largest cosine similarity to each user. See `similar_items`."""
@@ -117,7 +137,8 @@ class FactorModel(TransformerMixin, Recommender):
         root = np.sqrt(svd.s)
         model.user_factors_ = (svd.U * root).astype(np.float32)
         model.item_factors_ = (svd.Vt.T * root).astype(np.float32)
-        return model._remember(Interactions(self.seen_, self.users_, self.items_))
+        data = Interactions(self.seen_, self.users_, self.items_)
+        return model._remember(data, self.item_counts_, self.item_evidence_)
 
     @property
     def _n_columns(self) -> int:
@@ -130,7 +151,7 @@ class FactorModel(TransformerMixin, Recommender):
 
 
 def _cosines(factors: np.ndarray) -> Callable[[np.ndarray, Columns], np.ndarray]:
-    """Return a function of rows and columns that returns the cosines (B, m) of their factors."""
+    """Return a function of rows and columns that returns the cosines (B, m) of their factors, NaN of zero ones."""
     norms = np.linalg.norm(factors, axis=1, keepdims=True)
-    directions = factors / np.where(norms > 0, norms, 1)
+    directions = factors / np.where(norms > 0, norms, np.float32(np.nan))
     return lambda rows, columns: directions[rows] @ directions[columns].T

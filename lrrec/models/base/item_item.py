@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from lrrec.errors import FileFormatError
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import times
+from lrrec.models.base.finite import LIMIT, check_finite, largest
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import Neighbors, find_neighbors
 from lrrec.typing import ArrayLike, Ids
@@ -39,6 +40,9 @@ class ItemItemModel(Recommender):
         if isinstance(weights, np.ndarray):
             return times(encoded, weights, n_threads=1)
         return (encoded @ weights).toarray()
+
+    def _mark_unsupported(self, scores: np.ndarray, encoded: sp.csr_array) -> None:
+        mark_zeros(scores, encoded)
 
     def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
         weights = self.item_weights_[matrix.indices][:, [column]]
@@ -73,3 +77,13 @@ class ItemItemModel(Recommender):
             self._check_array(path, "item_weights_", shape)
         elif self.item_weights_.shape != shape:
             raise FileFormatError(f"{path}: item_weights_ must be items x items, got {self.item_weights_.shape}")
+
+
+def mark_zeros(scores: np.ndarray, encoded: sp.csr_array) -> None:
+    """Set scores of 0 of some histories to NaN: no weight reaches the item."""
+    if not largest(encoded) <= LIMIT:
+        check_finite(scores)
+    reached = scores != 0
+    if not reached.all():
+        with np.errstate(invalid="ignore"):
+            scores /= reached  # 0 / 0 is NaN: ten times faster than assigning by a mask

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.finite import check_learned
 from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.typing import MatrixLike
@@ -116,7 +117,7 @@ class IterativeModel(FactorModel):
             if monitor.best is not None:
                 self._become(monitor, **options)
             raise
-        return self._become(monitor, **options)
+        return check_learned(self._become(monitor, **options))
 
     @abstractmethod
     def _iterate(self, matrix: sp.csr_array, monitor: "Monitor") -> None:

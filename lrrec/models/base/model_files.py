@@ -56,6 +56,9 @@ def write(path: FileLike, model: Any, *, histories: bool) -> None:
     entry = CATALOGUE.get(cls.__name__)
     check_loadable(cls, entry and entry.module, "lrrec.models.CATALOGUE")
     arrays = {name: getattr(model, name) for name in _stored(cls, histories=histories)}
+    has_count = model.item_counts_ > 0
+    if not has_count.any() or (has_count != model.item_evidence_).any():
+        arrays["item_evidence_"] = model.item_evidence_
     for name in (*(("users_",) if histories else ()), "items_", *model._learned_ids):
         arrays |= files.pack_ids(name, getattr(model, name))
     for name in (*(("seen_",) if histories else ()), *model._learned_csr):
@@ -81,13 +84,16 @@ def read(cls: Any, path: str, params: dict[str, Any], arrays: dict[str, np.ndarr
             setattr(model, name, files.unpack_ids(path, name, arrays, defer=trust))
         for name in cls._learned_csr:
             setattr(model, name, files.unpack_csr(path, name, arrays, trust=trust))
+        has_count = arrays["item_counts_"] > 0
+        evidence = arrays.pop("item_evidence_", has_count | ~has_count.any())  # first files of imported factors: all
         files.check_names(path, arrays, _stored(cls, histories=histories))
         for name in PER_USER if not histories else ():
             if name in cls._learned:
                 arrays[name] = arrays["item_factors_"][:0]
         for name, array in arrays.items():
             setattr(model, name, array)
-        model._remember(Interactions(seen, users, items), arrays["item_counts_"])
+        model._remember(Interactions(seen, users, items), arrays["item_counts_"], evidence)
+        model._check_array(path, "item_evidence_", (len(items),), bool)
         model._check_array(path, "item_counts_", (len(items),), np.int64)
         model._check_loaded(path)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:

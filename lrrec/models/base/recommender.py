@@ -1,35 +1,33 @@
 """Recommender: the base of every model."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from lrrec import files
-from lrrec.data.ids import IdMap, as_ids
+from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import same_order
-from lrrec.errors import DataError, FileFormatError, NotFittedError, UnknownIdError
-from lrrec.linalg.ranking import BLOCK_CELLS, Columns, rank
+from lrrec.errors import DataError, FileFormatError, NotFittedError, ParameterError
+from lrrec.linalg.ranking import BLOCK_CELLS, Columns
 from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
 from lrrec.models.base import model_files
-from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.explanation import Explains
-from lrrec.models.base.results import MAX_K, Recommendations, masked_ids
+from lrrec.models.base.finite import check_finite, check_learned
+from lrrec.models.base.recommends import Recommends
 from lrrec.models.base.values import has_likes, usable
 from lrrec.splits.parts import histories, inductive
-from lrrec.typing import ArrayLike, FileLike, Ids, MatrixLike, PathLike
-from lrrec.validate import check_bool, check_int, check_option, check_threads, first_three
+from lrrec.typing import FileLike, Ids, MatrixLike, PathLike
+from lrrec.validate import check_bool, check_option
 
-UNKNOWN = ("raise", "popular")
+PREDICT_UNKNOWN = ("raise", "nan", "baseline")
 
 
-class Recommender(Explains, BaseEstimator):
+class Recommender(Explains, Recommends, BaseEstimator):
     """A model that ranks items for users.
 
     A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(encoded, columns)`.
@@ -44,6 +42,9 @@ class Recommender(Explains, BaseEstimator):
         The training matrix.
     item_counts_ : ndarray of int64, shape (n_items,)
         How many users have a value > 0 of each item.
+    item_evidence_ : ndarray of bool, shape (n_items,)
+        Which items the model can score: those with an interaction in the training data, and those known otherwise, by
+        their features, imported factors or the base of an adapter. The others are never ranked by a score.
     """
 
     tuning_space: ClassVar[dict[str, Any] | None] = None  # of `lrrec.tune`, by parameter; None for no default
@@ -96,7 +97,7 @@ class Recommender(Explains, BaseEstimator):
         """
         data = self._read(X)
         self._fit(data.matrix)
-        return self._remember(data)
+        return check_learned(self._remember(data))
 
     def _read(self, X: Interactions | MatrixLike) -> Interactions:
         """Return X as interactions, at least one."""
@@ -109,162 +110,51 @@ class Recommender(Explains, BaseEstimator):
         """Return the interactions whose values the model takes; refuse others."""
         return usable(data, self._values, name, type(self).__name__)
 
-    def _remember(self, data: Interactions, item_counts: np.ndarray | None = None) -> Self:
+    def _remember(
+        self, data: Interactions, item_counts: np.ndarray | None = None, item_evidence: np.ndarray | None = None
+    ) -> Self:
         """Store the training data and what derives from them, unless it is known."""
         self.users_, self.items_, self.seen_ = data.users, data.items, data.matrix
         if item_counts is None:
             item_counts = np.bincount(positive(data.matrix).indices, minlength=data.n_items)
         self.item_counts_ = item_counts
+        if item_evidence is None:
+            item_evidence = (item_counts > 0) | (np.bincount(data.matrix.indices, minlength=data.n_items) > 0)
+        self.item_evidence_ = item_evidence
         self.n_features_in_ = data.n_items
         return self
 
-    def recommend(
-        self, users: Ids | None = None, k: int = 10, *, exclude_seen: bool = True, items: Ids | ArrayLike | None = None,
-        unknown: str = "raise", n_threads: int | None = None,
-    ) -> Recommendations:  # fmt: skip
-        """Return the k best items of each training user, best first.
-
-        Parameters
-        ----------
-        users : sequence of ids, shape (n,), optional
-            Output order is input order; a repeated id gets repeated rows. By default every user with an interaction
-            in the training data.
-        k : int, default 10
-            Length of the lists. Places that cannot be filled are masked.
-        exclude_seen : bool, default True
-            Leave out the items that the user has in the training data.
-        items : sequence of ids, shape (m,), or array of ids, shape (n, m), optional
-            Candidates: the only items that may be recommended, the same for all users or a list for each. Of
-            equal scores the smaller item index comes first; with a list for each user, the earlier in the list.
-        unknown : {"raise", "popular"}, default "raise"
-            For users without an interaction in the training data: raise an error, or recommend the most popular
-            items.
-        n_threads : int, optional
-            All cores when None; the result is the same. (In another batch of users, scores may differ in their last
-            digits.)
-
-        Returns
-        -------
-        Recommendations
-
-        Raises
-        ------
-        UnknownIdError
-            If a user (unless unknown="popular") or a candidate item is unknown.
-
-        Notes
-        -----
-        O(n_items n_factors) a user for factor models. Memory is bounded by a block of scores a thread (32 MB),
-        whatever the number of users.
-        """
-        self._check_fitted()
-        check_option(unknown, "unknown", UNKNOWN)
-        check_bool(exclude_seen, "exclude_seen")
-        if users is None or (exclude_seen and unknown == "popular"):
-            self._check_histories("recommend()", ", pass exclude_seen=False" if unknown == "popular" else "")
-        if users is None:
-            users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
-        ids = as_ids(users, "users") if len(users) else self.users_.ids[:0]
-        rows = self.users_.find(ids)
-        cold = (rows < 0) | ~self._serves(rows)
-        if unknown == "raise" and cold.any():
-            raise UnknownIdError(
-                f"unknown users: {first_three(ids[cold])} have no interaction in the training data",
-                hint="pass unknown='popular' to recommend popular items to them"
-                if len(self.users_)
-                else "the model was saved without histories: use recommend_from(histories)",
-            )
-
-        seen_rows = rows if exclude_seen and (rows >= 0).any() else None
-        return self._recommend(
-            ids, k, lambda part: self._training_users(rows[part]), self.seen_, seen_rows, items, cold, n_threads
-        )
-
-    def recommend_from(
-        self, histories: Interactions | MatrixLike, k: int = 10, *, users: Ids | None = None, exclude_seen: bool = True,
-        items: Ids | ArrayLike | None = None, unknown: str = "raise", n_threads: int | None = None,
-    ) -> Recommendations:  # fmt: skip
-        """Return the k best items of users described by their histories; the model does not change.
-
-        Parameters
-        ----------
-        histories : Interactions, pandas frame, or sparse matrix or array of shape (n, n_items)
-            Items are matched by id (columns of a frame), and items that the model does not have are ignored; the
-            columns of a raw matrix are the model's items by position.
-        k, exclude_seen, items, n_threads
-            As for `recommend`; seen items are those in the history.
-        users : sequence of ids, optional
-            Users of the histories, in output order. By default every row of a frame or raw matrix, and of Interactions
-            every user with an interaction.
-        unknown : {"raise", "popular"}, default "raise"
-            For users without an item of the model in their history: raise an error, or recommend the most popular
-            items.
-        """
-        self._check_fitted()
-        check_option(unknown, "unknown", UNKNOWN)
-        check_bool(exclude_seen, "exclude_seen")
-        matrix, ids = self._histories(histories)
-        if users is not None:
-            rows = ids.indices(users)
-        elif isinstance(histories, Interactions):
-            rows = np.flatnonzero(np.diff(histories.matrix.indptr))
-        else:
-            rows = np.arange(len(ids))
-        requested = ids.ids[rows]
-        said = positive(matrix) if self._values == "signed" else matrix
-        cold = said.indptr[rows] == said.indptr[rows + 1]
-        if unknown == "raise" and cold.any():
-            raise UnknownIdError(
-                f"users {first_three(requested[cold])} have no item of the model in their history",
-                hint="pass unknown='popular' to recommend popular items to them",
-            )
-
-        encoded = self._encode(matrix[rows])
-        seen_rows = rows if exclude_seen else None
-        return self._recommend(requested, k, lambda part: encoded[part], matrix, seen_rows, items, cold, n_threads)
-
-    def recommend_all(
-        self, path: PathLike, k: int = 10, *, exclude_seen: bool = True, n_threads: int | None = None
-    ) -> int:
-        """Write the k best items of every user with an interaction to a Parquet file; return the number of users.
-
-        The columns are user, item, rank (from 1) and score; places that cannot be filled are left out. Needs pyarrow.
-
-        Parameters
-        ----------
-        path : path
-            Replaced atomically.
-        k : int, default 10
-        exclude_seen : bool, default True
-        n_threads : int, optional
-            As for `recommend`.
-
-        Notes
-        -----
-        Users are served and written by the ten thousand: memory does not grow with their number.
-        """
-        self._check_fitted()
-        self._check_histories("recommend_all()")
-        users = self.users_.ids[np.diff(self.seen_.indptr) > 0]
-        with files.parquet(path) as write:
-            for start in range(0, len(users), 10_000):
-                some = users[start : start + 10_000]
-                write(self.recommend(some, k, exclude_seen=exclude_seen, n_threads=n_threads).to_frame("pyarrow"))
-        return len(users)
-
-    def predict(self, users: Ids, items: Ids) -> np.ndarray:
-        """Return the scores of pairs of training users and items, float32 (n,).
+    def predict(self, users: Ids, items: Ids, *, unknown: str = "raise") -> np.ndarray:
+        """Return the scores of pairs of users and items, float32 (n,).
 
         Parameters
         ----------
         users, items : sequence of ids, shape (n,)
+        unknown : {"raise", "nan", "baseline"}, default "raise"
+            For pairs with a user or an item that the model does not have: raise an error, return NaN, or (models of
+            ratings) predict from the half that is known: for `ALS` the mean rating plus the bias of the known user or
+            item. Scores of other models are ranks within a user's list: there is no value to expect, hence an error.
         """
         self._check_fitted()
+        check_option(unknown, "unknown", PREDICT_UNKNOWN)
         same_order(users=users, items=items)
-        rows, columns = self.users_.indices(users), self.items_.indices(items)
+        find = IdMap.indices if unknown == "raise" else IdMap.find
+        rows, columns = find(self.users_, users), find(self.items_, items)
         if len(rows) != len(columns):
             raise DataError(f"users and items must be equally long, got {len(rows)} and {len(columns)}")
-        return self._predict(rows, columns)
+        known = (rows >= 0) & (columns >= 0)
+        out = np.full(len(rows), np.nan, dtype=np.float32)
+        out[known] = self._predict(rows[known], columns[known])
+        check_finite(out[known])
+        if unknown == "baseline":
+            out[~known] = self._predict_baseline(rows[~known], columns[~known])
+        return out
+
+    def _predict_baseline(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return what to expect of pairs of indices, of which one or both are -1 for unknown."""
+        raise ParameterError(
+            f"unknown='baseline' needs a model of ratings such as ALS, got {type(self).__name__}: pass unknown='nan'"
+        )
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return the scores of pairs of indices, from blocks of all items' scores."""
@@ -304,10 +194,12 @@ class Recommender(Explains, BaseEstimator):
     def _ndcg(self, history: Interactions, test: Interactions, k: int = 10, *, exclude_seen: bool = True) -> float:
         """Return the mean nDCG@k over users with history and test interactions; the two share their id maps."""
         relevant = positive(test.matrix)
-        users = (np.diff(history.matrix.indptr) > 0) & (np.diff(relevant.indptr) > 0)
+        served = has_likes(history.matrix) if self._values == "signed" else np.diff(history.matrix.indptr) > 0
+        users = served & (np.diff(relevant.indptr) > 0)
         if not users.any():
             raise DataError("no user has interactions in both history and test: choose another split")
-        lists = self.recommend_from(history, k, users=history.users.ids[users], exclude_seen=exclude_seen)
+        requested = history.users.ids[users]
+        lists = self.recommend_from(history, k, users=requested, exclude_seen=exclude_seen, unknown="popular")
         values, _ = measure(lists.indices, relevant, np.flatnonzero(users), [f"ndcg@{k}"])
         return float(values.mean())
 
@@ -341,35 +233,6 @@ class Recommender(Explains, BaseEstimator):
         if array.dtype != dtype or array.shape != shape:
             want = f"{np.dtype(dtype)} {shape}"
             raise FileFormatError(f"{path}: {name} must be {want}, got {array.dtype} {array.shape}")
-
-    def _recommend(
-        self, users: np.ndarray, k: int, encoded: Callable[[slice | np.ndarray], Any], seen: sp.csr_array,
-        seen_rows: np.ndarray | None, items: Ids | ArrayLike | None, cold: np.ndarray, n_threads: int | None,
-    ) -> Recommendations:  # fmt: skip
-        """Rank items for users in blocks; cold users (n,) get the popular ones.
-
-        encoded(part) returns the encoded users of a part of `users`. seen_rows (n,): each user's row of `seen`, whose
-        items are left out; -1 for none.
-        """
-
-        def score(block: slice, columns: Columns) -> np.ndarray:
-            warm = np.flatnonzero(~cold[block])
-            if len(warm) == block.stop - block.start:
-                return self._scores(encoded(block), columns)
-            popularity = self.item_counts_[columns].astype(np.float32)
-            scores = np.tile(popularity, (block.stop - block.start, 1))
-            if len(warm):
-                scores[warm] = self._scores(encoded(block.start + warm), columns)
-            return scores
-
-        k, n_threads = check_int(k, "k", low=1, high=MAX_K), check_threads(n_threads)
-        candidates = from_ids(items, self.items_, len(users))
-        indices, values = rank(
-            score, len(users), len(self.items_), k,
-            candidates=candidates, seen=seen, seen_rows=seen_rows, n_threads=n_threads,
-        )  # fmt: skip
-        scores = np.ma.MaskedArray(values, mask=indices < 0)
-        return Recommendations(scores=scores, users=users, items=masked_ids(self.items_, indices), indices=indices)
 
     def _histories(self, X: Interactions | MatrixLike) -> tuple[sp.csr_array, IdMap]:
         """Return histories as a matrix over the model's items, and the ids of its rows."""

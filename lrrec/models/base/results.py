@@ -9,17 +9,21 @@ import scipy.sparse as sp
 
 from lrrec.data import frames
 from lrrec.data.ids import IdMap
+from lrrec.errors import UnknownIdError
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.models.base.candidates import from_ids
 from lrrec.typing import ArrayLike, Frame, Ids
-from lrrec.validate import check_int, check_threads
+from lrrec.validate import check_int, check_threads, first_three
 
 MAX_K = 2**20  # longer lists are a mistake, and would not fit memory
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Lists:
-    """A ranked list of at most K entries for each query, best first; unfilled places are masked."""
+    """A ranked list of at most K entries for each query, best first; unfilled places are masked.
+
+    Iterating yields (query id, [(id, score), ...]); lists[query id] is the list of one query.
+    """
 
     scores: np.ma.MaskedArray
 
@@ -38,7 +42,7 @@ class _Lists:
         ----------
         backend : {"pandas", "polars", "pyarrow"}, default "pandas"
         """
-        filled = ~np.ma.getmaskarray(self.scores)
+        filled = ~np.ma.getmaskarray(self._entries())
         rows, places = np.nonzero(filled)
         query, entry = self._columns
         columns = {
@@ -54,10 +58,37 @@ class _Lists:
 
     def __iter__(self) -> Iterator[tuple[Any, list[tuple[Any, float]]]]:
         """Yield (query id, [(id, score), ...]) for every query, without unfilled places."""
-        entries, masked = self._entries(), np.ma.getmaskarray(self.scores)
         for row, query in enumerate(self._queries().tolist()):
-            ids, scores = entries.data[row, ~masked[row]], self.scores.data[row, ~masked[row]]
-            yield query, list(zip(ids.tolist(), scores.tolist(), strict=True))
+            yield query, self._row(row)
+
+    def __getitem__(self, query: Any) -> list[tuple[Any, float]]:
+        """Return the list [(id, score), ...] of a query by its id, without unfilled places.
+
+        Raises
+        ------
+        UnknownIdError
+            If the query is not among those asked for.
+        """
+        rows = np.flatnonzero(self._is(query))
+        if not len(rows):
+            raise UnknownIdError(f"no list of {query!r}: the {len(self)} lists are of {first_three(self._queries())}")
+        return self._row(int(rows[0]))
+
+    def __contains__(self, query: Any) -> bool:
+        """Whether there is a list of a query, by its id."""
+        return bool(self._is(query).any())
+
+    def _is(self, query: Any) -> np.ndarray:
+        kind = str if self._queries().dtype == object else (int, np.integer)
+        if not isinstance(query, kind):
+            return np.zeros(len(self), dtype=bool)
+        same: np.ndarray = self._queries() == query
+        return same
+
+    def _row(self, row: int) -> list[tuple[Any, float]]:
+        filled = ~np.ma.getmaskarray(self._entries())[row]
+        ids, scores = self._entries().data[row, filled], self.scores.data[row, filled]
+        return list(zip(ids.tolist(), scores.tolist(), strict=True))
 
     def __repr__(self) -> str:
         query, entry = self._columns
@@ -79,6 +110,7 @@ class Recommendations(_Lists):
     items : masked array of ids, shape (n, K)
         Masked where fewer than K items were left.
     scores : masked array of float32, shape (n, K)
+        Masked (NaN in frames) too where an item was filled in without a score; see `filled`.
     indices : ndarray of int32, shape (n, K)
         The model's indices of the items; -1 where masked.
     """
@@ -88,6 +120,11 @@ class Recommendations(_Lists):
     indices: np.ndarray
 
     _columns = ("user", "item")
+
+    @property
+    def filled(self) -> np.ndarray:
+        """Which places hold a popular item, as the model has no evidence for others, bool (n, K)."""
+        return np.ma.getmaskarray(self.scores) & ~np.ma.getmaskarray(self.items)
 
     def _queries(self) -> np.ndarray:
         return self.users
@@ -131,7 +168,7 @@ def find_neighbors(
     itself = sp.csr_array((np.ones(n, dtype=np.float32), np.arange(n), np.arange(n + 1)), shape=(n, n))
     indices, values = rank(
         lambda block, columns: score(rows[block], columns), len(rows), n, k,
-        candidates=from_ids(candidates, id_map, len(rows)), seen=itself, seen_rows=rows, n_threads=n_threads,
+        candidates=from_ids(candidates, id_map, id_map.ids[rows]), seen=itself, seen_rows=rows, n_threads=n_threads,
     )  # fmt: skip
     scores = np.ma.MaskedArray(values, mask=indices < 0)
     return Neighbors(scores=scores, ids=id_map.ids[rows], neighbors=masked_ids(id_map, indices))

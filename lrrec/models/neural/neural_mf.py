@@ -274,6 +274,8 @@ class NeuralMF(IterativeModel):
         super()._become(monitor)
         vectors = np.concatenate((self.item_factors_, self.embedding_), axis=1)
         self.feature_map_ = feature_map(options["features"], vectors, self.item_counts_ > 0)
+        if len(self.feature_map_):
+            self.item_evidence_ = np.ones(len(self.items_), dtype=bool)
         self.feature_names_ = options["names"]
         self.history_ = monitor.history
         return self
@@ -286,6 +288,16 @@ class NeuralMF(IterativeModel):
 
     def _tower(self) -> dict[str, np.ndarray]:
         return {name: getattr(self, name) for name in self._encoder_arrays}
+
+    def _predict_baseline(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The score of an empty history, and of the average of the rated items."""
+        if self.loss != "ratings":
+            return super()._predict_baseline(rows, columns)
+        nobody = self._encode(sp.csr_array((1, len(self.items_)), dtype=np.float32))
+        average = np.average(self.item_factors_, axis=0, weights=self.item_counts_)
+        U = np.where(rows[:, None] >= 0, self.user_factors_[rows], nobody)
+        V = np.where(columns[:, None] >= 0, self.item_factors_[columns], average)
+        return np.einsum("nd,nd->n", U, V).astype(np.float32)
 
     def with_items(self, items: Ids, item_features: MatrixLike) -> Self:
         """Return a model that has further items, described by their features alone; no torch is needed.
@@ -326,8 +338,9 @@ class NeuralMF(IterativeModel):
         model.center_ = np.concatenate((self.center_, np.full(len(new), self.center_.mean(), dtype=np.float32)))
         all_items, seen = IdMap(np.concatenate((self.items_.ids, new.ids))), self.seen_
         wider = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=(seen.shape[0], len(all_items)))
+        known = np.append(self.item_evidence_, np.ones(len(new), dtype=bool))
         counts = np.pad(self.item_counts_, (0, len(new)))
-        return model._remember(Interactions(wider, self.users_, all_items), counts)
+        return model._remember(Interactions(wider, self.users_, all_items), counts, known)
 
     def _new_item_factors(self) -> np.ndarray:
         """Zeros, and the lower quartile of the items' biases."""
