@@ -259,7 +259,7 @@ def test_columns_of_integers_of_every_type(column):
 @pytest.mark.parametrize("column", [
     [Decimal("0.5"), Decimal(-2), Decimal("1.25")], np.array([0.5, -2, 1.25], ">f4"),
     np.array([0.5, -2, 1.25], np.longdouble), np.array([0.5, -2, 1.25], np.float16), [0.5, -2, Decimal("1.25")],
-    pl.Series([Decimal("0.5"), Decimal(-2), Decimal("1.25")]),
+    pl.Series([Decimal("0.50"), Decimal("-2.00"), Decimal("1.25")]),
     pa.array([Decimal("0.5"), Decimal("-2.0"), Decimal("1.25")]),
     pd.Series([0.5, -2, 1.25], dtype="category"), pd.Series([0.5, -2, 1.25], dtype="float64[pyarrow]"),
 ], ids=lambda c: type(c).__module__)  # fmt: skip
