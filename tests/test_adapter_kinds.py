@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 import lrrec
 from lrrec import EASE, IALS, AdapterBank, AdapterSelector
-from lrrec.adapt import KINDS, Anchored, FoldIn, LowRank, Scratch
+from lrrec.adapt import KINDS, Anchored, Blended, FactorAdapter, FoldIn, ItemItem, LowRank, Scratch
 
 FIXED = {"reg": 1.0, "fold_in_reg": None, "new_item_reg": 1.0}
 ADAPTERS = [
@@ -19,6 +19,7 @@ ADAPTERS = [
     Scratch(reg=None),
     Anchored(**FIXED),
     LowRank(3, **FIXED),
+    Blended([LowRank(3, **FIXED), ItemItem(weight=1.0, reg=10.0, scaling=0.5)], [1.0, 2.0]),
     AdapterSelector([Anchored(**FIXED)], guard=False, random_state=0),
 ]
 CANNOT_APPLY = {
@@ -49,7 +50,7 @@ def base(likes):
 
 @pytest.mark.parametrize(("adapter", "check"), [
     pytest.param(adapter, check, id=f"{type(adapter).__name__}-{check.__name__}")
-    for adapter in ADAPTERS for check in all_checks(IALS() if not isinstance(adapter, AdapterSelector) else EASE())
+    for adapter in ADAPTERS for check in all_checks(IALS() if isinstance(adapter, FactorAdapter) else EASE())
     if check.__name__ not in CANNOT_APPLY
 ])  # fmt: skip
 def test_adapter(adapter, check, base, likes, tmp_path):
@@ -138,7 +139,7 @@ def test_a_new_kind_is_one_file_and_one_line(model, blend, source, target, parts
         alone = bank[name].recommend([user], 9)
         np.testing.assert_allclose(lists.scores[row], alone.scores[0], rtol=1e-4)
     if isinstance(model, IALS):
-        selector = AdapterSelector([blend(), LowRank(2)], random_state=0).fit(parts[0], base=base)
+        selector = AdapterSelector([blend(), LowRank(2)], blend=False, random_state=0).fit(parts[0], base=base)
         assert [name.split()[0] for name in selector.report_["method"]] == [
             "fold-in",
             "popularity",

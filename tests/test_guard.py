@@ -5,7 +5,7 @@ import pytest
 
 import lrrec
 from lrrec import IALS, AdapterSelector, Interactions
-from lrrec.adapt import Anchored, ByHistory, FoldIn, LowRank, Popular, Scratch
+from lrrec.adapt import Anchored, ByHistory, FoldIn, ItemItem, ItemItemScratch, LowRank, Popular, Scratch
 from lrrec.adapt.domain import make_domain
 from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, make_trials
 from lrrec.errors import ParameterError, UnknownIdError
@@ -123,3 +123,46 @@ def test_the_smallest_is_kept_on_request(source, parts):
     report = best.report_.set_index("method")
     assert report.loc[best.best_.label, "ndcg@20"] == report["ndcg@20"].max()
     assert small.n_parameters <= best.n_parameters
+
+
+@pytest.fixture(scope="module")
+def ratings():
+    """A base that predicts ratings from 1 to 5, and a target."""
+    rng = np.random.default_rng(2)
+    taste, quality = rng.normal(size=(90, 2)), rng.normal(size=(40, 2))
+    stars = np.clip(np.round(3 + taste @ quality.T), 1, 5)
+    users, items = np.nonzero(rng.random(stars.shape) < 0.3)
+    data = Interactions.from_pairs(users, items, values=stars[users, items])
+    return lrrec.ALS(2, random_state=0).fit(data.filter(data.rows() < 50)), data.filter(data.rows() >= 50)
+
+
+@pytest.mark.parametrize("options", [{}, {"candidates": [Scratch()]}])
+def test_a_base_of_ratings_gets_an_adapter_that_predicts_ratings(ratings, options):
+    base, target = ratings
+    selector = AdapterSelector(**options, random_state=0).fit(target, base=base)
+    assert not selector.report_["method"].isin(["popularity", "item-item", "item-item scratch"]).any()
+    table = target.to_frame()
+    error = selector.predict(table["user"], table["item"]) - table["value"].to_numpy()
+    assert abs(error.mean()) < 0.2
+    assert error.std() < table["value"].std()
+
+
+def test_users_without_a_history_get_ratings_too(ratings):
+    base, target = ratings
+    known = Interactions.from_pairs([0, 1, 2, 3], [100, 101, 100, 101], values=[5, 1, 4, 2])
+    for candidates in ([Scratch()], [LowRank(1)]):
+        selector = AdapterSelector(candidates, random_state=0).fit(
+            Interactions.concat([known, target.filter(target.rows() < 60)]), base=base, same_users=True
+        )
+        without_history = selector.predict([30] * 5, target.items.ids[:5])
+        assert ((without_history > 0) & (without_history < 6)).all()
+
+
+@pytest.mark.parametrize("adapter", [Popular(), ItemItem(), ItemItemScratch(reg=1.0)])
+def test_adapters_that_only_rank_refuse_a_base_of_ratings(ratings, adapter):
+    base, target = ratings
+    with pytest.raises(ParameterError, match="predicts ratings: use FoldIn"):
+        adapter.fit(target, base=base)
+    if adapter.name != "popularity":  # which is compared with in any case, where that makes sense
+        with pytest.raises(ParameterError, match="predicts ratings"):
+            AdapterSelector([adapter]).fit(target, base=base)

@@ -9,7 +9,7 @@ from checks import all_checks, assert_same
 from sklearn.base import clone
 
 import lrrec
-from lrrec import ALS, EASE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD
+from lrrec import ALS, EASE, IALS, NMF, Blend, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD
 
 ALL_MODELS = [
     Popularity(),
@@ -21,6 +21,9 @@ ALL_MODELS = [
     EASE(reg=50),
     ItemKNN(n_neighbors=40),
     RP3Beta(n_neighbors=60),
+    Blend(
+        [IALS(n_factors=4, n_iter=2, random_state=0), EASE(reg=50), ItemKNN(n_neighbors=9)], n_steps=5, random_state=0
+    ),
     ALS(n_factors=3, n_iter=3, random_state=0),
 ]
 if find_spec("torch"):

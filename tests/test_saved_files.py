@@ -514,3 +514,65 @@ def test_unknown_users_of_a_file_without_histories(histories):
     whole = lrrec.load(NOW / "IALS.lrrec")
     options = {"unknown": "popular", "exclude_seen": False}
     assert_same(model.recommend([5], 3, **options), whole.recommend([5], 3, **options))
+
+
+def test_a_compressed_model_of_ratings_loads(tmp_path, ratings):
+    compressed = lrrec.ALS(8, random_state=0).fit(ratings).compress(4)
+    compressed.save(tmp_path / "model.lrrec")
+    loaded = lrrec.load(tmp_path / "model.lrrec")
+    users, items = ratings.users.ids[:5], ratings.items.ids[:5]
+    np.testing.assert_array_equal(loaded.predict(users, items), compressed.predict(users, items))
+    for model in (compressed, loaded):
+        with pytest.raises(DataError, match="a compressed ALS cannot predict a baseline"):
+            model.predict([-1], items[:1], unknown="baseline")
+        with pytest.raises(DataError, match="a compressed ALS cannot tell item_precision_"):
+            model.item_precision_
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_a_baseline_needs_the_ratings(tmp_path, ratings, clip):
+    lrrec.ALS(2, clip=clip, random_state=0).fit(ratings).save(tmp_path / "model.lrrec", histories=False)
+    model = lrrec.load(tmp_path / "model.lrrec")
+    assert np.isnan(model.predict([-1], ratings.items.ids[:1], unknown="nan")).all()
+    with pytest.raises(DataError, match="saved without them"):
+        model.predict([-1], ratings.items.ids[:1], unknown="baseline")
+
+
+def test_a_neural_baseline_is_known_without_users(tmp_path, ratings):
+    pytest.importorskip("torch")
+    model = lrrec.NeuralMF(2, n_hidden=3, loss="ratings", n_epochs=2, random_state=0).fit(ratings)
+    model.save(tmp_path / "model.lrrec", histories=False)
+    users, items = [-1, -1], [ratings.items.ids[0], -5]
+    expected = model.predict(users, items, unknown="baseline")
+    np.testing.assert_array_equal(
+        lrrec.load(tmp_path / "model.lrrec").predict(users, items, unknown="baseline"), expected
+    )
+
+
+@pytest.fixture(scope="module")
+def ratings():
+    rng = np.random.default_rng(0)
+    users, items = np.nonzero(rng.random((40, 20)) < 0.4)
+    return lrrec.Interactions.from_pairs(users, items, values=rng.integers(1, 6, len(users)))
+
+
+@pytest.mark.parametrize("statistics", ["scores", "interactions"])
+def test_an_item_item_adapter_refuses_a_base_with_other_users(tmp_path, statistics):
+    rng = np.random.default_rng(0)
+    V, U = rng.normal(size=(30, 4)).astype(np.float32), rng.normal(size=(60, 4)).astype(np.float32)
+    target = lrrec.Interactions.from_matrix((rng.random((20, 30)) < 0.2).astype(np.float32))
+
+    def base(rows):
+        seen = lrrec.Interactions.from_matrix((U[rows] @ V.T > 1).astype(np.float32))
+        options = {} if statistics == "scores" else {"seen": seen}
+        return lrrec.interop.from_factors(
+            U[rows], V, users=np.arange(len(rows)), items=np.arange(30), unobserved_weight=0.1, reg=0.1, **options
+        )
+
+    fitted, same, other = base(np.arange(60)), base(np.arange(60)), base(np.repeat(np.arange(30), 2))
+    adapter = lrrec.adapt.ItemItem(weight=3.0, reg=1.0, scaling=0.5, statistics=statistics).fit(target, base=fitted)
+    adapter.save(tmp_path / "a.adapter")
+    loaded = lrrec.load(tmp_path / "a.adapter", base=same)
+    assert (loaded.recommend_from(target).items == adapter.recommend_from(target).items).all()
+    with pytest.raises(FileFormatError, match="other users"):
+        lrrec.load(tmp_path / "a.adapter", base=other)

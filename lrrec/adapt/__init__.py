@@ -11,6 +11,7 @@ from typing import Any
 KINDS = {
     "FoldIn": "lrrec.adapt.fold_in",
     "Popular": "lrrec.adapt.popular",
+    "Blended": "lrrec.adapt.blended",
     "ByHistory": "lrrec.adapt.by_history",
     "Scratch": "lrrec.adapt.scratch",
     "Anchored": "lrrec.adapt.anchored",

@@ -122,6 +122,10 @@ class Adapter(Recommender):
         counts = np.bincount(domain.data.matrix.indices, minlength=len(domain.items))
         return self._remember(domain.data, item_evidence=self._item_evidence(domain, counts))
 
+    def _find_evidence(self, counts: np.ndarray) -> None:
+        """Find which items it can score, fitted to users who have these numbers of interactions with the items."""
+        self.item_evidence_ = self._item_evidence(self.domain_, counts)
+
     def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
         """Which items the target's interactions, in these numbers, or the base say something about."""
         of_target: np.ndarray = counts > 0

@@ -7,11 +7,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter
-from lrrec.adapt.composite import Composite, Encoded
+from lrrec.adapt.composite import Composite
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.fold_in import FoldIn
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.trials import WITH, WITHOUT, serves_users_without_history
 from lrrec.linalg.ranking import Columns
+from lrrec.models.base.blending import Encoded
 
 
 class ByHistory(Composite):
@@ -70,14 +72,19 @@ class ByHistory(Composite):
         return out
 
 
+def fallback(base: Any) -> Adapter:
+    """Return what can serve any user: popular items, or the base as it is where it predicts ratings."""
+    return FoldIn() if base._predicts_ratings else Popular()
+
+
 def combined(winners: Mapping[str, Adapter], domain: Domain) -> Any:
     """Return the adapter for all groups of users: the one of them, or `ByHistory` of two that differ.
 
-    Users without a history whom nothing was judged on get popular items; those with one, what the others get.
+    Users without a history whom nothing was judged on get the fallback; those with one, what the others get.
     """
     first = winners[WITH] if WITH in winners else winners[WITHOUT]
     if not serves_users_without_history(domain):
         return first
-    without = winners[WITHOUT] if WITHOUT in winners else Popular()
+    without = winners[WITHOUT] if WITHOUT in winners else fallback(domain.base)
     same = type(first) is type(without) and first.get_params() == without.get_params()
     return first if same else ByHistory(first, without)

@@ -1,6 +1,7 @@
 """Composite: an adapter made of several adapters of one base and domain."""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,21 +11,8 @@ from sklearn.base import clone
 from lrrec.adapt.adapter import Adapter, Callback, Settings, from_stored
 from lrrec.adapt.domain import Domain
 from lrrec.errors import ParameterError, ParameterTypeError
+from lrrec.models.base.blending import Encoded
 from lrrec.models.base.recommender import Recommender
-
-
-class Encoded:
-    """Users as each member encodes them, and something of their own for each; indexed by rows."""
-
-    def __init__(self, own: np.ndarray | sp.csr_array, parts: Sequence[Any]) -> None:
-        self.own, self.parts = own, list(parts)
-        self.shape = own.shape
-
-    def __getitem__(self, rows: Any) -> "Encoded":
-        return Encoded(self.own[rows], [part[rows] for part in self.parts])
-
-    def __len__(self) -> int:
-        return self.own.shape[0]
 
 
 class Composite(Adapter):
@@ -61,9 +49,15 @@ class Composite(Adapter):
             member._serve(domain)
         return super()._serve(domain)
 
+    def _find_evidence(self, counts: np.ndarray) -> None:
+        for member in self.members_:
+            member._find_evidence(counts)
+        super()._find_evidence(counts)
+
     def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
-        """The members know which items they can score."""
-        return np.ones(len(domain.items), dtype=bool)
+        """Those of any member."""
+        evidence: np.ndarray = np.any([member._item_evidence(domain, counts) for member in self.members_], axis=0)
+        return evidence
 
     def _training_users(self, rows: np.ndarray) -> Encoded:
         return Encoded(self._own(self.seen_[rows]), [member._training_users(rows) for member in self.members_])
@@ -82,8 +76,6 @@ class Composite(Adapter):
         return self._with_members([member._for_scoring() for member in self.members_])
 
     def _with_members(self, members: list[Any]) -> Self:
-        import copy
-
         other = copy.copy(self)
         other.members_ = members
         return other

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
-from lrrec.errors import DataError, NotFittedError, ParameterTypeError
+from lrrec.errors import DataError, NotFittedError, ParameterError, ParameterTypeError
 from lrrec.linalg.quadratic import solve_ridge
 from lrrec.models.base.recommender import Recommender
 from lrrec.validate import first_three
@@ -172,6 +172,15 @@ def check_fitted(base: Any) -> None:
         raise ParameterTypeError(f"base must be a fitted Recommender, got {type(base).__name__}")
     if not hasattr(base, "items_"):
         raise NotFittedError(f"base must be fitted first, got an unfitted {type(base).__name__}: call fit(data)")
+
+
+def check_ranks(base: Any, kind: str) -> None:
+    """Refuse a base that predicts ratings for a kind of adapter whose scores only order items."""
+    if base._predicts_ratings:
+        raise ParameterError(
+            f"base must rank items for {kind}, whose scores are no ratings, got {type(base).__name__}, which predicts "
+            "ratings: use FoldIn, Scratch, Anchored or LowRank, or fit a base that ranks, such as IALS"
+        )
 
 
 def _catalogue(base: Any, data: Interactions, catalogue: Any) -> IdMap:

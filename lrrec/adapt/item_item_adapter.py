@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter, Callback
-from lrrec.adapt.domain import Domain
+from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.factor_adapter import check_auto_real
 from lrrec.adapt.second_order import KINDS, available_kinds, choose_kind, second_order
 from lrrec.linalg.item_item_weights import (
@@ -28,6 +28,7 @@ from lrrec.validate import check_option
 REGS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 SCALINGS = (0.0, 0.5, 0.75, 1.0)
+N_SUMS = 16  # numbers that a file has of S, to tell bases apart
 AFFORDABLE = 1e11  # multiplications of one solution
 SCORES_WEIGHT = 30.0  # the default where S is that of scores
 
@@ -106,6 +107,7 @@ class ItemItem(Adapter):
             check_option(self.statistics, "statistics", KINDS)
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        check_ranks(base, "ItemItem")
         available_kinds(base)
 
     def _settings(self, domain: Domain) -> dict[str, Any]:
@@ -135,6 +137,13 @@ class ItemItem(Adapter):
         params = self.params_
         return scaled(_statistics(self.domain_, params["statistics"]), params["scaling"], params["weight"])
 
+    def _sketch(self) -> np.ndarray:
+        """A few numbers that tell S from that of a base with other users: partial sums of S z for a fixed z."""
+        S = self._prior()
+        z = np.cos(np.arange(len(self.domain_.items)))
+        image = S.L @ (S.L.T @ z) if isinstance(S, Product) else S @ z
+        return np.array([part.sum() for part in np.array_split(image, N_SUMS)])
+
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
         return self.weights_.scores(encoded, columns)
 
@@ -159,8 +168,8 @@ class ItemItem(Adapter):
         return model._remember(self.domain_.data, self.item_counts_, self.item_evidence_)
 
     def _pack(self, dtype: type) -> dict[str, np.ndarray]:
-        rows = self.rows_
-        return {"data": rows.data.astype(dtype), "indices": rows.indices, "indptr": rows.indptr}
+        rows, sketch = self.rows_, self._sketch()
+        return {"data": rows.data.astype(dtype), "indices": rows.indices, "indptr": rows.indptr, "sketch": sketch}
 
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
         data, indices, indptr = (arrays[name] for name in ("data", "indices", "indptr"))
@@ -168,6 +177,9 @@ class ItemItem(Adapter):
             (data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, len(self.domain_.items))
         )
         rows.check_format(full_check=True)
+        sketch = self._sketch()
+        if np.abs(arrays["sketch"] - sketch).max() > 1e-4 * np.abs(sketch).max():
+            raise ValueError("the base has other users than the one it was fitted to, and so other statistics of items")
         self._solve(rows)
         self._remember(self.domain_.data)
 
@@ -191,7 +203,7 @@ class ItemItemScratch(ItemItem):
         check_auto_real(self, "reg")
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
-        """Any base will do."""
+        check_ranks(base, "ItemItemScratch")
 
     def _settings(self, domain: Domain) -> dict[str, Any]:
         return super(ItemItem, self)._settings(domain)

@@ -1,12 +1,13 @@
 """Popular: the target's popular items, for everybody."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter, Callback
-from lrrec.adapt.domain import Domain
+from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import positive
 from lrrec.models.base.recommender import Recommender
@@ -28,6 +29,9 @@ class Popular(Adapter):
     serves_without_history = True
 
     counts_: np.ndarray
+
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        check_ranks(base, "Popular")
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         likes = positive(self.domain_.data.matrix[users])

@@ -15,6 +15,7 @@ from lrrec.adapt.domain import Domain
 from lrrec.adapt.trials import N_FOLDS, WITH, Trial
 from lrrec.data import frames
 from lrrec.linalg.ranking import Columns, rank
+from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.metrics import measure, parse
 from lrrec.validate import check_threads
@@ -226,19 +227,23 @@ def near_best(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
-    """The metric of each validation user."""
+    """The metric of each validation user, served as `recommend` does: without evidence, popular items."""
     _, k = parse(metric, ("ranking",))
     assert k is not None
+    rows = adapter.domain_.data.matrix[trial.fit]
+    n_users, n_items = trial.history.shape
+    adapter._find_evidence(np.bincount(rows.indices, minlength=n_items))
+    likes = np.bincount(positive(rows).indices, minlength=n_items)
     scorer = adapter._for_scoring()
     encoded = scorer._encode_around(trial.history, trial.priors)
 
     def score(block: slice, columns: Columns) -> np.ndarray:
-        return scorer._scores(encoded[block], columns)
+        return scorer._supported_scores(encoded[block], columns)
 
-    n_users, n_items = trial.history.shape
     lists, _ = rank(
-        score, n_users, n_items, k, seen=trial.history, seen_rows=np.arange(n_users), n_threads=check_threads(None)
-    )
+        score, n_users, n_items, k, seen=trial.history, seen_rows=np.arange(n_users),
+        popularity=np.where(likes > 0, likes, -np.inf).astype(np.float32), n_threads=check_threads(None),
+    )  # fmt: skip
     values = measure(lists, trial.test, np.arange(n_users), [metric])[0][:, 0]
     return np.nan_to_num(values)  # 0 for all candidates where a user's test interactions are dislikes
 

@@ -10,7 +10,8 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.anchored import Anchored
-from lrrec.adapt.by_history import ByHistory, combined
+from lrrec.adapt.blended import find_blend
+from lrrec.adapt.by_history import ByHistory, combined, fallback
 from lrrec.adapt.domain import Domain, check_fitted, make_domain
 from lrrec.adapt.fold_in import FoldIn
 from lrrec.adapt.item_item_adapter import ItemItem, ItemItemScratch
@@ -38,9 +39,9 @@ def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = Fal
     """Return the adapters worth comparing for a base, the low-rank change last.
 
     Fold-in, and of the target alone and of the target with what the base knows: factors, or towers, and item-item
-    weights.
+    weights. The last do not predict ratings, and are left out for a base that does.
     """
-    item_item: list[Adapter] = [ItemItemScratch(), ItemItem()]
+    item_item: list[Adapter] = [] if base._predicts_ratings else [ItemItemScratch(), ItemItem()]
     if getattr(base, "_encoder_arrays", ()):
         from lrrec.adapt.two_tower import FullRankTowers, LowRankTowers, ScratchTowers
 
@@ -75,6 +76,8 @@ class AdapterSelector(Recommender):
         interactions), a share of it, or a number of interactions.
     prefer : {"best", "small"}, default "best"
         Keep the best by the mean, or the one with the fewest parameters within a standard error of the best.
+    blend : bool, default True
+        Whether a blend of the best three is compared, too; see `Blended`. Not for a base that predicts ratings.
     random_state : int, Generator or None, default None
         Of the folds, and of adapters that have a random_state of None; all else is deterministic.
 
@@ -111,6 +114,7 @@ class AdapterSelector(Recommender):
         metric: str = "ndcg@20",
         history: float | int | str = AS_SERVED,
         prefer: str = "best",
+        blend: bool = True,
         random_state: Any = None,
     ) -> None:
         self.candidates = candidates
@@ -118,6 +122,7 @@ class AdapterSelector(Recommender):
         self.metric = metric
         self.history = history
         self.prefer = prefer
+        self.blend = blend
         self.random_state = random_state
 
     def fit(  # type: ignore[override]
@@ -146,6 +151,7 @@ class AdapterSelector(Recommender):
         """
         check_bool(same_users, "same_users")
         guard = check_bool(self.guard, "guard")
+        check_bool(self.blend, "blend")
         parse(self.metric, ("ranking",))
         check_history(self.history)
         check_option(self.prefer, "prefer", PREFERENCES)
@@ -179,15 +185,21 @@ class AdapterSelector(Recommender):
         Fold-in is measured in any case.
         """
         history, domain = comparison.group == WITH, comparison.domain
+        last = fallback(domain.base)
         able = [candidate for candidate in candidates if candidate._suits(domain, history=history)]
         if not self.guard:
             kept = able[-1:] == candidates[-1:]
-            outcomes = tune_all(comparison, able if kept else [*candidates[:-1], Popular()])
+            others = [candidate for candidate in candidates[:-1] if candidate.name != last.name]
+            outcomes = tune_all(comparison, able if kept else [*others, last])
             why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
             return outcomes, outcomes[-1], f"guard is False: {why}"
         able = [candidate for candidate in able if candidate.is_affordable(domain)]
         measured = [candidate for candidate in candidates if isinstance(candidate, FoldIn) and candidate not in able]
+        able = able or [last]
+        measured = [candidate for candidate in measured if candidate.name != able[0].name]
         outcomes = tune_all(comparison, [*measured, *able])
+        blend = find_blend(comparison, outcomes[len(measured) :]) if self.blend else None
+        outcomes += [] if blend is None else [blend]
         return outcomes, *choose(outcomes[len(measured) :], self.prefer)
 
     def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
@@ -203,7 +215,8 @@ class AdapterSelector(Recommender):
         if not first or isinstance(candidates[0], FoldIn):
             first = [candidate for candidate in candidates if isinstance(candidate, FoldIn)]
         others = [candidate for candidate in candidates if not isinstance(candidate, FoldIn | Popular)]
-        candidates = [*first, *([Popular()] if self.guard else []), *others]
+        popular = [Popular()] if self.guard and not base._predicts_ratings else []
+        candidates = [*first, *popular, *others]
         whole = isinstance(self.random_state, numbers.Integral)
         seed = self.random_state if whole else int(check_rng(self.random_state).integers(2**31))
         for candidate in candidates:
@@ -307,7 +320,7 @@ class LowRankAdapter(AdapterSelector):
     ----------
     rank : int or "auto", default 8
         Rank of the change. "auto" takes the smallest within one standard error of the best rank.
-    guard, metric, history, prefer, random_state
+    guard, metric, history, prefer, blend, random_state
         As for `AdapterSelector`. guard=False keeps the low-rank change, tuned, whatever the comparison says.
 
     Attributes
@@ -339,6 +352,7 @@ class LowRankAdapter(AdapterSelector):
         metric: str = "ndcg@20",
         history: float | int | str = AS_SERVED,
         prefer: str = "best",
+        blend: bool = True,
         random_state: Any = None,
     ) -> None:
         self.rank = rank
@@ -346,6 +360,7 @@ class LowRankAdapter(AdapterSelector):
         self.metric = metric
         self.history = history
         self.prefer = prefer
+        self.blend = blend
         self.random_state = random_state
 
     def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:

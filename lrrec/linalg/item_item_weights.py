@@ -20,6 +20,7 @@ from lrrec.linalg.inverse import invert
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import co_occurrences
 from lrrec.linalg.threads import even_blocks, one_threaded_blas
+from lrrec.validate import check_threads
 
 MAX_DENSE = 20_000  # items: from more on, the weights would not fit memory
 ALL = slice(None)
@@ -121,7 +122,10 @@ def solve_item_item(X: sp.csr_array, S: SecondOrder, reg: float, *, n_threads: i
             f"item-item weights of {n_items:,} items do not fit memory: at most {MAX_DENSE:,} can be solved"
         )
     A = co_occurrences(X.astype(np.float32), n_threads=n_threads)  # the upper half, which is all that is read
-    A += product(S.L.astype(np.float32), S.L.T.astype(np.float32), n_threads or 1) if isinstance(S, Product) else S
+    if isinstance(S, Product):
+        L = S.L.astype(np.float32)
+        S = product(L, L.T, check_threads(n_threads))
+    A += S
     return DenseWeights(zero_diagonal_ridge(A, reg, n_threads=n_threads))
 
 

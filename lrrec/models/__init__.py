@@ -23,6 +23,7 @@ CATALOGUE = {
     "EASE": Entry("lrrec.models.ease", "ease"),
     "ItemKNN": Entry("lrrec.models.item_knn", "itemknn"),
     "RP3Beta": Entry("lrrec.models.rp3beta", "rp3beta"),
+    "Blend": Entry("lrrec.models.blend", "blend"),
     "ALS": Entry("lrrec.models.als", "als"),
     "NeuralMF": Entry("lrrec.models.neural.neural_mf", "neural"),
 }

@@ -90,6 +90,10 @@ class ALS(IterativeModel, QuadraticModel):
         self.random_state = random_state
         self.n_threads = n_threads
 
+    @property
+    def _predicts_ratings(self) -> bool:
+        return True
+
     def _iterate(self, matrix: sp.csr_array, monitor: Monitor) -> None:
         D = check_int(self.n_factors, "n_factors", low=1)
         scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
@@ -151,9 +155,13 @@ class ALS(IterativeModel, QuadraticModel):
 
     def _without_ones(self, V: np.ndarray) -> np.ndarray:
         """The item factors without their column of ones."""
-        if V.shape[1] != self.n_factors + 2:
-            raise DataError("a compressed ALS cannot fold in users, as biases are mixed with factors: fit a small one")
+        self._check_biases("fold in users", V)
         return np.delete(V, -2, axis=1)
+
+    def _check_biases(self, what: str, factors: np.ndarray) -> None:
+        """Refuse what a compressed model cannot do."""
+        if factors.shape[1] != self.n_factors + 2:
+            raise DataError(f"a compressed ALS cannot {what}, as biases are mixed with factors: fit a small one")
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         weights = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
@@ -166,12 +174,14 @@ class ALS(IterativeModel, QuadraticModel):
 
     def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
         """User biases are subtracted from the ratings: their factor in V, which is 1, is not to change."""
+        self._check_biases("tell item_precision_", U)
         loss, U = self._quadratic_loss(matrix), U.copy()
         linear = loss.linear - U[loss.rows, -2]
         U[:, -2] = 0
         return QuadraticLoss(0.0, loss.weights, linear), U
 
     def _new_item_factors(self) -> np.ndarray:
+        self._check_biases("take new items", self.item_factors_)
         row = super()._new_item_factors()
         row[-2:] = 1, self.item_factors_[:, -1].mean()
         return row
@@ -180,6 +190,8 @@ class ALS(IterativeModel, QuadraticModel):
         return self._clipped(super()._predict(rows, columns))
 
     def _predict_baseline(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        self._check_biases("predict a baseline", self.item_factors_)
+        self._check_histories("predict(unknown='baseline')")
         ratings = np.full(len(rows), self.seen_.data.mean(dtype=np.float64), dtype=np.float32)
         of_item, of_user = columns >= 0, rows >= 0
         ratings[of_item] = self.item_factors_[columns[of_item], -1]
@@ -187,8 +199,9 @@ class ALS(IterativeModel, QuadraticModel):
         return self._clipped(ratings)
 
     def _clipped(self, ratings: np.ndarray) -> np.ndarray:
-        return np.clip(ratings, self.seen_.data.min(), self.seen_.data.max()) if self.clip else ratings
+        return np.clip(ratings, self.seen_.data.min(), self.seen_.data.max()) if self.clip and len(ratings) else ratings
 
     @property
     def _n_columns(self) -> int:
-        return self.n_factors + 2
+        compressed = hasattr(self, "item_factors_") and self.item_factors_.shape[1] == self.n_factors
+        return self.n_factors if compressed else self.n_factors + 2

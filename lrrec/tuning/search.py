@@ -222,7 +222,7 @@ class _Search:
     def _identity(self) -> dict[str, str]:
         """Return what two searches must have in common to share their trials."""
         fixed = {name: value for name, value in self.model.get_params().items() if name not in self.dimensions}
-        fixed.pop("n_threads", None)  # does not change the result
+        fixed = {name: value for name, value in fixed.items() if name.split("__")[-1] != "n_threads"}  # changes nothing
         return {
             "model": f"{type(self.model).__name__} {canonical(fixed)}",
             "space": as_text(self.dimensions) + (" exhaustive" if self.exhaustive else ""),
@@ -266,7 +266,7 @@ class _Search:
         if self.exhaustive:
             settings = itertools.product(*(dimension.values() for dimension in self.dimensions.values()))
             return dict(zip(self.dimensions, next(itertools.islice(settings, index, None)), strict=True))
-        own = self.model.get_params(deep=False)
+        own = self.model.get_params()
         if index == 0 and all(dimension.holds(own[name]) for name, dimension in self.dimensions.items()):
             return {name: _as(dimension, own[name]) for name, dimension in self.dimensions.items()}
         return None

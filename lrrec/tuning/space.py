@@ -91,8 +91,8 @@ def read_space(space: Any, model: Any) -> dict[str, Dimension]:
         raise ParameterError(
             f"space must be a dict of parameters to (low, high), (low, high, 'log') or lists, got {space!r}"
         )
-    params = model.get_params(deep=False)
-    unknown = [name for name in space if name not in params]
+    params, deep = model.get_params(deep=False), model.get_params()
+    unknown = [name for name in space if name not in deep]
     if unknown:
         expected = f"name parameters of {type(model).__name__} ({', '.join(params)})" if params else "be empty"
         raise ParameterError(f"space must {expected}, got {first_three(unknown)}")

@@ -16,11 +16,13 @@ TOWERS = {"learning_rate": 0.01, "n_epochs": 2, "random_state": 0}
 MODELS = [
     lrrec.IALS(2, reg=0.02, random_state=0), lrrec.Popularity(), lrrec.TruncatedSVD(2, score_power=0.3),
     lrrec.NMF(2, random_state=0), lrrec.EASE(1.0), lrrec.ItemKNN(3), lrrec.RP3Beta(n_neighbors=4),
+    lrrec.Blend([lrrec.IALS(2, reg=0.02, random_state=0), lrrec.ItemKNN(3)], weights=[1.0, 2.0]),
     lrrec.ALS(2, random_state=0), lrrec.NeuralMF(2, n_hidden=3, n_epochs=2, random_state=0),
 ]  # fmt: skip
 ADAPTERS = [
     adapt.FoldIn(fold_in_reg=0.02), adapt.Scratch(reg=0.02), adapt.Anchored(**FIXED), adapt.LowRank(1, **FIXED),
     adapt.Popular(), adapt.ByHistory(adapt.LowRank(1, **FIXED), adapt.Popular()), adapt.ItemItemScratch(reg=1.0),
+    adapt.Blended([adapt.LowRank(1, **FIXED), adapt.ItemItemScratch(reg=1.0)], [2.0, 1.0]),
     adapt.ItemItem(weight=1.0, reg=1.0, scaling=0.5),
     adapt.ScratchTowers(**TOWERS), adapt.FullRankTowers(reg=1.0, shrinkage=0.1, **TOWERS),
     adapt.LowRankTowers(1, reg=1.0, shrinkage=0.1, **TOWERS),

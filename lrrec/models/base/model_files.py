@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import clone
 
 from lrrec import files
 from lrrec.data.ids import IdMap
@@ -20,8 +21,10 @@ PER_USER = ("user_factors_",)  # learned arrays with a row a user
 def fingerprint(model: Any) -> str:
     """A short hash of what a model scores with: its class, parameters, item ids and learned arrays of items."""
     digest = hashlib.sha256(type(model).__name__.encode())
-    params = model.get_params(deep=False)
-    digest.update(files.canonical({k: v for k, v in params.items() if k not in ("random_state", "n_threads")}).encode())
+    params, left_out = model.get_params(deep=False), ("random_state", "n_threads", model._parts)
+    digest.update(files.canonical({k: v for k, v in params.items() if k not in left_out}).encode())
+    for member in members(model):
+        digest.update(fingerprint(member).encode())
     arrays = files.pack_ids("items", model.items_)
     arrays |= {name: getattr(model, name) for name in set(model._learned) - set(PER_USER)}
     for name in model._learned_csr:
@@ -52,60 +55,113 @@ def check_loadable(cls: type, module: str | None, catalogue: str) -> None:
 
 def write(path: FileLike, model: Any, *, histories: bool) -> None:
     """Write a fitted model; without histories, nothing that has a row a user."""
-    cls, histories = type(model), histories and len(model.users_) > 0
+    histories = histories and len(model.users_) > 0
+    params = _stored_params(model)
+    arrays = _learned_arrays(model, histories=histories) | {"item_counts_": model.item_counts_}
+    arrays |= files.pack_ids("items_", model.items_)
+    if histories:
+        arrays |= files.pack_ids("users_", model.users_) | files.pack_csr("seen_", model.seen_)
+    files.write(path, type(model).__name__, params, arrays, fingerprint=fingerprint(model))
+
+
+def _stored_params(model: Any) -> dict[str, Any]:
+    """The parameters, with the kinds and parameters of the models that it is made of."""
+    cls = type(model)
     entry = CATALOGUE.get(cls.__name__)
     check_loadable(cls, entry and entry.module, "lrrec.models.CATALOGUE")
-    arrays = {name: getattr(model, name) for name in _stored(cls, histories=histories)}
+    params: dict[str, Any] = model.get_params(deep=False)
+    if cls._parts:
+        params[cls._parts] = [[type(member).__name__, _stored_params(member)] for member in members(model)]
+    return params
+
+
+def members(model: Any) -> list[Any]:
+    """The fitted models that a model is made of."""
+    return list(getattr(model, f"{model._parts}_")) if model._parts else []
+
+
+def _learned_arrays(model: Any, *, histories: bool) -> dict[str, np.ndarray]:
+    """What a model learned, beside its users, items and training data; of its members by their places."""
+    arrays = {name: getattr(model, name) for name in _learned_names(model, histories=histories)}
     has_count = model.item_counts_ > 0
     if not has_count.any() or (has_count != model.item_evidence_).any():
         arrays["item_evidence_"] = model.item_evidence_
-    for name in (*(("users_",) if histories else ()), "items_", *model._learned_ids):
+    for name in model._learned_ids:
         arrays |= files.pack_ids(name, getattr(model, name))
-    for name in (*(("seen_",) if histories else ()), *model._learned_csr):
+    for name in model._learned_csr:
         arrays |= files.pack_csr(name, getattr(model, name))
-    files.write(path, cls.__name__, model.get_params(deep=False), arrays, fingerprint=fingerprint(model))
+    for place, member in enumerate(members(model)):
+        arrays |= {f"{place}.{name}": array for name, array in _learned_arrays(member, histories=histories).items()}
+    return arrays
 
 
 def read(cls: Any, path: str, params: dict[str, Any], arrays: dict[str, np.ndarray], *, trust: bool) -> Any:
     """Return a fitted model from a file's parameters and arrays; the values of trusted arrays are not looked at."""
-    try:
-        model = cls(**params)
-    except TypeError as error:
-        raise FileFormatError(f"{path} must have the parameters of {cls.__name__}: {error}") from None
+    model = _unfitted(path, cls, params)
     try:
         items = files.unpack_ids(path, "items_", arrays, defer=trust)
         users, seen = IdMap([]), sp.csr_array((0, len(items)), dtype=np.float32)
-        if histories := "seen_.shape" in arrays:
+        if "seen_.shape" in arrays:
             users = files.unpack_ids(path, "users_", arrays, defer=trust)
-            seen = files.unpack_csr(path, "seen_", arrays, values=cls._values, trust=trust)
+            seen = files.unpack_csr(path, "seen_", arrays, values=model._values, trust=trust)
         if seen.shape != (len(users), len(items)):
             raise FileFormatError(f"{path}: seen_ must be users x items, got {seen.shape}")
-        for name in cls._learned_ids:
-            setattr(model, name, files.unpack_ids(path, name, arrays, defer=trust))
-        for name in cls._learned_csr:
-            setattr(model, name, files.unpack_csr(path, name, arrays, trust=trust))
-        has_count = arrays["item_counts_"] > 0
-        evidence = arrays.pop("item_evidence_", has_count | ~has_count.any())  # first files of imported factors: all
-        files.check_names(path, arrays, _stored(cls, histories=histories))
-        for name in PER_USER if not histories else ():
-            if name in cls._learned:
-                arrays[name] = arrays["item_factors_"][:0]
-        for name, array in arrays.items():
-            setattr(model, name, array)
-        model._remember(Interactions(seen, users, items), arrays["item_counts_"], evidence)
-        model._check_array(path, "item_evidence_", (len(items),), bool)
-        model._check_array(path, "item_counts_", (len(items),), np.int64)
-        model._check_loaded(path)
+        counts = arrays.pop("item_counts_")
+        _restore(model, path, arrays, Interactions(seen, users, items), counts, trust=trust)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         if isinstance(error, FileFormatError):
             raise
         raise FileFormatError(f"{path} must hold a consistent {cls.__name__}: {error}") from None
+    return model
+
+
+def _unfitted(path: str, cls: Any, params: dict[str, Any]) -> Any:
+    """A model of the parameters in a file."""
+    if cls._parts:
+        stored = [(CATALOGUE[kind].module, kind, values) for kind, values in params[cls._parts]]
+        params[cls._parts] = [
+            _unfitted(path, getattr(importlib.import_module(module), kind), values) for module, kind, values in stored
+        ]
+    try:
+        return cls(**params)
+    except TypeError as error:
+        raise FileFormatError(f"{path} must have the parameters of {cls.__name__}: {error}") from None
+
+
+def _restore(
+    model: Any, path: str, arrays: dict[str, np.ndarray], data: Interactions, counts: np.ndarray, *, trust: bool
+) -> Any:
+    """Set what a model learned, checked; the arrays are used up."""
+    parts = [clone(member) for member in getattr(model, model._parts)] if model._parts else []
+    for place, member in enumerate(parts):
+        start = f"{place}."
+        own = {name[len(start) :]: arrays.pop(name) for name in list(arrays) if name.startswith(start)}
+        _restore(member, path, own, data, counts, trust=trust)
+    if parts:
+        setattr(model, f"{model._parts}_", parts)
+    for name in model._learned_ids:
+        setattr(model, name, files.unpack_ids(path, name, arrays, defer=trust))
+    for name in model._learned_csr:
+        setattr(model, name, files.unpack_csr(path, name, arrays, trust=trust))
+    has_count = counts > 0
+    evidence = arrays.pop("item_evidence_", has_count | ~has_count.any())  # first files of imported factors: all
+    histories = data.n_users > 0
+    files.check_names(path, arrays, _learned_names(model, histories=histories))
+    for name in PER_USER if not histories else ():
+        if name in model._learned:
+            arrays[name] = arrays["item_factors_"][:0]
+    for name, array in arrays.items():
+        setattr(model, name, array)
+    model._remember(data, counts, evidence)
+    model._check_array(path, "item_evidence_", (data.n_items,), bool)
+    model._check_array(path, "item_counts_", (data.n_items,), np.int64)
+    model._check_loaded(path)
     for name, array in () if trust else arrays.items():
         if not np.isfinite(array).all():
             raise FileFormatError(f"{path}: {name} must be finite, got NaN or infinity")
     return model
 
 
-def _stored(cls: Any, *, histories: bool) -> list[str]:
-    """The names of the arrays in a file, apart from ids and csr matrices."""
-    return ["item_counts_", *(name for name in cls._learned if histories or name not in PER_USER)]
+def _learned_names(model: Any, *, histories: bool) -> list[str]:
+    """The names of the arrays that a model's file has of it, apart from ids and csr matrices."""
+    return [name for name in model._learned if histories or name not in PER_USER]

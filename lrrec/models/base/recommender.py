@@ -53,6 +53,12 @@ class Recommender(Explains, Recommends, BaseEstimator):
     _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
     _learned_ids: tuple[str, ...] = ()  # names of its id maps
+    _parts: ClassVar[str] = ""  # of a model made of models, the parameter that lists them; fitted: its name + "_"
+
+    @property
+    def _predicts_ratings(self) -> bool:
+        """Whether scores are ratings to expect, and not only an order of items."""
+        return False
 
     def _fit(self, matrix: sp.csr_array) -> None:
         """Check the parameters and learn from a canonical matrix; a model whose `fit` has options overrides `fit`."""

@@ -289,14 +289,19 @@ class NeuralMF(IterativeModel):
     def _tower(self) -> dict[str, np.ndarray]:
         return {name: getattr(self, name) for name in self._encoder_arrays}
 
+    @property
+    def _predicts_ratings(self) -> bool:
+        return self.loss == "ratings"
+
     def _predict_baseline(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The score of an empty history, and of the average of the rated items."""
-        if self.loss != "ratings":
+        if not self._predicts_ratings:
             return super()._predict_baseline(rows, columns)
         nobody = self._encode(sp.csr_array((1, len(self.items_)), dtype=np.float32))
         average = np.average(self.item_factors_, axis=0, weights=self.item_counts_)
-        U = np.where(rows[:, None] >= 0, self.user_factors_[rows], nobody)
-        V = np.where(columns[:, None] >= 0, self.item_factors_[columns], average)
+        U, V = np.repeat(nobody, len(rows), axis=0), np.tile(average, (len(rows), 1))
+        U[rows >= 0] = self.user_factors_[rows[rows >= 0]]
+        V[columns >= 0] = self.item_factors_[columns[columns >= 0]]
         return np.einsum("nd,nd->n", U, V).astype(np.float32)
 
     def with_items(self, items: Ids, item_features: MatrixLike) -> Self:

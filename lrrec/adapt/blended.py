@@ -1,0 +1,163 @@
+"""Blended: the standardized scores of several adapters of one base, added up."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from lrrec.adapt.adapter import Adapter, Settings, from_stored
+from lrrec.adapt.composite import Composite
+from lrrec.adapt.domain import Domain, check_ranks
+from lrrec.adapt.selection import Comparison, Outcome, nested
+from lrrec.adapt.trials import Trial
+from lrrec.errors import ParameterError, ParameterTypeError
+from lrrec.linalg.ranking import Columns
+from lrrec.models.base.blending import Encoded, blended, find_weights, ranked_values, standardized
+from lrrec.models.blend import Blend
+from lrrec.validate import check_real
+
+MAX_MEMBERS = 3
+N_STEPS = 6
+MAX_CELLS = 10**8  # scores of all members and validation users: 400 MB
+
+
+class Blended(Composite):
+    """Add the standardized scores of several adapters of one base, as `lrrec.Blend` does of models.
+
+    Parameters
+    ----------
+    members : sequence of Adapter
+        Cloned, never changed.
+    weights : sequence of float
+        One for each, >= 0, not all 0. An `AdapterSelector` finds them for the best of its candidates.
+
+    Examples
+    --------
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.adapt import Blended, FoldIn, ItemItemScratch
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = Interactions.from_pairs(["dan", "eve", "eve"], ["x", "y", "z"])
+    >>> adapter = Blended([FoldIn(fold_in_reg=None), ItemItemScratch(reg=1.0)], [2, 1]).fit(target, base=base)
+    >>> adapter.recommend(["dan"], k=1).items.tolist()
+    [['y']]
+    """
+
+    name = "blend"
+
+    def __init__(self, members: Sequence[Adapter], weights: Sequence[float]) -> None:
+        self.members = members
+        self.weights = weights
+
+    def _unfitted(self) -> list[Any]:
+        if not isinstance(self.members, list | tuple) or not self.members:
+            raise ParameterTypeError(f"members must be a list of adapters, got {self.members!r}")
+        return list(self.members)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        weights = [check_real(weight, "weights", low=0) for weight in self.weights]
+        if len(weights) != len(self._unfitted()) or not any(weights):
+            raise ParameterError(
+                f"weights must have a number for each of the {len(self._unfitted())} members, one of them > 0, got "
+                f"{self.weights!r}"
+            )
+
+    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
+        check_ranks(base, "Blended")
+        super()._check_base(base, same_users=same_users, source=source)
+
+    @property
+    def label(self) -> str:
+        """The kinds."""
+        return f"blend of {' and '.join(member.label for member in self._unfitted())}"
+
+    def _suits(self, domain: Domain, *, history: bool) -> bool:
+        return all(member._suits(domain, history=history) for member in self._unfitted())
+
+    def _serves(self, rows: np.ndarray) -> np.ndarray:
+        return np.any([member._serves(rows) for member in self.members_], axis=0)
+
+    def _scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
+        return blended(self.members_, self.weights, encoded)[0][:, columns]
+
+    def _supported_scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
+        scores, unknown = blended(self.members_, self.weights, encoded)
+        scores[unknown] = np.nan
+        return scores[:, columns]
+
+    def merge(self) -> Blend:
+        """Return a `Blend` of the merged members."""
+        self._check_fitted()
+        models: list[Any] = [member.merge() for member in self.members_]
+        model = Blend([clone(part) for part in models], weights=list(self.weights))
+        model.models_, model.weights_ = models, np.array(self.weights, dtype=np.float64)
+        evidence = np.any([part.item_evidence_ for part in models], axis=0)
+        return model._remember(self.domain_.data, self.item_counts_, evidence)
+
+    @classmethod
+    def _from_stored(cls, params: Settings) -> Self:
+        members = [from_stored(str(member["kind"]), member["params"]) for member in params["members"]]
+        return cls(members, params["weights"])
+
+
+def find_blend(comparison: Comparison, outcomes: Sequence[Outcome]) -> Outcome | None:
+    """Return the blend of the best of some tuned adapters that is best on the validation users; None if one alone is.
+
+    Its values by nested cross-validation are those with the weights chosen on the other folds, less what the members
+    gain by the choice of their settings on the same users.
+    """
+    able = [outcome for outcome in outcomes if not outcome.adapter._uses_all_threads]
+    members = sorted(able, key=lambda outcome: -outcome.mean)[:MAX_MEMBERS]
+    trials = comparison.trials[comparison.group]
+    n_scores = sum(trial.history.shape[0] for trial in trials) * len(comparison.domain.items) * len(members)
+    if len(members) < 2 or comparison.domain.base._predicts_ratings or n_scores > MAX_CELLS:
+        return None
+    of_trials = [
+        ranked_values(*_trial_scores(comparison.domain, trial, members), comparison.metric) for trial in trials
+    ]
+
+    def values(steps: np.ndarray) -> np.ndarray:
+        return np.concatenate([of_trial(steps) for of_trial in of_trials])
+
+    tried, table = find_weights(values, len(members), N_STEPS)
+    first = members[0]
+    choices = [
+        Outcome(_blend(members, weights), row, first.groups, _n_parameters(members, weights), first.overlap)
+        for weights, row in zip(tried, table, strict=True)
+    ]
+    best = nested(choices)
+    if not isinstance(best.adapter, Blended):
+        return None
+    weights = tried[[choice.adapter for choice in choices].index(best.adapter)]
+    gains = sum(weight * (one.values - one.estimates) for weight, one in zip(weights, members, strict=True))
+    return replace(best, nested=best.estimates - gains)
+
+
+def _trial_scores(
+    domain: Domain, trial: Trial, members: Sequence[Outcome]
+) -> tuple[list[np.ndarray], sp.csr_array, sp.csr_array]:
+    """The z-scores of the validation users by each adapter, fitted to the trial's users; their histories and tests."""
+    scores = []
+    for member in members:
+        adapter = clone(member.adapter)._adapt(domain, trial.fit)
+        adapter._find_evidence(np.bincount(domain.data.matrix[trial.fit].indices, minlength=len(domain.items)))
+        scorer = adapter._for_scoring()
+        encoded = scorer._encode_around(trial.history, trial.priors)
+        scores.append(standardized(scorer._supported_scores(encoded, slice(None)), trial.history))
+    return scores, trial.history, trial.test
+
+
+def _blend(members: Sequence[Outcome], weights: np.ndarray) -> Adapter:
+    """The blend of the members with a weight; a member alone if it has all."""
+    chosen = [(member.adapter, weight) for member, weight in zip(members, weights.tolist(), strict=True) if weight]
+    if len(chosen) == 1:
+        return chosen[0][0]
+    return Blended([clone(adapter) for adapter, _ in chosen], [weight for _, weight in chosen])
+
+
+def _n_parameters(members: Sequence[Outcome], weights: np.ndarray) -> int:
+    return sum(member.n_parameters for member, weight in zip(members, weights, strict=True) if weight)

@@ -1,0 +1,123 @@
+"""Weighted sums of the standardized scores of several recommenders, and the search for the weights."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.linalg.ranking import Columns, rank
+from lrrec.metrics import measure, parse
+from lrrec.validate import check_threads
+
+
+class Encoded:
+    """Users as each member encodes them, and something of their own for each; indexed by rows."""
+
+    def __init__(self, own: np.ndarray | sp.csr_array, parts: Sequence[Any]) -> None:
+        self.own, self.parts = own, list(parts)
+        self.shape = own.shape
+
+    def __getitem__(self, rows: Any) -> "Encoded":
+        return Encoded(self.own[rows], [part[rows] for part in self.parts])
+
+    def __len__(self) -> int:
+        return int(self.own.shape[0])
+
+
+def standardized(scores: np.ndarray, histories: sp.csr_array, *, ratings: bool = False) -> np.ndarray:
+    """Return z-scores (B, I) of each user: mean 0 and variance 1 over the items outside their history, in place.
+
+    A score of NaN, for no evidence, counts as 0, which is what no connection between a user and an item means; among
+    ratings it is left out, and has a z-score of 0. Users of equal scores have z-scores of 0.
+    """
+    missing = np.isnan(scores)
+    if missing.any():
+        scores[missing] = 0
+    elsewhere = np.diff(histories.indptr)
+    rows = np.repeat(np.arange(len(scores)), elsewhere)
+    own = scores[rows, histories.indices].astype(np.float64)
+    n = scores.shape[1] - elsewhere
+    if ratings:
+        n = n - missing.sum(axis=1) + np.bincount(rows, missing[rows, histories.indices], len(scores))
+    total = scores.sum(axis=1, dtype=np.float64) - np.bincount(rows, own, len(scores))
+    squares = np.einsum("bi,bi->b", scores, scores, dtype=np.float64) - np.bincount(rows, own**2, len(scores))
+    mean = total / np.maximum(n, 1)
+    variance = squares / np.maximum(n, 1) - mean**2
+    deviation = np.sqrt(np.where(variance > 1e-12 * mean**2, variance, np.inf))
+    scores -= mean.astype(np.float32)[:, None]
+    scores /= deviation.astype(np.float32)[:, None]
+    if ratings:
+        scores[missing] = 0
+    return scores
+
+
+def blended(
+    members: Sequence[Any], weights: Sequence[float] | np.ndarray, encoded: Encoded
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return sum_k w_k z_k, float32 (B, I), and where no member with a weight > 0 has evidence, bool (B, I).
+
+    members : fitted recommenders. encoded : users, with their histories as what is their own.
+    """
+    total = np.zeros(encoded.shape, dtype=np.float32)
+    unknown = np.ones(encoded.shape, dtype=bool)
+    for member, weight, part in zip(members, weights, encoded.parts, strict=True):
+        if weight:
+            scores = member._supported_scores(part, slice(None))
+            unknown &= np.isnan(scores)
+            scores = standardized(scores, encoded.own, ratings=member._predicts_ratings)
+            scores *= np.float32(weight)
+            total += scores
+    return total, unknown
+
+
+def find_weights(
+    values: Callable[[np.ndarray], np.ndarray], n_members: int, n_steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights that greedy ensemble selection tries, (T, n_members), and the values of users, (T, n).
+
+    values(steps) gives each user's value with the weights steps / sum(steps). The member that raises the mean most
+    gets a step, n_steps times: each member alone is tried first (Caruana et al. 2004).
+    """
+    steps = np.zeros(n_members)
+    measured: list[np.ndarray] = []
+    tried: dict[tuple[float, ...], int] = {}
+    for _ in range(n_steps):
+        means = []
+        for member in range(n_members):
+            steps[member] += 1
+            key = tuple(steps / steps.sum())
+            if key not in tried:
+                tried[key] = len(measured)
+                measured.append(values(steps))
+            means.append(measured[tried[key]].mean())
+            steps[member] -= 1
+        steps[int(np.argmax(means))] += 1
+    return np.array(list(tried)), np.stack(measured)
+
+
+def ranked_values(
+    scores: Sequence[np.ndarray], histories: sp.csr_array, test: sp.csr_array, metric: str
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function of steps that ranks for n users by the steps' sum of z-scores (n, I), for `find_weights`.
+
+    Its values are those of the metric, (n,), and 0 where a user's test interactions are dislikes.
+    """
+    _, k = parse(metric, ("ranking",))
+    n_users, n_items = test.shape
+    rows = np.arange(n_users)
+
+    def values(steps: np.ndarray) -> np.ndarray:
+        def total(block: slice, columns: Columns) -> np.ndarray:
+            out = np.zeros((block.stop - block.start, n_items), dtype=np.float32)
+            for part, step in zip(scores, steps, strict=True):
+                if step:
+                    out += np.float32(step) * part[block]
+            return out
+
+        lists, _ = rank(
+            total, n_users, n_items, k or n_items, seen=histories, seen_rows=rows, n_threads=check_threads(None)
+        )
+        return np.nan_to_num(measure(lists, test, rows, [metric])[0][:, 0])
+
+    return values

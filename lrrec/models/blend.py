@@ -1,0 +1,198 @@
+"""Blend: a weighted sum of the standardized scores of several models."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from lrrec.data.interactions import Interactions
+from lrrec.errors import FileFormatError, ParameterError, ParameterTypeError
+from lrrec.linalg.ranking import Columns
+from lrrec.metrics import parse
+from lrrec.models.base.blending import Encoded, blended, find_weights, ranked_values, standardized
+from lrrec.models.base.recommender import Recommender
+from lrrec.models.ease import EASE
+from lrrec.models.ials import IALS
+from lrrec.splits import by_user
+from lrrec.typing import MatrixLike, PathLike, RandomState
+from lrrec.validate import check_int, check_real, check_rng
+
+MAX_USERS = 1000  # validation users: more change the weights little
+
+
+class Blend(Recommender):
+    """Add the standardized scores of several models, with weights found on validation users.
+
+    score(u, i) = sum_k w_k z_k(u, i), w >= 0 of sum 1, where z_k(u, .) are model k's scores with mean 0 and variance 1
+    over the items that are new to user u. The weights are those of greedy ensemble selection: the model that raises
+    the metric most gets a step of weight, again and again.
+
+    Parameters
+    ----------
+    models : sequence of Recommender, optional
+        Of any kind; they are cloned, never changed. By default an `IALS` and an `EASE` with their defaults.
+    weights : sequence of float, optional
+        One for each model, >= 0, not all 0. By default they are found.
+    metric : str, default "ndcg@20"
+        NAME@K, for finding the weights.
+    n_steps : int, default 20
+        Steps of the search: weights are multiples of 1 / steps.
+    random_state : int, Generator or None, default None
+        Of the choice of validation users, and of models whose random_state is None.
+
+    Attributes
+    ----------
+    models_ : list of Recommender
+        Fitted to all of the data.
+    weights_ : ndarray of float64, shape (n_models,)
+
+    Notes
+    -----
+    With given weights one fit of each model. To find them, one fit more of each, without a fifth of the users (at most
+    1,000), who are the validation users: they are encoded from 80 % of their history. The search ranks for them at most
+    n_steps n_models times and holds n_models x 1,000 x n_items scores. The weights are equal where fewer than two users
+    have two interactions. Scores are made for all items whatever the candidates. A parameter of a model is tuned, or
+    set, by the name `place__parameter`, e.g. `0__reg`.
+
+    References
+    ----------
+    Caruana et al. (2004), "Ensemble selection from libraries of models".
+
+    Examples
+    --------
+    >>> from lrrec import EASE, IALS, Blend, Interactions
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> blend = Blend([IALS(2, random_state=0), EASE(reg=1)], weights=[1, 2]).fit(train)
+    >>> blend.recommend(["bob"], k=1).items.tolist()
+    [['y']]
+    """
+
+    weights_: np.ndarray
+    models_: list[Any]
+    _learned = ("weights_",)
+    _parts = "models"
+
+    def __init__(
+        self,
+        models: Sequence[Recommender] | None = None,
+        *,
+        weights: Sequence[float] | None = None,
+        metric: str = "ndcg@20",
+        n_steps: int = 20,
+        random_state: RandomState = None,
+    ) -> None:
+        self.models = models
+        self.weights = weights
+        self.metric = metric
+        self.n_steps = n_steps
+        self.random_state = random_state
+
+    def fit(self, X: Interactions | MatrixLike, y: None = None) -> Self:
+        """Find the weights, unless they are given, and fit every model; see `Recommender.fit`."""
+        data, rng = self._read(X), check_rng(self.random_state)
+        parse(self.metric, ("ranking",))
+        n_steps = check_int(self.n_steps, "n_steps", low=1)
+        models = self._unfitted(int(rng.integers(2**31)))
+        alone = len(models) == 1 and self.weights is None
+        self.weights_ = np.ones(1) if alone else self._given_weights(len(models))
+        if not len(self.weights_):
+            self.weights_ = self._find_weights([clone(model) for model in models], data, n_steps, rng)
+        self.models_ = [model.fit(data) for model in models]
+        evidence = [model.item_evidence_ for model, weight in zip(self.models_, self.weights_, strict=True) if weight]
+        return self._remember(data, item_evidence=np.any(evidence, axis=0))
+
+    def _chosen(self) -> list[Any]:
+        """The models, as they were given."""
+        models = [IALS(), EASE()] if self.models is None else self.models
+        if not isinstance(models, list | tuple) or not models:
+            raise ParameterTypeError(f"models must be a list of models, got {models!r}")
+        for model in models:
+            if not isinstance(model, Recommender):
+                raise ParameterTypeError(f"models must be recommenders, got {type(model).__name__}")
+        return list(models)
+
+    def _unfitted(self, seed: int) -> list[Any]:
+        """Clones of the models, with a random_state."""
+        models: list[Any] = [clone(model) for model in self._chosen()]
+        for model in models:
+            if model.get_params(deep=False).get("random_state", 0) is None:
+                model.set_params(random_state=seed)
+        return models
+
+    def _given_weights(self, n_models: int) -> np.ndarray:
+        """The weights, of sum 1; none if they are to be found."""
+        if self.weights is None:
+            return np.empty(0)
+        weights = np.array([check_real(weight, "weights", low=0) for weight in self.weights])
+        if len(weights) != n_models or not weights.any():
+            raise ParameterError(
+                f"weights must have a number for each of the {n_models} models, one of them > 0, got {self.weights!r}"
+            )
+        total: np.ndarray = weights / weights.sum()
+        return total
+
+    def _find_weights(
+        self, models: list[Any], data: Interactions, n_steps: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Fit the models without the validation users, and compare weights on these."""
+        long = int((np.diff(data.matrix.indptr) >= 2).sum())
+        if long < 2:
+            return np.full(len(models), 1 / len(models))
+        n_users = min(max(long // 5, 1), MAX_USERS)
+        split = by_user(data, n_users, history=0.8, random_state=rng)
+        rows = split.test_rows
+        histories, test = split.history.matrix[rows], split.test.matrix[rows]
+        scores = [
+            standardized(
+                model._supported_scores(model._encode(histories), slice(None)), histories,
+                ratings=model._predicts_ratings,
+            )
+            for model in (model.fit(split.train) for model in models)
+        ]  # fmt: skip
+        tried, values = find_weights(ranked_values(scores, histories, test, self.metric), len(models), n_steps)
+        best: np.ndarray = tried[values.mean(axis=1).argmax()]
+        return best
+
+    @property
+    def _values(self) -> str:  # type: ignore[override]
+        """What all models take."""
+        kinds = {model._values for model in self._chosen()}
+        return next(kind for kind in ("positive", "signed", "any") if kind in kinds)
+
+    def _encode(self, matrix: sp.csr_array) -> Encoded:
+        return Encoded(matrix, [model._encode(matrix) for model in self.models_])
+
+    def _training_users(self, rows: np.ndarray) -> Encoded:
+        return Encoded(self.seen_[rows], [model._training_users(rows) for model in self.models_])
+
+    def _scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
+        return blended(self.models_, self.weights_, encoded)[0][:, columns]
+
+    def _supported_scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
+        scores, unknown = blended(self.models_, self.weights_, encoded)
+        scores[unknown] = np.nan
+        return scores[:, columns]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters; deep ones are the models' too, by place: "0", "0__reg", ..."""
+        params: dict[str, Any] = super().get_params(deep=False)
+        if deep and isinstance(self.models, list | tuple):
+            for place, model in enumerate(self.models):
+                if isinstance(model, Recommender):
+                    params[str(place)] = model
+                    params |= {f"{place}__{name}": value for name, value in model.get_params().items()}
+        return params
+
+    def default_tuning_space(self) -> dict[str, Any] | None:
+        """Return the spaces of all models together."""
+        if self.models is None:
+            return None
+        spaces = [model.default_tuning_space() or {} for model in self._chosen()]
+        return {f"{place}__{name}": values for place, space in enumerate(spaces) for name, values in space.items()}
+
+    def _check_loaded(self, path: PathLike) -> None:
+        self._check_array(path, "weights_", (len(self.models_),), np.float64)
+        if not (self.weights_ >= 0).all() or not self.weights_.any():
+            raise FileFormatError(f"{path}: weights_ must be >= 0 and not all 0, got {self.weights_}")
