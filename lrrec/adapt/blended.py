@@ -13,11 +13,10 @@ from lrrec.adapt.composite import Composite
 from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.selection import Comparison, Outcome, nested
 from lrrec.adapt.trials import Trial
-from lrrec.errors import ParameterError, ParameterTypeError
+from lrrec.errors import ParameterTypeError
 from lrrec.linalg.ranking import Columns
-from lrrec.models.base.blending import Encoded, blended, find_weights, ranked_values, standardized
+from lrrec.models.base.blending import Encoded, blended, check_weights, find_weights, ranked_values, standardized
 from lrrec.models.blend import Blend
-from lrrec.validate import check_real
 
 MAX_MEMBERS = 3
 N_STEPS = 6
@@ -59,12 +58,7 @@ class Blended(Composite):
 
     def _check_params(self) -> None:
         super()._check_params()
-        weights = [check_real(weight, "weights", low=0) for weight in self.weights]
-        if len(weights) != len(self._unfitted()) or not any(weights):
-            raise ParameterError(
-                f"weights must have a number for each of the {len(self._unfitted())} members, one of them > 0, got "
-                f"{self.weights!r}"
-            )
+        check_weights(self.weights, len(self._unfitted()))
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         check_ranks(base, "Blended")
