@@ -70,7 +70,6 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in folder().glob("*.toml")))
 
 
-@cache
 def recipe(name: str) -> Recipe:
     """Return the recipe of a data set.
 
@@ -79,6 +78,10 @@ def recipe(name: str) -> Recipe:
     ParameterError
         If there is no data set of this name.
     """
-    check_option(name, "name", names())
+    return _recipe(check_option(name, "name", names()))
+
+
+@cache
+def _recipe(name: str) -> Recipe:
     with open(folder() / f"{name}.toml", "rb") as file:
         return Recipe(name=name, **tomllib.load(file))
