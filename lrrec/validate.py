@@ -276,7 +276,7 @@ def _dense(X: Any, name: str) -> np.ndarray:
             "Reshape your data: one row a user, one column an item"
         )
     _check_dtype(array.dtype, name)
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+    return array.astype(np.float32 if array.dtype == np.float16 else array.dtype.newbyteorder("="), copy=False)
 
 
 def _bounds(low: float | None, high: float | None, open_low: bool = False) -> str:

@@ -600,7 +600,8 @@ def calls(folder):
         "random": lambda data=TIMED, **o: lrrec.splits.random(data, **{"random_state": 0, **o}),
         "repeated": lambda make=None, **o: [
             *lrrec.splits.repeated(
-                functools.partial(lrrec.splits.random, DATA) if make is None else make, **{"n": 2, **o}
+                functools.partial(lrrec.splits.random, DATA) if make is None else make,
+                **{"n": 2, "random_state": 0, **o},
             )
         ],
         "windows": lambda data=TIMED, **o: [*lrrec.splits.windows(data, **o)],

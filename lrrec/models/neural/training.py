@@ -71,7 +71,7 @@ class _Training:
         self.device = device_of(parameters.device)
         self.generator = torch.Generator().manual_seed(seed)
         center = centers(matrix) if parameters.loss == "ratings" else np.zeros(matrix.shape[1], dtype=np.float32)
-        sizes, features_tensor = (parameters.n_factors, parameters.n_hidden), features_of(features)
+        sizes, features_tensor = (int(parameters.n_factors), int(parameters.n_hidden)), features_of(features)
         self.towers = Towers.fresh(matrix.shape[1], *sizes, self.generator, center, features_tensor)
         if init:
             self.towers = Towers(_merge(self.towers.arrays(), init), features_tensor)
