@@ -222,3 +222,28 @@ def test_all_bad_input_is_refused_or_answered_rightly(table):
             found += wrong
     print(f"{len(table)} callables: {tried[faults]:,} bad inputs, {tried[differences]:,} other forms of good ones")
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", ["ALS", "IALS", "NMF", "Popularity", "RP3Beta", "TruncatedSVD"])
+def test_catalogues_of_more_than_2_to_31_pairs(name):
+    cells = [0, 0, 5, 5, 69_999], [1, 69_999, 1, 3, 69_999]
+    wide = sp.csr_array((np.ones(5), cells), shape=(70_000, 70_000))
+    lists = hostile.model(name).fit(wide).recommend([0, 69_999], 2, exclude_seen=False)
+    assert set(lists.indices.compressed() if np.ma.isMA(lists.indices) else lists.indices.ravel()) <= {-1, 1, 3, 69_999}
+
+
+def test_weights_that_no_memory_holds_are_refused():
+    with pytest.raises(LrrecError, match=r"item-item weights of 400,000 items need 640 GB.*k_core"):
+        lrrec.EASE().fit(sp.csr_array(([1.0], ([0], [399_999])), shape=(2, 400_000)))
+
+
+def test_clip_is_true_or_false():
+    with pytest.raises(LrrecError, match="clip must be True or False, got 'no'"):
+        lrrec.ALS(2, clip="no").fit(hostile.DENSE)
+
+
+def test_a_matrix_passed_is_not_changed():
+    matrix = sp.csr_array(hostile.DENSE)
+    matrix.data = matrix.data.astype(">f8")
+    lrrec.EASE().fit(matrix)
+    assert matrix.data.dtype == ">f8"
