@@ -21,7 +21,9 @@ from lrrec.errors import DataWarning, LrrecError
 
 PUBLIC = ("adapt", "data", "datasets", "evaluation", "interop", "metrics", "models", "splits")
 SPECIAL = ("__init__", "__call__", "__getitem__", "__setitem__", "__contains__", "__add__")
-TELLS = re.compile(r"\b(must|pass|use|needs?|cannot|expect\w*|unknown|install|choose|scale|no list|lower|got)\b")
+TELLS = re.compile(
+    r"\b(must|pass|use|needs?|cannot|expect\w*|unknown|install|choose|scale|no list|is not a file|lower|got)\b"
+)
 PER_PARAMETER = 1  # bad values for each parameter in the short form
 
 

@@ -138,7 +138,7 @@ class Evaluation:
         """
         if (self.history_sizes < 0).any():
             raise DataError("the histories of ready-made lists are not known: pass evaluate_lists() the Split as test")
-        if not isinstance(edges, Sequence | np.ndarray) or np.ndim(edges) != 1:
+        if not isinstance(edges, Sequence | np.ndarray) or getattr(edges, "ndim", 1) != 1:
             raise ParameterTypeError(f"edges must be rising integers >= 1, got {edges!r}")
         starts = [0, *(check_int(edge, "edges", low=1) for edge in edges)]
         if len(starts) < 2 or starts != sorted(set(starts)):

@@ -234,6 +234,8 @@ class NeuralMF(IterativeModel):
         for name in ("init_unobserved_weight", "init_reg", "unobserved_weight", "learning_rate", "max_grad_norm"):
             check_real(getattr(self, name), name, low=0, open_low=True)
         check_real(self.weight_decay, "weight_decay", low=0)
+        if not isinstance(self.device, str):
+            raise ParameterTypeError(f"device must be a name such as 'cpu', got {self.device!r}")
 
     def _check_init(self, init: Any, data: Interactions) -> None:
         if not isinstance(init, FactorModel) or not hasattr(init, "item_factors_"):
