@@ -195,6 +195,7 @@ class ItemItemScratch(ItemItem):
     """
 
     name = "item-item scratch"
+    uses_base = False
     _keeps_default = False
     _defaults: ClassVar = {"reg": 10.0}
 

@@ -19,6 +19,7 @@ from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
 from lrrec.adapt.selection import Comparison, Outcome, choose, report, tune_all
+from lrrec.adapt.source_worth import source_worth
 from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, check_history, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
@@ -90,7 +91,8 @@ class AdapterSelector(Recommender):
         What was compared: method, metric on the validation users, its paired difference to fold-in with lower and
         upper 90 % bounds, parameters, and which is kept.
     verdict_ : str
-        Why that one was kept.
+        Why that one was kept, and how many target users the base is worth: with how many fewer the kept adapter ranks
+        as well as the best model of the target alone.
     users_, items_ : IdMap
         Of the target; its catalogue.
 
@@ -201,7 +203,8 @@ class AdapterSelector(Recommender):
         outcomes = tune_all(comparison, [*measured, *able])
         blend = find_blend(comparison, outcomes[len(measured) :]) if self.blend else None
         chosen, why = choose(outcomes[len(measured) :], self.prefer, blend)
-        return [*outcomes, *([] if blend is None else [blend])], chosen, why
+        worth = source_worth(comparison, outcomes, chosen) if history else ""
+        return [*outcomes, *([] if blend is None else [blend])], chosen, "; ".join(filter(None, (why, worth)))
 
     def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
