@@ -36,6 +36,7 @@ class Adapter(Recommender):
       `is_affordable`, and `_fit_path` where one training gives the adapters of several values;
     - `_suits`, `_serves`, `_item_evidence` and `serves_without_history`: for which users and items it has something to
       say;
+    - `uses_base`, False for a model of the target alone;
     - `_explain`, without which `explain` is refused, and `_fit_scores`, without which `distill` is;
     - `_for_scoring`, where blocks of users share some work.
 
