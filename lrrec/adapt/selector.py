@@ -59,9 +59,10 @@ class AdapterSelector(Recommender):
 
     As in scikit-learn's GridSearchCV, candidates go in, and a report and the winner come out. Parameters that are
     "auto" are chosen on the validation users: folds of the target's users, or those of `validation`. Adapters are
-    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. The best by
-    the mean is kept. With `same_users`, users who have done nothing in the target yet are a group of their own: their
-    validation users are served without a history, too, and another adapter may be kept for them.
+    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. What is kept
+    is a blend of the best three, or the best by the mean where that is clearly better. With `same_users`, users who
+    have done nothing in the target yet are a group of their own: their validation users are served without a history,
+    too, and another adapter may be kept for them.
 
     Parameters
     ----------
@@ -318,7 +319,7 @@ class LowRankAdapter(AdapterSelector):
 
     Compares the change, `LowRank` (of a `NeuralMF`, `LowRankTowers`), with the base as it is, popularity, models of the
     target alone, item-item weights and item factors of full rank, on validation users of the target, and keeps the
-    best. No source data are needed beside the base, which is never changed.
+    best, or a blend of the best; see `AdapterSelector`. No source data are needed beside the base, which never changes.
 
     Parameters
     ----------
