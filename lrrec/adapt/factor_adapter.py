@@ -64,9 +64,10 @@ class FactorAdapter(Adapter, FactorModel):
     @scale.setter
     def scale(self, value: float) -> None:
         self._check_fitted()
-        self._scale = check_real(value, "scale", low=0)
-        data = self.domain_.data
-        self.user_factors_ = self._encode_around(data.matrix, self.domain_.user_priors)
+        fresh = copy.copy(self)
+        fresh._scale = check_real(value, "scale", low=0)
+        fresh.user_factors_ = fresh._encode_around(self.domain_.data.matrix, self.domain_.user_priors)
+        self._become(fresh)
 
     @property
     def item_factors_(self) -> np.ndarray:
