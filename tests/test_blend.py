@@ -107,7 +107,7 @@ def test_parameters_of_models_are_set_and_tuned_by_place(likes):
     ({"models": []}, ParameterTypeError, "models must be a list of models"),
     ({"models": EASE()}, ParameterTypeError, "models must be a list of models"),
     ({"models": [EASE(), "als"]}, ParameterTypeError, "models must be recommenders, got str"),
-    ({"models": [EASE(), Popularity()], "weights": [1]}, ParameterError, "a number for each of the 2 models"),
+    ({"models": [EASE(), Popularity()], "weights": [1]}, ParameterError, "a number for each of the 2 that"),
     ({"models": [EASE(), Popularity()], "weights": [0, 0]}, ParameterError, "one of them > 0"),
     ({"models": [EASE(), Popularity()], "weights": [1, -1]}, ParameterError, "weights must be"),
     ({"models": [EASE(), Popularity()], "metric": "rmse"}, ParameterError, "metric"),
@@ -175,5 +175,5 @@ def test_no_blend_of_ratings(likes):
         Blended([FoldIn(fold_in_reg=None)], [1]).fit(ratings.filter(ratings.rows() >= 200), base=base)
     with pytest.raises(ParameterTypeError, match="members must be a list of adapters"):
         Blended([], []).fit(ratings, base=EASE().fit(ratings))
-    with pytest.raises(ParameterError, match="a number for each of the 1 members"):
+    with pytest.raises(ParameterError, match="a number for each of the 1 that"):
         Blended([ItemItemScratch(reg=1.0)], [1, 2]).fit(ratings, base=EASE().fit(ratings))

@@ -83,6 +83,7 @@ class ItemItem(Adapter):
     """
 
     name = "item-item"
+    _keeps_default = True
     _defaults: ClassVar = {"weight": 3.0, "reg": 10.0, "scaling": 0.75}
 
     rows_: sp.csr_array
@@ -194,6 +195,7 @@ class ItemItemScratch(ItemItem):
     """
 
     name = "item-item scratch"
+    _keeps_default = False
     _defaults: ClassVar = {"reg": 10.0}
 
     def __init__(self, *, reg: float | str = "auto") -> None:

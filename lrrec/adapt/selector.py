@@ -77,7 +77,8 @@ class AdapterSelector(Recommender):
     prefer : {"best", "small"}, default "best"
         Keep the best by the mean, or the one with the fewest parameters within a standard error of the best.
     blend : bool, default True
-        Whether a blend of the best three is compared, too; see `Blended`. Not for a base that predicts ratings.
+        Whether a blend of the best three is compared, too, and kept unless one of them is better by more than a
+        standard error; see `Blended`. Not for a base that predicts ratings.
     random_state : int, Generator or None, default None
         Of the folds, and of adapters that have a random_state of None; all else is deterministic.
 
@@ -101,7 +102,7 @@ class AdapterSelector(Recommender):
     >>> likes = dataset.interactions(min_rating=4)
     >>> abroad = (dataset.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
     >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
-    >>> selector = AdapterSelector([Anchored()], random_state=0).fit(likes.filter(abroad), base=base)
+    >>> selector = AdapterSelector([Anchored()], blend=False, random_state=0).fit(likes.filter(abroad), base=base)
     >>> selector.report_["method"].tolist()
     ['fold-in', 'popularity', 'anchored']
     """
@@ -199,8 +200,8 @@ class AdapterSelector(Recommender):
         measured = [candidate for candidate in measured if candidate.name != able[0].name]
         outcomes = tune_all(comparison, [*measured, *able])
         blend = find_blend(comparison, outcomes[len(measured) :]) if self.blend else None
-        outcomes += [] if blend is None else [blend]
-        return outcomes, *choose(outcomes[len(measured) :], self.prefer)
+        chosen, why = choose(outcomes[len(measured) :], self.prefer, blend)
+        return [*outcomes, *([] if blend is None else [blend])], chosen, why
 
     def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
@@ -341,7 +342,7 @@ class LowRankAdapter(AdapterSelector):
     >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
     >>> adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(likes.filter(abroad), base=base)
     >>> len(adapter.report_), adapter.best_.label in adapter.report_["method"].tolist()
-    (7, True)
+    (8, True)
     """
 
     def __init__(
