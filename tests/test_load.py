@@ -196,10 +196,9 @@ class Service:
             self.bank.recommend(loaded.recommend(k=1).users[:9], place % 2)
         copied(base, None).recommend()
         if self.report:
-            comparison = lrrec.compare(
-                {"ials": base, "popularity": lrrec.Popularity()}, self.split, metrics=["ndcg@10"]
-            )
-            lrrec.Report("Today", comparison, split=self.split).html()
+            models = {"ials": clone(base), "popularity": lrrec.Popularity()}
+            compared = lrrec.compare(models, self.split, metrics=["ndcg@10"])
+            lrrec.Report("Today", compared, split=self.split).html()
 
 
 def copied(model, base, **options):
@@ -241,6 +240,7 @@ def test_memory_is_flat(source, target, split):
     service, sizes, began, n_cycles = Service(source, target, split, report=True), [], time.monotonic(), 200
     for _ in range(n_cycles):
         service.cycle()
+        gc.collect()
         sizes.append(resident() / 1e6)
     half = np.array(sizes[n_cycles // 2 :])
     slope = 100 * np.polyfit(np.arange(len(half)), half, 1)[0]
