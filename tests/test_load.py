@@ -237,7 +237,7 @@ def test_cycles_leave_nothing_behind(source, target, split):
 def test_memory_is_flat(source, target, split):
     pytest.importorskip("matplotlib")
     pytest.importorskip("jinja2")
-    service, sizes, began, n_cycles = Service(source, target, split, report=True), [], time.monotonic(), 200
+    service, sizes, began, n_cycles = Service(source, target, split, report=True), [], time.monotonic(), 120
     for _ in range(n_cycles):
         service.cycle()
         gc.collect()

@@ -256,10 +256,43 @@ class Machine(RuleBasedStateMachine):
                 assert_alike(bank.recommend_from(PROBE, name, k=K), adapter.answers[1])
 
 
-@pytest.mark.parametrize("n_examples", [25, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("n_examples", [25, pytest.param(600, marks=pytest.mark.soak)])
 def test_any_order_of_calls(n_examples):
     Machine.n_steps = Machine.n_machines = 0
     options = {"max_examples": n_examples, "stateful_step_count": 12, "database": None}
     options["phases"] = (Phase.generate, Phase.shrink)
     run(Machine, settings=settings(derandomize=True, suppress_health_check=list(HealthCheck), **options))
     print(f"{Machine.n_machines} runs, {Machine.n_steps} states")
+
+
+# What it found.
+
+
+@pytest.fixture
+def rescaled():
+    """Without its change the adapter knows nothing of the target's new items, and something of an old one."""
+    users, items, values = table(0, 0, 0)
+    base = IALS(3, n_iter=2, reg=0.05, random_state=0).fit(Interactions.from_pairs(users, items, values=values))
+    users, items, values = table(0, 5, 4)
+    return base, Scratch(reg=None).fit(Interactions.from_pairs(users, items, values=values), base=base)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.0])
+def test_what_is_known_of_items_follows_the_scale(rescaled, scale):
+    base, adapter = rescaled
+    adapter.scale = scale
+    loaded = lrrec.load(io.BytesIO(stored(adapter)), base=base)
+    np.testing.assert_array_equal(loaded.item_evidence_, adapter.item_evidence_)
+    assert_equal(loaded.recommend_from(PROBE, K, unknown="mask"), adapter.recommend_from(PROBE, K, unknown="mask"))
+    assert adapter.item_factors_[adapter.item_evidence_].any(axis=1).all()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_a_bank_has_nothing_for_histories_without_evidence_either(rescaled, scale):
+    """Of an item that the target does not have, or of dislikes."""
+    base, adapter = rescaled
+    adapter.scale = scale
+    histories = Interactions.from_pairs(["a", "b", "c"], [2, 5, 5], values=[1, -1, 1])
+    alone = adapter.recommend_from(histories, K, unknown="mask")
+    assert [len(lists) > 0 for _, lists in alone] == [False, False, True]
+    assert_alike(AdapterBank(base, {"de": adapter}).recommend_from(histories, "de", k=K), alone)

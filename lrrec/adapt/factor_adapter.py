@@ -66,7 +66,10 @@ class FactorAdapter(Adapter, FactorModel):
         self._check_fitted()
         fresh = copy.copy(self)
         fresh._scale = check_real(value, "scale", low=0)
-        fresh.user_factors_ = fresh._encode_around(self.domain_.data.matrix, self.domain_.user_priors)
+        matrix = self.domain_.data.matrix
+        fresh.user_factors_ = fresh._encode_around(matrix, self.domain_.user_priors)
+        counts = np.maximum(self.item_counts_, np.bincount(matrix.indices, minlength=matrix.shape[1]))
+        fresh.item_evidence_ = fresh._item_evidence(self.domain_, counts)
         self._become(fresh)
 
     @property

@@ -30,10 +30,11 @@ class Group(NamedTuple):
 
 
 class Served(NamedTuple):
-    """Users as their adapter encodes them, and the bank's columns of their histories."""
+    """Users as their adapter encodes them, the bank's columns of their histories, and whose say nothing."""
 
     encoded: Any
     histories: list[np.ndarray]
+    cold: np.ndarray | None = None
 
 
 class Scorer:
@@ -92,6 +93,9 @@ class Scorer:
             scores[:, view.without_evidence] = -np.inf
         if view.changes_factors and self.U is not None:
             scores[~self.U[begin:end].any(axis=1)] = -np.inf
+        cold, start = self.served[number].cold, self.bounds[number]
+        if cold is not None:
+            scores[cold[begin - start : end - start]] = -np.inf
 
 
 class View:
@@ -194,7 +198,8 @@ def known_users(view: View, users: np.ndarray) -> Served:
 def new_users(view: View, data: Interactions, rows: np.ndarray) -> Served:
     """Users given by their histories."""
     matrix, _ = view.adapter._histories(of_users(data, rows))
-    return Served(view.adapter._encode(matrix), view.histories(matrix, np.arange(len(rows))))
+    _, cold = view.adapter._says_nothing(matrix)
+    return Served(view.adapter._encode(matrix), view.histories(matrix, np.arange(len(rows))), cold)
 
 
 def of_users(data: Interactions, rows: np.ndarray) -> Interactions:
