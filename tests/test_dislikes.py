@@ -196,7 +196,7 @@ def test_who_only_dislikes_is_recommended_popular_items(model):
 @pytest.mark.filterwarnings("ignore:.*(sampled of|has learned from)")
 @pytest.mark.parametrize("candidates", [None, 5])
 def test_dislikes_are_not_relevant(model, candidates):
-    held_out = np.random.default_rng(3).random(len(DATA)) < 0.4
+    held_out = np.random.default_rng(3).random(len(DATA)) < 0.2
     test, train = DATA.filter(held_out), DATA.filter(~held_out)
     names = ["ndcg@5", "recall@5", "graded-ndcg@5", "map@5", "auc", "r-precision@5", "novelty@3"]
     results = [

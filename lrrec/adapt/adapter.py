@@ -3,6 +3,7 @@
 import importlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -108,8 +109,14 @@ class Adapter(Recommender):
                 f"{', '.join(undecided)} of {type(self).__name__} cannot be 'auto' here: give values, or let "
                 f"AdapterSelector([{type(self).__name__}()]) choose them"
             )
-        self._scale = 1.0
-        return self._fit_domain(domain)
+        fresh = copy(self)
+        fresh._scale = 1.0
+        return self._become(fresh._fit_domain(domain))
+
+    def _become(self, other: Self) -> Self:
+        """Take all attributes of another adapter at once: who is served by a bank meanwhile gets the old or the new."""
+        self.__dict__ = other.__dict__
+        return self
 
     def _fit_domain(self, domain: Domain) -> Self:
         """Fit to all users of a domain and serve them."""
@@ -251,10 +258,10 @@ class Adapter(Recommender):
         new, items = as_target(self.base_, new), self.domain_.items
         data = joined(self.domain_.data, new, ratings=self._values == "any")
         catalogue = np.concatenate((items.ids, data.items.ids[items.find(data.items.ids) < 0]))
-        verdict = self.verdict_
-        self._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))
-        self.verdict_ = verdict
-        return self
+        fresh = copy(self)
+        fresh._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))
+        fresh.verdict_ = self.verdict_
+        return self._become(fresh)
 
     def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the change to path, replacing it whole or not at all; `lrrec.load(path, base=model)` reads it.

@@ -1,6 +1,8 @@
 """Report: an evaluation as one self-contained HTML page."""
 
+import base64
 import datetime
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -113,7 +115,8 @@ class Report:
     def html(self) -> str:
         """Return the page."""
         jinja2 = check_installed()
-        template = (Path(__file__).parent / "templates" / "report.html.j2").read_text(encoding="utf-8")
+        folder = Path(__file__).parent / "templates"
+        template, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.html.j2", "sort.js"))
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
         pairs, comparison = None, self.comparison
         if comparison is not None and len(comparison.evaluations) > 1 and self.metric in comparison.per_user_metrics:
@@ -124,6 +127,8 @@ class Report:
             made=f"Made on {now:%d %B %Y} with lrrec {_version('lrrec')}.",
             verdict=self._verdict(pairs),
             sections=self._sections(pairs),
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             foot="This page is one file: it loads nothing and sends nothing.",
         )
 

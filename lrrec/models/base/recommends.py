@@ -173,12 +173,16 @@ class Recommends:
             self, requested, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads
         )
         matrix = matrix[rows]
-        positives = positive(matrix) if self._values == "signed" else matrix
-        empty = np.diff(positives.indptr) == 0
+        empty, cold = self._says_nothing(matrix)
         options.check_known(requested, empty, "users {} have no item of the model in their history")
-        with_evidence = np.concatenate(([0], np.cumsum(self.item_evidence_[positives.indices])))[positives.indptr]
-        encoded, cold = self._encode(matrix), np.diff(with_evidence) == 0
+        encoded = self._encode(matrix)
         return self._recommend(requested, lambda part: encoded[part], cold, matrix, np.arange(len(rows)), options)
+
+    def _says_nothing(self: Any, matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+        """Return which histories have no item, apart from dislikes, and which have none that the model knows about."""
+        positives = positive(matrix) if self._values == "signed" else matrix
+        with_evidence = np.concatenate(([0], np.cumsum(self.item_evidence_[positives.indices])))[positives.indptr]
+        return np.diff(positives.indptr) == 0, np.diff(with_evidence) == 0
 
     def recommend_all(
         self: Any, path: PathLike, k: int = 10, *, exclude_seen: bool = True, items: ItemLists | None = None,
