@@ -162,7 +162,8 @@ def _make_folder(out: Path | None) -> None:
 def _set_min_rating(source: Source, protocol: str) -> None:
     """The default of a data set with ratings: likes, or every rating for ncf."""
     if source.min_rating is None and source.dataset is not None and "rating" in source.dataset.ratings:
-        source.min_rating = float(source.dataset.ratings["rating"].min()) if protocol == "ncf" else MIN_LIKE
+        recipe, ratings = source.dataset.recipe, source.dataset.ratings["rating"]
+        source.min_rating = float(ratings.min()) if protocol == "ncf" else recipe.min_rating or MIN_LIKE
 
 
 def _titles(source: Source) -> dict[Any, str]:

@@ -43,7 +43,8 @@ class Source:
     def dataset(self) -> "Dataset | None":
         """The data set, or None for a file."""
         datasets = lrrec.datasets
-        return datasets.load(self.data, self.data_home) if self.data in datasets.names() else None
+        named = datasets.is_name(self.data) and ("/" not in self.data or not Path(self.data).exists())
+        return datasets.load(self.data, self.data_home) if named else None
 
     def interactions(self) -> "Interactions":
         """Read the data, as far as they have enough interactions; values of at least min_rating count as positive."""
