@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MODELS = by_command_name()
 N_NEGATIVES = 99
+MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 
 
 @dataclass
@@ -50,6 +51,12 @@ class Source:
         """Read the data, as far as they have enough interactions; values of at least min_rating count as positive."""
         data, least = self._read(), self.min_interactions
         return data if least is None else data.k_core(least, least)
+
+    def set_min_rating(self, protocol: str | None = None) -> None:
+        """Set what counts as positive where nothing is said: likes, or every rating for ncf."""
+        if self.min_rating is None and self.dataset is not None and "rating" in self.dataset.ratings:
+            least, usual = self.dataset.ratings["rating"].min(), self.dataset.recipe.min_rating or MIN_LIKE
+            self.min_rating = float(least) if protocol == "ncf" else usual
 
     def _read(self) -> "Interactions":
         """Read the data."""
