@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 import lrrec
 from lrrec import EASE, IALS, AdapterBank, IdMap, Interactions
-from lrrec.adapt import LowRank
+from lrrec.adapt import FoldIn, LowRank
 from lrrec.errors import DataError, LrrecError
 
 USERS, ITEMS = np.arange(12) * 7 % 12 + 1, np.array(list("gcafbedh"), dtype=object)  # 1..12, not in order
@@ -306,7 +306,7 @@ NOT_DATA = "settings, models and results of lrrec, which have no labels of users
 SETTINGS = re.compile(
     r".*\.(metrics|random_state|callback|scorer|params|edges|adapter|candidates_|space|student|make|base)"
     r"|(Comparison|Evaluation|Explanation|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
-    r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates|ByHistory\..*"
+    r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates|Blend\.__init__\.models|Blended\.__init__\.members|ByHistory\..*"
     r"|Report\.__init__\.(comparison|evaluations|transfer|tunings)"
     r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|compare\.models|DomainFitter\.__init__\..*"
 )  # NOT_DATA
@@ -474,6 +474,7 @@ MATRICES = {
     "Interactions.from_matrix.X": lambda X: Interactions.from_matrix(X).to_frame()["value"],
     "IterativeModel.fit.X": lambda X: IALS(2, n_iter=1, random_state=0).fit(X).recommend(USERS, 3).items,
     "NeuralMF.fit.X": lambda X: small_neural().fit(X).recommend(USERS, 3).items,
+    "Blend.fit.X": lambda X: lrrec.Blend([EASE()]).fit(X).recommend(USERS, 3).items,
     "Recommender.fit.X": lambda X: EASE().fit(X).recommend(USERS, 3).items,
     "Recommends.recommend_from.histories": lambda X: BASE.recommend_from(X, 3).items,
     "Recommender.score.X": lambda X: [BASE.score(X)],
@@ -566,6 +567,8 @@ IDS = {
 REFUSED = {
     "Adapter.fit.source": lambda v: adapted(source=v),  # which only neural bases take
     "AdapterSelector.fit.source": lambda v: selected(source=v),
+    "Blend.__init__.weights": lambda v: lrrec.Blend([EASE(), EASE()], weights=v).fit(DATA),
+    "Blended.__init__.weights": lambda v: lrrec.adapt.Blended([FoldIn(), FoldIn()], v).fit(DATA, base=BASE),
     "Interactions.__init__.events": lambda v: Interactions(DATA.matrix, DATA.users, DATA.items, None, v),
     "Interactions.__init__.items": lambda v: Interactions(DATA.matrix, DATA.users, v),
     "Interactions.__init__.matrix": lambda v: Interactions(v, DATA.users, DATA.items),

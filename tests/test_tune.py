@@ -256,6 +256,7 @@ def test_every_model_has_a_space(split):
             if name in model.get_params():
                 model.set_params(**{name: 2})
     neural = models.pop("NeuralMF")
+    models["Blend"].set_params(models=[lrrec.EASE(), lrrec.Popularity()])
     tuned = lrrec.tune(models, split, n_trials=2)
     assert list(tuned) == list(models)
     assert len({one.validation for one in tuned.values()}) == 1

@@ -49,6 +49,7 @@ class Adapter(Recommender):
     _keeps_default = False  # whether other settings must be clearly better than the defaults
     serves_without_history: ClassVar[bool] = False  # whether it can serve users who have done nothing in the target
     _uses_all_threads = False  # whether a fit uses all cores by itself
+    uses_base: ClassVar[bool] = True  # whether it makes use of the base, or is a model of the target alone
     _scale = 1.0  # the share of the change that is applied, where a kind lets it be set
 
     def fit(  # type: ignore[override]

@@ -19,6 +19,7 @@ from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
 from lrrec.adapt.selection import Comparison, Outcome, choose, report, tune_all
+from lrrec.adapt.source_worth import source_worth
 from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, check_history, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
@@ -77,7 +78,8 @@ class AdapterSelector(Recommender):
     prefer : {"best", "small"}, default "best"
         Keep the best by the mean, or the one with the fewest parameters within a standard error of the best.
     blend : bool, default True
-        Whether a blend of the best three is compared, too; see `Blended`. Not for a base that predicts ratings.
+        Whether a blend of the best three is compared, too, and kept unless one of them is better by more than a
+        standard error; see `Blended`. Not for a base that predicts ratings.
     random_state : int, Generator or None, default None
         Of the folds, and of adapters that have a random_state of None; all else is deterministic.
 
@@ -89,7 +91,8 @@ class AdapterSelector(Recommender):
         What was compared: method, metric on the validation users, its paired difference to fold-in with lower and
         upper 90 % bounds, parameters, and which is kept.
     verdict_ : str
-        Why that one was kept.
+        Why that one was kept, and how many target users the base is worth: with how many fewer the kept adapter ranks
+        as well as the best model of the target alone.
     users_, items_ : IdMap
         Of the target; its catalogue.
 
@@ -101,7 +104,7 @@ class AdapterSelector(Recommender):
     >>> likes = dataset.interactions(min_rating=4)
     >>> abroad = (dataset.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
     >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
-    >>> selector = AdapterSelector([Anchored()], random_state=0).fit(likes.filter(abroad), base=base)
+    >>> selector = AdapterSelector([Anchored()], blend=False, random_state=0).fit(likes.filter(abroad), base=base)
     >>> selector.report_["method"].tolist()
     ['fold-in', 'popularity', 'anchored']
     """
@@ -199,8 +202,9 @@ class AdapterSelector(Recommender):
         measured = [candidate for candidate in measured if candidate.name != able[0].name]
         outcomes = tune_all(comparison, [*measured, *able])
         blend = find_blend(comparison, outcomes[len(measured) :]) if self.blend else None
-        outcomes += [] if blend is None else [blend]
-        return outcomes, *choose(outcomes[len(measured) :], self.prefer)
+        chosen, why = choose(outcomes[len(measured) :], self.prefer, blend)
+        worth = source_worth(comparison, outcomes, chosen) if history else ""
+        return [*outcomes, *([] if blend is None else [blend])], chosen, "; ".join(filter(None, (why, worth)))
 
     def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
@@ -341,7 +345,7 @@ class LowRankAdapter(AdapterSelector):
     >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
     >>> adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(likes.filter(abroad), base=base)
     >>> len(adapter.report_), adapter.best_.label in adapter.report_["method"].tolist()
-    (7, True)
+    (8, True)
     """
 
     def __init__(

@@ -8,16 +8,16 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.data.interactions import Interactions
-from lrrec.errors import FileFormatError, ParameterError, ParameterTypeError
+from lrrec.errors import FileFormatError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.metrics import parse
-from lrrec.models.base.blending import Encoded, blended, find_weights, ranked_values, standardized
+from lrrec.models.base.blending import Encoded, blended, check_weights, find_weights, ranked_values, standardized
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
 from lrrec.models.ials import IALS
 from lrrec.splits import by_user
 from lrrec.typing import MatrixLike, PathLike, RandomState
-from lrrec.validate import check_int, check_real, check_rng
+from lrrec.validate import check_int, check_rng
 
 MAX_USERS = 1000  # validation users: more change the weights little
 
@@ -95,10 +95,11 @@ class Blend(Recommender):
         parse(self.metric, ("ranking",))
         n_steps = check_int(self.n_steps, "n_steps", low=1)
         models = self._unfitted(int(rng.integers(2**31)))
-        alone = len(models) == 1 and self.weights is None
-        self.weights_ = np.ones(1) if alone else self._given_weights(len(models))
-        if not len(self.weights_):
+        if self.weights is None:
             self.weights_ = self._find_weights([clone(model) for model in models], data, n_steps, rng)
+        else:
+            weights = check_weights(self.weights, len(models))
+            self.weights_ = weights / weights.sum()
         self.models_ = [model.fit(data) for model in models]
         evidence = [model.item_evidence_ for model, weight in zip(self.models_, self.weights_, strict=True) if weight]
         return self._remember(data, item_evidence=np.any(evidence, axis=0))
@@ -121,24 +122,12 @@ class Blend(Recommender):
                 model.set_params(random_state=seed)
         return models
 
-    def _given_weights(self, n_models: int) -> np.ndarray:
-        """The weights, of sum 1; none if they are to be found."""
-        if self.weights is None:
-            return np.empty(0)
-        weights = np.array([check_real(weight, "weights", low=0) for weight in self.weights])
-        if len(weights) != n_models or not weights.any():
-            raise ParameterError(
-                f"weights must have a number for each of the {n_models} models, one of them > 0, got {self.weights!r}"
-            )
-        total: np.ndarray = weights / weights.sum()
-        return total
-
     def _find_weights(
         self, models: list[Any], data: Interactions, n_steps: int, rng: np.random.Generator
     ) -> np.ndarray:
         """Fit the models without the validation users, and compare weights on these."""
         long = int((np.diff(data.matrix.indptr) >= 2).sum())
-        if long < 2:
+        if long < 2 or len(models) == 1:
             return np.full(len(models), 1 / len(models))
         n_users = min(max(long // 5, 1), MAX_USERS)
         split = by_user(data, n_users, history=0.8, random_state=rng)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.metrics import measure, parse
-from lrrec.validate import check_threads
+from lrrec.validate import check_real, check_threads
 
 
 class Encoded:
@@ -23,6 +24,18 @@ class Encoded:
 
     def __len__(self) -> int:
         return int(self.own.shape[0])
+
+
+def check_weights(weights: Any, n_members: int) -> np.ndarray:
+    """Return weights, float64 (n_members,): as many numbers >= 0, one of them > 0."""
+    if not isinstance(weights, list | tuple | np.ndarray):
+        raise ParameterTypeError(f"weights must be a list of numbers, got {weights!r}")
+    values = np.array([check_real(weight, "weights", low=0) for weight in weights])
+    if len(values) != n_members or not values.any():
+        raise ParameterError(
+            f"weights must have a number for each of the {n_members} that are blended, one of them > 0, got {weights!r}"
+        )
+    return values
 
 
 def standardized(scores: np.ndarray, histories: sp.csr_array, *, ratings: bool = False) -> np.ndarray:
