@@ -125,6 +125,14 @@ def test_candidates_go_with_their_market(home):
     assert split.users.ids[split.test_rows].tolist() == ["t1U1", "t1U2"]
 
 
+def test_published_candidates_without_times_are_tuned_for(home):
+    """On interactions that `tune` draws: the last ones of each user are not known."""
+    source = cli.inputs.Source("wsdm-xmrec/t1", home)
+    (split,) = source.splits("published")
+    assert split.candidates.shape == (2, 3)
+    assert source.validation(split, "published", 0) is None
+
+
 @pytest.mark.parametrize("words", [("fit", "xmarket/uk", "--out", "m"), ("fit", "xmarket/uk+fr", "--out", "m")])
 def test_commands_take_markets(home, monkeypatch, capsys, words):
     monkeypatch.chdir(home)

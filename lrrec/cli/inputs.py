@@ -110,7 +110,7 @@ class Source:
     def validation(self, split: "Split", protocol: str, seed: int) -> "Split | None":
         """A split of the training part for tuning, where it differs from the one that `tune` makes of it."""
         dataset = self._published(protocol)
-        if split.candidates is not None and split.candidates.ndim == 2:
+        if split.candidates is not None and split.candidates.ndim == 2 and split.train.times is not None:
             return next(iter(make_splits("ncf", split.train, repeats=split.params.get("repeats"), seed=seed)))
         return dataset.split("valid") if dataset is not None and "valid" in dataset.parts else None
 
