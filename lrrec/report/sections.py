@@ -215,7 +215,7 @@ def transfer(adapter: Any, curves: Any) -> Section:
         columns = ["method", metric, "against fold-in", "parameters", "kept"]
         tables.append(Table("Adapters compared on validation users of the target", columns, rows))
         if hasattr(adapter, "verdict_"):
-            texts.append(f"Kept: {adapter.best_.name} ({adapter.verdict_}).")
+            texts.append(f"Kept: {adapter.best_.label} ({adapter.verdict_}).")
     if isinstance(curves, LearningCurve):
         texts += [f"The base: {' '.join(repr(curves.base).split())}.", *curves.verdicts()]
         tables.append(_learning_table(curves))
