@@ -20,7 +20,7 @@ from benchmarks import matrices
 from benchmarks.adapt import pooled
 from benchmarks.report import RESULTS, quality_row, relative
 from lrrec import IALS, AdapterSelector, Interactions, Split
-from lrrec.adapt import Adapter, Anchored, FoldIn, ItemItem, ItemItemScratch, LowRank, Popular
+from lrrec.adapt import Adapter, Anchored, FoldIn, ItemItem, ItemItemScratch, LowRank
 from lrrec.data.alignment import align
 
 SEEDS = 5
@@ -116,7 +116,7 @@ class Run:
             results[name]["kept"] = selector.best_.label
             return selector
 
-        adapt("popularity", Popular(), validation=validation)
+        note("popularity", lrrec.Popularity().fit(train), time.perf_counter())
         adapt("fold-in", FoldIn(), validation=validation)
         adapt("alone, item-item", ItemItemScratch(), validation=validation)
         begun = time.perf_counter()

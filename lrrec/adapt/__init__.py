@@ -31,7 +31,9 @@ _HOME = {
     "DomainFitter": "lrrec.adapt.domain_fitter",
     "FactorAdapter": "lrrec.adapt.factor_adapter",
     "LowRankAdapter": "lrrec.adapt.selector",
+    "LearningCurve": "lrrec.adapt.transfer",
     "distill": "lrrec.adapt.distillation",
+    "learning_curve": "lrrec.adapt.transfer",
 }
 __all__ = ["KINDS", *_HOME]
 

@@ -34,9 +34,16 @@ def locate(recipe: Recipe, data_home: PathLike | None = None) -> Path | None:
         if not home.is_dir():
             raise ParameterError(f"data_home (or LRREC_DATA) must be an existing folder, got {str(home)!r}")
     for home in [*homes, cache_home()]:
-        if all((home / recipe.name / file).is_file() for file in recipe.files):
+        if _is_complete(home / recipe.name, recipe):
             return home / recipe.name
     return None
+
+
+def _is_complete(place: Path, recipe: Recipe) -> bool:
+    """Whether a folder has all files of a data set, or those of at least one of its markets."""
+    if recipe.pattern is not None:
+        return any(place.glob(recipe.pattern))
+    return all((place / file).is_file() for file in recipe.files)
 
 
 def cache_home() -> Path:
@@ -80,11 +87,10 @@ def fetch(recipe: Recipe, data_home: PathLike | None = None) -> Path:
             _log(f"  failed: {_brief(error)}")
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    listed = ", ".join(recipe.files)
+    listed = recipe.pattern or ", ".join(recipe.files)
+    failed = "could not be fetched. Tried:\n" + "\n".join(tried) if tried else "cannot be fetched by a program."
     raise FetchError(
-        f"{recipe.name} could not be fetched. Tried:\n"
-        + "\n".join(tried)
-        + f"\nWhat to do: get it from {recipe.homepage}, "
+        f"{recipe.name} {failed}\nWhat to do: get it from {recipe.homepage}, "
         f"put its files ({listed}) into DIR/{recipe.name}/ and pass data_home=DIR or set LRREC_DATA=DIR; "
         'or use the data set that needs no network: load("made-up")'
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lrrec.adapt.transfer import LearningCurve
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.evaluation.comparison import Comparison
 from lrrec.evaluation.evaluation_result import Evaluation
@@ -47,9 +48,9 @@ class Report:
         Made by `tune`.
     transfer : LowRankAdapter or frame, optional
         A guarded adapter, or its `report_`.
-    curves : frame, optional
-        Learning curves of a transfer: columns users (of the target), method and a metric. Rows of the same users and
-        method are averaged.
+    curves : LearningCurve or frame, optional
+        Made by `lrrec.adapt.learning_curve`; or a frame with the columns users (of the target), method and a metric,
+        whose rows of the same users and method are averaged.
     titles : dict of item id to str, optional
     metric : str, optional
         What is shown in pictures and compared in pairs; the first of the comparison with a value for each user when
@@ -76,8 +77,8 @@ class Report:
     def __init__(
         self, title: str, comparison: Comparison | None = None, *, evaluations: dict[str, Evaluation] | None = None,
         split: Split | None = None, tunings: dict[str, Tuning] | None = None, transfer: Any = None,
-        curves: FrameLike | None = None, titles: dict[Any, str] | None = None, metric: str | None = None,
-        command: str | None = None,
+        curves: LearningCurve | FrameLike | None = None, titles: dict[Any, str] | None = None,
+        metric: str | None = None, command: str | None = None,
     ) -> None:  # fmt: skip
         if comparison is not None and evaluations is not None:
             raise ParameterError("evaluations must not be given beside a comparison, got both")
