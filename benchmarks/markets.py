@@ -96,7 +96,9 @@ class Run:
     def train(self, size: int) -> Interactions:
         """Return the interactions of the first training users."""
         table = self.table[self.table["user"].isin(self.train_users[:size])]
-        return Interactions.from_pairs(table["user"], table["item"]).align_items(lrrec.IdMap(self.catalogue))
+        return Interactions.from_pairs(table["user"], table["item"], times=table["date"]).align_items(
+            lrrec.IdMap(self.catalogue)
+        )
 
     def measure(self, size: int) -> dict[str, dict[str, Any]]:
         """Return per-user test values, seconds and what was kept of every method at one size."""

@@ -75,7 +75,8 @@ class AdapterSelector(Recommender):
         NAME@K: what settings are chosen by.
     history : "as served", float in (0, 1] or int, default "as served"
         What a validation user is served from: about as much as the target's users have (all but a fifth of their
-        interactions), a share of it, or a number of interactions.
+        interactions), a share of it, or a number of interactions. The rest is to be found. The earliest come first
+        where the target has times; otherwise they are drawn.
     prefer : {"best", "small"}, default "best"
         Keep the best by the mean, or the one with the fewest parameters within a standard error of the best.
     blend : bool, default True
