@@ -381,6 +381,12 @@ ARGS = {
     "Blended.__init__.weights": Arg("array", np.array([0.5, 0.5])),
     "NeuralMF.fit.init": OBJECT,
     "load.verify": FLAG,
+    "learning_curve.source": OBJECT,
+    "learning_curve.target": INTERACTIONS,
+    "learning_curve.sizes": NUMBER,
+    **dict.fromkeys([f"learning_curve.{name}" for name in ("n_test", "n_validation")], COUNT),
+    "learning_curve.n_draws": ENDLESS,
+    "is_name.text": WORD,
 }
 
 _EACH_MODEL = {
@@ -582,6 +588,12 @@ def calls(folder):
         "Dataset.interactions": lambda **o: made_up().interactions(**o),
         "Dataset.split": lambda **o: made_up().split(**o),
         "datasets.load": lambda name="made-up", **o: lrrec.datasets.load(name, **o).ratings,
+        "is_name": lambda text: lrrec.datasets.is_name(text),
+        "learning_curve": lambda source=None, target=DATA, **o: adapt.learning_curve(
+            fitted() if source is None else source,
+            target,
+            **{"sizes": [3], "metric": "ndcg@3", "n_test": 4, **o},
+        ).summary(),
         "recipe": lambda name: lrrec.datasets.recipe(name).title,
         "from_factors": lambda user_factors=np.eye(12, 2), item_factors=np.eye(8, 2), **o: lrrec.interop.from_factors(
             user_factors, item_factors, **o
@@ -644,6 +656,8 @@ EXEMPT = {
         ["Adapter.is_affordable", "Adapter.search_space", "ItemItem.is_affordable", "ItemItemScratch.is_affordable"],
         "called by the selector, with a Domain of its own",
     ),
+    "LearningCurve.__init__": "a result",
+    "LearningCurve.summary": "of learning_curve, which is called",
     "Blend.get_params": "as in scikit-learn",
     **dict.fromkeys(["UnknownIdError.__init__"], "an error"),
     **dict.fromkeys(
@@ -751,6 +765,7 @@ ALLOWED = {
 }
 SLOW = {
     "AdapterSelector.__init__",
+    "learning_curve",
     "LowRankAdapter.__init__",
     "Report.__init__",
     "tune",

@@ -16,7 +16,7 @@ ROOT = Path(lrrec.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
     {"errors", "typing", "progress"}, {"validate"}, {"linalg", "file_format"}, {"metrics"}, {"data"},
-    {"splits", "files"}, {"datasets"}, {"models"}, {"adapt", "evaluation", "interop"}, {"tuning"}, {"report"},
+    {"splits", "files"}, {"datasets"}, {"models"}, {"evaluation", "interop"}, {"adapt"}, {"tuning"}, {"report"},
     {"persist"}, {"spark"}, {"__init__"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

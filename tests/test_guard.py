@@ -166,3 +166,13 @@ def test_adapters_that_only_rank_refuse_a_base_of_ratings(ratings, adapter):
     if adapter.name != "popularity":  # which is compared with in any case, where that makes sense
         with pytest.raises(ParameterError, match="predicts ratings"):
             AdapterSelector([adapter]).fit(target, base=base)
+
+
+def test_validation_users_are_served_from_their_earliest_interactions():
+    """Where the target has times, the guard is asked for what comes next, as those who are served will ask."""
+    data = Interactions.from_pairs(np.repeat(np.arange(30), 10), np.tile(np.arange(10), 30))
+    base, order = IALS(2, random_state=0).fit(data), np.random.default_rng(0).permutation(10)
+    timed = Interactions(data.matrix, data.users, data.items, np.tile(order, 30))
+    for trial in make_trials(make_domain(base, timed), AS_SERVED, None, np.random.default_rng(1))[WITH]:
+        assert set(trial.history.indices) == set(np.flatnonzero(order < 8))
+        assert set(trial.test.indices) == set(np.flatnonzero(order >= 8))

@@ -152,7 +152,7 @@ def documented(error, name, parameter):
     return (
         (isinstance(error, OSError) and kind_of(name, parameter).kind == "path" and error.filename is not None)
         or "__add__" in name
-        or (parameter in ("make", "callback") and isinstance(error, TypeError))
+        or (parameter in ("make", "callback") and isinstance(error, TypeError | ValueError))
     )
 
 

@@ -1,12 +1,18 @@
-"""The report in a browser: it loads without a network or a complaint, and its tables are sorted by keyboard."""
+"""The report in a browser: it loads without a network or a complaint, its tables are sorted by keyboard, and
+texts are texts."""
 
 import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
+from test_hostile_report import HOSTILE, page_of
 
 import lrrec
 
 webdriver = pytest.importorskip("selenium.webdriver")
+NoAlertPresentException = pytest.importorskip("selenium.common").NoAlertPresentException
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
@@ -103,3 +109,34 @@ def test_dark_is_dark(browser, address):
         )
     assert colors["light"][0] == "rgb(255, 255, 255)"
     assert all(light != dark for light, dark in zip(*colors.values(), strict=True))
+
+
+def test_hostile_texts_do_nothing_and_are_shown(browser, tmp_path):
+    for number, text in enumerate(page_of(HOSTILE)):
+        path = tmp_path / f"{number}.html"
+        path.write_text(text, encoding="utf-8")
+        look(browser, path.as_uri())
+        for button in browser.find_elements("css selector", "thead button"):
+            browser.execute_script("arguments[0].click()", button)
+        with pytest.raises(NoAlertPresentException):
+            browser.switch_to.alert.accept()
+        assert browser.title == HOSTILE[number + 1]
+        assert browser.get_log("browser") == []
+        own = "[...document.querySelectorAll('*')].filter(one => [...one.attributes].some(it => /^on/.test(it.name)))"
+        assert browser.execute_script(f"return {own}.length + document.querySelectorAll('img, iframe').length") == 0
+        assert browser.execute_script("return document.scripts.length") == 1
+        cells = browser.execute_script("return [...document.querySelectorAll('th, td')].map(cell => cell.textContent)")
+        drawn = browser.execute_script("return [...document.querySelectorAll('svg text')].map(one => one.textContent)")
+        for one in HOSTILE[8 * number : 8 * number + 8]:
+            assert one in cells
+            assert one in drawn or len(one) > 30
+
+
+def test_a_script_that_got_in_is_not_run(browser, tmp_path, address):
+    """The page's policy knows the page's own script alone."""
+    page = Path(url2pathname(urlsplit(address).path)).read_text(encoding="utf-8")
+    for bad in ("<script>document.title = 'changed'</script>", "<img src=x onerror=\"document.title = 'changed'\">"):
+        (tmp_path / "bad.html").write_text(page.replace("</header>", f"{bad}</header>"), encoding="utf-8")
+        look(browser, (tmp_path / "bad.html").as_uri())
+        assert browser.title == "What is liked"
+        assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))

@@ -1,7 +1,8 @@
 """Taking a fitted model to a new domain.
 
-A kind of adapter is one file here and one line of `KINDS`: a subclass of `Adapter` (of `FactorAdapter`, where it
-changes factors). Files, banks, the selector and distillation know adapters by that protocol alone.
+A kind of adapter is one file here and one line of `KINDS`: a subclass of `Adapter`, or of `FactorAdapter` where it
+changes item factors, or the encoder of a neural base, by a `Change`. `default_candidates` of `lrrec.adapt.selector` has
+the kinds that `LowRankAdapter` tries.
 """
 
 import importlib
@@ -30,7 +31,9 @@ _HOME = {
     "DomainFitter": "lrrec.adapt.domain_fitter",
     "FactorAdapter": "lrrec.adapt.factor_adapter",
     "LowRankAdapter": "lrrec.adapt.selector",
+    "LearningCurve": "lrrec.adapt.transfer",
     "distill": "lrrec.adapt.distillation",
+    "learning_curve": "lrrec.adapt.transfer",
 }
 __all__ = ["KINDS", *_HOME]
 

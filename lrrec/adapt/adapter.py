@@ -3,6 +3,7 @@
 import importlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,9 +26,20 @@ AUTO = "auto"
 class Adapter(Recommender):
     """A fitted base model and what changes it for a target domain: a recommender of the target.
 
-    A kind of adapter writes `_adapt` (find the change), `_encode` and `_scores` (apply it), `n_parameters` (what it
-    costs), `merge`, `_pack` and `_unpack` (store it). Parameters that an `AdapterSelector` may choose have the value
-    "auto", a default in `_defaults` and a grid in `search_space`.
+    A kind of adapter has a `name` and writes `_find_change` (fit the change to some users), `_scores` (apply it),
+    `n_parameters` (what it costs), `merge` (an ordinary model, or an error), `_pack` and `_unpack` (store it). It may
+    override
+
+    - `_check_params` and `_check_base`, to refuse what it cannot work with;
+    - `_encode`, `_encode_around` and `_training_users`, where users are not scored from their rows of the matrix:
+      histories, histories with the base's factors of the same users, and the target's users;
+    - `_defaults` and `_grids`: of parameters that may be "auto", the values without and with an `AdapterSelector`;
+      `is_affordable`, and `_fit_path` where one training gives the adapters of several values;
+    - `_suits`, `_serves`, `_item_evidence` and `serves_without_history`: for which users and items it has something to
+      say;
+    - `uses_base`, False for a model of the target alone;
+    - `_explain`, without which `explain` is refused, and `_fit_scores`, without which `distill` is;
+    - `_for_scoring`, where blocks of users share some work.
 
     Attributes
     ----------
@@ -49,6 +61,7 @@ class Adapter(Recommender):
     _keeps_default = False  # whether other settings must be clearly better than the defaults
     serves_without_history: ClassVar[bool] = False  # whether it can serve users who have done nothing in the target
     _uses_all_threads = False  # whether a fit uses all cores by itself
+    uses_base: ClassVar[bool] = True  # whether it makes use of the base, or is a model of the target alone
     _scale = 1.0  # the share of the change that is applied, where a kind lets it be set
 
     def fit(  # type: ignore[override]
@@ -96,8 +109,14 @@ class Adapter(Recommender):
                 f"{', '.join(undecided)} of {type(self).__name__} cannot be 'auto' here: give values, or let "
                 f"AdapterSelector([{type(self).__name__}()]) choose them"
             )
-        self._scale = 1.0
-        return self._fit_domain(domain)
+        fresh = copy(self)
+        fresh._scale = 1.0
+        return self._become(fresh._fit_domain(domain))
+
+    def _become(self, other: Self) -> Self:
+        """Take all attributes of another adapter at once: who is served by a bank meanwhile gets the old or the new."""
+        self.__dict__ = other.__dict__
+        return self
 
     def _fit_domain(self, domain: Domain) -> Self:
         """Fit to all users of a domain and serve them."""
@@ -239,10 +258,10 @@ class Adapter(Recommender):
         new, items = as_target(self.base_, new), self.domain_.items
         data = joined(self.domain_.data, new, ratings=self._values == "any")
         catalogue = np.concatenate((items.ids, data.items.ids[items.find(data.items.ids) < 0]))
-        verdict = self.verdict_
-        self._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))
-        self.verdict_ = verdict
-        return self
+        fresh = copy(self)
+        fresh._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))
+        fresh.verdict_ = self.verdict_
+        return self._become(fresh)
 
     def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the change to path, replacing it whole or not at all; `lrrec.load(path, base=model)` reads it.

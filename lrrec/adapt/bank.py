@@ -210,8 +210,9 @@ class AdapterBank(MutableMapping):
         """The adapter's view, made anew when the adapter has changed."""
         view = self._views.get(adapter)
         if view is None or not view.is_current():
-            self._check_base(domain, adapter)
-            view = self._views[adapter] = View(adapter, len(self.base.items_))
+            view = View(adapter, len(self.base.items_))
+            self._check_base(domain, view.adapter)
+            self._views[adapter] = view
         return view
 
     def fit_many(

@@ -1,7 +1,6 @@
 """Blended: the standardized scores of several adapters of one base, added up."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +10,7 @@ from sklearn.base import clone
 from lrrec.adapt.adapter import Adapter, Settings, from_stored
 from lrrec.adapt.composite import Composite
 from lrrec.adapt.domain import Domain, check_ranks
-from lrrec.adapt.selection import Comparison, Outcome, nested
+from lrrec.adapt.selection import Comparison, Outcome
 from lrrec.adapt.trials import Trial
 from lrrec.errors import ParameterTypeError
 from lrrec.linalg.ranking import Columns
@@ -20,6 +19,8 @@ from lrrec.models.blend import Blend
 
 MAX_MEMBERS = 3
 N_STEPS = 6
+N_BOOTSTRAPS = 200
+MIN_WEIGHT = 0.05  # a smaller one is not worth the time of its member
 MAX_CELLS = 10**8  # scores of all members and validation users: 400 MB
 
 
@@ -65,6 +66,11 @@ class Blended(Composite):
         super()._check_base(base, same_users=same_users, source=source)
 
     @property
+    def uses_base(self) -> bool:  # type: ignore[override]
+        """Whether a member does."""
+        return any(member.uses_base for member in self._unfitted())
+
+    @property
     def label(self) -> str:
         """The kinds."""
         return f"blend of {' and '.join(member.label for member in self._unfitted())}"
@@ -99,10 +105,13 @@ class Blended(Composite):
 
 
 def find_blend(comparison: Comparison, outcomes: Sequence[Outcome]) -> Outcome | None:
-    """Return the blend of the best of some tuned adapters that is best on the validation users; None if one alone is.
+    """Return a blend of the best tuned adapters, its weights averaged over bootstrap samples; None if one always wins.
 
-    Its values by nested cross-validation are those with the weights chosen on the other folds, less what the members
-    gain by the choice of their settings on the same users.
+    Greedy ensemble selection tries weights; on each bootstrap sample of the validation users the best of them are
+    noted, and their average is taken (bagging: Breiman 1996, "Bagging predictors"; Caruana et al. 2006), so that
+    adapters between which so few users cannot decide share the weight. The values of members are less what the choice
+    of their settings gained on the same users. By nested cross-validation, the weights of each fold are those found on
+    the other folds.
     """
     able = [outcome for outcome in outcomes if not outcome.adapter._uses_all_threads]
     members = sorted(able, key=lambda outcome: -outcome.mean)[:MAX_MEMBERS]
@@ -112,23 +121,35 @@ def find_blend(comparison: Comparison, outcomes: Sequence[Outcome]) -> Outcome |
         return None
     of_trials = [
         ranked_values(*_trial_scores(comparison.domain, trial, members), comparison.metric) for trial in trials
-    ]
+    ]  # fmt: skip
 
-    def values(steps: np.ndarray) -> np.ndarray:
-        return np.concatenate([of_trial(steps) for of_trial in of_trials])
+    def values(weights: np.ndarray) -> np.ndarray:
+        return np.concatenate([of_trial(weights) for of_trial in of_trials])
 
+    gains = np.stack([member.values - member.estimates for member in members])
     tried, table = find_weights(values, len(members), N_STEPS)
-    first = members[0]
-    choices = [
-        Outcome(_blend(members, weights), row, first.groups, _n_parameters(members, weights), first.overlap)
-        for weights, row in zip(tried, table, strict=True)
-    ]
-    best = nested(choices)
-    if not isinstance(best.adapter, Blended):
+    table -= tried @ gains
+    weights = _bagged(tried, table)
+    if (weights > 0).sum() < 2:
         return None
-    weights = tried[[choice.adapter for choice in choices].index(best.adapter)]
-    gains = sum(weight * (one.values - one.estimates) for weight, one in zip(weights, members, strict=True))
-    return replace(best, nested=best.estimates - gains)
+    groups, cross_validated = members[0].groups, np.empty(table.shape[1])
+    for group in np.unique(groups):
+        fold = groups == group
+        of_fold = weights if fold.all() else _bagged(tried, table[:, ~fold])
+        cross_validated[fold] = (values(of_fold) - of_fold @ gains)[fold]
+    chosen = [(member, weight) for member, weight in zip(members, weights.tolist(), strict=True) if weight]
+    adapter = Blended([clone(member.adapter) for member, _ in chosen], [weight for _, weight in chosen])
+    n_parameters = sum(member.n_parameters for member, _ in chosen)
+    return Outcome(adapter, values(weights), groups, n_parameters, members[0].overlap, cross_validated)
+
+
+def _bagged(tried: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Weights (M,): the mean of those, of weights tried (T, M), that are best on bootstrap samples of values (T, n)."""
+    n_users = table.shape[1]
+    counts = np.random.default_rng(0).multinomial(n_users, np.full(n_users, 1 / n_users), size=N_BOOTSTRAPS)
+    weights: np.ndarray = tried[(counts @ table.T).argmax(axis=1)].mean(axis=0)
+    weights = np.where(weights < MIN_WEIGHT, 0, weights)
+    return (weights / weights.sum()).round(3)
 
 
 def _trial_scores(
@@ -143,15 +164,3 @@ def _trial_scores(
         encoded = scorer._encode_around(trial.history, trial.priors)
         scores.append(standardized(scorer._supported_scores(encoded, slice(None)), trial.history))
     return scores, trial.history, trial.test
-
-
-def _blend(members: Sequence[Outcome], weights: np.ndarray) -> Adapter:
-    """The blend of the members with a weight; a member alone if it has all."""
-    chosen = [(member.adapter, weight) for member, weight in zip(members, weights.tolist(), strict=True) if weight]
-    if len(chosen) == 1:
-        return chosen[0][0]
-    return Blended([clone(adapter) for adapter, _ in chosen], [weight for _, weight in chosen])
-
-
-def _n_parameters(members: Sequence[Outcome], weights: np.ndarray) -> int:
-    return sum(member.n_parameters for member, weight in zip(members, weights, strict=True) if weight)

@@ -64,9 +64,13 @@ class FactorAdapter(Adapter, FactorModel):
     @scale.setter
     def scale(self, value: float) -> None:
         self._check_fitted()
-        self._scale = check_real(value, "scale", low=0)
-        data = self.domain_.data
-        self.user_factors_ = self._encode_around(data.matrix, self.domain_.user_priors)
+        fresh = copy.copy(self)
+        fresh._scale = check_real(value, "scale", low=0)
+        matrix = self.domain_.data.matrix
+        fresh.user_factors_ = fresh._encode_around(matrix, self.domain_.user_priors)
+        counts = np.maximum(self.item_counts_, np.bincount(matrix.indices, minlength=matrix.shape[1]))
+        fresh.item_evidence_ = fresh._item_evidence(self.domain_, counts)
+        self._become(fresh)
 
     @property
     def item_factors_(self) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Scoring of users of many domains at once: the base's scores, and what each domain's adapter changes of them."""
 
+from copy import copy
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -29,10 +30,11 @@ class Group(NamedTuple):
 
 
 class Served(NamedTuple):
-    """Users as their adapter encodes them, and the bank's columns of their histories."""
+    """Users as their adapter encodes them, the bank's columns of their histories, and whose say nothing."""
 
     encoded: Any
     histories: list[np.ndarray]
+    cold: np.ndarray | None = None
 
 
 class Scorer:
@@ -91,14 +93,21 @@ class Scorer:
             scores[:, view.without_evidence] = -np.inf
         if view.changes_factors and self.U is not None:
             scores[~self.U[begin:end].any(axis=1)] = -np.inf
+        cold, start = self.served[number].cold, self.bounds[number]
+        if cold is not None:
+            scores[cold[begin - start : end - start]] = -np.inf
 
 
 class View:
-    """An adapter over the bank's columns: the base's items, then as many more as any domain has new ones."""
+    """An adapter over the bank's columns: the base's items, then as many more as any domain has new ones.
 
-    def __init__(self, adapter: Adapter, n_base: int) -> None:
-        domain = adapter.domain_
-        self.reference, self.state = ref(adapter), _state(adapter)
+    `adapter` is as it was when the view was made.
+    """
+
+    def __init__(self, live: Adapter, n_base: int) -> None:
+        self.reference, self.adapter = ref(live), copy(live)
+        adapter, domain = self.adapter, self.adapter.domain_
+        self.state = _state(adapter)
         self.order = np.argsort(adapter.users_.ids, kind="stable")
         self.users = adapter.users_.ids[self.order]
         n_new = len(domain.new_items)
@@ -122,14 +131,8 @@ class View:
 
     def is_current(self) -> bool:
         """Whether the adapter is still as it was when the view was made."""
-        return all(old is new for old, new in zip(self.state, _state(self.adapter), strict=True))
-
-    @property
-    def adapter(self) -> Adapter:
-        """The adapter viewed."""
         adapter = self.reference()
-        assert adapter is not None  # the caller holds it
-        return adapter
+        return adapter is not None and all(old is new for old, new in zip(self.state, _state(adapter), strict=True))
 
     @property
     def is_low_rank(self) -> bool:
@@ -195,7 +198,8 @@ def known_users(view: View, users: np.ndarray) -> Served:
 def new_users(view: View, data: Interactions, rows: np.ndarray) -> Served:
     """Users given by their histories."""
     matrix, _ = view.adapter._histories(of_users(data, rows))
-    return Served(view.adapter._encode(matrix), view.histories(matrix, np.arange(len(rows))))
+    _, cold = view.adapter._says_nothing(matrix)
+    return Served(view.adapter._encode(matrix), view.histories(matrix, np.arange(len(rows))), cold)
 
 
 def of_users(data: Interactions, rows: np.ndarray) -> Interactions:

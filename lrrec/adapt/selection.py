@@ -248,23 +248,30 @@ def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     return np.nan_to_num(values)  # 0 for all candidates where a user's test interactions are dislikes
 
 
-def choose(outcomes: Sequence[Outcome], prefer: str = "best") -> tuple[Outcome, str]:
+def choose(outcomes: Sequence[Outcome], prefer: str = "best", blend: Outcome | None = None) -> tuple[Outcome, str]:
     """Return the outcome to keep, and why: the best by the mean; of equals, the one with the fewest parameters.
 
-    With prefer="small", all within a standard error of the best count as equals. Popularity is kept where nothing
-    beats it.
+    The blend, which many samples of the users vote for, is kept unless a single adapter is clearly ahead of it.
+    Popularity is kept where nothing beats it. With prefer="small", all within a standard error of the best are equals.
     """
+    compared = [*outcomes, *([] if blend is None else [blend])]
     best = max(outcomes, key=lambda outcome: outcome.mean)
-    equals = near_best(outcomes) if prefer == "small" else [one for one in outcomes if one.mean == best.mean]
-    unbeaten = [one for one in equals if one.adapter.name == "popularity" and one.mean == best.mean]
-    kept = min(unbeaten or equals, key=lambda outcome: outcome.n_parameters)
-    others = [outcome for outcome in outcomes if outcome is not kept]
+    if prefer == "small":
+        best = max(compared, key=lambda outcome: outcome.mean)
+        kept = min(near_best(compared), key=lambda outcome: outcome.n_parameters)
+    else:
+        equals = [outcome for outcome in outcomes if outcome.mean == best.mean]
+        unbeaten = [outcome for outcome in equals if outcome.adapter.name == "popularity"]
+        kept = best = min(unbeaten or equals, key=lambda outcome: outcome.n_parameters)
+        if blend is not None and not unbeaten and not best.clearly_ahead(blend):
+            kept = best = blend
+    others = [outcome for outcome in compared if outcome is not kept]
     if not others:
         return kept, "nothing else was compared"
     rival = max(others, key=lambda outcome: outcome.mean)
     gain, error = kept.ahead(rival)
     verdict = f"{kept.mean:.4f} on {len(kept.values)} validation users, {rival.adapter.label} {rival.mean:.4f}"
-    if gain - Z * error <= 0:
+    if abs(gain) <= Z * error:
         verdict += ": too close to be sure"
     return kept, verdict + ("" if kept is best else "; the smallest within a standard error of the best")
 

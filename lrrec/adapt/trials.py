@@ -84,7 +84,7 @@ def _fold_trials(domain: Domain, history: float | int | str, rng: np.random.Gene
     else:
         groups = np.array_split(eligible, min(N_FOLDS, len(eligible)))
     share = 0.8 if isinstance(history, str) else history
-    mask = history_mask(domain.data, share, rng.random(len(domain.data)))
+    mask = history_mask(domain.data, share, _order(domain.data, rng))
     histories, tests, priors = domain.data.filter(mask).matrix, domain.data.filter(~mask).matrix, domain.user_priors
     fits = [np.setdiff1d(domain.active_users, group) for group in groups]
     trials = {WITH: [
@@ -101,6 +101,14 @@ def _fold_trials(domain: Domain, history: float | int | str, rng: np.random.Gene
         ]  # fmt: skip
         trials |= {WITHOUT: cold} if cold else {}
     return trials
+
+
+def _order(data: Interactions, rng: np.random.Generator) -> np.ndarray:
+    """A key by which interactions come into histories: the earliest first where there are times, else at random."""
+    key = rng.random(len(data))
+    if data.times is not None:
+        key[np.lexsort((key, data.times))] = np.arange(len(data))
+    return key
 
 
 def _given_trials(domain: Domain, history: Interactions, test: Interactions) -> Iterator[tuple[str, list[Trial]]]:

@@ -16,12 +16,12 @@ from lrrec.cli.inputs import (
     PROTOCOL_HELP,
     SEVERAL,
     Source,
-    check_out,
     check_protocol,
     item_vectors,
     make_model,
 )
 from lrrec.cli.show import print_protocol
+from lrrec.cli.transfer_command import check_options, check_page, make_folder, run_transfer
 from lrrec.errors import DataWarning, FileFormatError, ParameterError
 
 if TYPE_CHECKING:
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from lrrec.splits import Split
     from lrrec.tuning.tuning_result import Tuning
 
-MIN_LIKE = 4  # the default --min-rating of data sets with ratings
-
 
 def benchmark(
-    data: opt.Data,
+    context: typer.Context,
+    data: opt.OptionalData = None,
     models: Annotated[
         str, typer.Option(help=f"Names separated by commas, of {', '.join(MODELS)}.")
     ] = "popularity,itemknn,ease,svd,ials",
@@ -88,8 +87,22 @@ def benchmark(
     delimiter: opt.Delimiter = ",",
     read: opt.Read = None,
     data_home: opt.DataHome = None,
+    transfer: Annotated[
+        str | None,
+        typer.Option(
+            help="SOURCE:TARGET instead of DATA, e.g. xmarket/uk+ca:xmarket/jp: data sets or files, several sources "
+            "joined by +. Adapt a model of the source to more and more users of the target, by every method.",
+            show_default=False,
+        ),
+    ] = None,
+    sizes: Annotated[str, typer.Option(help="Transfer: numbers of target users; all are added.")] = "10,25,50,100",
+    draws: Annotated[int, typer.Option(min=1, help="Transfer: how often users are drawn.")] = 1,
+    validation_users: Annotated[
+        int,
+        typer.Option(min=0, help="Transfer: further users to tune all methods on. With 0: those adapted to, in folds."),
+    ] = 0,
 ) -> None:
-    """Tune models with equal budgets, compare them on test users, and write a report.
+    """Tune models with equal budgets, compare them on test users, and write a report; or measure a transfer.
 
     Models are tuned by the first metric. Tuning needs the extra tune, a report the extra report:
     pip install 'lrrec[tune,report]'.
@@ -98,22 +111,25 @@ def benchmark(
 
     from lrrec.metrics import check_names
     from lrrec.metrics.registry import DEFAULT_METRICS
-    from lrrec.report.page import check_installed
 
+    check_options(context)
+    if transfer is not None:
+        template = Source("", data_home, min_rating, user, item, value, time, delimiter, read, min_interactions)
+        numbers = {"n_draws": draws, "n_validation": validation_users, "random_state": seed}
+        run_transfer(transfer, template, metric, sizes, numbers, report, out)
+        return
+    assert data is not None
     name_of_protocol = check_protocol(protocol, "--protocol", leave_out=SEVERAL)
     estimators = _make_models(models, seed)
     metrics = check_names(metric or (["ndcg@10", "hit@10"] if name_of_protocol == "ncf" else list(DEFAULT_METRICS)))
     params = None if settings is None else _read_settings(settings, estimators)
-    if report is not None:
-        check_out(report, "--report")
-        check_installed()
-    _make_folder(out)
+    check_page(report)
+    make_folder(out)
     source = Source(
         data, data_home, min_rating, user, item, value, time, delimiter, read, min_interactions=min_interactions,
         test_file=test_file, history_file=history_file, validation_file=validation_file,
     )  # fmt: skip
-    _set_min_rating(source, name_of_protocol)
-
+    source.set_min_rating(name_of_protocol)
     (split,) = source.splits(name_of_protocol, repeats=repeats, seed=seed)
     console = Console()
     console.print(f"{split.description}: {split.train!r}, {len(split.test_rows):,} test users", highlight=False)
@@ -149,20 +165,6 @@ def _make_models(models: str, seed: int) -> dict[str, Any]:
     if len(set(names)) < len(names):
         raise ParameterError(f"--models must be distinct, got {models!r}")
     return {name: make_model(name, seed=seed, option="--models") for name in names}
-
-
-def _make_folder(out: Path | None) -> None:
-    """Make the folder of the results, in one that exists."""
-    if out is not None:
-        if not out.absolute().parent.is_dir() or out.is_file():
-            raise ParameterError(f"--out must be a folder, in one that exists, got {str(out)!r}")
-        out.mkdir(exist_ok=True)
-
-
-def _set_min_rating(source: Source, protocol: str) -> None:
-    """The default of a data set with ratings: likes, or every rating for ncf."""
-    if source.min_rating is None and source.dataset is not None and "rating" in source.dataset.ratings:
-        source.min_rating = float(source.dataset.ratings["rating"].min()) if protocol == "ncf" else MIN_LIKE
 
 
 def _titles(source: Source) -> dict[Any, str]:

@@ -47,7 +47,8 @@ def data_info(name: Annotated[str, typer.Argument(help="Name of the data set.")]
     recipe = lrrec.datasets.recipe(name)
     folder = locate(recipe, data_home)
     is_local = folder and (recipe.needs is None or locate(lrrec.datasets.recipe(recipe.needs), data_home))
-    counts = lrrec.datasets.load(name, data_home).statistics() if is_local else recipe.statistics
+    published = recipe.markets.get(name.partition("/")[2], recipe.statistics)
+    counts = lrrec.datasets.load(name, data_home).statistics() if is_local else published
     typer.echo(f"{recipe.title}\n{recipe.about}\n")
     typer.echo(f"{counts['users']:,} users, {counts['items']:,} items, {counts['ratings']:,} ratings")
     typer.echo(f"counted in {folder}" if is_local else "as published; not downloaded yet")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MODELS = by_command_name()
 N_NEGATIVES = 99
+MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 
 
 @dataclass
@@ -43,12 +44,19 @@ class Source:
     def dataset(self) -> "Dataset | None":
         """The data set, or None for a file."""
         datasets = lrrec.datasets
-        return datasets.load(self.data, self.data_home) if self.data in datasets.names() else None
+        named = datasets.is_name(self.data) and ("/" not in self.data or not Path(self.data).exists())
+        return datasets.load(self.data, self.data_home) if named else None
 
     def interactions(self) -> "Interactions":
         """Read the data, as far as they have enough interactions; values of at least min_rating count as positive."""
         data, least = self._read(), self.min_interactions
         return data if least is None else data.k_core(least, least)
+
+    def set_min_rating(self, protocol: str | None = None) -> None:
+        """Set what counts as positive where nothing is said: likes, or every rating for ncf."""
+        if self.min_rating is None and self.dataset is not None and "rating" in self.dataset.ratings:
+            least, usual = self.dataset.ratings["rating"].min(), self.dataset.recipe.min_rating or MIN_LIKE
+            self.min_rating = float(least) if protocol == "ncf" else usual
 
     def _read(self) -> "Interactions":
         """Read the data."""
@@ -102,7 +110,7 @@ class Source:
     def validation(self, split: "Split", protocol: str, seed: int) -> "Split | None":
         """A split of the training part for tuning, where it differs from the one that `tune` makes of it."""
         dataset = self._published(protocol)
-        if split.candidates is not None and split.candidates.ndim == 2:
+        if split.candidates is not None and split.candidates.ndim == 2 and split.train.times is not None:
             return next(iter(make_splits("ncf", split.train, repeats=split.params.get("repeats"), seed=seed)))
         return dataset.split("valid") if dataset is not None and "valid" in dataset.parts else None
 

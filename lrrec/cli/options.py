@@ -17,6 +17,13 @@ DataHome = Annotated[
 Data = Annotated[
     str, typer.Argument(help="Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV or Parquet file.")
 ]
+OptionalData = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV or Parquet file.",
+        show_default=False,
+    ),
+]
 UserColumn = Annotated[str, typer.Option("--user-column", help="CSV: column of user ids.")]
 ItemColumn = Annotated[str, typer.Option("--item-column", help="CSV: column of item ids.")]
 ValueColumn = Annotated[

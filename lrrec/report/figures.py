@@ -6,6 +6,7 @@ Series differ by marker and line as well as by colour.
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -15,8 +16,11 @@ import numpy as np
 
 INK, FAINT = "#010203", "#040506"  # placeholders: text and axes, grid
 SERIES = tuple(f"#0a0b{n:02x}" for n in range(8))  # placeholders: one a series, over again beyond eight
+COLORS = {INK: "currentColor", FAINT: "var(--faint)"} | {color: f"var(--series-{n})" for n, color in enumerate(SERIES)}
 MARKERS, LINES = "osD^vP*X", ("-", "--", "-.", ":")
 WIDTH = 4.5  # inches: small enough for its letters to be read on a phone
+LONGEST = 30  # letters of a name in a picture
+PER_LINE = 70  # letters of names in a line of a legend
 
 _STYLE: Any = {
     "svg.fonttype": "none",  # letters stay letters: searchable, and in the page's font
@@ -46,7 +50,8 @@ def canvas_of(name: str, height: float) -> Iterator["Canvas"]:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # the browser has other fonts
         yield Canvas(name, Figure(figsize=(WIDTH, height), layout="constrained"))
 
 
@@ -55,21 +60,27 @@ class Canvas:
 
     def __init__(self, name: str, figure: Any) -> None:
         self.name, self.figure, self.axes = name, figure, figure.subplots()
+        self.series: dict[str, Any] = {}
 
-    def line(self, place: int, x: Any, y: Any, label: str | None, *, joined: bool = True) -> str:
+    def line(self, place: int, x: Any, y: Any, name: str, *, joined: bool = True) -> str:
         """Draw a series in the style of its place; return its color."""
         color = SERIES[place % len(SERIES)]
         style = LINES[(place // 2 + place // 8) % len(LINES)] if joined else "none"
-        self.axes.plot(
-            x, y, linestyle=style, color=color, marker=MARKERS[place % len(MARKERS)], markersize=4.5, linewidth=1.5,
-            label=label,
+        (self.series[name],) = self.axes.plot(
+            x, y, linestyle=style, color=color, marker=MARKERS[place % len(MARKERS)], markersize=4.5, linewidth=1.5
         )  # fmt: skip
         return color
 
-    def legend(self, n_series: int) -> None:
+    def legend(self) -> None:
         """Name the series above the axes, where there are several."""
-        if n_series > 1:
-            self.figure.legend(loc="outside upper left", ncols=min(n_series, 3))
+        if len(self.series) > 1:
+            names = [_short(name) for name in self.series]
+            columns = max(1, min(len(names), 3, PER_LINE // (4 + max(map(len, names)))))
+            self.figure.set_figheight(self.figure.get_figheight() + 0.17 * (-(-len(names) // columns) - 1))
+            numbers = list(map(str, range(len(names))))  # matplotlib leaves out names that begin with an underscore
+            legend = self.figure.legend(self.series.values(), numbers, loc="outside upper left", ncols=columns)
+            for text, name in zip(legend.get_texts(), names, strict=True):
+                text.set_text(name)
 
     def svg(self, alt: str) -> str:
         """Return the picture as an element of HTML; alt is its text for screen readers."""
@@ -77,11 +88,7 @@ class Canvas:
         self.figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
         text = out.getvalue()
         text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-        text = re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{self.name}-", text)  # ids are the page's, not the picture's
-        colors = {INK: "currentColor", FAINT: "var(--faint)"}
-        colors |= {color: f"var(--series-{n})" for n, color in enumerate(SERIES)}
-        for placeholder, color in colors.items():
-            text = text.replace(placeholder, color)
+        text = re.sub(r"<[a-z][^>]*>", lambda tag: self._of_the_page(tag[0]), text)
         head, body = text.split(">", 1)
         box = re.search(r'viewBox="([^"]*)"', head)
         assert box is not None  # matplotlib always writes one
@@ -91,17 +98,27 @@ class Canvas:
             f'viewBox="{box[1]}" role="img" aria-label="{label}"><title>{escape(alt)}</title>{body}'
         )
 
+    def _of_the_page(self, tag: str) -> str:
+        """A tag with ids that are the page's, not the picture's, and the page's colors."""
+        tag = re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{self.name}-", tag)
+        return re.sub("#[0-9a-f]{6}", lambda color: COLORS.get(color[0], color[0]), tag)
+
+
+def _short(name: str) -> str:
+    """A name without its middle if it is long."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 12]}…{name[-11:]}"
+
 
 def intervals(rows: Sequence[tuple[str, float, float, float]], metric: str) -> str:
     """Means with their intervals, a row (name, mean, low, high) a model, the first on top."""
     with canvas_of("models", 0.9 + 0.32 * len(rows)) as canvas:
-        for place, (_, mean, low, high) in enumerate(rows):
-            color = canvas.line(place, [mean], [place], None, joined=False)
+        for place, (name, mean, low, high) in enumerate(rows):
+            color = canvas.line(place, [mean], [place], name, joined=False)
             canvas.axes.plot([low, high], [place, place], color=color, linewidth=2)
             canvas.axes.annotate(
                 f"{mean:.4f}", (mean, place), (0, 6), textcoords="offset points", ha="center", fontsize=8
             )
-        canvas.axes.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], xlabel=f"mean {metric}")
+        canvas.axes.set(yticks=range(len(rows)), yticklabels=[_short(row[0]) for row in rows], xlabel=f"mean {metric}")
         canvas.axes.set_ylim(len(rows) - 0.4, -0.7)
         canvas.axes.grid(visible=False, axis="y")
         means = "; ".join(
@@ -120,7 +137,7 @@ def by_group(groups: list[str], series: dict[str, np.ndarray], metric: str) -> s
             canvas.axes.vlines(x, values[:, 1], values[:, 2], color=color, linewidth=1)
         canvas.axes.set(xticks=range(len(groups)), xticklabels=groups)
         canvas.axes.set(xlabel="interactions in the user's history", ylabel=f"mean {metric}")
-        canvas.legend(len(series))
+        canvas.legend()
         ends = "; ".join(f"{name} from {values[0, 0]:.3f} to {values[-1, 0]:.3f}" for name, values in series.items())
         return canvas.svg(f"{metric} against history length, from {groups[0]} to {groups[-1]} interactions: {ends}.")
 
@@ -170,7 +187,7 @@ def curves(series: dict[str, tuple[list, list]], metric: str) -> str:
         canvas.axes.set_xticks(sizes, [str(size) for size in sizes])
         canvas.axes.minorticks_off()
         canvas.axes.set(xlabel="target users adapted to", ylabel=metric)
-        canvas.legend(len(series))
+        canvas.legend()
         ends = "; ".join(f"{name} from {values[0]:.3f} to {values[-1]:.3f}" for name, (_, values) in series.items())
         return canvas.svg(f"{metric} by number of target users, {sizes[0]} to {sizes[-1]}: {ends}.")
 
@@ -186,6 +203,6 @@ def tuning(series: dict[str, np.ndarray], metric: str, *, lower: bool) -> str:
             canvas.axes.scatter(numbers, values, color=color, s=9, alpha=0.4, linewidths=0)
         canvas.axes.set(xlabel="trial", ylabel=f"{metric} on validation")
         canvas.axes.xaxis.get_major_locator().set_params(integer=True)
-        canvas.legend(len(series))
+        canvas.legend()
         ends = "; ".join(f"{name} {best.reduce(values):.4f}" for name, values in series.items())
         return canvas.svg(f"Best {metric} on validation after each trial. At the end: {ends}.")

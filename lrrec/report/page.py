@@ -1,6 +1,8 @@
 """Report: an evaluation as one self-contained HTML page."""
 
+import base64
 import datetime
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -9,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lrrec.adapt.transfer import LearningCurve
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.evaluation.comparison import Comparison
 from lrrec.evaluation.evaluation_result import Evaluation
@@ -45,9 +48,9 @@ class Report:
         Made by `tune`.
     transfer : LowRankAdapter or frame, optional
         A guarded adapter, or its `report_`.
-    curves : frame, optional
-        Learning curves of a transfer: columns users (of the target), method and a metric. Rows of the same users and
-        method are averaged.
+    curves : LearningCurve or frame, optional
+        Made by `lrrec.adapt.learning_curve`; or a frame with the columns users (of the target), method and a metric,
+        whose rows of the same users and method are averaged.
     titles : dict of item id to str, optional
     metric : str, optional
         What is shown in pictures and compared in pairs; the first of the comparison with a value for each user when
@@ -74,8 +77,8 @@ class Report:
     def __init__(
         self, title: str, comparison: Comparison | None = None, *, evaluations: dict[str, Evaluation] | None = None,
         split: Split | None = None, tunings: dict[str, Tuning] | None = None, transfer: Any = None,
-        curves: FrameLike | None = None, titles: dict[Any, str] | None = None, metric: str | None = None,
-        command: str | None = None,
+        curves: LearningCurve | FrameLike | None = None, titles: dict[Any, str] | None = None,
+        metric: str | None = None, command: str | None = None,
     ) -> None:  # fmt: skip
         if comparison is not None and evaluations is not None:
             raise ParameterError("evaluations must not be given beside a comparison, got both")
@@ -113,7 +116,8 @@ class Report:
     def html(self) -> str:
         """Return the page."""
         jinja2 = check_installed()
-        template = (Path(__file__).parent / "templates" / "report.html.j2").read_text(encoding="utf-8")
+        folder = Path(__file__).parent / "templates"
+        template, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.html.j2", "sort.js"))
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
         pairs, comparison = None, self.comparison
         if comparison is not None and len(comparison.evaluations) > 1 and self.metric in comparison.per_user_metrics:
@@ -124,6 +128,8 @@ class Report:
             made=f"Made on {now:%d %B %Y} with lrrec {_version('lrrec')}.",
             verdict=self._verdict(pairs),
             sections=self._sections(pairs),
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             foot="This page is one file: it loads nothing and sends nothing.",
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lrrec.adapt.transfer import LearningCurve
 from lrrec.data import frames
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
@@ -214,7 +215,11 @@ def transfer(adapter: Any, curves: Any) -> Section:
         columns = ["method", metric, "against fold-in", "parameters", "kept"]
         tables.append(Table("Adapters compared on validation users of the target", columns, rows))
         if hasattr(adapter, "verdict_"):
-            texts.append(f"Kept: {adapter.best_.name} ({adapter.verdict_}).")
+            texts.append(f"Kept: {adapter.best_.label} ({adapter.verdict_}).")
+    if isinstance(curves, LearningCurve):
+        texts += [f"The base: {' '.join(repr(curves.base).split())}.", *curves.verdicts()]
+        tables.append(_learning_table(curves))
+        curves = curves.summary()
     if curves is not None:
         table = frames.eager(curves).to_native()
         names = [str(name) for name in table.columns if name not in ("users", "method")]
@@ -228,6 +233,22 @@ def transfer(adapter: Any, curves: Any) -> Section:
         series = {name: (means[name].index.tolist(), means[name].tolist()) for name in methods}
         shown.append(Picture(figures.curves(series, metric), f"{metric} by the number of target users adapted to."))
     return Section("transfer", "Transfer to a new domain", texts, shown, tables)
+
+
+def _learning_table(curve: LearningCurve) -> Table:
+    """Means and standard errors by method and number of target users."""
+    means = curve.summary().set_index(["method", "users"])
+    methods, sizes = (list(dict.fromkeys(means.index.get_level_values(name))) for name in ("method", "users"))
+    rows = [
+        [Cell(method), *(_with_error(*means.loc[(method, size)][[curve.metric, "standard error"]]) for size in sizes)]
+        for method in methods
+    ]
+    return Table(f"{curve.metric} by target users, with standard errors", ["method", *map(str, sizes)], rows)
+
+
+def _with_error(mean: float, error: float) -> Cell:
+    """A mean beside its standard error."""
+    return number(mean, small="" if math.isnan(error) else f"± {error:.4f}")
 
 
 def tuning(tunings: dict[str, Tuning]) -> Section:
