@@ -762,6 +762,7 @@ ALLOWED = {
     ("NeuralMF.with_items", "item_features", "None"),
     ("by_item_group", "test", "swapped csr"),
     ("evaluate_lists", "test", "swapped csr"),
+    ("learning_curve", "target", "swapped csr"),
 }
 SLOW = {
     "AdapterSelector.__init__",
