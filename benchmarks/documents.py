@@ -22,12 +22,13 @@ from benchmarks.report import RESULTS, ROOT, table
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/guide.md", "benchmarks/README.md", "datasets/README.md")
 USES = {  # when to use a model
     "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt",
-    "NeuralMF": "small networks for users and items: best lists if a longer fit is fine; item features (extra `torch`)",
+    "NeuralMF": "two-tower network: the best lists if a longer fit is fine; takes item features (extra `torch`)",
     "EASE": "linear regression of each item on all others: one parameter, up to some 20,000 items",
-    "TruncatedSVD": "SVD of the normalized matrix: a factor model in a blink",
+    "TruncatedSVD": "SVD of the matrix with rescaled rows and columns: the fastest factors",
     "NMF": "factors without negative values, which can be read as topics",
     "RP3Beta": "random walks from item to item over users: many items, few interactions per user",
-    "ItemKNN": "similar items by cosine: every recommendation has its reasons",
+    "ItemKNN": "nearest neighbours of items by cosine similarity: simple to explain",
+    "Blend": "several models' scores added, with weights found on validation users: slow to fit",
     "Popularity": "the same list for everyone: the baseline to beat",
     "ALS": "star ratings to be predicted, rather than lists",
 }
@@ -70,9 +71,9 @@ def model_table() -> str:
             "model": f"`{model}`",
             "when to use it": use,
             "ml-1m: nDCG@10": f"RMSE {float(rmse):.3f}" if model == "ALS" else accuracy,
-            "fit, s": seconds,
+            "ml-1m: fit, s": seconds,
             "gowalla: recall@20": sparse_accuracy,
-            "fit, s ": sparse_seconds,
+            "gowalla: fit, s": sparse_seconds,
         })  # fmt: skip
     return table(rows)
 
@@ -105,7 +106,7 @@ def metric_table() -> str:
 
 
 def misses() -> str:
-    """Return a sentence: how many of the stored targets were not reached, by benchmark."""
+    """Return a sentence: how many of the benchmarks' goals were not reached, by benchmark."""
     verdicts = {
         path.stem: [row["verdict"] for row in stored(path.stem) if "verdict" in row and row.get("target") != ""]
         for path in sorted(RESULTS.glob("*.json")) if "details" not in path.name
@@ -113,8 +114,8 @@ def misses() -> str:
     missed = {name: found.count("missed") for name, found in verdicts.items() if "missed" in found}
     shown = ", ".join(f"{name} {count}" for name, count in missed.items())
     return (
-        f"{sum(missed.values())} of {sum(map(len, verdicts.values()))} targets were not reached ({shown}); "
-        "[the tables](benchmarks/README.md) list them with the rest, marked *missed*."
+        f"{sum(missed.values())} of {sum(map(len, verdicts.values()))} goals were missed ({shown}); [the "
+        "tables](benchmarks/README.md) show all of them."
     )
 
 

@@ -48,6 +48,10 @@ def metrics(ranked, relevant, k):
     gains = [1 / np.log2(rank + 2) for rank, hit in enumerate(hits) if hit]
     ideal = [1 / np.log2(rank + 2) for rank in range(min(k, len(relevant)))]
     precisions = [sum(hits[: rank + 1]) / (rank + 1) for rank, hit in enumerate(hits) if hit]
+    err, reads_on = 0.0, 1.0
+    for rank, hit in enumerate(hits, 1):
+        err += reads_on * 0.5 * hit / rank
+        reads_on *= 0.5 if hit else 1
     return {
         "ndcg": sum(gains) / sum(ideal),
         "recall": sum(hits) / len(relevant),
@@ -57,6 +61,7 @@ def metrics(ranked, relevant, k):
         "capped-map": sum(precisions) / min(k, len(relevant)),
         "mrr": 1 / (hits.index(True) + 1) if any(hits) else 0,
         "hit": float(any(hits)),
+        "err": err,
         "r-precision": sum(hits[: len(relevant)]) / len(relevant),
     }
 

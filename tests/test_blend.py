@@ -1,5 +1,7 @@
 """Blends: the sum of standardized scores, the search for the weights, and blends of adapters."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -177,3 +179,23 @@ def test_no_blend_of_ratings(likes):
         Blended([], []).fit(ratings, base=EASE().fit(ratings))
     with pytest.raises(ParameterError, match="a number for each of the 1 that"):
         Blended([ItemItemScratch(reg=1.0)], [1, 2]).fit(ratings, base=EASE().fit(ratings))
+
+
+def test_the_verdict_says_what_the_base_is_worth():
+    """Of users with the base's tastes few are needed beside it; where the base knows other tastes, it does not help."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(400, 3)), rng.normal(size=(2, 80, 3))
+    likes = [np.argsort(-x @ side.T - rng.gumbel(size=(400, 80)) / 3, axis=1)[:, :12] for side in y]
+    here, elsewhere = (Interactions.from_pairs(np.repeat(np.arange(400), 12), items.ravel()) for items in likes)
+    bases = [IALS(4, unobserved_weight=0.1, reg=0.01, random_state=0).fit(data.filter(data.rows() < 300))
+             for data in (here, elsewhere)]  # fmt: skip
+    train = here.filter((here.rows() >= 300) & (here.rows() < 330))
+    options = {"candidates": [FoldIn(), ItemItemScratch()], "random_state": 0}
+    verdict = AdapterSelector(**options, blend=False).fit(train, base=bases[0]).verdict_
+    worth = re.search(
+        r"the base is worth (\d+) target users: fitted to (\d+) users it ranks as well as item-item scr", verdict
+    )
+    assert int(worth[1]) + int(worth[2]) == 24
+    assert int(worth[1]) >= 20
+    many = here.filter(here.rows() >= 300)
+    assert "the base does not help" in AdapterSelector(**options).fit(many, base=bases[1]).verdict_

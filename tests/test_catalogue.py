@@ -1,4 +1,4 @@
-"""Adding a model takes one file and one line of the catalogue: the contract, files, tuning and the command line."""
+"""Adding a model takes one file and one line, those in CONTRIBUTING.md: the contract, tuning and the command line."""
 
 import os
 import subprocess
@@ -6,47 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import sketches
 
 import lrrec
 
-LINE = '    "CoOccurrence": Entry("lrrec.models.co_occurrence", "co-occurrence"),\n'
-FILE = '''"""CoOccurrence: how often items occur together."""
-
-from typing import Any, ClassVar
-
-from lrrec.linalg.sparse import times
-from lrrec.models.base.recommender import Recommender
-from lrrec.validate import check_real
-
-
-class CoOccurrence(Recommender):
-    """Score an item by its co-occurrences with the user's items, popular items damped: x_u (X^T X - diag) D_i^-beta.
-
-    Parameters
-    ----------
-    beta : float, default 0.5
-    """
-
-    tuning_space: ClassVar[dict[str, Any] | None] = {"beta": (0.0, 1.0)}
-    _learned = ("item_weights_",)
-
-    def __init__(self, beta: float = 0.5) -> None:
-        self.beta = beta
-
-    def _fit(self, matrix):
-        beta = check_real(self.beta, "beta", low=0)
-        counts = matrix.toarray()
-        weights = counts.T @ counts
-        popularity = weights.diagonal().clip(1) ** -beta
-        weights[range(len(weights)), range(len(weights))] = 0
-        self.item_weights_ = (weights * popularity).astype("float32")
-
-    def _scores(self, encoded, columns):
-        return times(encoded, self.item_weights_[:, columns], n_threads=1)
-
-    def _check_loaded(self, path):
-        self._check_array(path, "item_weights_", (len(self.items_), len(self.items_)))
-'''
+FILE, LINE = sketches.code("lrrec/models/slim.py"), sketches.added_lines("lrrec/models/__init__.py")
 ENV = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 CONTRACT = """
 import inspect, sys
@@ -55,8 +19,8 @@ sys.path.insert(0, sys.argv[1])
 import lrrec
 from checks import all_checks
 from sklearn.base import clone
-model = lrrec.CoOccurrence()
-assert "CoOccurrence" in dir(lrrec) and lrrec.models.CoOccurrence is type(model)
+model = lrrec.SLIM(n_iter=2)
+assert "SLIM" in dir(lrrec) and lrrec.models.SLIM is type(model)
 likes = lrrec.datasets.load("made-up").interactions(min_rating=4)
 checks = all_checks(model)
 for check in checks:
@@ -67,12 +31,12 @@ print(len(checks), "checks")
 TUNE = """
 import lrrec
 split = lrrec.splits.by_user(lrrec.datasets.load("made-up").interactions(min_rating=4), random_state=0)
-tuned = lrrec.tune(lrrec.CoOccurrence(), split, n_trials=5)
-assert list(tuned.best_params_) == ["beta"] and len(tuned.trials_) == 5
-models = {"popularity": lrrec.Popularity(), "co-occurrence": tuned.model_}
+tuned = lrrec.tune(lrrec.SLIM(n_iter=2), split, n_trials=5)
+assert list(tuned.best_params_) == ["l1_reg", "l2_reg"] and len(tuned.trials_) == 5
+models = {"popularity": lrrec.Popularity(), "slim": tuned.model_}
 comparison = lrrec.compare(models, split, metrics=["ndcg@10"])
 means = {name: result.mean()["ndcg@10"] for name, result in comparison.evaluations.items()}
-assert means["co-occurrence"] > means["popularity"]
+assert means["slim"] > means["popularity"]
 """
 
 
@@ -90,7 +54,7 @@ def folder(tmp_path_factory):
         (folder / "datasets").symlink_to(original.parent / "datasets")
     before, end, after = (original / "models" / "__init__.py").read_text().partition("}\n__all__")
     (models / "__init__.py").write_text(before + LINE + end + after)
-    (models / "co_occurrence.py").write_text(FILE)
+    (models / "slim.py").write_text(FILE)
     return folder
 
 
@@ -111,8 +75,8 @@ def test_tuning_and_comparison(folder):
 
 def test_the_command_line(folder):
     pytest.importorskip("typer")
-    likes = ("made-up", "--min-rating", "4", "--model", "co-occurrence")
-    assert "beta=0.25" in run(folder, "-m", "lrrec", "fit", *likes, "--param", "beta=0.25", "--out", "model")
+    likes = ("made-up", "--min-rating", "4", "--model", "slim")
+    assert "l1_reg=0.25" in run(folder, "-m", "lrrec", "fit", *likes, "--param", "l1_reg=0.25", "--out", "model")
     lists = run(folder, "-m", "lrrec", "recommend", "model", "--user", "7", "-k", "3").splitlines()
     assert lists[0] == "user,item,rank,score"
     assert len(lists) == 4

@@ -9,7 +9,6 @@ import sys
 import threading
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -305,13 +304,17 @@ def test_broken_files_are_named(tmp_path):
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", [name for name in datasets.names() if name != "made-up"])
 def test_real_data_are_what_the_recipe_says(name, real_data):
-    dataset = datasets.load(name, real_data)
+    places = [fetch.locate(recipe(one), real_data) for one in (name, recipe(name).needs) if one]
+    if None in places:
+        pytest.skip(f"{name} is not on this disk")
+    dataset, place = datasets.load(name, real_data), places[0]
     assert dataset.statistics() == dataset.recipe.statistics
     for table in ("ratings", "items", "users"):
         assert list(getattr(dataset, table).columns) == dataset.recipe.columns[table]
     for file, checksum in dataset.recipe.files.items():
         if checksum:
-            assert hashlib.sha256((Path(real_data) / name / file).read_bytes()).hexdigest() == checksum
+            with (place / file).open("rb") as content:
+                assert hashlib.file_digest(content, "sha256").hexdigest() == checksum
     data = dataset.interactions()
     assert len(data) == dataset.recipe.statistics["ratings"]
 

@@ -49,11 +49,12 @@ OBJECTIVES = [Objective(0.2, 0.05, 0.7), Objective(1.0, 2.0, 0.0, offset=1.0, re
 )
 def test_rows_minimise_the_written_objective(objective, solver):
     C = sp.csr_array(np.abs(SIGNED).astype(np.float64))
-    likes, Y = DATA.matrix.data > 0, RNG.normal(size=(N_ITEMS, 4))
+    rng = np.random.default_rng(1)
+    likes, Y = DATA.matrix.data > 0, rng.normal(size=(N_ITEMS, 4))
     X = solve_rows(C, Y, objective, likes=likes, **solver)
     best = written(C, likes, X, Y, objective)
     for _ in range(5):
-        step = RNG.normal(size=X.shape) * 1e-3
+        step = rng.normal(size=X.shape) * 1e-3
         ahead, behind = (written(C, likes, X + sign * step, Y, objective) for sign in (1, -1))
         assert ahead > best
         assert ahead - behind == pytest.approx(0, abs=1e-7 * best)  # the gradient is 0
@@ -75,10 +76,10 @@ def test_fits_lower_the_written_objective_to_a_stationary_point(params, solver):
     C = sp.csr_array((np.abs(DATA.matrix.data) * params["alpha"] - less, DATA.matrix.indices, DATA.matrix.indptr))
     likes, objective = DATA.matrix.data > 0, model._objective()
     U, V = (f.astype(np.float64) for f in (model.user_factors_, model.item_factors_))
-    best = written(C, likes, U, V, objective)
+    best, rng = written(C, likes, U, V, objective), np.random.default_rng(1)
     assert best == pytest.approx(losses[-1], rel=1e-4)
     for _ in range(5):
-        left, right = RNG.normal(size=U.shape) * 1e-3, RNG.normal(size=V.shape) * 1e-3
+        left, right = rng.normal(size=U.shape) * 1e-3, rng.normal(size=V.shape) * 1e-3
         slope = (
             written(C, likes, U + left, V + right, objective) - written(C, likes, U - left, V - right, objective)
         ) / 2e-3
@@ -113,7 +114,9 @@ def test_a_dislike_pulls_the_score_to_zero():
 
 
 def test_ratings_of_any_scale():
-    ratings = Interactions.from_pairs(DATA.rows(), DATA.matrix.indices, values=RNG.integers(1, 6, len(DATA)))
+    ratings = Interactions.from_pairs(
+        DATA.rows(), DATA.matrix.indices, values=np.random.default_rng(2).integers(1, 6, len(DATA))
+    )
     shifted = Interactions.from_pairs(DATA.rows(), DATA.matrix.indices, values=ratings.matrix.data - 3)
     assert (shifted.matrix.data == 0).any()
     assert len(shifted) == len(ratings)
@@ -193,7 +196,7 @@ def test_who_only_dislikes_is_recommended_popular_items(model):
 @pytest.mark.filterwarnings("ignore:.*(sampled of|has learned from)")
 @pytest.mark.parametrize("candidates", [None, 5])
 def test_dislikes_are_not_relevant(model, candidates):
-    held_out = RNG.random(len(DATA)) < 0.4
+    held_out = np.random.default_rng(3).random(len(DATA)) < 0.4
     test, train = DATA.filter(held_out), DATA.filter(~held_out)
     names = ["ndcg@5", "recall@5", "graded-ndcg@5", "map@5", "auc", "r-precision@5", "novelty@3"]
     results = [

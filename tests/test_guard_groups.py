@@ -137,7 +137,7 @@ def test_one_fit_serves_the_validation_users_of_all_groups(shared, monkeypatch):
 
     monkeypatch.setattr(Anchored, "_find_change", spy)
     candidates = [Anchored(new_item_reg=1.0), Anchored(new_item_reg=3.0)]
-    selector = AdapterSelector(candidates, random_state=0).fit(train, **options)
+    selector = AdapterSelector(candidates, blend=False, random_state=0).fit(train, **options)
     assert set(selector.report_["group"]) == {WITH, WITHOUT}
     in_trials = [entry for entry in fits if len(entry[2]) < 60 * 8]
     assert len(set(in_trials)) == len(in_trials) > 0

@@ -123,30 +123,22 @@ def test_the_registry_says_all_there_is_to_say():
 
 
 def test_a_metric_is_one_function_and_one_line(split, monkeypatch):
-    """Expected reciprocal rank of binary relevance (Chapelle et al. 2009): a user stops at a hit with chance 1/2."""
+    """Rank-biased precision (Moffat & Zobel 2008): a user reads on from rank to rank with probability 0.8."""
 
-    def err(hits, k):
-        return hits.sum(0.5**hits.nth / hits.ranks, k)
+    def rank_biased_precision(hits, k):
+        return hits.sum(0.2 * 0.8 ** (hits.ranks - 1), k)
 
-    monkeypatch.setattr("lrrec.metrics.ranking_metrics.err", err, raising=False)
-    monkeypatch.setitem(
-        registry.METRICS, "err", Metric("err", "err", "ranking", True, "sum over hits of 2^-nth / rank")
-    )
+    monkeypatch.setattr("lrrec.metrics.ranking_metrics.rank_biased_precision", rank_biased_precision, raising=False)
+    entry = Metric("rbp", "rank_biased_precision", "ranking", True, "sum over hits of 0.2 * 0.8^(rank - 1)")
+    monkeypatch.setitem(registry.METRICS, "rbp", entry)
     model = lrrec.Popularity().fit(split.train)
-    result = lrrec.evaluate(model, split, metrics=["err@1", "err@10"])
-    assert (
-        result.values["err@1"].tolist()
-        == (lrrec.evaluate(model, split, metrics=["hit@1"]).values["hit@1"] / 2).tolist()
-    )
+    result = lrrec.evaluate(model, split, metrics=["rbp@1", "rbp@10"])
+    hits = lrrec.evaluate(model, split, metrics=["hit@1"]).values["hit@1"]
+    np.testing.assert_allclose(result.values["rbp@1"], 0.2 * hits)
     lists = model.recommend_from(split.history, 10, users=result.users)
-    for user, items, value in zip(result.users, lists.items, result.values["err@10"], strict=True):
+    for user, items, value in zip(result.users, lists.items, result.values["rbp@10"], strict=True):
         relevant = split.items.ids[split.test.matrix[split.users.indices([user])].indices]
-        patience, want = 1.0, 0.0
-        for rank, item in enumerate(items, 1):
-            if item in relevant:
-                patience /= 2
-                want += patience / rank
-        assert value == pytest.approx(want)
+        assert value == pytest.approx(sum(0.2 * 0.8**place * (item in relevant) for place, item in enumerate(items)))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3))

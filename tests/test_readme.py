@@ -1,14 +1,17 @@
 """The documents are true: blocks run and print what is shown, tables are the stored ones, links lead somewhere."""
 
+import contextlib
 import json
 import math
 import re
 
+import pandas as pd
 import pytest
 
 import lrrec
 from benchmarks import documents, neural, pipelines
 from benchmarks.report import RESULTS, ROOT
+from lrrec import cli
 
 TEXTS = {name: (ROOT / name).read_text() for name in documents.DOCUMENTS}
 
@@ -62,7 +65,20 @@ def test_links_lead_somewhere(name):
 
 
 def test_the_readme_is_short():
-    assert len((ROOT / "README.md").read_bytes()) <= 10_240
+    assert len((ROOT / "README.md").read_bytes()) <= 10_000
+
+
+def test_command_lines_of_the_readme_work(tmp_path, monkeypatch, made_up):
+    pytest.importorskip("typer")
+    monkeypatch.chdir(tmp_path)
+    made_up.ratings.to_csv("ratings.csv", index=False)
+    lines = re.findall(r"^lrrec .*movies\.lrrec.*$", TEXTS["README.md"], flags=re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        monkeypatch.setattr("sys.argv", line.split())
+        with contextlib.suppress(SystemExit):
+            cli.main()
+    assert len(pd.read_csv("lists.csv")) == 420 * 10
 
 
 def test_every_stored_benchmark_has_its_table():

@@ -59,7 +59,7 @@ def test_files_of_every_format_load(folder, name, facts, histories):
 
 
 def test_there_is_a_file_of_everything_that_can_be_saved():
-    """If this fails: python tests/data/make_files.py."""
+    """If this fails: python tests/data/make_files.py, which writes the files that are missing."""
     assert {path.name.split(".")[0].split("-")[0] for path in NOW.glob("*.*r*")} >= {*lrrec.models.CATALOGUE, *KINDS}
 
 

@@ -1,7 +1,8 @@
 """Taking a fitted model to a new domain.
 
-A kind of adapter is one file here and one line of `KINDS`: a subclass of `Adapter` (of `FactorAdapter`, where it
-changes factors). Files, banks, the selector and distillation know adapters by that protocol alone.
+A kind of adapter is one file here and one line of `KINDS`: a subclass of `Adapter`, or of `FactorAdapter` where it
+changes item factors, or the encoder of a neural base, by a `Change`. `default_candidates` of `lrrec.adapt.selector` has
+the kinds that `LowRankAdapter` tries.
 """
 
 import importlib

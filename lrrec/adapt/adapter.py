@@ -26,9 +26,20 @@ AUTO = "auto"
 class Adapter(Recommender):
     """A fitted base model and what changes it for a target domain: a recommender of the target.
 
-    A kind of adapter writes `_adapt` (find the change), `_encode` and `_scores` (apply it), `n_parameters` (what it
-    costs), `merge`, `_pack` and `_unpack` (store it). Parameters that an `AdapterSelector` may choose have the value
-    "auto", a default in `_defaults` and a grid in `search_space`.
+    A kind of adapter has a `name` and writes `_find_change` (fit the change to some users), `_scores` (apply it),
+    `n_parameters` (what it costs), `merge` (an ordinary model, or an error), `_pack` and `_unpack` (store it). It may
+    override
+
+    - `_check_params` and `_check_base`, to refuse what it cannot work with;
+    - `_encode`, `_encode_around` and `_training_users`, where users are not scored from their rows of the matrix:
+      histories, histories with the base's factors of the same users, and the target's users;
+    - `_defaults` and `_grids`: of parameters that may be "auto", the values without and with an `AdapterSelector`;
+      `is_affordable`, and `_fit_path` where one training gives the adapters of several values;
+    - `_suits`, `_serves`, `_item_evidence` and `serves_without_history`: for which users and items it has something to
+      say;
+    - `uses_base`, False for a model of the target alone;
+    - `_explain`, without which `explain` is refused, and `_fit_scores`, without which `distill` is;
+    - `_for_scoring`, where blocks of users share some work.
 
     Attributes
     ----------
@@ -50,6 +61,7 @@ class Adapter(Recommender):
     _keeps_default = False  # whether other settings must be clearly better than the defaults
     serves_without_history: ClassVar[bool] = False  # whether it can serve users who have done nothing in the target
     _uses_all_threads = False  # whether a fit uses all cores by itself
+    uses_base: ClassVar[bool] = True  # whether it makes use of the base, or is a model of the target alone
     _scale = 1.0  # the share of the change that is applied, where a kind lets it be set
 
     def fit(  # type: ignore[override]

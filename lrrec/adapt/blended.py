@@ -66,6 +66,11 @@ class Blended(Composite):
         super()._check_base(base, same_users=same_users, source=source)
 
     @property
+    def uses_base(self) -> bool:  # type: ignore[override]
+        """Whether a member does."""
+        return any(member.uses_base for member in self._unfitted())
+
+    @property
     def label(self) -> str:
         """The kinds."""
         return f"blend of {' and '.join(member.label for member in self._unfitted())}"

@@ -30,6 +30,7 @@ WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 SCALINGS = (0.0, 0.5, 0.75, 1.0)
 N_SUMS = 16  # numbers that a file has of S, to tell bases apart
 AFFORDABLE = 1e11  # multiplications of one solution
+EXPENSIVE = 3e10  # of which the search tries fewer settings
 SCORES_WEIGHT = 30.0  # the default where S is that of scores
 
 
@@ -120,12 +121,17 @@ class ItemItem(Adapter):
 
     def is_affordable(self, domain: Domain) -> bool:
         """Whether one solution takes seconds at most."""
+        return self._cost(domain) < AFFORDABLE
+
+    def _cost(self, domain: Domain) -> float:
+        """The multiplications of one solution."""
         scores = choose_kind(domain, self.statistics) == "scores"
         rank = domain.base.item_factors_.shape[1] if scores else len(domain.items)
-        return multiplications(len(domain.active_users), len(domain.items), rank) < AFFORDABLE
+        return multiplications(len(domain.active_users), len(domain.items), rank)
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
-        return {"weight": WEIGHTS, "reg": REGS, "scaling": SCALINGS}
+        step = 2 if self._cost(domain) > EXPENSIVE else 1  # every other value, the defaults among them
+        return {"weight": WEIGHTS[::step], "reg": REGS[::step], "scaling": SCALINGS[step - 1 :]}
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         self._solve(self.domain_.data.matrix[users])
@@ -195,6 +201,7 @@ class ItemItemScratch(ItemItem):
     """
 
     name = "item-item scratch"
+    uses_base = False
     _keeps_default = False
     _defaults: ClassVar = {"reg": 10.0}
 

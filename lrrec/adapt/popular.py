@@ -27,6 +27,7 @@ class Popular(Adapter):
 
     name = "popularity"
     serves_without_history = True
+    uses_base = False
 
     counts_: np.ndarray
 

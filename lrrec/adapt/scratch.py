@@ -28,6 +28,7 @@ class Scratch(FactorAdapter):
     """
 
     name = "scratch"
+    uses_base = False
     serves_without_history = False  # the base's user factors mean nothing here
     _defaults: ClassVar = {"reg": None}
 

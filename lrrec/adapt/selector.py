@@ -19,6 +19,7 @@ from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
 from lrrec.adapt.selection import Comparison, Outcome, choose, report, tune_all
+from lrrec.adapt.source_worth import source_worth
 from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, check_history, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
@@ -58,9 +59,10 @@ class AdapterSelector(Recommender):
 
     As in scikit-learn's GridSearchCV, candidates go in, and a report and the winner come out. Parameters that are
     "auto" are chosen on the validation users: folds of the target's users, or those of `validation`. Adapters are
-    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. The best by
-    the mean is kept. With `same_users`, users who have done nothing in the target yet are a group of their own: their
-    validation users are served without a history, too, and another adapter may be kept for them.
+    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. What is kept
+    is a blend of the best three, or the best by the mean where that is clearly better. With `same_users`, users who
+    have done nothing in the target yet are a group of their own: their validation users are served without a history,
+    too, and another adapter may be kept for them.
 
     Parameters
     ----------
@@ -90,7 +92,8 @@ class AdapterSelector(Recommender):
         What was compared: method, metric on the validation users, its paired difference to fold-in with lower and
         upper 90 % bounds, parameters, and which is kept.
     verdict_ : str
-        Why that one was kept.
+        Why that one was kept, and how many target users the base is worth: with how many fewer the kept adapter ranks
+        as well as the best model of the target alone.
     users_, items_ : IdMap
         Of the target; its catalogue.
 
@@ -201,7 +204,8 @@ class AdapterSelector(Recommender):
         outcomes = tune_all(comparison, [*measured, *able])
         blend = find_blend(comparison, outcomes[len(measured) :]) if self.blend else None
         chosen, why = choose(outcomes[len(measured) :], self.prefer, blend)
-        return [*outcomes, *([] if blend is None else [blend])], chosen, why
+        worth = source_worth(comparison, outcomes, chosen) if history else ""
+        return [*outcomes, *([] if blend is None else [blend])], chosen, "; ".join(filter(None, (why, worth)))
 
     def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
@@ -315,7 +319,7 @@ class LowRankAdapter(AdapterSelector):
 
     Compares the change, `LowRank` (of a `NeuralMF`, `LowRankTowers`), with the base as it is, popularity, models of the
     target alone, item-item weights and item factors of full rank, on validation users of the target, and keeps the
-    best. No source data are needed beside the base, which is never changed.
+    best, or a blend of the best; see `AdapterSelector`. No source data are needed beside the base, which never changes.
 
     Parameters
     ----------

@@ -185,6 +185,7 @@ class ScratchTowers(TowerAdapter):
     """
 
     name = "scratch"
+    uses_base = False
     _one_se: ClassVar = {}
 
     def __init__(

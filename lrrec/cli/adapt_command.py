@@ -51,7 +51,7 @@ def adapt(
     console = Console()
     if adapter.report_ is not None:
         console.print(report_table(adapter.report_))
-    console.print(f"Kept: {adapter.best_.name} ({adapter.verdict_}).", highlight=False)
+    console.print(f"Kept: {adapter.best_.label} ({adapter.verdict_}).", highlight=False)
     adapter.save(out, histories=histories)
     hint = "" if histories else "; it does not contain the users: add --histories to recommend to them by id"
     typer.echo(f"{adapter.n_parameters:,} parameters saved to {out} ({out.stat().st_size:,} bytes){hint}")

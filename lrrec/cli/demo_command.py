@@ -100,7 +100,7 @@ def _show_adaptation(console: Any) -> None:
     adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(split.train, base=base)
     assert adapter.report_ is not None
     console.print(report_table(adapter.report_))
-    kept = f"Kept: {adapter.best_.name}, {adapter.n_parameters:,} parameters ({adapter.verdict_})."
+    kept = f"Kept: {adapter.best_.label}, {adapter.n_parameters:,} parameters ({adapter.verdict_})."
     console.print(kept, highlight=False)
     results = {"before": base, "after": adapter}
     shown = {name: lrrec.evaluate(model, split, metrics=["ndcg@20", "recall@20"]) for name, model in results.items()}

@@ -24,7 +24,7 @@ def align(data: "Interactions", users: IdMap, items: IdMap) -> "Interactions":
     order = order[(rows[order] >= 0) & (columns[order] >= 0)]
     indptr = np.append(0, np.cumsum(np.bincount(rows[order], minlength=len(users))))
     matrix = sp.csr_array((data.matrix.data[order], columns[order], indptr), shape=(len(users), len(items)))
-    events = None if data.events is None else data.events.map(lambda unmerged: align(unmerged, users, items))
+    events = None if data.events is None else data.events.with_unmerged(lambda unmerged: align(unmerged, users, items))
     times = None if data.times is None else data.times[order]
     return replace(data, matrix=matrix, users=users, items=items, times=times, events=events)
 

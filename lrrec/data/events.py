@@ -36,12 +36,12 @@ class Events:
         assert self.unmerged.times is not None
         return self.unmerged.times
 
-    def of(self, matrix: sp.csr_array) -> Optional["Events"]:
+    def of_pairs(self, matrix: sp.csr_array) -> Optional["Events"]:
         """Return the events of the pairs that a matrix holds, or None if no pair repeats."""
-        kept = self.map(lambda rows: rows.filter(holds(matrix, rows.rows(), rows.matrix.indices)))
+        kept = self.with_unmerged(lambda rows: rows.filter(holds(matrix, rows.rows(), rows.matrix.indices)))
         return None if len(kept.unmerged) == matrix.nnz else kept
 
-    def map(self, change: Callable[["Interactions"], "Interactions"]) -> "Events":
+    def with_unmerged(self, change: Callable[["Interactions"], "Interactions"]) -> "Events":
         """Return the events with another `unmerged`, made of the present one."""
         return replace(self, unmerged=change(self.unmerged))
 

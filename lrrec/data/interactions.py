@@ -267,7 +267,7 @@ class Interactions:
         before = np.concatenate(([0], np.cumsum(mask)))
         indptr = before[self.matrix.indptr].astype(self.matrix.indptr.dtype)
         matrix = sp.csr_array((self.matrix.data[mask], self.matrix.indices[mask], indptr), shape=self.matrix.shape)
-        events = self.events if self.events is None or mask.all() else self.events.of(matrix)
+        events = self.events if self.events is None or mask.all() else self.events.of_pairs(matrix)
         return Interactions(matrix, self.users, self.items, None if self.times is None else self.times[mask], events)
 
     def filter_events(self, mask: np.ndarray) -> "Interactions":

@@ -68,6 +68,15 @@ def hit_rate(hits: "Hits", k: int) -> np.ndarray:
     return (hits.count(k) > 0).astype(np.float64)
 
 
+def expected_reciprocal_rank(hits: "Hits", k: int) -> np.ndarray:
+    """Sum over hits of 2^-nth / rank, nth counting the hits from 1: the expected 1 / rank at which a user stops.
+
+    The user reads from the top, and stops at each hit with probability 1/2. (Chapelle et al. 2009 with binary grades.
+    Other definition: stops with (2^grade - 1) / 2^(largest grade).)
+    """
+    return hits.sum(0.5**hits.nth / hits.ranks, k)
+
+
 def r_precision(hits: "Hits", k: int) -> np.ndarray:
     """Hits among the first min(k, |relevant|) places, divided by |relevant|.
 

@@ -75,6 +75,8 @@ METRICS = {
                "sum over hits of the precision at their rank, divided by min(k, |relevant|)"),
         Metric("mrr", "reciprocal_rank", "ranking", True, "1 / rank of the first hit, 0 without a hit"),
         Metric("hit", "hit_rate", "ranking", True, "1 with a hit, 0 without"),
+        Metric("err", "expected_reciprocal_rank", "ranking", True,
+               "sum over hits of 2^-nth / rank, nth the number of hits so far"),
         Metric("r-precision", "r_precision", "ranking", True,
                "hits among the first min(k, |relevant|) places, divided by |relevant|"),
         Metric("graded-ndcg", "graded_ndcg", "ranking", True,

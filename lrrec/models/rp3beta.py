@@ -1,4 +1,4 @@
-"""RP3Beta: three-step random walks over shared users, with a penalty for popular items."""
+"""RP3Beta: random walks user -> item -> user -> item, with a penalty for popular items."""
 
 from typing import Any, ClassVar
 
@@ -20,7 +20,8 @@ class RP3Beta(ItemItemModel):
 
         s_ji = d_j^-alpha  (sum over users v of x_vj x_vi d_v^-alpha)  d_i^-beta
 
-    where d_u and d_i count the interactions of a user and an item. alpha = 1 is a random walk of three steps.
+    where d_u and d_i count the interactions of a user and an item. alpha = 1 is
+    the random walk user -> item -> user -> item.
 
     Parameters
     ----------

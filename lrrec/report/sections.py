@@ -214,7 +214,7 @@ def transfer(adapter: Any, curves: Any) -> Section:
         columns = ["method", metric, "against fold-in", "parameters", "kept"]
         tables.append(Table("Adapters compared on validation users of the target", columns, rows))
         if hasattr(adapter, "verdict_"):
-            texts.append(f"Kept: {adapter.best_.name} ({adapter.verdict_}).")
+            texts.append(f"Kept: {adapter.best_.label} ({adapter.verdict_}).")
     if curves is not None:
         table = frames.eager(curves).to_native()
         names = [str(name) for name in table.columns if name not in ("users", "method")]

@@ -43,7 +43,7 @@ def greater_is_better(metric: str) -> bool:
 
 
 def cut_validation(split: Split, seed: int) -> Split:
-    """Return the validation split that a split brings, or one of its training part alone, made the way it was."""
+    """Return the split's own validation part, or one cut from its training part as the split was made."""
     own = split.validation or with_validation(split, random_state=seed).validation
     assert own is not None
     return own

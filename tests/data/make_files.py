@@ -1,9 +1,12 @@
 """Make the small files of the present format that every later version must load: python tests/data/make_files.py.
 
-Run once for each format, before its first release. The folders of earlier formats stay as they are.
+Writes the files that are missing, such as that of a new model or adapter; --all writes every file anew, which only a
+change of the format before its first release needs. The folders of earlier formats stay as they are.
 """
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,29 +43,39 @@ def interactions(seed: int, n_users: int, name: str = "{}") -> lrrec.Interaction
     return lrrec.Interactions.from_pairs(*ids)
 
 
-def main() -> None:
-    """Write the files, and what they recommend."""
+def main(*, rewrite: bool) -> None:
+    """Write the files that are missing, or all of them, and what they recommend."""
     folder = Path(__file__).parent / file_format.FORMAT
     folder.mkdir(exist_ok=True)
-    train, target, expected = interactions(0, 12), interactions(1, 8), {}
+    known = folder / "expected.json"
+    expected = json.loads(known.read_text()) if known.exists() and not rewrite else {}
+    train, target, strings = interactions(0, 12), interactions(1, 8), interactions(0, 12, "ü{}")
 
-    def save(name: str, model: lrrec.Recommender, data: lrrec.Interactions, base: str | None = None, **options) -> None:
+    def save(
+        name: str, fitted: Callable[[], lrrec.Recommender], data: lrrec.Interactions, base: str | None = None, **options
+    ) -> None:
+        if name in expected and (folder / name).exists():
+            return
+        model = fitted()
         model.save(folder / name, **options)
         lists = model.recommend_from(data, 3)
         expected[name] = {"base": base, "items": lists.items.tolist(), "scores": lists.scores.tolist()}
+        print(folder / name)
 
     for model in MODELS:
-        save(f"{type(model).__name__}.lrrec", model.fit(train), target)
-    save("IALS-without-histories.lrrec", MODELS[0], target, histories=False)
-    strings = interactions(0, 12, "ü{}")
-    save("ItemKNN-of-strings.lrrec", lrrec.ItemKNN(3).fit(strings), strings)
+        save(f"{type(model).__name__}.lrrec", lambda model=model: model.fit(train), target)
+    save("IALS-without-histories.lrrec", lambda: lrrec.load(folder / "IALS.lrrec"), target, histories=False)
+    save("ItemKNN-of-strings.lrrec", lambda: lrrec.ItemKNN(3).fit(strings), strings)
     for adapter in ADAPTERS:
-        base = MODELS[-1] if "Towers" in type(adapter).__name__ else MODELS[0]
-        options = {"histories": "Rank" in type(adapter).__name__}
-        base_file = f"{type(base).__name__}.lrrec"
-        save(f"{type(adapter).__name__}.adapter", adapter.fit(target, base=base), target, base_file, **options)
-    (folder / "expected.json").write_text(json.dumps(expected))
+        kind = type(adapter).__name__
+        base = "NeuralMF.lrrec" if "Towers" in kind else "IALS.lrrec"
+        save(
+            f"{kind}.adapter",
+            lambda adapter=adapter, base=base: adapter.fit(target, base=lrrec.load(folder / base)),
+            target, base, histories="Rank" in kind,
+        )  # fmt: skip
+    known.write_text(json.dumps(expected))
 
 
 if __name__ == "__main__":
-    main()
+    main(rewrite="--all" in sys.argv[1:])

@@ -1,9 +1,18 @@
-"""The bases of all models: recommending, factors, quadratic losses."""
+"""The bases of all models: recommending, factors, quadratic losses, item-item weights."""
 
 from lrrec.models.base.explanation import Explanation
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.item_item import ItemItemModel
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import Neighbors, Recommendations
 
-__all__ = ["Explanation", "FactorModel", "Neighbors", "QuadraticModel", "Recommendations", "Recommender"]
+__all__ = [
+    "Explanation",
+    "FactorModel",
+    "ItemItemModel",
+    "Neighbors",
+    "QuadraticModel",
+    "Recommendations",
+    "Recommender",
+]

@@ -17,13 +17,14 @@ from lrrec.typing import ArrayLike, Ids
 class ItemItemModel(Recommender):
     """A model that scores items by score(u, i) = sum_j x_uj b_ji, for a history x_u and item-item weights b.
 
-    A subclass sets `item_weights_` in `_fit`. One with dense weights also declares `_learned = ("item_weights_",)` and
-    `_learned_csr = ()`.
+    A subclass sets `item_weights_` in `_fit`, and has scores, files, `explain` and `similar_items` of them. One with
+    dense weights, or weights < 0, also declares `_learned = ("item_weights_",)` and `_learned_csr = ()`.
 
     Attributes
     ----------
     item_weights_ : ndarray or csr_array of float32, shape (n_items, n_items)
-        b_ji: what item j (row) in a history adds to the score of item i (column). In a csr_array, values are > 0.
+        b_ji: what item j (row) in a history adds to the score of item i (column). In a csr_array, values are > 0:
+        files hold no others, so that damage is found.
     """
 
     _learned_csr: tuple[str, ...] = ("item_weights_",)

@@ -21,7 +21,7 @@ from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_int, check_option, check_real, check_threads, first_three
 
 UNKNOWN = ("raise", "mask", "popular")
-Allowed: TypeAlias = Ids | ArrayLike | Mapping[Any, Ids]  # ids for all users, or a list for each
+ItemLists: TypeAlias = Ids | ArrayLike | Mapping[Any, Ids]  # items for all users, or a list for each
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Recommends:
         return scores
 
     def recommend(
-        self: Any, users: Ids | None = None, k: int = 10, *, exclude_seen: bool = True, items: Allowed | None = None,
-        exclude: Allowed | None = None, unknown_items: str = "raise", threshold: float | None = None,
+        self: Any, users: Ids | None = None, k: int = 10, *, exclude_seen: bool = True, items: ItemLists | None = None,
+        exclude: ItemLists | None = None, unknown_items: str = "raise", threshold: float | None = None,
         unknown: str = "raise", n_threads: int | None = None,
     ) -> Recommendations:  # fmt: skip
         """Return the k best items of each training user, best first.
@@ -141,7 +141,7 @@ class Recommends:
 
     def recommend_from(
         self: Any, histories: Interactions | MatrixLike, k: int = 10, *, users: Ids | None = None,
-        exclude_seen: bool = True, items: Allowed | None = None, exclude: Allowed | None = None,
+        exclude_seen: bool = True, items: ItemLists | None = None, exclude: ItemLists | None = None,
         unknown_items: str = "raise", threshold: float | None = None, unknown: str = "raise",
         n_threads: int | None = None,
     ) -> Recommendations:  # fmt: skip
@@ -173,20 +173,20 @@ class Recommends:
             self, requested, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads
         )
         matrix = matrix[rows]
-        empty, cold = self._says_nothing(matrix)
+        empty, cold = self._cold_histories(matrix)
         options.check_known(requested, empty, "users {} have no item of the model in their history")
         encoded = self._encode(matrix)
         return self._recommend(requested, lambda part: encoded[part], cold, matrix, np.arange(len(rows)), options)
 
-    def _says_nothing(self: Any, matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    def _cold_histories(self: Any, matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
         """Return which histories have no item, apart from dislikes, and which have none that the model knows about."""
-        said = positive(matrix) if self._values == "signed" else matrix
-        with_evidence = np.concatenate(([0], np.cumsum(self.item_evidence_[said.indices])))[said.indptr]
-        return np.diff(said.indptr) == 0, np.diff(with_evidence) == 0
+        positives = positive(matrix) if self._values == "signed" else matrix
+        with_evidence = np.concatenate(([0], np.cumsum(self.item_evidence_[positives.indices])))[positives.indptr]
+        return np.diff(positives.indptr) == 0, np.diff(with_evidence) == 0
 
     def recommend_all(
-        self: Any, path: PathLike, k: int = 10, *, exclude_seen: bool = True, items: Allowed | None = None,
-        exclude: Allowed | None = None, unknown_items: str = "raise", threshold: float | None = None,
+        self: Any, path: PathLike, k: int = 10, *, exclude_seen: bool = True, items: ItemLists | None = None,
+        exclude: ItemLists | None = None, unknown_items: str = "raise", threshold: float | None = None,
         unknown: str = "raise", n_threads: int | None = None,
     ) -> int:  # fmt: skip
         """Write the k best items of every user with an interaction to a Parquet file; return the number of users.
