@@ -22,7 +22,7 @@ from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
 from lrrec.file_format import FORMAT, Header
 from lrrec.typing import FileLike, PathLike
-from lrrec.validate import are_of_kind, check_bool, import_extra
+from lrrec.validate import are_of_kind, as_path, check_bool, import_extra
 
 try:
     import fcntl
@@ -65,7 +65,7 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
 
     A killed process leaves its unfinished file beside path; the next one that writes path deletes it.
     """
-    path = Path(path).resolve()  # a link stays, its target is replaced
+    path = as_path(path).resolve()  # a link stays, its target is replaced
     if path.is_dir():
         raise FileFormatError(f"path must be a file, got the folder {str(path)!r}")
     if path.exists() and not path.is_file():
@@ -152,7 +152,7 @@ def opened(path: Any) -> Iterator[tuple[Any, Header]]:
         file = path if hasattr(path, "readinto") else io.BytesIO(path.read())
         yield file, file_format.read_header(file, name)
         return
-    if not Path(path).is_file():
+    if not as_path(path).is_file():
         state = "is a folder" if Path(path).is_dir() else "is no file" if Path(path).exists() else "does not exist"
         raise FileFormatError(f"{name!r} {state}: path must be a saved model")
     with open(path, "rb") as file:

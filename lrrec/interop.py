@@ -16,7 +16,7 @@ from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.models.ials import IALS
 from lrrec.models.popularity import Popularity
 from lrrec.typing import ArrayLike, Ids, MatrixLike
-from lrrec.validate import check_bool, check_int, check_option, check_real, first_three
+from lrrec.validate import as_float32, check_bool, check_int, check_option, check_real, first_three
 
 UNFILLED = np.finfo(np.float32).min  # implicit fills lists that are too short with excluded items of this score
 
@@ -68,6 +68,7 @@ def from_factors(
     for ids, factors, name in ((user_ids, U, "users"), (item_ids, V, "items")):
         if len(ids) != len(factors):
             raise DataError(f"{name} must have one id for each of {len(factors)} factors, got {len(ids)}")
+    check_real(unobserved_weight, "unobserved_weight", low=0)
     if reg is None:
         size = float(np.mean(np.einsum("id,id->i", V, V, dtype=np.float64))) or 1.0  # factors may all be 0
         reg = 0.1 * size * 10 / (10 + unobserved_weight * len(V))
@@ -253,10 +254,7 @@ def _factors(
     names = None
     if ids is not None:
         values, names = labels.align_matrix(values, ids, name, unit, columns)
-    try:
-        factors = np.array(values, dtype=np.float32, order="C")
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} must be a matrix of numbers: {error}") from None
+    factors = as_float32(values, name)
     if factors.ndim != 2 or not factors.size:
         raise DataError(f"{name} must be a matrix with a row for each id, got shape {factors.shape}")
     if not np.isfinite(factors).all():

@@ -10,6 +10,7 @@ from lrrec.models import CATALOGUE
 from lrrec.models.base import model_files
 from lrrec.models.base.recommender import Recommender
 from lrrec.typing import FileLike
+from lrrec.validate import check_bool
 
 
 def load(path: FileLike, *, base: Any = None, mmap: bool = False, verify: bool | None = None) -> Recommender:
@@ -35,7 +36,7 @@ def load(path: FileLike, *, base: Any = None, mmap: bool = False, verify: bool |
         If the file is missing, of another kind or version, or inconsistent in itself, or any of it has changed since it
         was saved. Nothing in a file is executed.
     """
-    verify = not mmap if verify is None else verify
+    verify = not check_bool(mmap, "mmap") if verify is None else check_bool(verify, "verify")
     kind, params, arrays = files.read(path, mmap=mmap, verify=verify)
     name = files.name_of(path)
     if kind in KINDS:

@@ -5,6 +5,7 @@ import numbers
 import os
 import sys
 import warnings
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -29,13 +30,16 @@ def check_int(value: Any, name: str, low: int | None = None, high: int | None = 
 def check_real(
     value: Any, name: str, low: float | None = None, high: float | None = None, *, open_low: bool = False
 ) -> float:
-    """Return value as a finite float within low..high; with `open_low`, low itself is out."""
+    """Return value as a finite float within low..high that a float32 can hold; with `open_low`, low itself is out."""
     bounds = _bounds(low, high, open_low)
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise ParameterTypeError(f"{name} must be a number{bounds}, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        number = np.inf
     too_low = low is not None and (number < low or (open_low and number == low))
-    if not np.isfinite(number) or too_low or (high is not None and number > high):
+    if not abs(number) <= float(np.finfo(np.float32).max) or too_low or (high is not None and number > high):
         raise ParameterError(f"{name} must be a finite number{bounds}, got {value!r}")
     return number
 
@@ -53,6 +57,48 @@ def check_option(value: Any, name: str, options: tuple[str, ...]) -> str:
         shown = ", ".join(map(repr, options))
         raise ParameterError(f"{name} must be one of {shown}, got {value!r}")
     return value
+
+
+def as_array(values: Any, name: str) -> np.ndarray:
+    """Return values as an array; refuse what is none, such as rows of different lengths."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must be a matrix of numbers, or a sequence of values: {error}") from None
+
+
+def as_float32(values: Any, name: str) -> np.ndarray:
+    """Return real numbers as a new float32 array, of infinity where they do not fit."""
+    array = as_array(values, name)
+    try:
+        array = array.astype(np.float64) if array.dtype == object else array
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must be a matrix of numbers: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name} must be a matrix of numbers, got dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        return np.array(array, dtype=np.float32, order="C")
+
+
+def as_path(path: Any, name: str = "path") -> Path:
+    """Return a path; refuse what cannot be one, such as text with a null character."""
+    try:
+        os.stat(path := Path(path))
+    except OSError:
+        return path
+    except (TypeError, ValueError) as error:
+        raise ParameterTypeError(f"{name} must be the path of a file, got {path!r}: {error}") from None
+    return path
+
+
+def check_memory(n_bytes: int, what: str, hint: str) -> None:
+    """Refuse what needs more than half of this machine's memory: to try would end in swapping, or a killed process."""
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if n_bytes > memory / 2:
+            raise DataError(
+                f"{what} need {n_bytes / 1e9:,.0f} GB, more than half of this machine's {memory / 1e9:,.0f} GB: {hint}"
+            )
 
 
 def check_rng(random_state: RandomState, name: str = "random_state") -> np.random.Generator:
@@ -193,7 +239,7 @@ def _sparse(X: Any, name: str) -> sp.csr_array:
     elif X.dtype == np.float16:
         X = X.astype(np.float32)
     try:
-        X = X if X.format == "csc" else X.tocsr()
+        X = sp.csc_array(X) if X.format == "csc" else sp.csr_array(X)  # not X itself, which check_format may change
         X.check_format(full_check=True)
         return sp.csr_array(X)
     except (ValueError, RuntimeError) as error:
@@ -230,7 +276,7 @@ def _dense(X: Any, name: str) -> np.ndarray:
             "Reshape your data: one row a user, one column an item"
         )
     _check_dtype(array.dtype, name)
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+    return array.astype(np.float32 if array.dtype == np.float16 else array.dtype.newbyteorder("="), copy=False)
 
 
 def _bounds(low: float | None, high: float | None, open_low: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from copy import copy
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from lrrec.adapt.adapter import Adapter
-from lrrec.adapt.domain_fits import fit_domains
+from lrrec.adapt.domain_fits import check_unfitted, fit_domains
 from lrrec.adapt.mixed_batch import Group, Scorer, Served, View, as_rows, known_users, new_users, of_users
-from lrrec.adapt.selector import LowRankAdapter
+from lrrec.data.frames import as_column
 from lrrec.data.ids import as_ids
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import align
@@ -69,6 +69,8 @@ class AdapterBank(MutableMapping):
         self._writing = threading.Lock()
         self._adapters: dict[Any, Adapter] = {}
         self._views: WeakKeyDictionary[Adapter, View] = WeakKeyDictionary()
+        if not isinstance(adapters, Mapping | None):
+            raise ParameterTypeError(f"adapters must be a dict of domain to adapter, got {type(adapters).__name__}")
         for domain, adapter in (adapters or {}).items():
             self[domain] = adapter
 
@@ -77,6 +79,7 @@ class AdapterBank(MutableMapping):
         adapter = getattr(adapter, "best_", None)
         if not isinstance(adapter, Adapter):
             raise ParameterTypeError(f"adapter must be a fitted adapter, got {type(adapter).__name__}")
+        _check_names([domain], "domain")
         self._check_base(domain, adapter)
         with self._writing:
             self._adapters = {**self._adapters, domain: adapter}
@@ -97,6 +100,9 @@ class AdapterBank(MutableMapping):
             self._adapters = {name: adapter for name, adapter in self._adapters.items() if name != domain}
 
     def __getitem__(self, domain: Any) -> Adapter:
+        _check_names([domain], "domain")
+        if domain not in self._adapters:
+            raise UnknownIdError(f"domain must be one of the bank's, got {domain!r}")
         return self._adapters[domain]
 
     def __iter__(self) -> Iterator[Any]:
@@ -186,10 +192,12 @@ class AdapterBank(MutableMapping):
         adapters, n_users = self._adapters, len(users)
         labelled = align(domain, users, "domain")
         domain = domain if labelled is domain else labelled.tolist()
-        single = isinstance(domain, str) or not isinstance(domain, Sequence | np.ndarray)
+        single = isinstance(domain, str | bytes) or getattr(domain, "ndim", 1) == 0
+        single = single or not isinstance(domain, Sequence | np.ndarray)
         domains = [domain] * n_users if single else domain.tolist() if isinstance(domain, np.ndarray) else list(domain)
         if len(domains) != n_users:
             raise ParameterError(f"domain must be one, or one for each of {n_users} users, got {len(domains)}")
+        _check_names(domains, "domain")
         rows: dict[Any, list[int]] = defaultdict(list)
         for row, name in enumerate(domains):
             rows[name].append(row)
@@ -231,14 +239,22 @@ class AdapterBank(MutableMapping):
         interactions = as_interactions(
             interactions, self.base.items_, name="interactions", owner=type(self.base).__name__
         )  # fmt: skip
-        by = align(by, interactions.users, "by")
+        by = as_column(align(by, interactions.users, "by"), "by")
         if len(by) != interactions.n_users:
             raise DataError(f"by must name a domain for each of {interactions.n_users} users, got {len(by)}")
+        _check_names(by, "by")
         members: dict[Any, list[int]] = defaultdict(list)
         for row, domain in enumerate(by):
             members[domain].append(row)
         targets = [of_users(interactions, np.array(rows)) for rows in members.values()]
-        fitted = fit_domains(self.base, adapter or LowRankAdapter(), targets, check_threads(n_jobs))
+        fitted = fit_domains(self.base, check_unfitted(adapter), targets, check_threads(n_jobs))
         with self._writing:
             self._adapters = {**self._adapters, **dict(zip(members, fitted, strict=True))}
         return self
+
+
+def _check_names(names: Iterable[Any], what: str) -> None:
+    """Refuse names of domains that cannot be keys of a dict."""
+    for name in names:
+        if not isinstance(name, Hashable) or isinstance(name, np.ndarray):
+            raise ParameterTypeError(f"{what} must be names that can be keys of a dict, got {type(name).__name__}")

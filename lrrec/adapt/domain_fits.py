@@ -7,7 +7,10 @@ from typing import Any
 from joblib import Parallel, delayed
 from sklearn.base import clone
 
+from lrrec.adapt.adapter import Adapter
+from lrrec.adapt.selector import AdapterSelector, LowRankAdapter
 from lrrec.data.interactions import Interactions
+from lrrec.errors import ParameterTypeError
 from lrrec.linalg.threads import run_blocks
 from lrrec.models.base.recommender import Recommender
 
@@ -31,6 +34,14 @@ def fit_domains(base: Recommender, adapter: Any, targets: Sequence[Interactions]
         fitted.append(_fit(base, adapter, target))
         fastest = min(fastest, time.perf_counter() - begun)
     return fitted
+
+
+def check_unfitted(adapter: Any) -> Any:
+    """Return the adapter to fit to each domain, a selector where none is given."""
+    adapter = LowRankAdapter() if adapter is None else adapter
+    if not isinstance(adapter, Adapter | AdapterSelector):
+        raise ParameterTypeError(f"adapter must be an adapter, such as LowRankAdapter(), got {type(adapter).__name__}")
+    return adapter
 
 
 def _fit(base: Recommender, adapter: Any, target: Interactions) -> Any:

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from lrrec import files
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.adapter_files import read
-from lrrec.adapt.selector import LowRankAdapter
+from lrrec.adapt.domain_fits import check_unfitted
 from lrrec.data import frames, id_columns
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
@@ -64,7 +64,7 @@ class DomainFitter:
         value: str | None = None,
         float16: bool = False,
     ) -> None:
-        self.base, self.adapter = base, adapter or LowRankAdapter()
+        self.base, self.adapter = base, check_unfitted(adapter)
         self.domain, self.user, self.item, self.value = domain, user, item, value
         self.float16 = check_bool(float16, "float16")
 

@@ -209,11 +209,16 @@ def own_reg(domain: Domain) -> float | None:
     return getattr(domain.base, "reg", None)
 
 
+def is_auto(value: Any) -> bool:
+    """Whether a parameter is for an `AdapterSelector` to choose."""
+    return isinstance(value, str) and value == "auto"
+
+
 def check_auto_real(adapter: Any, *names: str, allow_none: tuple[str, ...] = (), zero: tuple[str, ...] = ()) -> None:
     """Refuse parameters that are neither "auto" nor numbers > 0 (>= 0 for those named in `zero`)."""
     for name in names:
         value = getattr(adapter, name)
-        if (isinstance(value, str) and value == "auto") or (value is None and name in allow_none):
+        if is_auto(value) or (value is None and name in allow_none):
             continue
         check_real(value, name, low=0, open_low=name not in zero)
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter, Callback
 from lrrec.adapt.domain import Domain, check_ranks
-from lrrec.adapt.factor_adapter import check_auto_real
+from lrrec.adapt.factor_adapter import check_auto_real, is_auto
 from lrrec.adapt.second_order import KINDS, available_kinds, choose_kind, second_order
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
@@ -23,7 +23,7 @@ from lrrec.linalg.ranking import Columns
 from lrrec.models.base.item_item import mark_zeros
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
-from lrrec.validate import check_option
+from lrrec.validate import check_option, check_real
 
 REGS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -105,6 +105,8 @@ class ItemItem(Adapter):
 
     def _check_params(self) -> None:
         check_auto_real(self, "weight", "reg", "scaling", zero=("weight", "scaling"))
+        if not is_auto(self.scaling):
+            check_real(self.scaling, "scaling", low=0, high=1)
         if self.statistics is not None:
             check_option(self.statistics, "statistics", KINDS)
 

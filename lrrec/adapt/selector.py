@@ -210,11 +210,11 @@ class AdapterSelector(Recommender):
 
     def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
-        candidates = [clone(candidate) for candidate in self._candidates(base, same_users)]
-        if not candidates or not all(isinstance(candidate, Adapter) for candidate in candidates):
-            raise ParameterTypeError(
-                f"candidates must be a sequence of adapters, got {self._candidates(base, same_users)!r}"
-            )
+        candidates = self._candidates(base, same_users)
+        listed = isinstance(candidates, list | tuple) and len(candidates) > 0
+        if not listed or not all(isinstance(candidate, Adapter) for candidate in candidates):
+            raise ParameterTypeError(f"candidates must be a sequence of adapters, got {candidates!r}")
+        candidates = [clone(candidate) for candidate in candidates]
         if not self.guard:
             candidates = candidates[-1:]
         first: list[Adapter] = [FoldIn()] if isinstance(base, FactorModel) else []

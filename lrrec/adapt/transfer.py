@@ -139,6 +139,10 @@ def learning_curve(
     [20, 58]
     """
     parse(metric, ("ranking",))
+    if not isinstance(sizes, Sequence | np.ndarray) or getattr(sizes, "ndim", 1) != 1:
+        raise ParameterTypeError(f"sizes must be a list of integers >= 2, got {sizes!r}")
+    if callback is not None and not callable(callback):
+        raise ParameterTypeError(f"callback must be callable, got {callback!r}")
     wanted = sorted({check_int(size, "sizes", low=2) for size in sizes})
     n_test, n_draws = check_int(n_test, "n_test", low=1), check_int(n_draws, "n_draws", low=1)
     n_validation, seed = check_int(n_validation, "n_validation", low=0), check_int(random_state, "random_state", low=0)
@@ -170,7 +174,7 @@ def _base(source: Any, metric: str, seed: int) -> Recommender:
     if isinstance(source, Recommender):
         source._check_fitted()
         return source
-    parts = [source] if isinstance(source, Interactions) else list(source)
+    parts = list(source) if isinstance(source, list | tuple) else [source]
     if not parts or not all(isinstance(part, Interactions) for part in parts):
         raise ParameterTypeError(f"source must be Interactions, several of them, or a fitted model, got {source!r}")
     data = join(parts)

@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Callback, Settings
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real
+from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, is_auto
 from lrrec.adapt.low_rank import RANKS, check_rank, ranks_below
 from lrrec.errors import ParameterTypeError
 from lrrec.validate import check_bool, check_int, check_real, check_rng
@@ -31,9 +31,9 @@ class TowerAdapter(FactorAdapter):
         params = self.get_params()
         check_auto_real(self, *(name for name in ("reg", "learning_rate") if name in params))
         check_auto_real(self, *(name for name in ("source_weight",) if name in params), zero=("source_weight",))
-        if self.n_epochs != "auto":
+        if not is_auto(self.n_epochs):
             check_int(self.n_epochs, "n_epochs", low=1)
-        if params.get("shrinkage", "auto") != "auto":
+        if not is_auto(params.get("shrinkage", "auto")):
             check_real(params["shrinkage"], "shrinkage", low=0, high=1)
         check_real(self.balance, "balance", low=0, high=2)
         check_bool(params.get("adapt_encoder", True), "adapt_encoder")

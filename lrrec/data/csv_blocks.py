@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from lrrec.errors import DataError, ParameterError
-from lrrec.validate import import_extra
+from lrrec.validate import as_path, check_int, import_extra
 
 BLOCK_BYTES, HEADER_BYTES = 2**25, 2**20
 OPENERS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "zstandard"}  # suffix -> module with a function open
@@ -44,13 +44,10 @@ class Format:
             raise ParameterError(
                 f"header must be the number of the line of column names, from 0, or None, got {self.header!r}"
             )
-        if isinstance(self.quoting, bool) or self.quoting not in range(4):
-            raise ParameterError(
-                f"quoting must be one of csv.QUOTE_MINIMAL to QUOTE_NONE, 0 to 3, got {self.quoting!r}"
-            )
+        check_int(self.quoting, "quoting", low=csv.QUOTE_MINIMAL, high=csv.QUOTE_NONE)
         try:
             codecs.lookup(self.encoding)
-        except (LookupError, TypeError):
+        except (LookupError, TypeError, ValueError):
             raise ParameterError(f"encoding must be one that Python knows, got {self.encoding!r}") from None
 
     @property
@@ -162,7 +159,7 @@ def opened(source: Any, form: Format) -> Iterator[Records]:
     """Open a path, compressed or not, or use an open file, of bytes or of text."""
     name = str(getattr(source, "name", "the file")) if hasattr(source, "read") else str(source)
     with ExitStack() as stack:
-        file = source if hasattr(source, "read") else stack.enter_context(_open(Path(source).expanduser()))
+        file = source if hasattr(source, "read") else stack.enter_context(_open(as_path(source).expanduser()))
         yield Records(name, _blocks(_chunks(file, form.encoding), form), form)
 
 

@@ -38,8 +38,11 @@ def brief(error: BaseException) -> str:
 
 
 def check_roles(**names: Any) -> dict[str, Any]:
-    """Return the columns that are named, by role; refuse two roles of one column."""
-    roles = {role: name for role, name in names.items() if name is not None}
+    """Return the columns that are named, by role; user and item have to be. Refuse two roles of one column."""
+    roles = {role: name for role, name in names.items() if name is not None or role in ("user", "item")}
+    for role, name in roles.items():
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise ParameterError(f"{role} must be the name of a column, got {name!r}")
     for name in roles.values():
         twice = [other for other, same in roles.items() if same == name]
         if len(twice) > 1:
@@ -170,7 +173,12 @@ def as_column(values: Any, name: str) -> Any:
         raise DataError(f"{name} must be one-dimensional, got {values.ndim} dimensions")
     if isinstance(values, pd.Series):
         return values.reset_index(drop=True)  # by position, whatever its labels
-    return values if isinstance(values, np.ndarray | pd.Index) else _objects(list(values))
+    if isinstance(values, np.ndarray | pd.Index):
+        return values
+    try:
+        return _objects(list(values))
+    except TypeError:
+        raise DataError(f"{name} must be a sequence, got {type(values).__name__}") from None
 
 
 def _objects(values: list) -> np.ndarray | list:

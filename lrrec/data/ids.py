@@ -8,7 +8,7 @@ import pandas as pd
 
 from lrrec.errors import DataError, UnknownIdError
 from lrrec.typing import Ids
-from lrrec.validate import first_three
+from lrrec.validate import check_int, first_three
 
 
 class IdMap:
@@ -53,7 +53,7 @@ class IdMap:
     @classmethod
     def range(cls, n: int) -> "IdMap":
         """The map whose ids are the indices 0 .. n - 1."""
-        return cls(np.arange(n, dtype=np.int64))
+        return cls(np.arange(check_int(n, "n", low=0), dtype=np.int64))
 
     def indices(self, ids: Ids) -> np.ndarray:
         """Return the index of each id, int64 (n,).

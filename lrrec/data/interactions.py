@@ -14,7 +14,7 @@ from lrrec.data.ids import IdMap, union
 from lrrec.data.merging import POLICIES, grouped, merge, warn_of_sums
 from lrrec.errors import DataError
 from lrrec.typing import ArrayLike, FileLike, Frame, FrameLike, Ids, MatrixLike
-from lrrec.validate import check_columns, check_matrix, check_option, check_real, first_three, to_float32
+from lrrec.validate import as_array, check_columns, check_matrix, check_option, check_real, first_three, to_float32
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,8 +64,9 @@ class Interactions:
             raise DataError(
                 f"matrix must be users x items, ({len(self.users)}, {len(self.items)}), got {self.matrix.shape}"
             )
-        if self.times is not None and len(self.times) != self.matrix.nnz:
-            raise DataError(f"times must have one entry an interaction ({self.matrix.nnz}), got {len(self.times)}")
+        if self.times is not None and (self.times.shape != (self.matrix.nnz,) or self.times.dtype.kind not in "iufM"):
+            got = f"{self.times.dtype} of shape {self.times.shape}"
+            raise DataError(f"times must be numbers or dates, one an interaction ({self.matrix.nnz}), got {got}")
 
     @classmethod
     def from_frame(
@@ -214,7 +215,8 @@ class Interactions:
         [[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]
         """
         check_option(duplicates, "duplicates", POLICIES)
-        parts = list(parts)
+        listed = isinstance(parts, Iterable) and getattr(parts, "ndim", 1) != 0
+        parts = list(parts) if listed else []
         if not parts or not all(isinstance(part, Interactions) for part in parts):
             raise DataError(f"parts must be one or more Interactions, got {[type(part).__name__ for part in parts]}")
         users, items = (union([getattr(part, axis) for part in parts], axis) for axis in ("users", "items"))
@@ -261,7 +263,7 @@ class Interactions:
 
         A Series, e.g. of a column of `to_frame()`, is matched by its index.
         """
-        mask = np.asarray(labels.align(mask, range(self.matrix.nnz), "mask", "interaction"))
+        mask = as_array(labels.align(mask, range(self.matrix.nnz), "mask", "interaction"), "mask")
         if mask.dtype != bool or mask.shape != (self.matrix.nnz,):
             raise DataError(f"mask must be bool of shape ({self.matrix.nnz},), got {mask.dtype} of shape {mask.shape}")
         before = np.concatenate(([0], np.cumsum(mask)))

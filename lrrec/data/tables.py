@@ -53,7 +53,7 @@ def read_columns(frame: Any, roles: Mapping[str, str], time_format: str | None, 
 
 def from_pairs(**parts: Any) -> pd.DataFrame:
     """Return sequences, by role, as columns of their names; those that are None are left out."""
-    parts = {f"{role}s": part for role, part in parts.items() if part is not None}
+    parts = {f"{role}s": part for role, part in parts.items() if part is not None or role in ("user", "item")}
     same_order(**parts)
     columns = {name.removesuffix("s"): frames.as_column(part, name) for name, part in parts.items()}
     if len({len(part) for part in columns.values()}) > 1:

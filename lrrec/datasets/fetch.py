@@ -21,6 +21,7 @@ from lrrec.datasets.recipes import Recipe
 from lrrec.datasets.wheels import REBUILD
 from lrrec.errors import FetchError, ParameterError
 from lrrec.typing import PathLike
+from lrrec.validate import as_path
 
 TIMEOUT = 30  # seconds without an answer
 
@@ -29,7 +30,7 @@ def locate(recipe: Recipe, data_home: PathLike | None = None) -> Path | None:
     """Return the local folder of the files, or None; searches data_home, LRREC_DATA and the cache, in this order."""
     if recipe.bundled:
         return recipe.bundled
-    homes = [Path(home).expanduser() for home in (data_home, os.environ.get("LRREC_DATA")) if home]
+    homes = [as_path(home, "data_home").expanduser() for home in (data_home, os.environ.get("LRREC_DATA")) if home]
     for home in homes:
         if not home.is_dir():
             raise ParameterError(f"data_home (or LRREC_DATA) must be an existing folder, got {str(home)!r}")

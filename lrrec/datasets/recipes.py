@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lrrec.errors import ParameterError
+from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.validate import check_option
 
 
@@ -82,11 +82,10 @@ def names() -> tuple[str, ...]:
 
 def is_name(text: str) -> bool:
     """Return whether a text names a data set, or markets of one: "ml-1m", "xmarket", "xmarket/uk+ca"."""
-    name, slash, markets = text.partition("/")
+    name, slash, markets = text.partition("/") if isinstance(text, str) else ("", "", "")
     return name in names() and (not slash or (recipe(name).pattern is not None and "/" not in markets))
 
 
-@cache
 def recipe(name: str) -> Recipe:
     """Return the recipe of a data set; of markets, that of the data set they belong to.
 
@@ -95,6 +94,13 @@ def recipe(name: str) -> Recipe:
     ParameterError
         If there is no data set of this name.
     """
+    if not isinstance(name, str):
+        raise ParameterTypeError(f"name must be the name of a data set, got {name!r}")
+    return _recipe(name)
+
+
+@cache
+def _recipe(name: str) -> Recipe:
     name, slash, markets = name.partition("/")
     check_option(name, "name", names())
     with open(folder() / f"{name}.toml", "rb") as file:

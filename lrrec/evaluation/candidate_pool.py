@@ -81,7 +81,7 @@ class CandidatePool:
         """Ids of each user's relevant items and of n others, by rising index; the last one fills the row up."""
         test, history = self.relevant, self.split.history.matrix
         n_items, n = self.candidates.n_items, self.candidates.n or 0
-        lists = np.empty((len(rows), n + int(np.diff(test.indptr)[rows].max())), dtype=np.int64)
+        lists = np.empty((len(rows), min(n, n_items) + int(np.diff(test.indptr)[rows].max())), dtype=np.int64)
         for place, row in enumerate(rows):
             relevant = test.indices[test.indptr[row] : test.indptr[row + 1]]
             excluded = np.union1d(relevant, history.indices[history.indptr[row] : history.indptr[row + 1]])

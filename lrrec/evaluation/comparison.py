@@ -19,14 +19,15 @@ from lrrec.data import frames
 from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, DataWarning, ParameterError, ParameterTypeError
 from lrrec.evaluation.evaluation_result import Evaluation
-from lrrec.evaluation.evaluator import check_split, evaluate
+from lrrec.evaluation.evaluator import evaluate
 from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
 from lrrec.metrics.measurement import catalogue_for
 from lrrec.metrics.registry import DEFAULT_METRICS, check_names, parse
 from lrrec.splits import Split
+from lrrec.splits.split import check_split
 from lrrec.typing import Frame, Ids, MatrixLike, RandomState
-from lrrec.validate import check_int, check_real, check_rng
+from lrrec.validate import check_int, check_option, check_real, check_rng
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,6 +83,7 @@ class Comparison:
 
     def best_first(self, metric: str) -> list[str]:
         """Return the names of the models by their mean of a metric, the best first."""
+        check_option(metric, "metric", tuple(self.metrics))
         means = {name: result.mean()[metric] for name, result in self.evaluations.items()}
         sign = -1 if parse(metric)[0].greater_is_better else 1
         return sorted(means, key=lambda name: sign * means[name])
@@ -171,8 +173,8 @@ class Comparison:
         Smucker, Allan & Carterette (2007), "A comparison of statistical significance tests for information retrieval
         evaluation"; Holm (1979), "A simple sequentially rejective multiple test procedure".
         """
-        if metric not in self.per_user_metrics:
-            if metric in self.metrics:
+        if not isinstance(metric, str) or metric not in self.per_user_metrics:
+            if isinstance(metric, str) and metric in self.metrics:
                 raise ParameterError(
                     f"{metric} is one number for the lists of all users, which cannot be compared user by user: use "
                     "summary(), or compare on several splits"
@@ -181,7 +183,7 @@ class Comparison:
         level = check_real(level, "level", low=0, high=1)
         n_resamples, rng = check_int(n_resamples, "n_resamples", low=1), check_rng(random_state)
         names = list(self.evaluations)
-        if baseline is not None and baseline not in names:
+        if baseline is not None and not (isinstance(baseline, str) and baseline in names):
             raise ParameterError(f"baseline must be one of {', '.join(names)}, got {baseline!r}")
         pairs = list(combinations(names, 2) if baseline is None else ((n, baseline) for n in names if n != baseline))
         if not pairs:

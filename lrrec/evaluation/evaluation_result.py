@@ -9,7 +9,7 @@ import pandas as pd
 
 from lrrec.data import frames, labels
 from lrrec.data.ids import as_ids
-from lrrec.errors import DataError, ParameterError
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, mean
 from lrrec.typing import ArrayLike, Frame, FrameLike, Ids, RandomState
@@ -138,6 +138,8 @@ class Evaluation:
         """
         if (self.history_sizes < 0).any():
             raise DataError("the histories of ready-made lists are not known: pass evaluate_lists() the Split as test")
+        if not isinstance(edges, Sequence | np.ndarray) or getattr(edges, "ndim", 1) != 1:
+            raise ParameterTypeError(f"edges must be rising integers >= 1, got {edges!r}")
         starts = [0, *(check_int(edge, "edges", low=1) for edge in edges)]
         if len(starts) < 2 or starts != sorted(set(starts)):
             raise ParameterError(f"edges must be rising integers >= 1, got {edges!r}")
@@ -205,7 +207,11 @@ class Evaluation:
 def group_codes(groups: Any, ids: Ids, unit: str) -> tuple[np.ndarray, list]:
     """The place of each user's (or item's) group among the groups' sorted names (of a categorical: in its order)."""
     groups, n = labels.align(groups, ids, "groups", unit), len(ids)
-    series = groups if isinstance(groups, pd.Series | pd.Categorical) else pd.Series(list(groups))
+    given = isinstance(groups, pd.Series | pd.Categorical)
+    try:
+        series = groups if given else pd.Series(list(frames.as_column(groups, "groups")))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"groups must be names or numbers: {error}") from None
     if len(series) != n:
         raise DataError(f"groups must have one entry for each of the {n} {unit}s, got {len(series)}")
     missing = int(pd.isna(series).sum())
@@ -217,7 +223,10 @@ def group_codes(groups: Any, ids: Ids, unit: str) -> tuple[np.ndarray, list]:
     try:
         codes, names = pd.factorize(series, sort=True)
     except TypeError:  # labels that cannot be compared: in their order
-        codes, names = pd.factorize(series)
+        try:
+            codes, names = pd.factorize(series)
+        except TypeError as error:
+            raise DataError(f"groups must be names or numbers: {error}") from None
     return codes, np.asarray(names).tolist()
 
 

@@ -21,6 +21,7 @@ from lrrec.metrics.registry import DEFAULT_METRICS, PER_LIST, check_names, parse
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import Recommendations
 from lrrec.splits import Split
+from lrrec.splits.split import check_split
 from lrrec.typing import Ids, MatrixLike, RandomState
 from lrrec.validate import check_bool, check_threads, first_three
 
@@ -219,14 +220,6 @@ class _Ranking:
                    "the model" if candidates.kind == "given per user" else
                    "the item index, so that these values say little of the model")
             )  # fmt: skip
-
-
-def check_split(split: Any) -> None:
-    """Refuse what is not a Split."""
-    if not isinstance(split, Split):
-        raise DataError(
-            f"split must be a Split, got {type(split).__name__}; make one with lrrec.splits, e.g. by_user(data)"
-        )
 
 
 def _places(lists: Any, split: Split, users: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from lrrec.data import frames, labels
 from lrrec.data.ids import IdMap, as_ids
@@ -39,7 +40,8 @@ def read_lists(
         raise ParameterError("users must be given with an array of lists: the id of each row")
     list_users = as_ids(users, "users")
     lists = labels.align(lists, list_users, "lists")
-    if not hasattr(lists, "__len__") or isinstance(lists, dict | str) or len(lists) != len(list_users):
+    countable = hasattr(lists, "__len__") and not sp.issparse(lists) and getattr(lists, "ndim", 1) > 0
+    if not countable or isinstance(lists, dict | str) or len(lists) != len(list_users):
         shape = getattr(lists, "shape", type(lists).__name__)
         raise DataError(f"lists must have a row for each of the {len(list_users)} users, got {shape}")
     index = pd.Index(list_users)

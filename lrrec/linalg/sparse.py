@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 from lrrec.linalg import kernels
 from lrrec.linalg.threads import balanced_blocks, run_blocks
-from lrrec.validate import check_threads
+from lrrec.validate import check_memory, check_threads
 
 
 def times(A: sp.csr_array, X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
@@ -39,6 +39,8 @@ def co_occurrences(A: sp.csr_array, *, n_threads: int | None = None) -> np.ndarr
 
     O(sum over rows of n^2) time. The result is summed row by row, so that it stays in the processor's cache.
     """
+    hint = "leave out rare items, e.g. by k_core(), or take a model with sparse weights, such as ItemKNN"
+    check_memory(4 * A.shape[1] ** 2, f"item-item weights of {A.shape[1]:,} items", hint)
     by_columns = A.T.tocsr()
     out = np.zeros((A.shape[1], A.shape[1]), dtype=np.float32)
 
@@ -53,7 +55,8 @@ def co_occurrences(A: sp.csr_array, *, n_threads: int | None = None) -> np.ndarr
 
 def power(counts: np.ndarray, exponent: float) -> np.ndarray:
     """Return counts^exponent as float32, with counts of 0 replaced by 1."""
-    return (np.maximum(counts, 1).astype(np.float64) ** exponent).astype(np.float32)
+    with np.errstate(over="ignore"):  # infinity: what is made of it is refused as an overflow
+        return (np.maximum(counts, 1).astype(np.float64) ** exponent).astype(np.float32)
 
 
 def scaled(matrix: sp.csr_array, rows: np.ndarray, columns: np.ndarray) -> sp.csr_array:

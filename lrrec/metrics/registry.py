@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lrrec.errors import ParameterError
+from lrrec.errors import ParameterError, ParameterTypeError
+from lrrec.validate import check_option
 
 KINDS = {  # kind -> module of its functions
     "ranking": "ranking_metrics",  # one value per list, from the hits among its first k places
@@ -111,8 +112,12 @@ def parse(name: str, kinds: Iterable[str] = tuple(KINDS)) -> tuple[Metric, int |
     ParameterError
         If there is no such metric among those kinds.
     """
+    if not isinstance(kinds, list | tuple | set):
+        raise ParameterTypeError(f"kinds must be a list of kinds of metrics, got {kinds!r}")
+    for kind in kinds:
+        check_option(kind, "kinds", tuple(KINDS))
     match = re.fullmatch(r"([a-z-]+)(?:@([1-9][0-9]*))?", name) if isinstance(name, str) else None
-    accepted = [metric for metric in METRICS.values() if metric.kind in tuple(kinds)]
+    accepted = [metric for metric in METRICS.values() if metric.kind in kinds]
     metric = METRICS.get(match[1]) if match else None
     if match is None or metric not in accepted or metric.has_cutoff != (match[2] is not None):
         with_cutoff = ", ".join(metric.name for metric in accepted if metric.has_cutoff)

@@ -12,7 +12,7 @@ from lrrec.linalg.quadratic import QuadraticLoss, ridge_shares, solve_ridge
 from lrrec.models.base.iterative import IterativeModel, Monitor
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.typing import RandomState
-from lrrec.validate import check_int, check_real, check_rng
+from lrrec.validate import check_bool, check_int, check_real, check_rng
 
 
 class ALS(IterativeModel, QuadraticModel):
@@ -97,6 +97,7 @@ class ALS(IterativeModel, QuadraticModel):
     def _iterate(self, matrix: sp.csr_array, monitor: Monitor) -> None:
         D = check_int(self.n_factors, "n_factors", low=1)
         scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
+        check_bool(self.clip, "clip")
         rng = check_rng(self.random_state)
         mean = float(matrix.data.mean(dtype=np.float64))
         centred = sp.csr_array((matrix.data - np.float32(mean), matrix.indices, matrix.indptr), shape=matrix.shape)
@@ -170,7 +171,8 @@ class ALS(IterativeModel, QuadraticModel):
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
         reg = check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True)
         nu = check_real(self.reg_exponent, "reg_exponent", low=0)
-        return (reg * np.diff(matrix.indptr).astype(np.float64) ** nu).astype(np.float32)
+        with np.errstate(over="ignore"):  # infinity: its factors are 0
+            return (reg * np.diff(matrix.indptr).astype(np.float64) ** nu).astype(np.float32)
 
     def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
         """User biases are subtracted from the ratings: their factor in V, which is 1, is not to change."""

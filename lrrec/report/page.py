@@ -22,7 +22,7 @@ from lrrec.report.sections import Cell, Section, Table
 from lrrec.splits import Split
 from lrrec.tuning.tuning_result import Tuning
 from lrrec.typing import FrameLike
-from lrrec.validate import import_extra
+from lrrec.validate import as_path, import_extra
 
 SPLITS = ("random", "leave_last", "by_user", "cold_items", "by_time")  # that one call of lrrec.splits makes
 PACKAGES = ("lrrec", "numpy", "scipy", "scikit-learn", "numba", "pandas", "torch", "optuna")
@@ -88,7 +88,7 @@ class Report:
             raise ParameterError("comparison must be given, or another part of a report, got none")
         for name, value, kind in (
             ("title", title, str), ("comparison", comparison, Comparison), ("split", split, Split),
-            ("tunings", tunings, dict), ("titles", titles, dict), ("command", command, str),
+            ("tunings", tunings, dict), ("titles", titles, dict), ("command", command, str), ("metric", metric, str),
         ):  # fmt: skip
             if value is not None and not isinstance(value, kind):
                 raise ParameterTypeError(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
@@ -107,7 +107,7 @@ class Report:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the page to path, replacing it whole or not at all."""
-        target = Path(path).absolute()
+        target = as_path(path).absolute()
         if not target.parent.is_dir() or target.is_dir():
             raise ParameterError(f"path must be a file in a folder that exists, got {str(path)!r}")
         with replacing(target) as file:

@@ -22,7 +22,7 @@ from lrrec.splits.parts import (
     warn,
     warn_of_ties,
 )
-from lrrec.splits.split import Split, check_data
+from lrrec.splits.split import Split, check_data, check_split
 from lrrec.typing import RandomState, TimeLike
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
@@ -197,6 +197,7 @@ def with_negatives(split: Split, n: int = 99, *, random_state: RandomState = Non
     ----------
     He et al. (2017), "Neural collaborative filtering", sec. 4.1.
     """
+    check_split(split)
     n, rng, rows = check_int(n, "n", low=1), check_rng(random_state), split.test_rows
     counts = np.diff(split.test.matrix.indptr)[rows]
     if not len(rows) or (counts != counts[0]).any():
@@ -240,6 +241,7 @@ def with_validation(split: Split, size: float = 0.2, *, random_state: RandomStat
     >>> model = lrrec.IALS(8, reg=0.02, random_state=0)
     >>> model = model.fit(split.validation.train, validation=split.validation)  # stops early
     """
+    check_split(split)
     train, params = split.train, split.params
     repeats, order = params.get("repeats"), params.get("order", "random") if train.times is not None else "random"
     if split.folds_in:

@@ -12,7 +12,7 @@ from lrrec.data.labels import align
 from lrrec.errors import DataError, DataWarning, ParameterError
 from lrrec.splits.split import Split, check_data, settle_repeats
 from lrrec.typing import RandomState
-from lrrec.validate import check_int, check_real
+from lrrec.validate import as_array, check_int, check_real
 
 ORDERS = ("random", "time")
 
@@ -75,7 +75,14 @@ def history_mask(data: Interactions, share: float | int, key: np.ndarray) -> np.
     mask and one is not.
     """
     check_data(data)
-    key = np.asarray(align(key, range(len(data)), "key", "interaction"))
+    whole = isinstance(share, numbers.Integral)
+    share = check_int(share, "share", low=0) if whole else check_real(share, "share", low=0, high=1)
+    key = as_array(align(key, range(len(data)), "key", "interaction"), "key")
+    if key.shape != (len(data),) or key.dtype.kind not in "biufM":
+        raise DataError(
+            f"key must be numbers or times of shape ({len(data)},), one an interaction, got {key.dtype} of shape "
+            f"{key.shape}"
+        )
     return _first(data, _n_first(data, share), np.lexsort((key, data.rows())))
 
 

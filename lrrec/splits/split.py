@@ -124,10 +124,10 @@ class Split:
         1   test      2      2             2           1           1
         """
         columns: dict[str, Any] = {"user": user, "item": item, "value": value, "time": time, "duplicates": duplicates}
-        given = {"train": train, "test": test, "history": history, "validation": validation}
+        given: dict[str, Any] = {"train": train, "test": test, "history": history, "validation": validation}
         parts = {
             name: part if isinstance(part, Interactions) else Interactions.from_frame(part, **columns)
-            for name, part in given.items() if part is not None
+            for name, part in given.items() if part is not None or name in ("train", "test")
         }  # fmt: skip
         users, items = (union([getattr(part, ids) for part in parts.values()], ids) for ids in ("users", "items"))
         parts = {name: align(part, users, items) for name, part in parts.items()}
@@ -254,6 +254,14 @@ class Split:
         if self.validation is not None:
             add("validation", self.validation.sha256.encode())
         return digest.hexdigest()
+
+
+def check_split(split: Any) -> None:
+    """Refuse what is not a Split."""
+    if not isinstance(split, Split):
+        raise DataError(
+            f"split must be a Split, got {type(split).__name__}; make one with lrrec.splits, e.g. by_user(data)"
+        )
 
 
 def check_data(data: Any) -> None:

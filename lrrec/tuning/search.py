@@ -17,11 +17,12 @@ from lrrec.files import canonical
 from lrrec.metrics.registry import check_names
 from lrrec.progress import ProgressBar
 from lrrec.splits import Split
+from lrrec.splits.split import check_split
 from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
 from lrrec.tuning.tuning_result import Tuning
 from lrrec.typing import PathLike
-from lrrec.validate import check_int, check_real, import_extra
+from lrrec.validate import check_bool, check_int, check_real, import_extra
 
 N_RANDOM = 8  # trials before the sampler uses the earlier ones
 WARM_UP = 2  # iterations that are never pruned
@@ -125,10 +126,7 @@ class _Search:
         self, model: Any, split: Any, space: Space | None, validation: Split | None, *, metric: str,
         n_trials: int | None, timeout: float | None, random_state: int,
     ) -> None:  # fmt: skip
-        if not isinstance(split, Split):
-            raise DataError(
-                f"split must be a Split, got {type(split).__name__}; make one with lrrec.splits, e.g. by_user(data)"
-            )
+        check_split(split)
         if isinstance(model, type) or not callable(getattr(model, "get_params", None)):
             got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
             raise ParameterTypeError(f"model must be an estimator, got {got}")
@@ -161,6 +159,7 @@ class _Search:
 
     def run(self, name: str, storage: PathLike | None, *, progress: bool) -> Tuning:
         """Run the trials that the storage lacks, then fit the best parameters."""
+        check_bool(progress, "progress")
         optuna = import_extra("optuna", "tune", "tune()")
         with _quiet(optuna):
             study = self._study(optuna, name, storage)

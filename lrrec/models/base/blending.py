@@ -28,7 +28,7 @@ class Encoded:
 
 def check_weights(weights: Any, n_members: int) -> np.ndarray:
     """Return weights, float64 (n_members,): as many numbers >= 0, one of them > 0."""
-    if not isinstance(weights, list | tuple | np.ndarray):
+    if not isinstance(weights, list | tuple | np.ndarray) or getattr(weights, "ndim", 1) != 1:
         raise ParameterTypeError(f"weights must be a list of numbers, got {weights!r}")
     values = np.array([check_real(weight, "weights", low=0) for weight in weights])
     if len(values) != n_members or not values.any():

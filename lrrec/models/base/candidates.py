@@ -48,6 +48,7 @@ def _columns(values: Any, name: str, ids: IdMap, users: np.ndarray, ignore: bool
     if isinstance(values, pd.Series) and len(values) and values.map(_is_list).all():
         values = values.to_dict()
     flat, lengths = _joined(_by_user(values, name, users)) if isinstance(values, Mapping) else _flat(values)
+    flat = as_ids(flat, name)
     if name == "items" and not len(flat) and len(users):
         per_user = "" if lengths is None else " for each user"
         raise ParameterError(f"items must name at least one candidate{per_user}, got none")

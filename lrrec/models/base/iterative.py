@@ -18,7 +18,7 @@ from lrrec.models.base.finite import check_learned
 from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.typing import MatrixLike
-from lrrec.validate import check_int
+from lrrec.validate import check_bool, check_int
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,8 @@ class Monitor:
             raise ParameterError(f"scorer must be callable, and come with a validation split, got {scorer!r}")
         self.model, self.data, self.validation, self.scorer = model, data, validation, scorer
         self.n_iter = check_int(getattr(model, model.iteration_parameter), model.iteration_parameter, low=1)
-        self.patience, self.callback, self.progress = check_int(patience, "patience", low=1), callback, progress
+        self.patience, self.callback = check_int(patience, "patience", low=1), callback
+        self.progress = check_bool(progress, "progress")
         self.iteration, self.best_iteration, self.seconds, self.best_score = 0, 0, 0.0, -np.inf
         self.best: dict[str, np.ndarray] | None = None
         self.history: list[dict[str, Any]] = []  # for models that keep one

@@ -133,9 +133,12 @@ class Recommends:
         user's history.
         """
         self._check_fitted()
+        check_bool(exclude_seen, "exclude_seen")
+        check_option(unknown, "unknown", UNKNOWN)
         if users is None or (exclude_seen and unknown != "raise"):
             self._check_histories("recommend()", "" if unknown == "raise" else ", pass exclude_seen=False")
-        ids = self._active_users() if users is None else as_ids(users, "users") if len(users) else self.users_.ids[:0]
+        ids = self._active_users() if users is None else as_ids(users, "users")
+        ids = ids if len(ids) else self.users_.ids[:0]
         options = Options.of(self, ids, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads)
         return self._recommend_known(ids, options)
 

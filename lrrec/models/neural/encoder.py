@@ -39,7 +39,8 @@ def shares(
 
 def normalized(matrix: sp.csr_array, center: np.ndarray | None = None) -> sp.csr_array:
     """Return (w_ui - m_i) / |w_u|, with m = 0 without center."""
-    squares = np.add.reduceat(np.append(matrix.data**2, 0), matrix.indptr[:-1]) if matrix.shape[0] else np.zeros(0)
+    with np.errstate(over="ignore"):  # infinity is refused below
+        squares = np.add.reduceat(np.append(matrix.data**2, 0), matrix.indptr[:-1]) if matrix.shape[0] else np.zeros(0)
     squares[np.diff(matrix.indptr) == 0] = 1
     check_finite(squares, "norms of the users")
     root = np.repeat(np.sqrt(squares), np.diff(matrix.indptr)).astype(np.float32)

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from lrrec.data.ids import IdMap
 from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError
+from lrrec.validate import as_float32
 
 Features: TypeAlias = sp.csr_array | np.ndarray | None
 RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -35,11 +36,12 @@ def check_features(item_features: Any, items: IdMap, names: IdMap | None = None)
         return None, IdMap([])
     item_features, named = align_matrix(item_features, items, "item_features", columns=names)
     n_items, n_features = len(items), None if names is None else len(names)
-    try:
-        features = sp.csr_array(item_features) if sp.issparse(item_features) else np.asarray(item_features)
-        features = features.astype(np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"item_features must be a matrix of numbers: {error}") from None
+    if sp.issparse(item_features):
+        features = sp.csr_array(item_features)
+        values = as_float32(features.data, "item_features")
+        features = sp.csr_array((values, features.indices, features.indptr), shape=features.shape)
+    else:
+        features = as_float32(item_features, "item_features")
     if features.ndim != 2 or features.shape[0] != n_items or not features.shape[1]:
         raise DataError(f"item_features must have a row for each of {n_items} items, got shape {features.shape}")
     if n_features is not None and features.shape[1] != n_features:

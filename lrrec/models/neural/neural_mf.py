@@ -1,7 +1,6 @@
 """NeuralMF: neural matrix factorization with an item tower and a user tower over histories."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,7 +18,7 @@ from lrrec.models.neural.encoder import encode, normalized, shares
 from lrrec.models.neural.item_features import add_intercept, check_features, feature_map
 from lrrec.splits import Split
 from lrrec.typing import Ids, MatrixLike, PathLike, RandomState
-from lrrec.validate import check_int, check_option, check_real, check_rng, first_three, import_extra
+from lrrec.validate import as_path, check_int, check_option, check_real, check_rng, first_three, import_extra
 
 LOSSES = ("squared", "softmax", "bpr", "sampled-softmax", "ratings")
 PRECISIONS = ("float32", "bfloat16")
@@ -216,7 +215,7 @@ class NeuralMF(IterativeModel):
             self._check_init(init, data)
         features, names = check_features(item_features, data.items)
         import_extra("torch", "torch", "NeuralMF.fit()")
-        resumes = checkpoint is not None and Path(checkpoint).exists()
+        resumes = checkpoint is not None and as_path(checkpoint, "checkpoint").exists()
         if init is None and self.init == "ials" and self.loss != "ratings" and not resumes:
             options: Any = {"unobserved_weight": self.init_unobserved_weight, "reg": self.init_reg}
             init = IALS(self.n_factors, random_state=seed % 2**32, **options).fit(data, progress=progress)
@@ -235,6 +234,8 @@ class NeuralMF(IterativeModel):
         for name in ("init_unobserved_weight", "init_reg", "unobserved_weight", "learning_rate", "max_grad_norm"):
             check_real(getattr(self, name), name, low=0, open_low=True)
         check_real(self.weight_decay, "weight_decay", low=0)
+        if not isinstance(self.device, str):
+            raise ParameterTypeError(f"device must be a name such as 'cpu', got {self.device!r}")
 
     def _check_init(self, init: Any, data: Interactions) -> None:
         if not isinstance(init, FactorModel) or not hasattr(init, "item_factors_"):

@@ -19,6 +19,7 @@ from lrrec.models.neural.encoder import centers
 from lrrec.models.neural.item_features import Features
 from lrrec.models.neural.parameters import NeuralParameters
 from lrrec.models.neural.towers import Objective, Towers, device_of, features_of
+from lrrec.validate import as_path
 
 WARM_UP = 0.05  # of all steps
 MIN_BATCHES, MIN_BATCH_SIZE = 8, 16  # at least so many batches an epoch, unless they would be of fewer users
@@ -41,7 +42,7 @@ def train(
     initial one.
     """
     training = _Training(parameters, matrix, seed, init, features)
-    path = None if checkpoint is None else Path(checkpoint)
+    path = None if checkpoint is None else as_path(checkpoint, "checkpoint")
     if path is not None and path.exists():
         training.resume(path, monitor)
     if monitor.best is None:
@@ -70,7 +71,7 @@ class _Training:
         self.device = device_of(parameters.device)
         self.generator = torch.Generator().manual_seed(seed)
         center = centers(matrix) if parameters.loss == "ratings" else np.zeros(matrix.shape[1], dtype=np.float32)
-        sizes, features_tensor = (parameters.n_factors, parameters.n_hidden), features_of(features)
+        sizes, features_tensor = (int(parameters.n_factors), int(parameters.n_hidden)), features_of(features)
         self.towers = Towers.fresh(matrix.shape[1], *sizes, self.generator, center, features_tensor)
         if init:
             self.towers = Towers(_merge(self.towers.arrays(), init), features_tensor)
@@ -85,7 +86,7 @@ class _Training:
             lr=parameters.learning_rate, fused=True,
         )  # fmt: skip
         self.rows = np.flatnonzero(np.diff(matrix.indptr) > 0)
-        self.batch_size = min(parameters.batch_size, max(MIN_BATCH_SIZE, -(-len(self.rows) // MIN_BATCHES)))
+        self.batch_size = min(int(parameters.batch_size), max(MIN_BATCH_SIZE, -(-len(self.rows) // MIN_BATCHES)))
         self.n_batches = -(-len(self.rows) // self.batch_size)
         self.step = 0
 
