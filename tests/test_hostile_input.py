@@ -54,6 +54,12 @@ def table(tmp_path_factory):
     return hostile.calls(tmp_path_factory.mktemp("hostile"))
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Whatever is taken for the name of a file is written here."""
+    monkeypatch.chdir(tmp_path)
+
+
 def kind_of(name, parameter):
     bare = name.partition("[")[0]
     return hostile.ARGS.get(f"{bare}.{parameter}") or hostile.ARGS[parameter]
@@ -249,3 +255,10 @@ def test_a_matrix_passed_is_not_changed():
     matrix.data = matrix.data.astype(">f8")
     lrrec.EASE().fit(matrix)
     assert matrix.data.dtype == ">f8"
+
+
+def test_the_trials_of_a_search_are_stored_in_a_path_alone(tmp_path):
+    """The text of any other object is no file's name."""
+    with pytest.raises(LrrecError, match="storage must be the path of a file"):
+        lrrec.tune(lrrec.EASE(), hostile.SPLIT, n_trials=1, storage=hostile.DATA)
+    assert not list(tmp_path.iterdir())

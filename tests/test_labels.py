@@ -304,8 +304,8 @@ def test_what_cannot_be_joined(parts):
 
 NOT_DATA = "settings, models and results of lrrec, which have no labels of users or items"
 SETTINGS = re.compile(
-    r".*\.(metrics|random_state|callback|scorer|params|edges|adapter|candidates_|space|student|make|base)"
-    r"|(Comparison|Evaluation|Explanation|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
+    r".*\.(metrics|random_state|callback|scorer|params|edges|sizes|adapter|candidates_|space|student|make|base)"
+    r"|(Comparison|Evaluation|Explanation|LearningCurve|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
     r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates|Blend\.__init__\.models|Blended\.__init__\.members|ByHistory\..*"
     r"|Report\.__init__\.(comparison|evaluations|transfer|tunings)"
     r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|compare\.models|DomainFitter\.__init__\..*"
@@ -590,6 +590,8 @@ REFUSED = {
     "evaluate_lists.train": lambda v: listed(train=v),
     "history_mask.data": lambda v: lrrec.splits.history_mask(v, 0.5, np.zeros(len(DATA))),
     "k_folds.data": lambda v: [*lrrec.splits.k_folds(v)],
+    "learning_curve.source": lambda v: lrrec.adapt.learning_curve(v, DATA),
+    "learning_curve.target": lambda v: lrrec.adapt.learning_curve(DATA, v),
     "leave_last.data": lrrec.splits.leave_last,
     "popularity_groups.train": lrrec.popularity_groups,
     "random.data": lrrec.splits.random,

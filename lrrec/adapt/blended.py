@@ -113,11 +113,13 @@ def find_blend(comparison: Comparison, outcomes: Sequence[Outcome]) -> Outcome |
     of their settings gained on the same users. By nested cross-validation, the weights of each fold are those found on
     the other folds.
     """
-    able = [outcome for outcome in outcomes if not outcome.adapter._uses_all_threads]
-    members = sorted(able, key=lambda outcome: -outcome.mean)[:MAX_MEMBERS]
+    ranked = sorted(outcomes, key=lambda outcome: -outcome.mean)
+    members = [outcome for outcome in ranked if not outcome.adapter._uses_all_threads][:MAX_MEMBERS]
     trials = comparison.trials[comparison.group]
     n_scores = sum(trial.history.shape[0] for trial in trials) * len(comparison.domain.items) * len(members)
-    if len(members) < 2 or comparison.domain.base._predicts_ratings or n_scores > MAX_CELLS:
+    if members[:1] != ranked[:1] or len(members) < 2 or n_scores > MAX_CELLS:
+        return None  # without the best, which takes long to train, there is nothing to gain
+    if comparison.domain.base._predicts_ratings:
         return None
     of_trials = [
         ranked_values(*_trial_scores(comparison.domain, trial, members), comparison.metric) for trial in trials

@@ -198,7 +198,7 @@ def known_users(view: View, users: np.ndarray) -> Served:
 def new_users(view: View, data: Interactions, rows: np.ndarray) -> Served:
     """Users given by their histories."""
     matrix, _ = view.adapter._histories(of_users(data, rows))
-    _, cold = view.adapter._says_nothing(matrix)
+    _, cold = view.adapter._cold_histories(matrix)
     return Served(view.adapter._encode(matrix), view.histories(matrix, np.arange(len(rows))), cold)
 
 

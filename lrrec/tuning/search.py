@@ -22,7 +22,7 @@ from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
 from lrrec.tuning.tuning_result import Tuning
 from lrrec.typing import PathLike
-from lrrec.validate import check_bool, check_int, check_real, import_extra
+from lrrec.validate import as_path, check_bool, check_int, check_real, import_extra
 
 N_RANDOM = 8  # trials before the sampler uses the earlier ones
 WARM_UP = 2  # iterations that are never pruned
@@ -193,10 +193,11 @@ class _Search:
 
     def _study(self, optuna: Any, name: str, storage: PathLike | None) -> Any:
         """Open or create the study."""
+        url = None if storage is None else f"sqlite:///{as_path(storage, 'storage')}"
         pruner = optuna.pruners.MedianPruner(n_startup_trials=N_BEFORE_PRUNING, n_warmup_steps=WARM_UP)
         try:
             study = optuna.create_study(
-                storage=None if storage is None else f"sqlite:///{storage}", study_name=name, pruner=pruner,
+                storage=url, study_name=name, pruner=pruner,
                 direction="minimize" if self.minimizes else "maximize", load_if_exists=True,
             )  # fmt: skip
         except Exception as error:  # from any layer below Optuna

@@ -176,12 +176,12 @@ class Recommends:
             self, requested, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads
         )
         matrix = matrix[rows]
-        empty, cold = self._says_nothing(matrix)
+        empty, cold = self._cold_histories(matrix)
         options.check_known(requested, empty, "users {} have no item of the model in their history")
         encoded = self._encode(matrix)
         return self._recommend(requested, lambda part: encoded[part], cold, matrix, np.arange(len(rows)), options)
 
-    def _says_nothing(self: Any, matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    def _cold_histories(self: Any, matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
         """Return which histories have no item, apart from dislikes, and which have none that the model knows about."""
         positives = positive(matrix) if self._values == "signed" else matrix
         with_evidence = np.concatenate(([0], np.cumsum(self.item_evidence_[positives.indices])))[positives.indptr]
