@@ -72,6 +72,8 @@ def from_factors(
     if reg is None:
         size = float(np.mean(np.einsum("id,id->i", V, V, dtype=np.float64))) or 1.0  # factors may all be 0
         reg = 0.1 * size * 10 / (10 + unobserved_weight * len(V))
+        if not reg <= np.finfo(np.float32).max:
+            raise DataError("user_factors and item_factors are too large for float32: scale them down")
     check_real(reg, "reg", low=0, open_low=True)
     model = IALS(V.shape[1], unobserved_weight=unobserved_weight, reg=reg, **params)
     model._objective()

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 from lrrec.errors import ParameterError, ParameterTypeError
-from lrrec.validate import check_option
 
 KINDS = {  # kind -> module of its functions
     "ranking": "ranking_metrics",  # one value per list, from the hits among its first k places
@@ -112,6 +111,8 @@ def parse(name: str, kinds: Iterable[str] = tuple(KINDS)) -> tuple[Metric, int |
     ParameterError
         If there is no such metric among those kinds.
     """
+    from lrrec.validate import check_option  # which imports numpy: the command line's help does not wait for it
+
     if not isinstance(kinds, list | tuple | set):
         raise ParameterTypeError(f"kinds must be a list of kinds of metrics, got {kinds!r}")
     for kind in kinds:
