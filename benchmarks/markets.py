@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,10 +34,9 @@ AT_LEAST = {"jp": (1.45, 1.15), "de": (1.65, 1.10)}  # of 25 users: against a mo
 
 @cache
 def market(name: str) -> pd.DataFrame:
-    """Return a market's interactions in the order of time, of repeated ones the last."""
-    table = pd.read_csv(Path(matrices.data_home() or "") / "xmarket" / f"{name}.txt", sep=" ")
-    table = table.sort_values("date", kind="stable").drop_duplicates(["userId", "itemId"], keep="last")
-    return table.rename(columns={"userId": "user", "itemId": "item"})
+    """Return a market's interactions in the order of time, of repeated ones the last: user, item, time."""
+    data = lrrec.datasets.load(f"xmarket/{name}", matrices.data_home()).interactions()
+    return pd.DataFrame(data.to_frame()).sort_values("time", kind="stable", ignore_index=True)
 
 
 def run() -> Iterator[dict[str, Any]]:
@@ -96,7 +94,7 @@ class Run:
     def train(self, size: int) -> Interactions:
         """Return the interactions of the first training users."""
         table = self.table[self.table["user"].isin(self.train_users[:size])]
-        return Interactions.from_pairs(table["user"], table["item"], times=table["date"]).align_items(
+        return Interactions.from_pairs(table["user"], table["item"], times=table["time"]).align_items(
             lrrec.IdMap(self.catalogue)
         )
 

@@ -85,6 +85,25 @@ def parts(target):
 
 
 @pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command line and return (exit code, standard output, standard error)."""
+    from lrrec import cli
+
+    monkeypatch.setenv("COLUMNS", "140")
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["lrrec", *map(str, words)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
 def no_network(monkeypatch, tmp_path):
     """An empty cache, no data of the user's, and nothing that can be downloaded."""
     monkeypatch.setenv("LRREC_CACHE", str(tmp_path / "cache"))

@@ -49,6 +49,20 @@ def test_scores_do_not_depend_on_the_candidates(likes):
     np.testing.assert_allclose(lists.scores[0], [expected[item] for item in lists.items[0]], rtol=1e-5, atol=1e-5)
 
 
+class Given(Popularity):
+    """Users are encoded as their scores."""
+
+    def _supported_scores(self, encoded, columns):
+        return encoded[:, columns].copy()
+
+
+def test_items_without_evidence_are_not_ranked():
+    scores, test = np.full((1, 4), np.nan, dtype=np.float32), sp.csr_array(np.eye(1, 4, dtype=np.float32))
+    scores[0, 1:3] = -5, -6
+    values = ranked_values([(Given(), scores)] * 2, sp.csr_array((1, 4), dtype=np.float32), test, "ndcg@4")
+    assert values(np.array([1.0, 1.0])).tolist() == [0]
+
+
 @pytest.fixture(scope="module")
 def two_views():
     """The scores of two models, each of which sees half of what users like, and of one that sees nothing."""
@@ -58,7 +72,8 @@ def two_views():
     test = np.zeros((200, 60), dtype=np.float32)
     np.put_along_axis(test, liked, 1, axis=1)
     noise = rng.normal(size=(200, 60)).astype(np.float32)
-    return ranked_values([*halves, noise], sp.csr_array((200, 60), dtype=np.float32), sp.csr_array(test), "ndcg@5")
+    scored = [(Given(), scores) for scores in (*halves, noise)]
+    return ranked_values(scored, sp.csr_array((200, 60), dtype=np.float32), sp.csr_array(test), "ndcg@5")
 
 
 def test_the_weights_of_planted_views_are_found(two_views):

@@ -9,25 +9,7 @@ import pandas as pd
 import pytest
 
 import lrrec
-from lrrec import cli
 from lrrec.cli import inputs
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a command line and return (exit code, standard output, standard error)."""
-
-    def run(*words):
-        monkeypatch.setenv("COLUMNS", "140")
-        monkeypatch.setattr(sys, "argv", ["lrrec", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -1,33 +1,20 @@
 """The command line splits and measures as Python does."""
 
 import json
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import lrrec
-from lrrec import cli
 from lrrec.cli import inputs
 from lrrec.errors import DataWarning
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a command line and return (exit code, standard output, standard error)."""
-
-    def run(*words):
-        monkeypatch.setenv("COLUMNS", "240")
-        monkeypatch.setattr(sys, "argv", ["lrrec", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, *capsys.readouterr()
-
-    return run
+@pytest.fixture(autouse=True)
+def wide(run, monkeypatch):
+    """Tables are not wrapped."""
+    monkeypatch.setenv("COLUMNS", "240")
 
 
 def means(path):

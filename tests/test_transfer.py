@@ -1,14 +1,14 @@
 """Learning curves of a transfer, from Python and on the command line."""
 
 import json
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import lrrec
-from lrrec import Interactions, cli
+from lrrec import Interactions
 from lrrec.adapt import LearningCurve, learning_curve, transfer
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 
@@ -110,26 +110,16 @@ def test_what_cannot_be_measured_is_refused(base, target):
 
 
 @pytest.fixture
-def run(tmp_path, made_up, monkeypatch, capsys):
+def run(run, tmp_path, made_up, monkeypatch):
     """Run `lrrec benchmark` in a folder with a file for each population; return (code, output, errors)."""
     likes = made_up.ratings[made_up.ratings["rating"] >= 4].merge(made_up.users, on="user")
     for name, group in likes.groupby("population"):
         group[group["user"] < group["user"].min() + 80].to_csv(tmp_path / f"{name}.csv", index=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "140")
     monkeypatch.setattr(transfer, "BASES", [(0.2, 0.02)])
     monkeypatch.setattr(transfer, "N_FACTORS", 8)
 
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["lrrec", "benchmark", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, *capsys.readouterr()
-
-    return run
+    return partial(run, "benchmark")
 
 
 def test_a_transfer_on_the_command_line(run, tmp_path):

@@ -134,7 +134,7 @@ class Adapter(Recommender):
     def _settings(self, domain: Domain) -> Settings:
         """The parameters with the defaults for "auto"."""
         params = self.get_params(deep=False)
-        return {name: self._defaults[name] if _is_auto(value) else value for name, value in params.items()}
+        return {name: self._defaults[name] if is_auto(value) else value for name, value in params.items()}
 
     def _serve(self, domain: Domain) -> Self:
         """Serve the users of the domain."""
@@ -190,7 +190,7 @@ class Adapter(Recommender):
     def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """Return the values to try of each "auto" parameter that matters in a domain, in the order of the search."""
         grids = self._grids(domain)
-        return {name: values for name, values in grids.items() if _is_auto(getattr(self, name))}
+        return {name: values for name, values in grids.items() if is_auto(getattr(self, name))}
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """The values to try of each parameter that matters in a domain."""
@@ -284,7 +284,8 @@ class Adapter(Recommender):
         return super(Adapter, self._for_scoring())._recommend(*args, **options)
 
 
-def _is_auto(value: Any) -> bool:
+def is_auto(value: Any) -> bool:
+    """Whether a parameter is for an `AdapterSelector` to choose."""
     return isinstance(value, str) and value == AUTO
 
 

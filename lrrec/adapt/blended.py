@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter, Settings, from_stored
 from lrrec.adapt.composite import Composite
 from lrrec.adapt.domain import Domain, check_ranks
-from lrrec.adapt.selection import Comparison, Outcome
-from lrrec.adapt.trials import Trial
+from lrrec.adapt.selection import Comparison, Outcome, prepared
 from lrrec.errors import ParameterTypeError
-from lrrec.linalg.ranking import Columns
-from lrrec.models.base.blending import Encoded, blended, check_weights, find_weights, ranked_values, standardized
+from lrrec.models.base.blending import Blends, check_weights, find_weights, ranked_values
 from lrrec.models.blend import Blend
 
 MAX_MEMBERS = 3
@@ -24,7 +21,7 @@ MIN_WEIGHT = 0.05  # a smaller one is not worth the time of its member
 MAX_CELLS = 10**8  # scores of all members and validation users: 400 MB
 
 
-class Blended(Composite):
+class Blended(Blends, Composite):
     """Add the standardized scores of several adapters of one base, as `lrrec.Blend` does of models.
 
     Parameters
@@ -81,20 +78,15 @@ class Blended(Composite):
     def _serves(self, rows: np.ndarray) -> np.ndarray:
         return np.any([member._serves(rows) for member in self.members_], axis=0)
 
-    def _scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
-        return blended(self.members_, self.weights, encoded)[0][:, columns]
-
-    def _supported_scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
-        scores, unknown = blended(self.members_, self.weights, encoded)
-        scores[unknown] = np.nan
-        return scores[:, columns]
+    def _blended(self) -> tuple[list[Any], np.ndarray]:
+        return self.members_, check_weights(self.weights, len(self.members_))
 
     def merge(self) -> Blend:
         """Return a `Blend` of the merged members."""
         self._check_fitted()
         models: list[Any] = [member.merge() for member in self.members_]
         model = Blend([clone(part) for part in models], weights=list(self.weights))
-        model.models_, model.weights_ = models, np.array(self.weights, dtype=np.float64)
+        model.models_, model.weights_ = models, self._blended()[1]
         evidence = np.any([part.item_evidence_ for part in models], axis=0)
         return model._remember(self.domain_.data, self.item_counts_, evidence)
 
@@ -122,7 +114,11 @@ def find_blend(comparison: Comparison, outcomes: Sequence[Outcome]) -> Outcome |
     if comparison.domain.base._predicts_ratings:
         return None
     of_trials = [
-        ranked_values(*_trial_scores(comparison.domain, trial, members), comparison.metric) for trial in trials
+        ranked_values(
+            [prepared(clone(member.adapter)._adapt(comparison.domain, trial.fit), trial) for member in members],
+            trial.history, trial.test, comparison.metric,
+        )
+        for trial in trials
     ]  # fmt: skip
 
     def values(weights: np.ndarray) -> np.ndarray:
@@ -152,17 +148,3 @@ def _bagged(tried: np.ndarray, table: np.ndarray) -> np.ndarray:
     weights: np.ndarray = tried[(counts @ table.T).argmax(axis=1)].mean(axis=0)
     weights = np.where(weights < MIN_WEIGHT, 0, weights)
     return (weights / weights.sum()).round(3)
-
-
-def _trial_scores(
-    domain: Domain, trial: Trial, members: Sequence[Outcome]
-) -> tuple[list[np.ndarray], sp.csr_array, sp.csr_array]:
-    """The z-scores of the validation users by each adapter, fitted to the trial's users; their histories and tests."""
-    scores = []
-    for member in members:
-        adapter = clone(member.adapter)._adapt(domain, trial.fit)
-        adapter._find_evidence(np.bincount(domain.data.matrix[trial.fit].indices, minlength=len(domain.items)))
-        scorer = adapter._for_scoring()
-        encoded = scorer._encode_around(trial.history, trial.priors)
-        scores.append(standardized(scorer._supported_scores(encoded, slice(None)), trial.history))
-    return scores, trial.history, trial.test

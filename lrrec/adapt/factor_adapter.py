@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt.adapter import Adapter
+from lrrec.adapt.adapter import Adapter, is_auto
 from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
@@ -207,11 +207,6 @@ class FactorAdapter(Adapter, FactorModel):
 def own_reg(domain: Domain) -> float | None:
     """The base's own regularization, if it has one."""
     return getattr(domain.base, "reg", None)
-
-
-def is_auto(value: Any) -> bool:
-    """Whether a parameter is for an `AdapterSelector` to choose."""
-    return isinstance(value, str) and value == "auto"
 
 
 def check_auto_real(adapter: Any, *names: str, allow_none: tuple[str, ...] = (), zero: tuple[str, ...] = ()) -> None:

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.adapt.adapter import Adapter, Callback
+from lrrec.adapt.adapter import Adapter, Callback, is_auto
 from lrrec.adapt.domain import Domain, check_ranks
-from lrrec.adapt.factor_adapter import check_auto_real, is_auto
+from lrrec.adapt.factor_adapter import check_auto_real
 from lrrec.adapt.second_order import KINDS, available_kinds, choose_kind, second_order
 from lrrec.linalg.item_item_weights import (
     DenseWeights,

@@ -230,12 +230,9 @@ def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     """The metric of each validation user, served as `recommend` does: without evidence, popular items."""
     _, k = parse(metric, ("ranking",))
     assert k is not None
-    rows = adapter.domain_.data.matrix[trial.fit]
     n_users, n_items = trial.history.shape
-    adapter._find_evidence(np.bincount(rows.indices, minlength=n_items))
-    likes = np.bincount(positive(rows).indices, minlength=n_items)
-    scorer = adapter._for_scoring()
-    encoded = scorer._encode_around(trial.history, trial.priors)
+    likes = np.bincount(positive(adapter.domain_.data.matrix[trial.fit]).indices, minlength=n_items)
+    scorer, encoded = prepared(adapter, trial)
 
     def score(block: slice, columns: Columns) -> np.ndarray:
         return scorer._supported_scores(encoded[block], columns)
@@ -246,6 +243,14 @@ def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
     )  # fmt: skip
     values = measure(lists, trial.test, np.arange(n_users), [metric])[0][:, 0]
     return np.nan_to_num(values)  # 0 for all candidates where a user's test interactions are dislikes
+
+
+def prepared(adapter: Any, trial: Trial) -> tuple[Any, Any]:
+    """An adapter that was fitted in a trial, ready to score, and the validation users as it encodes them."""
+    matrix = adapter.domain_.data.matrix[trial.fit]
+    adapter._find_evidence(np.bincount(matrix.indices, minlength=matrix.shape[1]))
+    scorer = adapter._for_scoring()
+    return scorer, scorer._encode_around(trial.history, trial.priors)
 
 
 def choose(outcomes: Sequence[Outcome], prefer: str = "best", blend: Outcome | None = None) -> tuple[Outcome, str]:

@@ -198,10 +198,9 @@ class AdapterSelector(Recommender):
             outcomes = tune_all(comparison, able if kept else [*others, last])
             why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
             return outcomes, outcomes[-1], f"guard is False: {why}"
-        able = [candidate for candidate in able if candidate.is_affordable(domain)]
-        measured = [candidate for candidate in candidates if isinstance(candidate, FoldIn) and candidate not in able]
-        able = able or [last]
-        measured = [candidate for candidate in measured if candidate.name != able[0].name]
+        able = [candidate for candidate in able if candidate.is_affordable(domain)] or [last]
+        names = {candidate.name for candidate in able}
+        measured = [one for one in candidates if isinstance(one, FoldIn) and one.name not in names]
         outcomes = tune_all(comparison, [*measured, *able])
         blend = find_blend(comparison, outcomes[len(measured) :]) if self.blend else None
         chosen, why = choose(outcomes[len(measured) :], self.prefer, blend)

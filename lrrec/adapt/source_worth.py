@@ -13,7 +13,7 @@ SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 
 
 def source_worth(comparison: Comparison, outcomes: Sequence[Outcome], kept: Outcome) -> str:
-    """Return how much the base helps, in words; "" where that cannot be told.
+    """Return how much the base helps, in words; "" where nothing of the target alone was compared.
 
     The adapter that is kept is fitted to fewer and fewer of the target's users, with the same settings: with how few
     does it rank the validation users as well as the best model of the target alone, fitted to all?

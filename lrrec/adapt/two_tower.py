@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import clone
 
-from lrrec.adapt.adapter import Callback, Settings
+from lrrec.adapt.adapter import Callback, Settings, is_auto
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, is_auto
+from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real
 from lrrec.adapt.low_rank import RANKS, check_rank, ranks_below
 from lrrec.errors import ParameterTypeError
 from lrrec.validate import check_bool, check_int, check_real, check_rng

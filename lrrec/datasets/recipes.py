@@ -104,7 +104,7 @@ def _recipe(name: str) -> Recipe:
     name, slash, markets = name.partition("/")
     check_option(name, "name", names())
     with open(folder() / f"{name}.toml", "rb") as file:
-        found = Recipe(name=name, **tomllib.load(file))
-    if slash and found.pattern is None:
+        recipe = Recipe(name=name, **tomllib.load(file))
+    if slash and recipe.pattern is None:
         raise ParameterError(f"name must be {name!r}, which has no markets, got {f'{name}/{markets}'!r}")
-    return found
+    return recipe

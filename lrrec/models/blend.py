@@ -9,9 +9,8 @@ from sklearn.base import clone
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import FileFormatError, ParameterTypeError
-from lrrec.linalg.ranking import Columns
 from lrrec.metrics import parse
-from lrrec.models.base.blending import Encoded, blended, check_weights, find_weights, ranked_values, standardized
+from lrrec.models.base.blending import Blends, Encoded, check_weights, find_weights, ranked_values
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
 from lrrec.models.ials import IALS
@@ -22,7 +21,7 @@ from lrrec.validate import check_int, check_rng
 MAX_USERS = 1000  # validation users: more change the weights little
 
 
-class Blend(Recommender):
+class Blend(Blends, Recommender):
     """Add the standardized scores of several models, with weights found on validation users.
 
     score(u, i) = sum_k w_k z_k(u, i), w >= 0 of sum 1, where z_k(u, .) are model k's scores with mean 0 and variance 1
@@ -51,7 +50,8 @@ class Blend(Recommender):
     Notes
     -----
     With given weights one fit of each model. To find them, one fit more of each, without a fifth of the users (at most
-    1,000), who are the validation users: they are encoded from 80 % of their history. The search ranks for them at most
+    1,000), who are the validation users: they are encoded from 80 % of their history, drawn
+    at random. The search ranks for them at most
     n_steps n_models times and holds n_models x 1,000 x n_items scores. The weights are equal where fewer than two users
     have two interactions. Scores are made for all items whatever the candidates. A parameter of a model is tuned, or
     set, by the name `place__parameter`, e.g. `0__reg`.
@@ -98,8 +98,7 @@ class Blend(Recommender):
         if self.weights is None:
             self.weights_ = self._find_weights([clone(model) for model in models], data, n_steps, rng)
         else:
-            weights = check_weights(self.weights, len(models))
-            self.weights_ = weights / weights.sum()
+            self.weights_ = check_weights(self.weights, len(models))
         self.models_ = [model.fit(data) for model in models]
         evidence = [model.item_evidence_ for model, weight in zip(self.models_, self.weights_, strict=True) if weight]
         return self._remember(data, item_evidence=np.any(evidence, axis=0))
@@ -133,14 +132,8 @@ class Blend(Recommender):
         split = by_user(data, n_users, history=0.8, random_state=rng)
         rows = split.test_rows
         histories, test = split.history.matrix[rows], split.test.matrix[rows]
-        scores = [
-            standardized(
-                model._supported_scores(model._encode(histories), slice(None)), histories,
-                ratings=model._predicts_ratings,
-            )
-            for model in (model.fit(split.train) for model in models)
-        ]  # fmt: skip
-        tried, values = find_weights(ranked_values(scores, histories, test, self.metric), len(models), n_steps)
+        scored = [(model, model._encode(histories)) for model in (model.fit(split.train) for model in models)]
+        tried, values = find_weights(ranked_values(scored, histories, test, self.metric), len(models), n_steps)
         best: np.ndarray = tried[values.mean(axis=1).argmax()]
         return best
 
@@ -156,13 +149,8 @@ class Blend(Recommender):
     def _training_users(self, rows: np.ndarray) -> Encoded:
         return Encoded(self.seen_[rows], [model._training_users(rows) for model in self.models_])
 
-    def _scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
-        return blended(self.models_, self.weights_, encoded)[0][:, columns]
-
-    def _supported_scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
-        scores, unknown = blended(self.models_, self.weights_, encoded)
-        scores[unknown] = np.nan
-        return scores[:, columns]
+    def _blended(self) -> tuple[list[Any], np.ndarray]:
+        return self.models_, self.weights_
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters; deep ones are the models' too, by place: "0", "0__reg", ..."""

@@ -27,7 +27,7 @@ class Encoded:
 
 
 def check_weights(weights: Any, n_members: int) -> np.ndarray:
-    """Return weights, float64 (n_members,): as many numbers >= 0, one of them > 0."""
+    """Return weights of sum 1, float64 (n_members,), of as many numbers >= 0, one of them > 0."""
     if not isinstance(weights, list | tuple | np.ndarray) or getattr(weights, "ndim", 1) != 1:
         raise ParameterTypeError(f"weights must be a list of numbers, got {weights!r}")
     values = np.array([check_real(weight, "weights", low=0) for weight in weights])
@@ -35,7 +35,8 @@ def check_weights(weights: Any, n_members: int) -> np.ndarray:
         raise ParameterError(
             f"weights must have a number for each of the {n_members} that are blended, one of them > 0, got {weights!r}"
         )
-    return values
+    shares: np.ndarray = values / values.sum()
+    return shares
 
 
 def standardized(scores: np.ndarray, histories: sp.csr_array, *, ratings: bool = False) -> np.ndarray:
@@ -65,23 +66,32 @@ def standardized(scores: np.ndarray, histories: sp.csr_array, *, ratings: bool =
     return scores
 
 
-def blended(
-    members: Sequence[Any], weights: Sequence[float] | np.ndarray, encoded: Encoded
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return sum_k w_k z_k, float32 (B, I), and where no member with a weight > 0 has evidence, bool (B, I).
+class Blends:
+    """What scores by a weighted sum of z-scores: `_blended` gives the fitted members and their weights."""
 
-    members : fitted recommenders. encoded : users, with their histories as what is their own.
-    """
-    total = np.zeros(encoded.shape, dtype=np.float32)
-    unknown = np.ones(encoded.shape, dtype=bool)
-    for member, weight, part in zip(members, weights, encoded.parts, strict=True):
-        if weight:
-            scores = member._supported_scores(part, slice(None))
-            unknown &= np.isnan(scores)
-            scores = standardized(scores, encoded.own, ratings=member._predicts_ratings)
-            scores *= np.float32(weight)
-            total += scores
-    return total, unknown
+    def _blended(self) -> tuple[Sequence[Any], np.ndarray]:
+        raise NotImplementedError
+
+    def _scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
+        return self._sum(encoded)[0][:, columns]
+
+    def _supported_scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
+        scores, unknown = self._sum(encoded)
+        scores[unknown] = np.nan
+        return scores[:, columns]
+
+    def _sum(self, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
+        """Return sum_k w_k z_k, float32 (B, I), and where no member with a weight > 0 has evidence, bool (B, I)."""
+        total = np.zeros(encoded.shape, dtype=np.float32)
+        unknown = np.ones(encoded.shape, dtype=bool)
+        for member, weight, part in zip(*self._blended(), encoded.parts, strict=True):
+            if weight:
+                scores = member._supported_scores(part, slice(None))
+                unknown &= np.isnan(scores)
+                scores = standardized(scores, encoded.own, ratings=member._predicts_ratings)
+                scores *= np.float32(weight)
+                total += scores
+        return total, unknown
 
 
 def find_weights(
@@ -89,7 +99,7 @@ def find_weights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weights that greedy ensemble selection tries, (T, n_members), and the values of users, (T, n).
 
-    values(steps) gives each user's value with the weights steps / sum(steps). The member that raises the mean most
+    values(weights) gives each user's value; only the ratios of the weights matter. The member that raises the mean most
     gets a step, n_steps times: each member alone is tried first (Caruana et al. 2004).
     """
     steps = np.zeros(n_members)
@@ -110,22 +120,28 @@ def find_weights(
 
 
 def ranked_values(
-    scores: Sequence[np.ndarray], histories: sp.csr_array, test: sp.csr_array, metric: str
+    scored: Sequence[tuple[Any, Any]], histories: sp.csr_array, test: sp.csr_array, metric: str
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function of steps that ranks for n users by the steps' sum of z-scores (n, I), for `find_weights`.
+    """Return a function of weights that ranks for n users by the weighted sum of z-scores, for `find_weights`.
 
-    Its values are those of the metric, (n,), and 0 where a user's test interactions are dislikes.
+    scored : members and the users as each encodes them. The values are those of the metric, (n,), and 0 where a user's
+    test interactions are dislikes; items for which no member has evidence are not ranked.
     """
     _, k = parse(metric, ("ranking",))
     n_users, n_items = test.shape
-    rows = np.arange(n_users)
+    rows, unknown, parts = np.arange(n_users), np.ones(test.shape, dtype=bool), []
+    for member, encoded in scored:
+        scores = member._supported_scores(encoded, slice(None))
+        unknown &= np.isnan(scores)
+        parts.append(standardized(scores, histories, ratings=member._predicts_ratings))
 
-    def values(steps: np.ndarray) -> np.ndarray:
+    def values(weights: np.ndarray) -> np.ndarray:
         def total(block: slice, columns: Columns) -> np.ndarray:
             out = np.zeros((block.stop - block.start, n_items), dtype=np.float32)
-            for part, step in zip(scores, steps, strict=True):
-                if step:
-                    out += np.float32(step) * part[block]
+            for part, weight in zip(parts, weights, strict=True):
+                if weight:
+                    out += np.float32(weight) * part[block]
+            out[unknown[block]] = np.nan
             return out
 
         lists, _ = rank(

@@ -54,16 +54,16 @@ def _columns(values: Any, name: str, ids: IdMap, users: np.ndarray, ignore: bool
         raise ParameterError(f"items must name at least one candidate{per_user}, got none")
     if lengths is not None and len(lengths) != len(users):
         raise DataError(f"{name} must have one list for each of the {len(users)} users, got {len(lengths)}")
-    found = ids.find(flat)
-    unknown = found < 0
+    places = ids.find(flat)
+    unknown = places < 0
     if unknown.any() and not ignore:
         strange = [value for value, missing in zip(flat, unknown.tolist(), strict=True) if missing]
         hint = "pass unknown_items='ignore' to leave them out"
         raise UnknownIdError(f"unknown ids in {name}: {first_three(strange)} (the model has {len(ids)})", hint=hint)
     if lengths is None:
-        return found[~unknown]
+        return places[~unknown]
     rows = np.repeat(np.arange(len(users)), lengths)[~unknown]
-    columns = found[~unknown]
+    columns = places[~unknown]
     first = np.sort(np.unique(rows * len(ids) + columns, return_index=True)[1])
     indptr = np.concatenate(([0], np.cumsum(np.bincount(rows[first], minlength=len(users)))))
     shape = len(users), len(ids)
