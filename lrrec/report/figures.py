@@ -51,7 +51,7 @@ def canvas_of(name: str, height: float) -> Iterator["Canvas"]:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from (current )?font", UserWarning)  # the browser has other fonts
+        warnings.filterwarnings("ignore", "Glyph .* missing from (current )?font", UserWarning)  # browsers have more
         yield Canvas(name, Figure(figsize=(WIDTH, height), layout="constrained"))
 
 
