@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from benchmarks import matrices
-from benchmarks.report import speed_row
+from benchmarks.report import installed, speed_row
 from lrrec import EASE
 
 ROUNDS, REG = 5, 500.0
@@ -20,7 +20,8 @@ def run() -> Iterator[dict[str, Any]]:
     popular = np.sort(np.argsort(-np.bincount(large.indices), kind="stable")[:N_ITEMS])
     for name, matrix in (("ml-1m", matrices.get("ml-1m")), (f"large, {N_ITEMS:,} items", large[:, popular])):
         matrix.data[:] = 1
-        for peer, fit in (("irspack", irspack), ("numpy, as published", published)):
+        peers = {"irspack": irspack} if installed("irspack") else {}
+        for peer, fit in (peers | {"numpy, as published": published}).items():
             yield against(name, matrix, peer, fit)
 
 

@@ -1,6 +1,7 @@
 """Store measurements with their circumstances, and show them as tables."""
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -14,6 +15,14 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ("numpy", "scipy", "pandas", "numba", "scikit-learn", "implicit", "irspack", "cmfrec", "rectools", "ranx")
+
+
+def installed(peer: str) -> bool:
+    """Whether a peer is installed; says so where its rows are left out."""
+    there = importlib.util.find_spec(peer) is not None
+    if not there:
+        print(f"{peer} is not installed: its rows are left out", flush=True)
+    return there
 
 
 def store(name: str, rows: list[dict[str, Any]]) -> None:

@@ -34,6 +34,7 @@ def test_every_method_is_measured_on_the_same_new_users(curve, base, target):
         "scratch",
         "item-item scratch",
         "item-item",
+        "item-item of scores",
         "anchored",
         "low-rank 8",
         "guarded",

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from lrrec.adapt.adapter import Adapter, Callback, is_auto
 from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.factor_adapter import check_auto_real
-from lrrec.adapt.second_order import KINDS, available_kinds, choose_kind, second_order
+from lrrec.adapt.second_order import KINDS, check_statistics, choose_kind, second_order
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
     ItemItemWeights,
@@ -112,7 +112,12 @@ class ItemItem(Adapter):
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         check_ranks(base, "ItemItem")
-        available_kinds(base)
+        check_statistics(base)
+
+    @property
+    def label(self) -> str:
+        """The kind, and the statistics where they are those of scores."""
+        return f"{self.name} of scores" if self.statistics == "scores" else self.name
 
     def _settings(self, domain: Domain) -> dict[str, Any]:
         kind = choose_kind(domain, self.statistics)
@@ -215,6 +220,8 @@ class ItemItemScratch(ItemItem):
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         check_ranks(base, "ItemItemScratch")
+
+    label = Adapter.label
 
     def _settings(self, domain: Domain) -> dict[str, Any]:
         return super(ItemItem, self)._settings(domain)

@@ -17,7 +17,7 @@ MAX_ITEMS = 4096  # of a catalogue for which interactions are the default: its i
 
 def choose_kind(domain: Domain, kind: str | None) -> str:
     """Decide where none is given; refuse a kind that the base cannot give."""
-    available = available_kinds(domain.base)
+    available = check_statistics(domain.base)
     if kind is None:
         prefers_scores = "scores" in available and len(domain.items) > MAX_ITEMS
         return "scores" if prefers_scores or "interactions" not in available else "interactions"
@@ -31,6 +31,12 @@ def available_kinds(base: Any) -> list[str]:
     kinds = ["interactions"] if base.seen_.nnz else []
     if isinstance(base, FactorModel) and len(base.user_factors_):
         kinds.append("scores")
+    return kinds
+
+
+def check_statistics(base: Any) -> list[str]:
+    """Return the kinds that a base has; refuse one without any."""
+    kinds = available_kinds(base)
     if not kinds:
         raise ParameterError(
             f"the base, {type(base).__name__}, holds neither histories nor user factors, of which ItemItem takes "

@@ -18,6 +18,7 @@ from lrrec.adapt.item_item_adapter import ItemItem, ItemItemScratch
 from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
+from lrrec.adapt.second_order import available_kinds
 from lrrec.adapt.selection import Comparison, Outcome, choose, report, tune_all
 from lrrec.adapt.source_worth import source_worth
 from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, check_history, make_trials
@@ -40,9 +41,12 @@ def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = Fal
     """Return the adapters worth comparing for a base, the low-rank change last.
 
     Fold-in, and of the target alone and of the target with what the base knows: factors, or towers, and item-item
-    weights. The last do not predict ratings, and are left out for a base that does.
+    weights, with each kind of statistics that the base has. Item-item weights do not predict ratings, and are left out
+    for a base that does.
     """
-    item_item: list[Adapter] = [] if base._predicts_ratings else [ItemItemScratch(), ItemItem()]
+    item_item: list[Adapter] = []
+    if not base._predicts_ratings:
+        item_item = [ItemItemScratch(), *(ItemItem(statistics=kind) for kind in available_kinds(base))]
     if getattr(base, "_encoder_arrays", ()):
         from lrrec.adapt.two_tower import FullRankTowers, LowRankTowers, ScratchTowers
 

@@ -1,12 +1,14 @@
 """The inverse of a large positive definite matrix, in place."""
 
 import numpy as np
+from scipy.linalg import lapack
 
 from lrrec.errors import DataError
 from lrrec.linalg.dense import product
 from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.validate import check_threads
 
+SMALL = 512  # rows of a matrix that is inverted whole, in double precision
 TILE = 1024  # columns updated at a time: the product stays in the cache
 
 
@@ -38,17 +40,16 @@ def invert(A: np.ndarray, *, block: int | None = None, n_threads: int | None = N
     Goodnight (1979), "A tutorial on the SWEEP operator".
     """
     n, n_threads = len(A), check_threads(n_threads)
+    if n <= SMALL and block is None:
+        A[:] = _small_inverse(A)
+        return
     block = block or (256 if n < 8192 else 512)
     for begin, end in even_blocks(n, block):
         columns = np.concatenate((A[:begin, begin:end], A[begin:end, begin:].T))  # (n, b), as they are
         corner = columns[begin:end].astype(np.float64)
         corner = np.triu(corner.T) + np.triu(corner.T, 1).T
         columns[begin:end] = corner
-        try:
-            np.linalg.cholesky(corner)
-        except np.linalg.LinAlgError:
-            raise DataError(f"the matrix is not positive definite in {A.dtype}: raise reg") from None
-        pivot = np.linalg.inv(corner)
+        pivot = _small_inverse(corner, A.dtype)
         swept = product(columns, pivot, n_threads)
 
         def update(start: int, stop: int, columns: np.ndarray = columns, swept: np.ndarray = swept) -> None:
@@ -64,3 +65,13 @@ def invert(A: np.ndarray, *, block: int | None = None, n_threads: int | None = N
         A[stop:, start:stop] = A[start:stop, stop:].T
         square = A[start:stop, start:stop]
         square[:] = np.triu(square) + np.triu(square, 1).T
+
+
+def _small_inverse(A: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
+    """The inverse by LAPACK of a symmetric matrix of which the upper half is read, in double precision; both halves."""
+    factor, info = lapack.dpotrf(A, lower=False)
+    if info:
+        raise DataError(f"the matrix is not positive definite in {dtype or A.dtype}: raise reg")
+    inverse, _ = lapack.dpotri(factor, lower=False)
+    result: np.ndarray = np.triu(inverse) + np.triu(inverse, 1).T
+    return result

@@ -116,10 +116,11 @@ def run_blocks(work: Callable[[int, int], object], blocks: Iterable[tuple[int, i
     from starting and is raised here. A call from inside a block stays on that block's thread. (An executor's futures
     would cost more than a small block.)
     """
-    nested = getattr(_current, "in_block", False)
-    if nested:
-        n_threads = 1
-    elif isinstance(blocks, list):
+    if getattr(_current, "in_block", False):
+        for block in blocks:
+            work(*block)
+        return
+    if isinstance(blocks, list):
         n_threads = min(n_threads, len(blocks))
     remaining, lock, errors = iter(blocks), threading.Lock(), list[BaseException]()
 
@@ -135,7 +136,7 @@ def run_blocks(work: Callable[[int, int], object], blocks: Iterable[tuple[int, i
         except BaseException as error:  # Ctrl-C too: raised below, once the other threads have finished
             errors.append(error)
         finally:
-            _current.in_block = nested
+            _current.in_block = False
 
     @one_threaded_blas
     def drain_together() -> None:

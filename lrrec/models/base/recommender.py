@@ -1,6 +1,7 @@
 """Recommender: the base of every model."""
 
 from abc import abstractmethod
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -54,6 +55,13 @@ class Recommender(Explains, Recommends, BaseEstimator):
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
     _learned_ids: tuple[str, ...] = ()  # names of its id maps
     _parts: ClassVar[str] = ""  # of a model made of models, the parameter that lists them; fitted: its name + "_"
+
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> list[str]:
+        """The names of the parameters, found once for each class: a selector clones hundreds of adapters."""
+        names: list[str] = super()._get_param_names()
+        return names
 
     @property
     def _predicts_ratings(self) -> bool:
