@@ -89,7 +89,7 @@ class Anchored(FactorAdapter):
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         solver = AlternatingSolver(self.domain_, users, self.params_)
         solver.alternate(self.n_iter, callback)
-        self.change_ = Change.replace_all(solver.V)
+        self.change_ = Change.replace_all(solver.item_factors())
 
     def _fit_scores(self, domain: Domain, targets: Any, n_iter: int) -> Self:
         self.domain_, self.base_, self.params_ = domain, domain.base, self._settings(domain)

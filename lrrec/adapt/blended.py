@@ -11,8 +11,10 @@ from lrrec.adapt.composite import Composite
 from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.selection import Comparison, Outcome, prepared
 from lrrec.errors import ParameterTypeError
+from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.models.base.blending import Blends, check_weights, find_weights, ranked_values
 from lrrec.models.blend import Blend
+from lrrec.validate import check_threads
 
 MAX_MEMBERS = 3
 N_STEPS = 6
@@ -96,6 +98,7 @@ class Blended(Blends, Composite):
         return cls(members, params["weights"])
 
 
+@one_threaded_blas
 def find_blend(comparison: Comparison, outcomes: Sequence[Outcome]) -> Outcome | None:
     """Return a blend of the best tuned adapters, its weights averaged over bootstrap samples; None if one always wins.
 
@@ -113,13 +116,15 @@ def find_blend(comparison: Comparison, outcomes: Sequence[Outcome]) -> Outcome |
         return None  # without the best, which takes long to train, there is nothing to gain
     if comparison.domain.base._predicts_ratings:
         return None
-    of_trials = [
-        ranked_values(
-            [prepared(clone(member.adapter)._adapt(comparison.domain, trial.fit), trial) for member in members],
-            trial.history, trial.test, comparison.metric,
-        )
-        for trial in trials
-    ]  # fmt: skip
+    of_trials: list[Any] = [None] * len(trials)
+
+    def refit(start: int, stop: int) -> None:
+        for place in range(start, stop):
+            trial = trials[place]
+            scored = [prepared(clone(member.adapter)._adapt(comparison.domain, trial.fit), trial) for member in members]
+            of_trials[place] = ranked_values(scored, trial.history, trial.test, comparison.metric)
+
+    run_blocks(refit, even_blocks(len(trials), 1), check_threads(None))
 
     def values(weights: np.ndarray) -> np.ndarray:
         return np.concatenate([of_trial(weights) for of_trial in of_trials])

@@ -46,7 +46,7 @@ class Change:
 
     def apply(self, V0: np.ndarray, scale: float = 1.0) -> np.ndarray:
         """Return the changed matrix; scale 0 gives V0, 1 the whole change."""
-        V = V0 + np.float32(scale) * (self.A @ self.B.T)
+        V = V0 + np.float32(scale) * (self.A @ self.B.T) if self.A.shape[1] else V0.copy()
         V[self.rows] = self._replaced(V0, scale)
         return V
 
@@ -57,6 +57,8 @@ class Change:
 
     def _replaced(self, V0: np.ndarray, scale: float) -> np.ndarray:
         """The replaced rows, interpolated from those of V0."""
+        if scale == 1:
+            return self.values
         start = V0[self.rows]
         values: np.ndarray = start + np.float32(scale) * (self.values - start)
         return values

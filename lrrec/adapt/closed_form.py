@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from lrrec.adapt.change import Change, order_columns
 from lrrec.adapt.domain import Domain
@@ -26,22 +27,24 @@ class AlternatingSolver:
     """
 
     def __init__(self, domain: Domain, users: np.ndarray, params: Mapping[str, Any]) -> None:
-        self.domain, self.fold_in_reg = domain, params["fold_in_reg"]
-        self.matrix = domain.data.matrix[users]
+        self.domain = domain
+        matrix = domain.data.matrix[users]
+        self.penalties = domain.base._penalties(matrix, params["fold_in_reg"])
         self.priors = None if domain.user_priors is None else domain.user_priors[users]
-        V0 = domain.item_factors
-        self.old, self.new = np.flatnonzero(domain.in_base), domain.new_items
+        self.items = ReducedItems(domain, matrix, shared=params["anchor"] == "constant")
+        self.matrix, V0 = self.items.matrix, self.items.V0
+        self.old, self.new = self.items.old, self.items.new
         self.old_V0, self.new_V0 = np.ascontiguousarray(V0[self.old]), np.ascontiguousarray(V0[self.new])
-        self.V, self.U = V0.copy(), domain.fold_in(self.matrix, V0, self.fold_in_reg, self.priors)
+        self.V, self.U = V0.copy(), self._users(V0)
         unit = float(np.einsum("ud,ud->", self.U, self.U, dtype=np.float64))
         unit /= max(1, int((self.U != 0).any(axis=1).sum()))
         self.t, self.new_t = (max(params[name] * unit, 1e-12) for name in ("reg", "new_item_reg"))
         self.anchor_strength = np.full(len(self.old), self.t)
         if params["anchor"] == "precision":
-            precision = domain.base.item_precision_[domain.base_indices[self.old]]
+            precision = domain.base.item_precision_[domain.base_indices[domain.in_base]]
             share = precision / max(float(precision.mean()), 1e-12)
             self.anchor_strength *= np.maximum(share, 0.01)  # items that the source never saw stay near the base too
-        weights = np.maximum(np.diff(self.matrix.indptr), 1.0) ** -params["balance"]
+        weights = np.maximum(np.diff(matrix.indptr), 1.0) ** -params["balance"]
         self.weights = weights / weights.mean()
         self.low_rank, self.B = False, np.eye(V0.shape[1], dtype=np.float32)
         self.A = np.zeros((len(self.old), V0.shape[1]), dtype=np.float32)
@@ -70,34 +73,88 @@ class AlternatingSolver:
                 self.A, self.B = (self.A @ R.T).astype(np.float32), np.ascontiguousarray(Q).astype(np.float32)
                 report()
             self.V[self.old] = self.old_V0 + self.A @ self.B.T
-            self.U = self.domain.fold_in(self.matrix, self.V, self.fold_in_reg, self.priors)
+            self.U = self._users(self.V)
             report()
+
+    def item_factors(self) -> np.ndarray:
+        """The item factors so far, of the whole catalogue."""
+        V = self.domain.item_factors.copy()
+        V[self.domain.in_base] += self.items.expand(self.A) @ self.B.T
+        V[self.domain.new_items] = self.V[self.new]
+        return V
 
     def change(self) -> Change:
         """The low-rank change so far, new items replaced."""
         gram_U = gram(self.U) + self.t * np.eye(len(self.B))
-        A, B = order_columns(self.A, self.B, gram(self.A), self.B.T @ gram_U @ self.B)
-        padded = np.zeros((len(self.V), A.shape[1]), dtype=np.float32, order="F")
-        padded[self.old] = A
-        return Change(padded, B, self.new, self.V[self.new])
+        A, B = order_columns(self.items.expand(self.A), self.B, gram(self.A), self.B.T @ gram_U @ self.B)
+        padded = np.zeros((len(self.domain.items), A.shape[1]), dtype=np.float32, order="F")
+        padded[self.domain.in_base] = A
+        return Change(padded, B, self.domain.new_items, self.V[self.new])
 
     def loss(self) -> float:
         """The objective, which every step lowers."""
-        base = self.domain.base
         self.V[self.old] = self.old_V0 + self.A @ self.B.T
-        loss, U = self._weighted(base._quadratic_loss(self.matrix), self.U)
+        loss, U = self._weighted(self.domain.base._quadratic_loss(self.matrix), self.U)
         from_prior = self.U if self.priors is None else self.U - self.priors
-        lam = self.weights * base._penalties(self.matrix, self.fold_in_reg)
+        lam = self.weights * self.penalties
         value = loss.loss(U, self.V) + float(lam @ np.einsum("ud,ud->u", from_prior, from_prior, dtype=np.float64))
         change = self.A @ self.B.T
         anchored = float(self.anchor_strength @ np.einsum("id,id->i", change, change, dtype=np.float64))
         return value + anchored + self.new_t * float(np.sum((self.V[self.new] - self.new_V0) ** 2.0))
+
+    def _users(self, V: np.ndarray) -> np.ndarray:
+        return self.domain.fold_in_penalized(self.matrix, V, self.penalties, self.priors)
 
     def _weighted(self, loss: QuadraticLoss, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
         """The loss with weighted users, as that of scaled user factors: c (s - r)^2 = (s c^1/2 - r c^1/2)^2."""
         root = np.sqrt(self.weights).astype(np.float32)
         scaled = QuadraticLoss(loss.unobserved_weight, loss.weights, loss.linear * root[loss.rows])
         return scaled, U * root[:, None]
+
+
+class ReducedItems:
+    """The catalogue with few items in the place of all that the users have not touched.
+
+    Old items without a cell and with the same penalty enter every step by their Gram matrix G = E diag(e) E^T alone, and
+    change by the same linear map: A = V0 C. So as many items as there are factors, diag(e)^1/2 E^T, stand for them, and
+    an iteration costs as much as the users' own items.
+
+    Attributes
+    ----------
+    matrix : csr_array, shape (n, I')
+        The users' rows. V0 : ndarray, shape (I', D). The factors before adaptation.
+    old, new : ndarray of int
+        The places of the old and the new items among the I'.
+    """
+
+    def __init__(self, domain: Domain, matrix: sp.csr_array, *, shared: bool) -> None:
+        V0 = domain.item_factors
+        self.untouched = domain.in_base.copy()
+        self.untouched[matrix.indices] = False
+        if not shared or np.count_nonzero(self.untouched) < 2 * V0.shape[1]:
+            self.untouched[:] = False
+        kept = np.flatnonzero(~self.untouched)
+        self.rest, self.of_old = V0[self.untouched], self.untouched[domain.in_base]
+        squares, self.E = np.linalg.eigh(gram(self.rest))
+        self.root = np.sqrt(np.maximum(squares, 0)) if len(self.rest) else squares[:0]
+        stand_in = (self.E * self.root).T.astype(np.float32) if len(self.rest) else self.rest
+        self.V0 = np.concatenate((V0[kept], stand_in))
+        places = np.cumsum(~self.untouched) - 1
+        indices = places[matrix.indices].astype(matrix.indices.dtype)
+        self.matrix = sp.csr_array((matrix.data, indices, matrix.indptr), shape=(matrix.shape[0], len(self.V0)))
+        self.new = places[domain.new_items]
+        self.old = np.setdiff1d(np.arange(len(self.V0)), self.new)
+
+    def expand(self, A: np.ndarray) -> np.ndarray:
+        """The rows of A of all old items, from those of the old among the I'."""
+        if not len(self.rest):
+            return A
+        n_kept = len(A) - len(self.root)
+        known = self.root > 1e-6 * self.root.max(initial=0)
+        C = self.E[:, known] @ (A[n_kept:][known] / self.root[known, None])
+        out = np.empty((len(self.of_old), A.shape[1]), dtype=np.float32)
+        out[~self.of_old], out[self.of_old] = A[:n_kept], self.rest @ C.astype(np.float32)
+        return out
 
 
 def fit_to_scores(domain: Domain, params: Mapping[str, Any], targets: Any, n_iter: int) -> Change:

@@ -96,10 +96,10 @@ def distill(
     rng = np.random.default_rng(0)
     V = rng.standard_normal((data.n_items, model.n_factors), dtype=np.float32) / np.float32(10 * model.n_factors**0.5)
     for _ in range(n_iter):
-        U = model._fold_in(matrix, V, None)
+        U = model._fold_in(matrix, V, model._penalties(matrix, None))
         V = solve_ridge(targets.loss.T, U, penalties, row_linear=targets.row_linear(U))
     model.item_factors_ = V
-    model.user_factors_ = model._fold_in(data.matrix, V, None)
+    model.user_factors_ = model._fold_in(data.matrix, V, model._penalties(data.matrix, None))
     return model._remember(data, item_evidence=teacher.item_evidence_[teacher.items_.find(data.items.ids)])
 
 

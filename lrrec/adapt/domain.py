@@ -107,10 +107,15 @@ class Domain:
 
         A user without a history stays at the prior.
         """
+        return self.fold_in_penalized(matrix, V, self.base._penalties(matrix, reg), priors)
+
+    def fold_in_penalized(
+        self, matrix: sp.csr_array, V: np.ndarray, lam: np.ndarray, priors: np.ndarray | None = None
+    ) -> np.ndarray:
+        """`fold_in` with the penalty of each row, lam (B,)."""
         if priors is None:
-            return self.base._fold_in(matrix, V, reg)
-        loss, lam = self.base._quadratic_loss(matrix), self.base._penalties(matrix, reg)
-        lam = np.maximum(lam, np.finfo(np.float32).tiny)
+            return self.base._fold_in(matrix, V, lam)
+        loss, lam = self.base._quadratic_loss(matrix), np.maximum(lam, np.finfo(np.float32).tiny)
         change = solve_ridge(loss, V, lam, prior=priors, n_threads=getattr(self.base, "n_threads", None))
         change[np.diff(matrix.indptr) == 0] = 0
         return priors + change

@@ -123,8 +123,8 @@ class ALS(IterativeModel, QuadraticModel):
             loss += float(penalties @ np.square(factors, dtype=np.float64).sum(axis=1))
         return loss
 
-    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        X = self._solve(self._quadratic_loss(matrix), self._without_ones(V), reg)
+    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, lam: np.ndarray) -> np.ndarray:
+        X = self._solve(self._quadratic_loss(matrix), self._without_ones(V), lam)
         return np.column_stack((X, np.ones(len(X), dtype=np.float32)))
 
     def _shares(
@@ -141,13 +141,15 @@ class ALS(IterativeModel, QuadraticModel):
             constants = {"mean rating": mean, "item bias": constants["item mean"] - mean}
         return parts, constants | {"user bias": float(bias.sum())}
 
-    def _solve(self, loss: QuadraticLoss, Y: np.ndarray, reg: float | None = None) -> np.ndarray:
+    def _solve(self, loss: QuadraticLoss, Y: np.ndarray, lam: np.ndarray | None = None) -> np.ndarray:
         """Each row's factors and bias (n_rows, D + 1), given the other side's Y (n_columns, D + 1).
 
-        Biases come last. A bias is one more factor, which multiplies 1 on the other side.
+        Biases come last. A bias is one more factor, which multiplies 1 on the other side. lam (n_rows,): penalties, the
+        model's own when not given.
         """
+        lam = self._penalties(loss.weights, None) if lam is None else lam
         centred, factors = self._centred(loss, Y)
-        return solve_ridge(centred, factors, self._penalties(loss.weights, reg), n_threads=self.n_threads)
+        return solve_ridge(centred, factors, lam, n_threads=self.n_threads)
 
     def _centred(self, loss: QuadraticLoss, Y: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
         """The loss of ratings less the other side's biases, and the other side's factors with 1 in their place."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.linalg.implicit_als import SOLVERS, Objective, half_sweep, implicit_loss, solve_rows
+from lrrec.linalg.implicit_als import SOLVERS, Objective, half_sweep, implicit_loss
 from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.models.base.iterative import IterativeModel, Monitor
 from lrrec.models.base.quadratic_model import QuadraticModel
@@ -151,10 +151,6 @@ class IALS(IterativeModel, QuadraticModel):
                 {"item_factors_": V},
                 lambda: implicit_loss(users.weights, U, V, objective, _likes(matrix)),
             )
-
-    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        weights, likes = self._weights(matrix), _likes(matrix)
-        return solve_rows(weights, V, self._objective(reg), likes=likes, n_threads=self.n_threads)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         return self._objective().quadratic_loss(self._weights(matrix), likes=_likes(matrix))

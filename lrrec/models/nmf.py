@@ -96,15 +96,15 @@ class NMF(IterativeModel, QuadraticModel):
         constant = float(np.square(matrix.data, dtype=np.float64).sum())
         return self._quadratic_loss(matrix).loss(U, V) + constant + self.reg * squares
 
-    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, lam: np.ndarray) -> np.ndarray:
         init = np.zeros((matrix.shape[0], V.shape[1]), dtype=np.float32)
-        return self._solve(matrix, V, init, cd_steps=1000, reg=reg)
+        return self._solve(matrix, V, init, cd_steps=1000, lam=lam)
 
     def _shares(
         self, matrix: sp.csr_array, V: np.ndarray, reg: float | None, column: int
     ) -> tuple[np.ndarray, dict[str, float]]:
         """By the user's positive factors: they solve the ridge problem of their own, as the others stay 0."""
-        positive = self._fold_in(matrix, V, reg)[0] > 0
+        positive = self._fold_in(matrix, V, self._penalties(matrix, reg))[0] > 0
         return super()._shares(matrix, V[:, positive], reg, column)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
@@ -112,13 +112,14 @@ class NMF(IterativeModel, QuadraticModel):
         return QuadraticLoss(1.0, zeros, matrix.data)
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
-        return np.full(matrix.shape[0], self.reg if reg is None else reg, dtype=np.float32)
+        reg = check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True)
+        return np.full(matrix.shape[0], reg, dtype=np.float32)
 
     def _solve(
-        self, matrix: sp.csr_array, Y: np.ndarray, init: np.ndarray, cd_steps: int, reg: float | None = None
+        self, matrix: sp.csr_array, Y: np.ndarray, init: np.ndarray, cd_steps: int, lam: np.ndarray | None = None
     ) -> np.ndarray:
         """Rows of non-negative factors against Y, by coordinate descent from `init`."""
-        lam = np.float32(check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True))
+        lam = self._penalties(matrix, None) if lam is None else lam
         n_threads = check_threads(self.n_threads)
         B, G, X = times(matrix, Y, n_threads=n_threads), gram(Y, n_threads).astype(np.float32), init.copy()
 

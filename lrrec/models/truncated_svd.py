@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import ParameterError
-from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
+from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.sparse import power, scaled, times
 from lrrec.linalg.svd import randomized_svd, truncated_svd
 from lrrec.models.base.quadratic_model import QuadraticModel
@@ -122,10 +122,6 @@ class TruncatedSVD(QuadraticModel):
         """V, by which histories are encoded."""
         score_power = check_real(self.score_power, "score_power", low=0)
         return self.item_factors_ * power(self.item_counts_, -score_power)[:, None]
-
-    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
-        """Ridge regression on V; without reg, and with V as fitted, it equals the projection."""
-        return solve_ridge(self._quadratic_loss(matrix), V, self._penalties(matrix, reg), n_threads=self.n_threads)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         if self.item_power or self.score_power:

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.linalg.quadratic import QuadraticLoss, ridge_shares
+from lrrec.linalg.quadratic import QuadraticLoss, ridge_shares, solve_ridge
 from lrrec.models.base.factor_model import FactorModel
 
 
@@ -17,7 +17,7 @@ class QuadraticModel(FactorModel):
     """
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        return self._fold_in(matrix, self.item_factors_, None)
+        return self._fold_in(matrix, self.item_factors_, self._penalties(matrix, None))
 
     def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
         return self._shares(matrix, self.item_factors_, None, column)
@@ -29,12 +29,14 @@ class QuadraticModel(FactorModel):
         target = V[column, :, None].astype(np.float64)
         return ridge_shares(self._quadratic_loss(matrix), V, self._penalties(matrix, reg), target)[:, 0], {}
 
-    @abstractmethod
-    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, reg: float | None) -> np.ndarray:
+    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, lam: np.ndarray) -> np.ndarray:
         """Return user factors (B, D) that minimise the objective for histories (B, I), item factors V (I, D) fixed.
 
-        reg replaces the model's own regularization; None keeps it.
+        lam (B,): the penalties of the rows, as `_penalties` gives them. The result depends on V by its Gram matrix and
+        the rows of items that occur in a history.
         """
+        n_threads = getattr(self, "n_threads", None)
+        return solve_ridge(self._quadratic_loss(matrix), V, lam, n_threads=n_threads)
 
     @abstractmethod
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
@@ -42,7 +44,10 @@ class QuadraticModel(FactorModel):
 
     @abstractmethod
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
-        """Return the factor of |x_u|^2 in the objective for every row of a matrix, (B,)."""
+        """Return the factor of |x_u|^2 in the objective for every row of a matrix, (B,).
+
+        reg replaces the model's own regularization; None keeps it.
+        """
 
     def _item_problem(self, matrix: sp.csr_array, U: np.ndarray) -> tuple[QuadraticLoss, np.ndarray]:
         """Return the loss as a function of the item factors alone, and the user factors that multiply them."""
