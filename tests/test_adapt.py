@@ -9,7 +9,6 @@ from sklearn.base import clone
 import lrrec
 from lrrec import ALS, IALS, NMF, Interactions, LowRankAdapter, TruncatedSVD
 from lrrec.adapt import AdapterSelector, Anchored, FoldIn, LowRank, Scratch
-from lrrec.adapt.closed_form import AlternatingSolver
 from lrrec.adapt.domain import make_domain
 from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError, UnknownIdError
 
@@ -386,21 +385,3 @@ def test_bad_bases_and_targets(base, parts, target):
         LowRankAdapter().fit(Interactions.from_pairs([1, 1], [-5, -6]), base=base)
     with pytest.raises(ValueError, match="must be fitted first"):
         LowRankAdapter().merge()
-
-
-@pytest.mark.parametrize("kind", [Anchored, LowRank])
-def test_items_that_nobody_touched_move_as_if_solved_for_one_by_one(kind, source, target):
-    """They are found through a few items that stand for them all: the same as row by row, which "precision" asks for."""
-    base = IALS(n_factors=4, reg=0.02, unobserved_weight=0.2, random_state=0).fit(source)
-    few = target.filter(target.rows() < 12)
-    domain = make_domain(base, few)
-    settings = {"reg": 0.3, "fold_in_reg": 0.02, "new_item_reg": 1.0, "n_iter": 4}
-    settings |= {"rank": 2} if kind is LowRank else {}
-    together = kind(**settings).fit(few, base=base)
-    solver = AlternatingSolver(domain, domain.active_users, together.params_)
-    assert len(solver.matrix.T @ np.ones(solver.matrix.shape[0])) < len(domain.items)  # there are such items
-    domain.base.__dict__["seen_"] = sp.csr_array(np.ones(base.seen_.shape, dtype=np.float32))
-    domain.base.__dict__["user_factors_"] = np.ones_like(base.user_factors_)
-    assert np.ptp(domain.base.item_precision_) < 1e-6 * domain.base.item_precision_.mean()
-    alone = kind(anchor="precision", **settings)._adapt(domain, domain.active_users)
-    np.testing.assert_allclose(together.item_factors_, alone.item_factors_, atol=2e-6)

@@ -115,9 +115,9 @@ class AlternatingSolver:
 class ReducedItems:
     """The catalogue with few items in the place of all that the users have not touched.
 
-    Old items without a cell and with the same penalty enter every step by their Gram matrix G = E diag(e) E^T alone, and
-    change by the same linear map: A = V0 C. So as many items as there are factors, diag(e)^1/2 E^T, stand for them, and
-    an iteration costs as much as the users' own items.
+    Old items without a cell and with the same penalty enter every step by their Gram matrix G = E diag(e) E^T alone,
+    and change by the same linear map: A = V0 C. So as many items as there are factors, diag(e)^1/2 E^T, stand for them,
+    and an iteration costs as much as the users' own items.
 
     Attributes
     ----------
