@@ -164,6 +164,7 @@ ARGS = {
     **dict.fromkeys(
         [
             "reg",
+            "budget",
             "reg_exponent",
             "clip",
             "init_scale",

@@ -1,6 +1,7 @@
 """The guard judges adapters on users like those who will be served."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lrrec
@@ -8,7 +9,7 @@ from lrrec import IALS, AdapterSelector, Interactions
 from lrrec.adapt import Anchored, ByHistory, FoldIn, ItemItem, ItemItemScratch, LowRank, Popular, Scratch
 from lrrec.adapt.domain import make_domain
 from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, make_trials
-from lrrec.errors import ParameterError, UnknownIdError
+from lrrec.errors import ParameterError, ParameterTypeError, UnknownIdError
 
 
 def tastes(rng, users, items, group, n=6, first=0):
@@ -123,6 +124,31 @@ def test_the_smallest_is_kept_on_request(source, parts):
     report = best.report_.set_index("method")
     assert report.loc[best.best_.label, "ndcg@20"] == report["ndcg@20"].max()
     assert small.n_parameters <= best.n_parameters
+
+
+@pytest.mark.parametrize("budget", ["fast", 0.0])
+def test_without_time_for_tuning_the_defaults_are_compared(budget, source, parts):
+    base = IALS(8, unobserved_weight=0.2, reg=0.02, n_iter=5, random_state=0).fit(source)
+    given = [ItemItem(**ItemItem._defaults, statistics="interactions"), Anchored(**Anchored._defaults)]
+    auto = [ItemItem(statistics="interactions"), Anchored()]
+    options = {"blend": False, "random_state": 0}
+    expected, fast = (AdapterSelector(given, **options), AdapterSelector(auto, budget=budget, **options))
+    for selector in (expected, fast):
+        selector.fit(parts[0], base=base)
+    pd.testing.assert_frame_equal(fast.report_[["method", "ndcg@20"]], expected.report_[["method", "ndcg@20"]])
+    tuned = AdapterSelector(auto, budget=3600.0, **options).fit(parts[0], base=base)
+    assert tuned.report_["ndcg@20"].max() > fast.report_["ndcg@20"].max()
+
+
+def test_unknown_budgets_are_refused(source, parts):
+    base = IALS(2, random_state=0).fit(source)
+    for budget, words in (
+        ("slow", "budget must be one of"),
+        (-1, "budget must be a finite number >= 0"),
+        (None, "budget must"),
+    ):
+        with pytest.raises((ParameterError, ParameterTypeError), match=words):
+            AdapterSelector(budget=budget).fit(parts[0], base=base)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ Settings are chosen on validation users, and each fold of these is scored with t
 (nested cross-validation), so that adapters with many settings have no advantage over those with few.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -18,10 +19,11 @@ from lrrec.linalg.ranking import Columns, rank
 from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.metrics import measure, parse
-from lrrec.validate import check_threads
+from lrrec.validate import check_option, check_real, check_threads
 
 Z = 1.282  # the 90 % quantile of the normal distribution
 
+THOROUGH, FAST = "thorough", "fast"
 Path = Mapping[str, Sequence[Any]]
 Stage = tuple[Any, dict[int, np.ndarray], int]  # an adapter, its values in every trial, its parameters
 
@@ -159,30 +161,60 @@ class Comparison:
         return Outcome(adapter, np.concatenate(parts), groups, n_parameters, overlap)
 
 
+def check_budget(budget: Any) -> None:
+    """Refuse what is neither "thorough" nor "fast" nor seconds."""
+    if isinstance(budget, str):
+        check_option(budget, "budget", (THOROUGH, FAST))
+    else:
+        check_real(budget, "budget", low=0)
+
+
 @one_threaded_blas  # once, and not for every small product
-def tune_all(comparison: Comparison, candidates: Sequence[Candidate]) -> list[Outcome]:
-    """Tune each candidate; where it says so, its search starts from the choices of those before it."""
+def tune_all(comparison: Comparison, candidates: Sequence[Candidate], budget: float | str = THOROUGH) -> list[Outcome]:
+    """Tune each candidate; where it says so, its search starts from the choices of those before it.
+
+    With a budget of seconds all are measured with their defaults first, and then tuned from the best to the worst until
+    the time is over.
+    """
+    order = list(range(len(candidates)))
+    outcomes: list[Any] = [None] * len(candidates)
+    deadline = np.inf
+    if budget != THOROUGH:
+        outcomes = [comparison.evaluate([_start(comparison, candidate, {})], {})[0] for candidate in candidates]
+        order.sort(key=lambda place: -outcomes[place].mean)
+        deadline = time.perf_counter() + (0.0 if isinstance(budget, str) else budget)
     chosen: dict[str, Any] = {}
-    outcomes = []
-    for candidate in candidates:
-        settings = candidate._settings(comparison.domain)
-        for name in candidate.search_space(comparison.domain):
-            source = chosen.get(candidate._starts_from.get(name, ""))
-            if source is not None:
-                settings[name] = getattr(source, name)
-        start: Any = clone(candidate).set_params(**settings)
-        outcomes.append(tune(comparison, candidate, start))
-        chosen[candidate.name] = outcomes[-1].adapter
+    for place in order:
+        candidate = candidates[place]
+        if time.perf_counter() < deadline:
+            outcomes[place] = tune(comparison, candidate, _start(comparison, candidate, chosen), deadline)
+        chosen[candidate.name] = outcomes[place].adapter
     return outcomes
 
 
-def tune(comparison: Comparison, candidate: Candidate, start: Any) -> Outcome:
-    """Choose the "auto" parameters of a candidate one after another, each with the best values so far of the others."""
+def _start(comparison: Comparison, candidate: Candidate, chosen: Mapping[str, Any]) -> Any:
+    """A candidate with the settings that its search starts from, given the adapters chosen so far, by their names."""
+    settings = candidate._settings(comparison.domain)
+    for name in candidate.search_space(comparison.domain):
+        source = chosen.get(candidate._starts_from.get(name, ""))
+        if source is not None:
+            settings[name] = getattr(source, name)
+    start: Any = clone(candidate)
+    return start.set_params(**settings)
+
+
+def tune(comparison: Comparison, candidate: Candidate, start: Any, deadline: float = np.inf) -> Outcome:
+    """Choose the "auto" parameters of a candidate one after another, each with the best values so far of the others.
+
+    No further parameter is begun after the deadline, a time of `time.perf_counter`.
+    """
     space, own_reg = candidate.search_space(comparison.domain), getattr(comparison.domain.base, "reg", None)
     path = {name: space[name] for name in candidate._path if name in space and name not in candidate._one_se}
     grids = {name: grid for name, grid in space.items() if name not in path and name not in candidate._one_se}
     best, tried = start, [] if grids else comparison.evaluate([start], path)
     for name, grid in grids.items():
+        if tried and time.perf_counter() > deadline:
+            break
         current = own_reg if getattr(best, name) is None else getattr(best, name)
         batch = [clone(best).set_params(**{name: value}) for value in grid if value != current]
         tried += comparison.evaluate(batch if tried else [start, *batch], path)

@@ -19,7 +19,7 @@ from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
 from lrrec.adapt.second_order import available_kinds
-from lrrec.adapt.selection import Comparison, Outcome, choose, report, tune_all
+from lrrec.adapt.selection import THOROUGH, Comparison, Outcome, check_budget, choose, report, tune_all
 from lrrec.adapt.source_worth import source_worth
 from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, check_history, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
@@ -83,6 +83,9 @@ class AdapterSelector(Recommender):
         where the target has times; otherwise they are drawn.
     prefer : {"best", "small"}, default "best"
         Keep the best by the mean, or the one with the fewest parameters within a standard error of the best.
+    budget : {"thorough", "fast"} or float, default "thorough"
+        "fast" compares all candidates with their default settings, in a tenth of the time. A number is the seconds that
+        tuning may take on top of that, the best candidates first: what is chosen then depends on the machine.
     blend : bool, default True
         Whether a blend of the best three is compared, too, and kept unless one of them is better by more than a
         standard error; see `Blended`. Not for a base that predicts ratings.
@@ -123,6 +126,7 @@ class AdapterSelector(Recommender):
         metric: str = "ndcg@20",
         history: float | int | str = AS_SERVED,
         prefer: str = "best",
+        budget: float | str = THOROUGH,
         blend: bool = True,
         random_state: Any = None,
     ) -> None:
@@ -131,6 +135,7 @@ class AdapterSelector(Recommender):
         self.metric = metric
         self.history = history
         self.prefer = prefer
+        self.budget = budget
         self.blend = blend
         self.random_state = random_state
 
@@ -164,6 +169,7 @@ class AdapterSelector(Recommender):
         parse(self.metric, ("ranking",))
         check_history(self.history)
         check_option(self.prefer, "prefer", PREFERENCES)
+        check_budget(self.budget)
         if validation is not None and not isinstance(validation, Split):
             raise ParameterTypeError(f"validation must be a Split, got {validation!r}")
         check_fitted(base)
@@ -199,13 +205,13 @@ class AdapterSelector(Recommender):
         if not self.guard:
             kept = able[-1:] == candidates[-1:]
             others = [candidate for candidate in candidates[:-1] if candidate.name != last.name]
-            outcomes = tune_all(comparison, able if kept else [*others, last])
+            outcomes = tune_all(comparison, able if kept else [*others, last], self.budget)
             why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
             return outcomes, outcomes[-1], f"guard is False: {why}"
         able = [candidate for candidate in able if candidate.is_affordable(domain)] or [last]
         names = {candidate.name for candidate in able}
         measured = [one for one in candidates if isinstance(one, FoldIn) and one.name not in names]
-        outcomes = tune_all(comparison, [*measured, *able])
+        outcomes = tune_all(comparison, [*measured, *able], self.budget)
         blend = find_blend(comparison, outcomes[len(measured) :]) if self.blend else None
         chosen, why = choose(outcomes[len(measured) :], self.prefer, blend)
         worth = source_worth(comparison, outcomes, chosen) if history else ""
@@ -329,7 +335,7 @@ class LowRankAdapter(AdapterSelector):
     ----------
     rank : int or "auto", default 8
         Rank of the change. "auto" takes the smallest within one standard error of the best rank.
-    guard, metric, history, prefer, blend, random_state
+    guard, metric, history, prefer, budget, blend, random_state
         As for `AdapterSelector`. guard=False keeps the low-rank change, tuned, whatever the comparison says.
 
     Attributes
@@ -350,7 +356,7 @@ class LowRankAdapter(AdapterSelector):
     >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
     >>> adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(likes.filter(abroad), base=base)
     >>> len(adapter.report_), adapter.best_.label in adapter.report_["method"].tolist()
-    (8, True)
+    (9, True)
     """
 
     def __init__(
@@ -361,6 +367,7 @@ class LowRankAdapter(AdapterSelector):
         metric: str = "ndcg@20",
         history: float | int | str = AS_SERVED,
         prefer: str = "best",
+        budget: float | str = THOROUGH,
         blend: bool = True,
         random_state: Any = None,
     ) -> None:
@@ -369,6 +376,7 @@ class LowRankAdapter(AdapterSelector):
         self.metric = metric
         self.history = history
         self.prefer = prefer
+        self.budget = budget
         self.blend = blend
         self.random_state = random_state
 

@@ -22,6 +22,10 @@ def adapt(
         bool,
         typer.Option("--guard/--no-guard", help="Compare with fold-in and others on validation users; keep the best."),
     ] = True,
+    budget: Annotated[
+        str,
+        typer.Option(help="thorough: tune every candidate; fast: compare them as they come; or seconds of tuning."),
+    ] = "thorough",
     same_users: Annotated[
         bool, typer.Option("--same-users", help="Equal user ids are the same people in both domains.")
     ] = False,
@@ -46,7 +50,7 @@ def adapt(
     model = lrrec.load(base)
     target = Source(data, data_home, min_rating, user, item, value, None, delimiter, read).interactions()
     adapter = lrrec.LowRankAdapter(
-        rank if rank == "auto" else int(rank), guard=guard, metric=metric, random_state=seed
+        rank if rank == "auto" else int(rank), guard=guard, metric=metric, budget=_budget(budget), random_state=seed
     ).fit(target, base=model, same_users=same_users)
     console = Console()
     if adapter.report_ is not None:
@@ -55,3 +59,11 @@ def adapt(
     adapter.save(out, histories=histories)
     hint = "" if histories else "; it does not contain the users: add --histories to recommend to them by id"
     typer.echo(f"{adapter.n_parameters:,} parameters saved to {out} ({out.stat().st_size:,} bytes){hint}")
+
+
+def _budget(text: str) -> float | str:
+    """A number of seconds where it is one; the selector refuses what it does not know."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
