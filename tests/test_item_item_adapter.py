@@ -9,7 +9,15 @@ import lrrec
 from lrrec import EASE, IALS, AdapterSelector, Interactions, ItemKNN
 from lrrec.adapt import ItemItem, ItemItemScratch
 from lrrec.errors import DataError, ParameterError
-from lrrec.linalg.item_item_weights import DenseWeights, DualWeights, Product, scaled, solve_item_item
+from lrrec.linalg.item_item_weights import (
+    DenseWeights,
+    DualWeights,
+    Product,
+    UpdatedWeights,
+    inverse_of_prior,
+    scaled,
+    solve_item_item,
+)
 
 
 @pytest.fixture
@@ -39,6 +47,15 @@ def test_the_dual_equals_the_dense_solution(problem):
     np.testing.assert_allclose(dual.scores(H), whole.scores(H), rtol=1e-4, atol=1e-5)
     columns = np.array([7, 2])
     np.testing.assert_allclose(dual.scores(H, columns), whole.scores(H)[:, columns], rtol=1e-4, atol=1e-5)
+
+
+def test_an_inverse_that_is_corrected_for_the_users_equals_the_dense_solution(problem):
+    X, L, H = problem
+    S = (L @ L.T).astype(np.float32)
+    updated, whole = UpdatedWeights(X, inverse_of_prior(S, 0.5)), solve_item_item(X, S, 0.5)
+    np.testing.assert_allclose(updated.scores(H), whole.scores(H), rtol=1e-4, atol=1e-5)
+    columns = np.array([7, 2])
+    np.testing.assert_allclose(updated.scores(H, columns), whole.scores(H)[:, columns], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("exponent", [0, 0.5, 1])
@@ -108,6 +125,7 @@ def test_any_base_can_be_adapted_stored_and_merged(model, source, parts, tmp_pat
         assert_same(lrrec.load(tmp_path / "a", base=base).recommend(), adapter.recommend())
     merged = adapter.merge()
     np.testing.assert_allclose(merged.recommend(k=5).scores, adapter.recommend(k=5).scores, atol=1e-4)
+    assert not any(each.domain_.cache for each in (adapter, selector, lrrec.load(tmp_path / "a", base=base)))
     lists = lrrec.AdapterBank(base, {"de": adapter}).recommend(adapter.users_.ids[:5], "de", k=5)
     assert_same(lists, adapter.recommend(adapter.users_.ids[:5], 5))
 

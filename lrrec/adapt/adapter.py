@@ -111,7 +111,9 @@ class Adapter(Recommender):
             )
         fresh = copy(self)
         fresh._scale = 1.0
-        return self._become(fresh._fit_domain(domain))
+        fresh._fit_domain(domain)
+        domain.cache.clear()
+        return self._become(fresh)
 
     def _become(self, other: Self) -> Self:
         """Take all attributes of another adapter at once: who is served by a bank meanwhile gets the old or the new."""
@@ -196,6 +198,10 @@ class Adapter(Recommender):
         """The values to try of each parameter that matters in a domain."""
         return {}
 
+    def _prepare(self, domain: Domain, n_users: int) -> bool:
+        """Find what fits to about so many users share, and return whether there is such a thing."""
+        return False
+
     def _fit_path(
         self, domain: Domain, users: np.ndarray, path: Mapping[str, Sequence[Any]]
     ) -> "Iterator[tuple[Settings, Self]]":
@@ -259,7 +265,9 @@ class Adapter(Recommender):
         data = joined(self.domain_.data, new, ratings=self._values == "any")
         catalogue = np.concatenate((items.ids, data.items.ids[items.find(data.items.ids) < 0]))
         fresh = copy(self)
-        fresh._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))
+        domain = make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users)
+        fresh._fit_domain(domain)
+        domain.cache.clear()
         fresh.verdict_ = self.verdict_
         return self._become(fresh)
 
@@ -279,6 +287,7 @@ class Adapter(Recommender):
         self._check_fitted()
         check_bool(float16, "float16")
         adapter_files.write(path, self, float16=float16, histories=check_bool(histories, "histories"))
+        self.domain_.cache.clear()
 
     def _recommend(self, *args: Any, **options: Any) -> Any:
         return super(Adapter, self._for_scoring())._recommend(*args, **options)

@@ -70,6 +70,7 @@ def read(path: str, base: Any, kind: str, params: dict[str, Any], arrays: dict[s
         if counts.shape != (len(domain.items),) or counts.dtype.kind != "i":
             raise ValueError("item_counts must be a number for each item")
         adapter._unpack({name: array for name, array in arrays.items() if not name.startswith(COMMON)})
+        adapter.domain_.cache.clear()
         for part in (*getattr(adapter, "members_", ()), adapter):
             part.item_counts_ = counts
             part.item_evidence_ = part.item_evidence_ | part._item_evidence(domain, counts)

@@ -50,7 +50,7 @@ class Domain:
 
     @cached_property
     def cache(self) -> dict[str, Any]:
-        """What adapters find once for the domain and use again."""
+        """What adapters find once for the domain and use again; emptied when they are fitted."""
         return {}
 
     @cached_property

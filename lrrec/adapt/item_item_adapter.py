@@ -15,6 +15,8 @@ from lrrec.linalg.item_item_weights import (
     ItemItemWeights,
     Product,
     SecondOrder,
+    UpdatedWeights,
+    inverse_of_prior,
     multiplications,
     scaled,
     solve_item_item,
@@ -29,6 +31,8 @@ REGS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 SCALINGS = (0.0, 0.5, 0.75, 1.0)
 N_SUMS = 16  # numbers that a file has of S, to tell bases apart
+KEPT = 2**28  # bytes of inverses that are kept while settings are compared
+FEW = 0.25  # of the items: so many users are a correction
 AFFORDABLE = 1e11  # multiplications of one solution
 EXPENSIVE = 3e10  # of which the search tries fewer settings
 SCORES_WEIGHT = 30.0  # the default where S is that of scores
@@ -145,7 +149,36 @@ class ItemItem(Adapter):
 
     def _solve(self, rows: sp.csr_array) -> None:
         self.rows_ = rows
-        self.weights_ = solve_item_item(rows, self._prior(), self.params_["reg"], n_threads=1)
+        if self._shares_inverse(self.domain_, rows.shape[0]):
+            Q = self._inverse(self.domain_, self.params_)
+            self.weights_ = UpdatedWeights(rows, Q, self.params_["weight"])
+        else:
+            self.weights_ = solve_item_item(rows, self._prior(), self.params_["reg"], n_threads=1)
+
+    def _shares_inverse(self, domain: Domain, n_users: int) -> bool:
+        """Whether the inverse for the base's statistics alone is found first, and corrected for the users."""
+        if not self._settings(domain)["weight"] > 0:
+            return False
+        return choose_kind(domain, self.statistics) == "interactions" and n_users <= FEW * len(domain.items)
+
+    def _prepare(self, domain: Domain, n_users: int) -> bool:
+        shares = self._shares_inverse(domain, n_users)
+        if shares:
+            self._inverse(domain, self._settings(domain))
+        return shares
+
+    def _inverse(self, domain: Domain, params: Mapping[str, Any]) -> np.ndarray:
+        """(S + reg / weight I)^-1, scaled; the latest are kept for the other fits of a comparison."""
+        key = params["scaling"], float(f"{params['reg'] / params['weight']:.6g}")
+        inverses: dict[Any, np.ndarray] = domain.cache.setdefault("inverses", {})
+        if key not in inverses:
+            S: Any = scaled(_statistics(domain, "interactions"), key[0], 1.0)
+            Q = inverse_of_prior(S, key[1])
+            for oldest in list(inverses)[: max(0, len(inverses) + 1 - KEPT // Q.nbytes)]:
+                inverses.pop(oldest, None)
+            inverses[key] = Q
+            return Q
+        return inverses[key]
 
     def _prior(self) -> SecondOrder:
         params = self.params_
@@ -232,6 +265,9 @@ class ItemItemScratch(ItemItem):
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         return {"reg": REGS}
+
+    def _shares_inverse(self, domain: Domain, n_users: int) -> bool:
+        return False
 
     def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
         return counts > 0

@@ -47,6 +47,8 @@ class Candidate(Protocol):
 
     def _settings(self, domain: Domain) -> dict[str, Any]: ...
 
+    def _prepare(self, domain: Domain, n_users: int) -> bool: ...
+
     def _fit_path(self, domain: Domain, users: np.ndarray, path: Path) -> Any: ...
 
     def _for_scoring(self) -> Any: ...
@@ -117,7 +119,8 @@ class Comparison:
         """Fit each adapter in every trial, and measure its validation users; an outcome for each value on the path."""
         keys = [f"{type(adapter).__qualname__} {sorted(adapter.get_params().items())} {path}" for adapter in adapters]
         new = {key: adapter for key, adapter in zip(keys, adapters, strict=True) if key not in self.measured}
-        self.measured.update(zip(new, self._measure(list(new.values()), path), strict=True))
+        if new:
+            self.measured.update(zip(new, self._measure(list(new.values()), path), strict=True))
         return [self._outcome(*stage) for key in keys for stage in self.measured[key]]
 
     def _measure(self, adapters: Sequence[Any], path: Path) -> list[list[Stage]]:
@@ -125,6 +128,9 @@ class Comparison:
         fits: dict[int, list[Trial]] = {}
         for trial in (trial for trials in self.trials.values() for trial in trials):
             fits.setdefault(id(trial.fit), []).append(trial)
+        n_users = max(len(trials[0].fit) for trials in fits.values())
+        if adapters[0]._prepare(self.domain, n_users) and len(adapters) > 1:
+            return [row for adapter in adapters for row in self._measure([adapter], path)]
         pairs = [(adapter, trials) for adapter in adapters for trials in fits.values()]
         measured: list[list[Stage]] = [[]] * len(pairs)
 

@@ -185,6 +185,7 @@ class AdapterSelector(Recommender):
             winners |= dict.fromkeys((WITH, WITHOUT), *winners.values())
         self.best_ = combined(winners, domain)
         self.best_._fit_domain(domain).verdict_ = _verdict(compared, domain, self.best_)
+        domain.cache.clear()
         return self._remember(domain.data, item_evidence=self.best_.item_evidence_)
 
     def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
