@@ -291,3 +291,18 @@ def test_duplicates_are_merged_as_a_dictionary_would(rows):
         data = Interactions.from_pairs(users, items, values=values, times=times, duplicates=duplicates)
         got = {(u, i): (v, t) for u, i, v, t in data.to_frame().itertuples(index=False)}
         assert got == slow_merge(rows, duplicates)
+
+
+def test_matrices_that_no_reader_has_checked_are_refused():
+    data = Interactions.from_pairs([1, 1, 2], ["x", "y", "x"], times=[1, 2, 3])
+    parts = data.users, data.items
+    unsorted = sp.csr_array((np.ones(3, np.float32), np.array([1, 0, 0]), np.array([0, 2, 3])), shape=(2, 2))
+    for matrix, words in (
+        (data.matrix * np.float32(np.nan), "finite"),
+        (unsorted, "sorted"),
+    ):
+        with pytest.raises(DataError, match=words):
+            Interactions(matrix, *parts)
+    assert Interactions(data.matrix.astype(np.float64), *parts).matrix.dtype == np.float32
+    with pytest.raises(DataError, match="times must not be missing"):
+        Interactions(data.matrix, *parts, np.array([1, np.nan, 2]))

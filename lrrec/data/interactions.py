@@ -67,6 +67,19 @@ class Interactions:
         if self.times is not None and (self.times.shape != (self.matrix.nnz,) or self.times.dtype.kind not in "iufM"):
             got = f"{self.times.dtype} of shape {self.times.shape}"
             raise DataError(f"times must be numbers or dates, one an interaction ({self.matrix.nnz}), got {got}")
+        if self.times is not None and (np.isnat if self.times.dtype.kind == "M" else np.isnan)(self.times).any():
+            raise DataError("times must not be missing, got NaN; pass times=None where they are not known")
+        self._check_values()
+
+    def _check_values(self) -> None:
+        if self.matrix.dtype != np.float32:
+            data = to_float32(self.matrix.data, "matrix")
+            parts = (data, self.matrix.indices, self.matrix.indptr)
+            object.__setattr__(self, "matrix", sp.csr_array(parts, shape=self.matrix.shape))
+        if not np.isfinite(self.matrix.data).all():
+            raise DataError("matrix must hold finite numbers, got NaN or infinity; see Interactions.from_matrix")
+        if not self.matrix.has_sorted_indices:
+            raise DataError("matrix must have sorted indices; see Interactions.from_matrix")
 
     @classmethod
     def from_frame(
