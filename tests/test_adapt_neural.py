@@ -207,9 +207,9 @@ def test_the_source_is_forgotten_less_where_it_is_kept(base, source, parts):
 
 
 def test_the_guard_compares_and_keeps(base, parts):
-    options = {"n_epochs": 10}
-    candidates = [ScratchTowers(**options), FullRankTowers(**options), LowRankTowers("auto", **options)]
-    guarded = AdapterSelector(candidates, random_state=0).fit(parts[0], base=base)
+    low_rank = {**GIVEN, "reg": "auto", "n_epochs": 10}
+    candidates = [ScratchTowers(**SCRATCH), FullRankTowers(**GIVEN), LowRankTowers(3, **low_rank)]
+    guarded = AdapterSelector(candidates, blend=False, random_state=0).fit(parts[0], base=base)
     assert guarded.report_["method"].str.split().str[0].tolist() == [
         "fold-in", "popularity", "scratch", "anchored", "low-rank",
     ]  # fmt: skip
