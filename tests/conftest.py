@@ -14,7 +14,7 @@ from hypothesis import settings
 
 import lrrec
 
-settings.register_profile("lrrec", deadline=None)  # times say nothing on a busy machine
+settings.register_profile("lrrec", deadline=None, max_examples=50)  # times say nothing on a busy machine
 settings.load_profile("lrrec")
 REAL = Path(os.environ.get("LRREC_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
