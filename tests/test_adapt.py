@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 import lrrec
 from lrrec import ALS, IALS, NMF, Interactions, LowRankAdapter, TruncatedSVD
-from lrrec.adapt import AdapterSelector, Anchored, FoldIn, LowRank, Scratch
+from lrrec.adapt import AdapterSelector, Anchored, FoldIn, ItemItem, LowRank, Scratch
 from lrrec.adapt.domain import make_domain
 from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError, UnknownIdError
 
@@ -108,9 +108,13 @@ def test_an_adapter_without_users_recommends_what_is_popular_to_anybody(base, pa
     np.testing.assert_array_equal(found.items, wanted.items)
 
 
-def test_the_base_is_not_touched(base, parts):
+@pytest.mark.parametrize("kind", [
+    FoldIn(fold_in_reg=0.02), Scratch(reg=1.0), Anchored(**GIVEN), LowRank(rank=3, **GIVEN),
+    ItemItem(weight=3.0, reg=10.0, scaling=0.75), AdapterSelector([LowRank("auto", **GIVEN)], random_state=0),
+], ids=repr)  # fmt: skip
+def test_the_base_is_not_touched(kind, base, parts):
     before = fingerprint(base)
-    LowRankAdapter(rank="auto", random_state=0).fit(parts[0], base=base)
+    clone(kind).fit(parts[0], base=base).recommend()
     assert fingerprint(base) == before
 
 
@@ -129,7 +133,8 @@ def test_a_planted_shift_is_found():
     rest = Interactions.from_matrix(X[n_users + 300 :])
     first = lrrec.splits.history_mask(rest, 0.5, rng.random(len(rest)))
     test = lrrec.Split(rest, rest.filter(first), rest.filter(~first))
-    adapter = LowRankAdapter(rank=2, blend=False, random_state=0).fit(target, base=base)
+    candidates = [Scratch(reg=None), LowRank(rank=2, fold_in_reg=None, new_item_reg=1.0)]
+    adapter = AdapterSelector(candidates, blend=False, random_state=0).fit(target, base=base)
     assert adapter.best_.name == "low-rank"
     found, before = (lrrec.evaluate(model, test, metrics=["ndcg@20"]).mean()["ndcg@20"] for model in (adapter, base))
     assert found > 1.2 * before
@@ -153,7 +158,11 @@ def test_adapting_helps_where_there_is_a_shift(base, parts):
 
 
 @pytest.mark.filterwarnings("ignore:.*recommended items are not among:lrrec.errors.DataWarning")
-def test_the_guard_does_no_harm_on_noise(base, parts):
+@pytest.mark.parametrize("selector", [
+    AdapterSelector([Scratch(reg=1.0), Anchored(**GIVEN), LowRank(rank=4, **GIVEN)], blend=False),
+    pytest.param(LowRankAdapter(rank=4), marks=pytest.mark.slow),
+], ids=["given", "default"])  # fmt: skip
+def test_the_guard_does_no_harm_on_noise(selector, base, parts):
     """Users who choose at random: there is nothing to adapt to, and whatever is kept does no harm."""
     gains = []
     for seed in range(6):
@@ -162,7 +171,7 @@ def test_the_guard_does_no_harm_on_noise(base, parts):
             Interactions.from_frame(part.to_frame().assign(item=rng.choice(base.items_.ids, len(part)))).binarize()
             for part in parts[:2]
         )
-        adapter = LowRankAdapter(rank=4, random_state=seed).fit(noise, base=base)
+        adapter = clone(selector).set_params(random_state=seed).fit(noise, base=base)
         first = lrrec.splits.history_mask(other, 0.5, rng.random(len(other)))
         fresh = lrrec.Split(other, other.filter(first), other.filter(~first))
         values = [lrrec.evaluate(model, fresh, metrics=["ndcg@20"]).values["ndcg@20"] for model in (adapter, base)]
@@ -171,11 +180,12 @@ def test_the_guard_does_no_harm_on_noise(base, parts):
 
 
 def test_too_few_users_to_tell(base, target):
-    adapter = LowRankAdapter(rank=2, random_state=0).fit(target.filter(target.rows() < 2), base=base)
+    selector = AdapterSelector([LowRank(rank=2, **GIVEN)], random_state=0)
+    adapter = clone(selector).fit(target.filter(target.rows() < 2), base=base)
     assert adapter.best_.label in adapter.report_["method"].tolist()
     assert "users" in adapter.verdict_
     with pytest.raises(DataError, match="at least two users with 2 interactions to compare"):
-        LowRankAdapter(rank=2).fit(target.filter(target.rows() < 1), base=base)
+        selector.fit(target.filter(target.rows() < 1), base=base)
     LowRank(rank=2, **GIVEN).fit(target.filter(target.rows() < 1), base=base)
 
 
@@ -214,7 +224,7 @@ def test_truncate_and_add(base, parts, adapter):
 
 
 def test_auto_rank_is_small_for_a_small_shift(base, parts):
-    adapter = LowRankAdapter("auto", guard=False, random_state=0).fit(parts[0], base=base)
+    adapter = AdapterSelector([LowRank("auto", **GIVEN)], guard=False, random_state=0).fit(parts[0], base=base)
     assert 1 <= adapter.best_.rank <= 8
 
 

@@ -49,7 +49,10 @@ def base(likes):
 
 
 @pytest.mark.parametrize(("adapter", "check"), [
-    pytest.param(adapter, check, id=f"{type(adapter).__name__}-{check.__name__}")
+    pytest.param(
+        adapter, check, id=f"{type(adapter).__name__}-{check.__name__}",
+        marks=pytest.mark.slow if isinstance(adapter, Scratch) else (),
+    )
     for adapter in ADAPTERS for check in all_checks(IALS() if isinstance(adapter, FactorAdapter) else EASE())
     if check.__name__ not in CANNOT_APPLY
 ])  # fmt: skip

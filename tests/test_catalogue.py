@@ -29,14 +29,28 @@ for check in checks:
 print(len(checks), "checks")
 """
 TUNE = """
-import lrrec
-split = lrrec.splits.by_user(lrrec.datasets.load("made-up").interactions(min_rating=4), random_state=0)
+split = lrrec.splits.by_user(likes, random_state=0)
 tuned = lrrec.tune(lrrec.SLIM(n_iter=2), split, n_trials=5)
 assert list(tuned.best_params_) == ["l1_reg", "l2_reg"] and len(tuned.trials_) == 5
 models = {"popularity": lrrec.Popularity(), "slim": tuned.model_}
 comparison = lrrec.compare(models, split, metrics=["ndcg@10"])
 means = {name: result.mean()["ndcg@10"] for name, result in comparison.evaluations.items()}
 assert means["slim"] > means["popularity"]
+"""
+COMMANDS = """
+from lrrec import cli
+data = ["made-up", "--min-rating", "4", "--model", "slim"]
+for words in (
+    ["fit", *data, "--param", "l1_reg=0.25", "--out", "model"],
+    ["recommend", "model", "--user", "7", "-k", "3"],
+    ["evaluate", *data],
+):
+    print("----", flush=True)
+    sys.argv[1:] = words
+    try:
+        cli.main()
+    except SystemExit as stop:
+        assert not stop.code
 """
 
 
@@ -58,26 +72,15 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, *words):
-    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False, env=ENV)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_the_contract(folder):
-    assert int(run(folder, "-c", CONTRACT, str(Path(__file__).parent)).split()[0]) > 25
-
-
-def test_tuning_and_comparison(folder):
+def test_it_meets_the_contract_is_tuned_compared_and_a_command(folder):
     pytest.importorskip("optuna")
-    run(folder, "-c", TUNE)
-
-
-def test_the_command_line(folder):
     pytest.importorskip("typer")
-    likes = ("made-up", "--min-rating", "4", "--model", "slim")
-    assert "l1_reg=0.25" in run(folder, "-m", "lrrec", "fit", *likes, "--param", "l1_reg=0.25", "--out", "model")
-    lists = run(folder, "-m", "lrrec", "recommend", "model", "--user", "7", "-k", "3").splitlines()
-    assert lists[0] == "user,item,rank,score"
-    assert len(lists) == 4
-    assert "ndcg@10" in run(folder, "-m", "lrrec", "evaluate", *likes)
+    words = [sys.executable, "-c", CONTRACT + TUNE + COMMANDS, str(Path(__file__).parent)]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, env=ENV)
+    assert done.returncode == 0, done.stderr
+    n_checks, fitted, lists, evaluated = done.stdout.split("----\n")
+    assert int(n_checks.split()[0]) > 25
+    assert "l1_reg=0.25" in fitted
+    assert lists.splitlines()[0] == "user,item,rank,score"
+    assert len(lists.splitlines()) == 4
+    assert "ndcg@10" in evaluated

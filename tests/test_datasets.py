@@ -302,7 +302,10 @@ def test_broken_files_are_named(tmp_path):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("name", [name for name in datasets.names() if name != "made-up"])
+@pytest.mark.parametrize("name", [
+    name if name == "ml-latest-small" else pytest.param(name, marks=pytest.mark.slow)
+    for name in datasets.names() if name != "made-up"
+])  # fmt: skip
 def test_real_data_are_what_the_recipe_says(name, real_data):
     places = [fetch.locate(recipe(one), real_data) for one in (name, recipe(name).needs) if one]
     if None in places:
@@ -320,6 +323,7 @@ def test_real_data_are_what_the_recipe_says(name, real_data):
     assert len(data) == dataset.recipe.statistics["ratings"] or dataset.markets  # where people rate things again
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_validation_part_of_gowalla(real_data):
     dataset = datasets.load("gowalla", real_data)

@@ -11,10 +11,14 @@ from test_architecture import HERE, ROOT
 import lrrec
 
 MODULES = [".".join(p.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for p in HERE]
+GUARDED = ("lrrec.adapt.selector", "lrrec.adapt.transfer")  # seconds; the guide's fits under guard are always run
 PUBLIC = [name for name in lrrec.__all__ if name != "__version__" and not inspect.ismodule(getattr(lrrec, name))]
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name != "lrrec.__main__"])
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.slow) if name in GUARDED else name
+    for name in MODULES if name != "lrrec.__main__"
+])  # fmt: skip
 def test_examples_run(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 

@@ -305,6 +305,7 @@ def test_bad_arguments(fitted, split):
         lrrec.evaluate(Wrong(), split)
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_published_popularity_on_the_neural_cf_protocol(real_data):
     split = lrrec.datasets.load("ncf-ml-1m", real_data).split()
@@ -314,6 +315,7 @@ def test_published_popularity_on_the_neural_cf_protocol(real_data):
     assert {name: round(mean, 4) for name, mean in means.items()} == {"hit@10": 0.4538, "ndcg@10": 0.2545}
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_published_popularity_on_gowalla(real_data):
     split = lrrec.datasets.load("gowalla", real_data).split()

@@ -116,7 +116,8 @@ def test_bad_histories(history, source, target):
 
 def test_the_smallest_is_kept_on_request(source, parts):
     base = IALS(8, unobserved_weight=0.2, reg=0.02, n_iter=5, random_state=0).fit(source)
-    candidates = [Anchored(fold_in_reg=None, new_item_reg=1.0), LowRank(2, fold_in_reg=None, new_item_reg=1.0)]
+    given = {"reg": 1.0, "fold_in_reg": None, "new_item_reg": 1.0}
+    candidates = [Anchored(**given), LowRank(2, **given)]
     best, small = (
         AdapterSelector(candidates, prefer=prefer, random_state=0).fit(parts[0], base=base)
         for prefer in ("best", "small")
@@ -176,7 +177,7 @@ def test_a_base_of_ratings_gets_an_adapter_that_predicts_ratings(ratings, option
 def test_users_without_a_history_get_ratings_too(ratings):
     base, target = ratings
     known = Interactions.from_pairs([0, 1, 2, 3], [100, 101, 100, 101], values=[5, 1, 4, 2])
-    for candidates in ([Scratch()], [LowRank(1)]):
+    for candidates in ([Scratch(reg=None)], [LowRank(1, reg=1.0, fold_in_reg=None, new_item_reg=1.0)]):
         selector = AdapterSelector(candidates, random_state=0).fit(
             Interactions.concat([known, target.filter(target.rows() < 60)]), base=base, same_users=True
         )

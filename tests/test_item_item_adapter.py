@@ -117,8 +117,8 @@ def test_items_that_the_base_does_not_know(base, source, target):
 @pytest.mark.parametrize("model", [IALS(8, random_state=0), EASE(50), ItemKNN()], ids=repr)
 def test_any_base_can_be_adapted_stored_and_merged(model, source, parts, tmp_path):
     base = model.fit(source)
-    selector = AdapterSelector(random_state=0).fit(parts[0], base=base)
     adapter = ItemItem(weight=3.0, reg=10.0, scaling=0.75).fit(parts[0], base=base)
+    selector = AdapterSelector([ItemItemScratch(reg=10.0), adapter], random_state=0).fit(parts[0], base=base)
     assert {"popularity", "item-item", "item-item scratch"} <= set(selector.report_["method"])
     for float16 in (False, True):
         adapter.save(tmp_path / "a", histories=True, float16=float16)

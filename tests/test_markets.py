@@ -144,7 +144,7 @@ def test_commands_take_markets(home, monkeypatch, capsys, words):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("name", ["xmarket", "wsdm-xmrec"])
+@pytest.mark.parametrize("name", ["xmarket", pytest.param("wsdm-xmrec", marks=pytest.mark.slow)])
 def test_real_markets_are_what_the_recipe_says(name, real_data):
     whole = datasets.load(name, real_data)
     counts = whole.ratings.groupby("market").agg({"user": "nunique", "item": "nunique", "market": "size"})
@@ -154,6 +154,7 @@ def test_real_markets_are_what_the_recipe_says(name, real_data):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.filterwarnings("ignore:the candidates are 100 given items")
 def test_real_published_candidates(real_data):

@@ -26,12 +26,16 @@ ALL_MODELS = [
     ),
     ALS(n_factors=3, n_iter=3, random_state=0),
 ]
+VARIANTS = (ALL_MODELS[2], ALL_MODELS[4])  # of models that are checked with other settings
 if find_spec("torch"):
     ALL_MODELS.append(NeuralMF(n_factors=6, n_hidden=8, n_epochs=2, random_state=0))
 
 
 @pytest.mark.parametrize(("model", "check"), [
-    pytest.param(model, check, id=f"{type(model).__name__}{i}-{check.__name__}")
+    pytest.param(
+        model, check, id=f"{type(model).__name__}{i}-{check.__name__}",
+        marks=pytest.mark.slow if model in VARIANTS else (),
+    )
     for i, model in enumerate(ALL_MODELS) for check in all_checks(model)
 ])  # fmt: skip
 def test_model(model, check, likes, made_up, tmp_path):

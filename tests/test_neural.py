@@ -265,7 +265,7 @@ def test_bad_item_features_are_refused(torch, halves):
 def test_ratings_are_predicted_better_than_by_item_means(torch, made_up):
     data = made_up.interactions()
     split = lrrec.splits.random(data, 0.1, random_state=0)
-    options = {"n_factors": 8, "n_hidden": 16, "batch_size": 32, "learning_rate": 0.01, "n_epochs": 60}
+    options = {"n_factors": 8, "n_hidden": 16, "batch_size": 32, "learning_rate": 0.02, "n_epochs": 25}
     model = NeuralMF(**options, loss="ratings", dropout=0.3, random_state=0).fit(split.train)
     rows, columns, values = split.test.rows(), split.test.matrix.indices, split.test.matrix.data
     found = model.predict(split.test.users.ids[rows], split.test.items.ids[columns])

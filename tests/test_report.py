@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import lrrec
+from lrrec.adapt import LowRank
 from lrrec.errors import DataError, DataWarning, MissingDependencyError, ParameterError, ParameterTypeError
 
 pytest.importorskip("jinja2")
@@ -65,7 +66,8 @@ def adapter(made_up, likes):
     abroad = table["user"].isin(made_up.users.user[made_up.users.population == "target"])
     base = lrrec.IALS(4, n_iter=3, random_state=0).fit(lrrec.Interactions.from_frame(table[~abroad]))
     target = lrrec.Interactions.from_frame(table[abroad])
-    return lrrec.LowRankAdapter(rank=2, random_state=0).fit(target, base=base)
+    candidates = [LowRank(2, reg=1.0, fold_in_reg=0.02, new_item_reg=1.0)]
+    return lrrec.AdapterSelector(candidates, random_state=0).fit(target, base=base)
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +91,16 @@ def full(comparison, split, titles, adapter, curves):
     )  # fmt: skip
 
 
-def test_one_file_that_needs_nothing_else(full, tmp_path):
-    path = tmp_path / "report.html"
+@pytest.fixture(scope="module")
+def text(full, tmp_path_factory):
+    """The page of everything, from its file."""
+    path = tmp_path_factory.mktemp("full") / "report.html"
     full.save(path)
-    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
-    text = path.read_text(encoding="utf-8")
+    assert [one.name for one in path.parent.iterdir()] == ["report.html"]
+    return path.read_text(encoding="utf-8")
+
+
+def test_one_file_that_needs_nothing_else(text):
     page = Page(text)
     for tag, attrs in page.elements:
         for name in ("src", "href", "xlink:href", "action"):
@@ -105,8 +112,8 @@ def test_one_file_that_needs_nothing_else(full, tmp_path):
     assert "prefers-color-scheme: dark" in text
 
 
-def test_everything_is_in_it(full, comparison, split):
-    page = Page(full.html())
+def test_everything_is_in_it(text, comparison, split):
+    page = Page(text)
     headings = [attrs["id"] for attrs in page.all("section")]
     assert headings == ["models", "history", "transfer", "tuning", "examples", "data", "protocol", "repeat"]
     words = " ".join(page.words)
@@ -123,8 +130,7 @@ def test_everything_is_in_it(full, comparison, split):
     assert "Kept: " in words
 
 
-def test_pictures_are_told_in_words_and_follow_the_page(full):
-    text = full.html()
+def test_pictures_are_told_in_words_and_follow_the_page(text):
     page = Page(text)
     pictures = page.all("svg")
     assert len(pictures) == 6
@@ -144,8 +150,8 @@ def test_pictures_are_told_in_words_and_follow_the_page(full):
     assert set(re.findall(r"var\((--[a-z0-9-]+)\)", text)) <= defined
 
 
-def test_tables_name_rows_and_columns(full):
-    page = Page(full.html())
+def test_tables_name_rows_and_columns(text):
+    page = Page(text)
     assert {attrs.get("scope") for attrs in page.all("th")} == {"col", "row"}
     assert len(page.all("caption")) == len(page.all("table"))
     regions = [attrs for attrs in page.all("div") if attrs.get("role") == "region"]
@@ -202,7 +208,10 @@ def test_the_code_repeats_drawn_candidates(likes):
     assert "candidates=20, random_state=3, exclude_seen=False)" in code
 
 
-@pytest.mark.parametrize("make", ["leave_last", "by_time", "random"])
+@pytest.mark.parametrize(
+    "make",
+    ["by_time", pytest.param("leave_last", marks=pytest.mark.slow), pytest.param("random", marks=pytest.mark.slow)],
+)
 def test_other_splits(likes, make):
     cut = getattr(lrrec.splits, make)
     split = cut(likes, random_state=0) if make == "random" else cut(likes)

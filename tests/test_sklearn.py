@@ -98,7 +98,7 @@ MODELS = [
     Popularity(),
     TruncatedSVD(n_factors=1),
 ]
-NEURAL = {"n_factors": 2, "n_hidden": 2, "n_epochs": 2}
+NEURAL = {"n_factors": 2, "n_hidden": 2, "n_epochs": 1}
 if find_spec("torch"):
     MODELS.append(NeuralMF(**NEURAL))
 

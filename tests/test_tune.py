@@ -113,15 +113,15 @@ def test_validation_can_be_given(split):
 
 
 def test_the_same_for_the_same_random_state(split):
-    model = lrrec.IALS(16)
+    model = lrrec.IALS(4, n_iter=3)
     one, other = (lrrec.tune(model, split, n_trials=11, random_state=4) for _ in range(2))
     assert same(one, other)
     assert not same(one, lrrec.tune(model, split, n_trials=11, random_state=5))
-    assert model.get_params() == lrrec.IALS(16).get_params()
+    assert model.get_params() == lrrec.IALS(4, n_iter=3).get_params()
 
 
 def test_pruning_stops_early(split):
-    tuned = lrrec.tune(lrrec.IALS(n_iter=10), split, n_trials=20)
+    tuned = lrrec.tune(lrrec.IALS(8, n_iter=10), split, n_trials=20)
     pruned = tuned.trials_["state"] == "pruned"
     assert pruned.any()
     assert (tuned.trials_["iterations"][pruned] < 10).all()
@@ -153,7 +153,7 @@ def test_errors_are_made_small(made_up):
 
 
 def test_a_study_goes_on_where_it_stopped(split, tmp_path):
-    model = lrrec.IALS(n_iter=6)
+    model = lrrec.IALS(4, n_iter=3)
     whole = lrrec.tune(model, split, n_trials=12)
     storage = tmp_path / "study.db"
     assert len(lrrec.tune(model, split, n_trials=5, storage=storage).trials_) == 5
