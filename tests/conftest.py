@@ -4,8 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # BLAS and torch: threads for data this small only wait for each other
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -17,6 +15,13 @@ import lrrec
 settings.register_profile("lrrec", deadline=None, max_examples=50)  # times say nothing on a busy machine
 settings.load_profile("lrrec")
 REAL = Path(os.environ.get("LRREC_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_of_torch():
+    """Models this small only wait for each other's threads."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items):
