@@ -184,7 +184,7 @@ def make_batch(
 
 def kept(shape: tuple[int, ...], dropout: float, generator: torch.Generator) -> Tensor:
     """Return booleans, True with probability 1 - dropout to the nearest 1/65536; four from each random number."""
-    n = math.prod(shape)
+    n = int(math.prod(shape))
     numbers = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
     return (numbers.view(torch.int16)[:n] >= round(dropout * 65536) - 32768).view(shape)
 
