@@ -12,9 +12,9 @@ from lrrec.errors import DataError, ParameterError
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
     DualWeights,
+    PriorInverse,
     Product,
     UpdatedWeights,
-    inverse_of_prior,
     scaled,
     solve_item_item,
 )
@@ -51,8 +51,11 @@ def test_the_dual_equals_the_dense_solution(problem):
 
 def test_an_inverse_that_is_corrected_for_the_users_equals_the_dense_solution(problem):
     X, L, H = problem
+    L[[2, 11]] = 0  # items that the base does not know
     S = (L @ L.T).astype(np.float32)
-    updated, whole = UpdatedWeights(X, inverse_of_prior(S, 0.5)), solve_item_item(X, S, 0.5)
+    items = np.flatnonzero(np.diag(S))
+    Q = PriorInverse(S[np.ix_(items, items)], items, 30, 0.5)
+    updated, whole = UpdatedWeights(X, Q), solve_item_item(X, S, 0.5)
     np.testing.assert_allclose(updated.scores(H), whole.scores(H), rtol=1e-4, atol=1e-5)
     columns = np.array([7, 2])
     np.testing.assert_allclose(updated.scores(H, columns), whole.scores(H)[:, columns], rtol=1e-4, atol=1e-5)

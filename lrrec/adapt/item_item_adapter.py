@@ -9,14 +9,14 @@ import scipy.sparse as sp
 from lrrec.adapt.adapter import Adapter, Callback, is_auto
 from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.factor_adapter import check_auto_real
-from lrrec.adapt.second_order import KINDS, check_statistics, choose_kind, second_order
+from lrrec.adapt.second_order import KINDS, check_statistics, choose_kind, known_counts, second_order
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
     ItemItemWeights,
+    PriorInverse,
     Product,
     SecondOrder,
     UpdatedWeights,
-    inverse_of_prior,
     multiplications,
     scaled,
     solve_item_item,
@@ -136,6 +136,8 @@ class ItemItem(Adapter):
 
     def _cost(self, domain: Domain) -> float:
         """The multiplications of one solution."""
+        if self._shares_inverse(domain, len(domain.active_users)):
+            return float(np.count_nonzero(domain.base.item_counts_[domain.base_indices[domain.in_base]])) ** 3
         scores = choose_kind(domain, self.statistics) == "scores"
         rank = domain.base.item_factors_.shape[1] if scores else len(domain.items)
         return multiplications(len(domain.active_users), len(domain.items), rank)
@@ -167,14 +169,17 @@ class ItemItem(Adapter):
             self._inverse(domain, self._settings(domain))
         return shares
 
-    def _inverse(self, domain: Domain, params: Mapping[str, Any]) -> np.ndarray:
+    def _inverse(self, domain: Domain, params: Mapping[str, Any]) -> PriorInverse:
         """(S + reg / weight I)^-1, scaled; the latest are kept for the other fits of a comparison."""
         key = params["scaling"], float(f"{params['reg'] / params['weight']:.6g}")
-        inverses: dict[Any, np.ndarray] = domain.cache.setdefault("inverses", {})
+        inverses: dict[Any, PriorInverse] = domain.cache.setdefault("inverses", {})
         if key not in inverses:
-            S: Any = scaled(_statistics(domain, "interactions"), key[0], 1.0)
-            Q = inverse_of_prior(S, key[1])
-            for oldest in list(inverses)[: max(0, len(inverses) + 1 - KEPT // Q.nbytes)]:
+            if "counts" not in domain.cache:
+                domain.cache["counts"] = known_counts(domain)
+            items, counts = domain.cache["counts"]
+            S: Any = scaled(counts, key[0], 1.0)
+            Q = PriorInverse(S, items, len(domain.items), key[1])
+            for oldest in list(inverses)[: max(0, len(inverses) + 1 - KEPT // max(Q.block.nbytes, 1))]:
                 inverses.pop(oldest, None)
             inverses[key] = Q
             return Q

@@ -55,9 +55,17 @@ def second_order(domain: Domain, kind: str) -> SecondOrder:
         L = np.zeros((len(domain.items), factors.shape[1]))
         L[known] = factors[places]
         return Product(L)
-    counts = co_occurrences(base.seen_[:, places])
-    if len(known) == len(domain.items):
+    items, counts = known_counts(domain)
+    if len(items) == len(domain.items):
         return counts
     S = np.zeros((len(domain.items),) * 2, dtype=np.float32)
-    S[np.ix_(known, known)] = counts
+    S[np.ix_(items, items)] = counts
     return S
+
+
+def known_counts(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    """Return the m items of the catalogue that the base's interactions X have, and their part of X^T X, (m, m)."""
+    seen = np.zeros(len(domain.items), dtype=bool)
+    seen[domain.in_base] = domain.base.item_counts_[domain.base_indices[domain.in_base]] > 0
+    items = np.flatnonzero(seen)
+    return items, co_occurrences(domain.base.seen_[:, domain.base_indices[items]])

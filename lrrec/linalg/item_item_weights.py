@@ -82,6 +82,32 @@ class DualWeights(ItemItemWeights):
         return scores.astype(np.float32)
 
 
+class PriorInverse:
+    """Q = (S + reg I)^-1 (I, I) for an S that is 0 but between some items: the inverse of that block, and 1 / reg.
+
+    S : ndarray, shape (m, m). items : ndarray of int, shape (m,), rising: which of the n_items. O(m^3) time.
+    """
+
+    def __init__(
+        self, S: np.ndarray, items: np.ndarray, n_items: int, reg: float, *, n_threads: int | None = None
+    ) -> None:
+        self.items, self.elsewhere = items, np.float32(1 / reg)
+        self.block = S.astype(np.float32)
+        self.block[np.diag_indices_from(self.block)] += np.float32(reg)
+        invert(self.block, n_threads=n_threads)
+        self.diagonal = np.full(n_items, self.elsewhere)
+        self.diagonal[items] = np.diag(self.block)
+
+    def times(self, H: sp.csr_array) -> np.ndarray:
+        """H Q, float32 (b, I), for H (b, I)."""
+        if len(self.items) == H.shape[1]:
+            whole: np.ndarray = H @ self.block
+            return whole
+        out: np.ndarray = (H * self.elsewhere).toarray()
+        out[:, self.items] = H[:, self.items] @ self.block
+        return out
+
+
 class UpdatedWeights(ItemItemWeights):
     """B by the inverse for S alone and a correction of the rank of the n users.
 
@@ -89,20 +115,21 @@ class UpdatedWeights(ItemItemWeights):
     gives P = P0 - W^T (I + W X^T)^-1 W. A Q serves many weights.
     """
 
-    def __init__(self, X: sp.csr_array, Q: np.ndarray, weight: float = 1.0) -> None:
+    def __init__(self, X: sp.csr_array, Q: PriorInverse, weight: float = 1.0) -> None:
         self.Q, self.factor = Q, np.float32(1 / weight)
-        self.W = (X @ Q) * self.factor
+        self.W = Q.times(X) * self.factor
         K = X.astype(np.float64) @ self.W.T.astype(np.float64)
         K[np.diag_indices_from(K)] += 1
         factor = cho_factor((K + K.T) / 2, lower=True, overwrite_a=True, check_finite=False)
         self.V = cho_solve(factor, self.W, check_finite=False).astype(np.float32)
-        self.diagonal = np.diag(Q) * self.factor - np.einsum("ni,ni->i", self.W, self.V)
+        self.diagonal = Q.diagonal * self.factor - np.einsum("ni,ni->i", self.W, self.V)
         if not (self.diagonal > 0).all():
             raise DataError("the item-item weights cannot be solved for in single precision: raise reg")
 
     def scores(self, histories: sp.csr_array, columns: Columns = ALL) -> np.ndarray:
         """See `ItemItemWeights`."""
-        out: np.ndarray = (histories @ self.W.T) @ self.V[:, columns] - (histories * self.factor) @ self.Q[:, columns]
+        out: np.ndarray = (histories @ self.W.T) @ self.V[:, columns]
+        out -= self.Q.times(histories * self.factor)[:, columns]
         out /= self.diagonal[columns]
         own = histories[:, columns].tocoo()
         out[own.row, own.col] += own.data
@@ -154,14 +181,6 @@ def solve_item_item(X: sp.csr_array, S: SecondOrder, reg: float, *, n_threads: i
         S = product(L, L.T, check_threads(n_threads))
     A += S
     return DenseWeights(zero_diagonal_ridge(A, reg, n_threads=n_threads))
-
-
-def inverse_of_prior(S: np.ndarray, reg: float, *, n_threads: int | None = None) -> np.ndarray:
-    """Return (S + reg I)^-1 (I, I), from which `UpdatedWeights` are found for any few users."""
-    Q = S.astype(np.float32)
-    Q[np.diag_indices_from(Q)] += np.float32(reg)
-    invert(Q, n_threads=n_threads)
-    return Q
 
 
 def multiplications(n_users: int, n_items: int, rank: int) -> float:
