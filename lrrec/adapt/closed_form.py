@@ -80,7 +80,7 @@ class AlternatingSolver:
         """The item factors so far, of the whole catalogue."""
         V = self.domain.item_factors.copy()
         V[self.domain.in_base] += self.items.expand(self.A) @ self.B.T
-        V[self.domain.new_items] = self.V[self.new]
+        V[self.items.new_in_catalogue] = self.V[self.new]
         return V
 
     def change(self) -> Change:
@@ -89,7 +89,7 @@ class AlternatingSolver:
         A, B = order_columns(self.items.expand(self.A), self.B, gram(self.A), self.B.T @ gram_U @ self.B)
         padded = np.zeros((len(self.domain.items), A.shape[1]), dtype=np.float32, order="F")
         padded[self.domain.in_base] = A
-        return Change(padded, B, self.domain.new_items, self.V[self.new])
+        return Change(padded, B, self.domain.new_items, self.item_factors()[self.domain.new_items])
 
     def loss(self) -> float:
         """The objective, which every step lowers."""
@@ -117,7 +117,8 @@ class ReducedItems:
 
     Old items without a cell and with the same penalty enter every step by their Gram matrix G = E diag(e) E^T alone,
     and change by the same linear map: A = V0 C. So as many items as there are factors, diag(e)^1/2 E^T, stand for them,
-    and an iteration costs as much as the users' own items.
+    and an iteration costs as much as the users' own items. New items without a cell stay what they are, and are left
+    out, where their factors are 0 or no unobserved cell counts.
 
     Attributes
     ----------
@@ -125,6 +126,8 @@ class ReducedItems:
         The users' rows. V0 : ndarray, shape (I', D). The factors before adaptation.
     old, new : ndarray of int
         The places of the old and the new items among the I'.
+    new_in_catalogue : ndarray of int
+        The indices of the new items among them.
     """
 
     def __init__(self, domain: Domain, matrix: sp.csr_array, *, shared: bool) -> None:
@@ -133,16 +136,22 @@ class ReducedItems:
         self.untouched[matrix.indices] = False
         if not shared or np.count_nonzero(self.untouched) < 2 * V0.shape[1]:
             self.untouched[:] = False
-        kept = np.flatnonzero(~self.untouched)
+        left_out = ~domain.in_base
+        left_out[matrix.indices] = False
+        if V0[left_out].any() and domain.base._quadratic_loss(matrix).unobserved_weight:
+            left_out[:] = False
+        is_kept = ~(self.untouched | left_out)
+        kept = np.flatnonzero(is_kept)
         self.rest, self.of_old = V0[self.untouched], self.untouched[domain.in_base]
         squares, self.E = np.linalg.eigh(gram(self.rest))
         self.root = np.sqrt(np.maximum(squares, 0)) if len(self.rest) else squares[:0]
         stand_in = (self.E * self.root).T.astype(np.float32) if len(self.rest) else self.rest
         self.V0 = np.concatenate((V0[kept], stand_in))
-        places = np.cumsum(~self.untouched) - 1
+        places = np.cumsum(is_kept) - 1
         indices = places[matrix.indices].astype(matrix.indices.dtype)
         self.matrix = sp.csr_array((matrix.data, indices, matrix.indptr), shape=(matrix.shape[0], len(self.V0)))
-        self.new = places[domain.new_items]
+        self.new_in_catalogue = np.flatnonzero(is_kept & ~domain.in_base)
+        self.new = places[self.new_in_catalogue]
         self.old = np.setdiff1d(np.arange(len(self.V0)), self.new)
 
     def expand(self, A: np.ndarray) -> np.ndarray:
