@@ -162,7 +162,7 @@ def _cg_half_sweep(
     """
     dtype = Y.dtype.type
     C, lam, offset = loss.weights, objective.penalties(loss.weights, dtype), dtype(objective.offset)
-    linear = loss.linear if (loss.linear == 0).any() else loss.linear[:0]  # only of dislikes it is 0
+    linear = loss.linear if loss.has_zero_linear else loss.linear[:0]
     indptr, weights = C.indptr.astype(np.int64, copy=False), C.data.astype(dtype, copy=False)
     eigenvalues, E = eigh(gram(Y, n_threads))
     E = E.astype(dtype)

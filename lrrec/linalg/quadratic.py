@@ -48,6 +48,11 @@ class QuadraticLoss:
         return np.repeat(np.arange(self.shape[0]), np.diff(self.weights.indptr))
 
     @cached_property
+    def has_zero_linear(self) -> bool:
+        """Whether a linear term is 0, as those of dislikes are in implicit ALS."""
+        return bool((self.linear == 0).any())
+
+    @cached_property
     def T(self) -> "QuadraticLoss":
         """The same loss as a function of the transposed scores."""
         order = np.argsort(self.weights.indices, kind="stable")
