@@ -11,6 +11,7 @@ from lrrec.data import frames, labels, tables
 from lrrec.data.alignment import align, k_core
 from lrrec.data.events import Events
 from lrrec.data.ids import IdMap, union
+from lrrec.data.interactions_parts import checked
 from lrrec.data.merging import POLICIES, grouped, merge, warn_of_sums
 from lrrec.errors import DataError
 from lrrec.typing import ArrayLike, FileLike, Frame, FrameLike, Ids, MatrixLike
@@ -52,34 +53,7 @@ class Interactions:
     events: Events | None = None
 
     def __post_init__(self) -> None:
-        parts = [("matrix", self.matrix, sp.csr_array), ("users", self.users, IdMap), ("items", self.items, IdMap)]
-        parts += [("times", self.times, np.ndarray)] * (self.times is not None)
-        parts += [("events", self.events, Events)] * (self.events is not None)
-        for name, part, kind in parts:
-            if not isinstance(part, kind):
-                raise DataError(
-                    f"{name} must be {kind.__name__}, got {type(part).__name__}; see Interactions.from_matrix"
-                )
-        if self.matrix.shape != (len(self.users), len(self.items)):
-            raise DataError(
-                f"matrix must be users x items, ({len(self.users)}, {len(self.items)}), got {self.matrix.shape}"
-            )
-        if self.times is not None and (self.times.shape != (self.matrix.nnz,) or self.times.dtype.kind not in "iufM"):
-            got = f"{self.times.dtype} of shape {self.times.shape}"
-            raise DataError(f"times must be numbers or dates, one an interaction ({self.matrix.nnz}), got {got}")
-        if self.times is not None and (np.isnat if self.times.dtype.kind == "M" else np.isnan)(self.times).any():
-            raise DataError("times must not be missing, got NaN; pass times=None where they are not known")
-        self._check_values()
-
-    def _check_values(self) -> None:
-        if self.matrix.dtype != np.float32:
-            data = to_float32(self.matrix.data, "matrix")
-            parts = (data, self.matrix.indices, self.matrix.indptr)
-            object.__setattr__(self, "matrix", sp.csr_array(parts, shape=self.matrix.shape))
-        if not np.isfinite(self.matrix.data).all():
-            raise DataError("matrix must hold finite numbers, got NaN or infinity; see Interactions.from_matrix")
-        if not self.matrix.has_sorted_indices:
-            raise DataError("matrix must have sorted indices; see Interactions.from_matrix")
+        object.__setattr__(self, "matrix", checked(self.matrix, self.users, self.items, self.times, self.events))
 
     @classmethod
     def from_frame(

@@ -1,0 +1,36 @@
+"""What the parts that an `Interactions` is made of have to be."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.data.events import Events
+from lrrec.data.ids import IdMap
+from lrrec.errors import DataError
+from lrrec.validate import to_float32
+
+
+def checked(matrix: Any, users: Any, items: Any, times: Any, events: Any) -> sp.csr_array:
+    """Return the matrix, float32, if the parts fit each other; refuse what does not."""
+    parts = [("matrix", matrix, sp.csr_array), ("users", users, IdMap), ("items", items, IdMap)]
+    parts += [("times", times, np.ndarray)] * (times is not None)
+    parts += [("events", events, Events)] * (events is not None)
+    for name, part, kind in parts:
+        if not isinstance(part, kind):
+            raise DataError(f"{name} must be {kind.__name__}, got {type(part).__name__}; see Interactions.from_matrix")
+    if matrix.shape != (len(users), len(items)):
+        raise DataError(f"matrix must be users x items, ({len(users)}, {len(items)}), got {matrix.shape}")
+    if times is not None and (times.shape != (matrix.nnz,) or times.dtype.kind not in "iufM"):
+        got = f"{times.dtype} of shape {times.shape}"
+        raise DataError(f"times must be numbers or dates, one an interaction ({matrix.nnz}), got {got}")
+    if times is not None and (np.isnat if times.dtype.kind == "M" else np.isnan)(times).any():
+        raise DataError("times must not be missing, got NaN; pass times=None where they are not known")
+    if matrix.dtype != np.float32:
+        data = to_float32(matrix.data, "matrix")
+        matrix = sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    if not np.isfinite(matrix.data).all():
+        raise DataError("matrix must hold finite numbers, got NaN or infinity; see Interactions.from_matrix")
+    if not matrix.has_sorted_indices:
+        raise DataError("matrix must have sorted indices; see Interactions.from_matrix")
+    return matrix
