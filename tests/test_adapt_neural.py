@@ -219,6 +219,12 @@ def test_the_guard_compares_and_keeps(base, parts):
     assert quality(guarded, parts) > quality(zero_shot, parts)
 
 
+def test_towers_have_defaults_to_compare_without_tuning(base, parts):
+    candidates = [LowRankTowers(2, **GIVEN | {"n_epochs": "auto", "reg": "auto"})]
+    adapter = AdapterSelector(candidates, budget="fast", random_state=0).fit(parts[0], base=base)
+    assert "low-rank 2" in adapter.report_["method"].tolist()
+
+
 def test_what_cannot_be_done_is_refused(base, source, target):
     with pytest.raises(ParameterError, match="same_users must be False"):
         LowRankAdapter().fit(target, base=base, same_users=True)

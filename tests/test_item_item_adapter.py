@@ -1,9 +1,12 @@
 """Item-item adapters: the closed form against its objective, and against the models that it lies between."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from checks import assert_same
+from sklearn.base import clone
 
 import lrrec
 from lrrec import EASE, IALS, AdapterSelector, Interactions, ItemKNN
@@ -141,3 +144,29 @@ def test_what_cannot_be_solved_is_refused(base, source, target, monkeypatch):
     monkeypatch.setattr("lrrec.linalg.item_item_weights.MAX_DENSE", 10)
     with pytest.raises(DataError, match="do not fit memory: at most 10"):
         ItemItem(weight=1.0, reg=1.0, scaling=0.0, statistics="interactions").fit(target, base=base)
+
+
+def test_a_large_catalogue_of_items_that_the_base_has_not_seen_takes_no_memory(base, parts, tmp_path):
+    """Neither to fit nor to save and load: 20,000 items squared would be 1.6 GB."""
+    catalogue = np.concatenate(
+        (base.items_.ids, np.setdiff1d(parts[0].items.ids, base.items_.ids), 10**6 + np.arange(20_000))
+    )
+    adapter = ItemItem(weight=3.0, reg=10.0, scaling=0.75, statistics="interactions")
+    tracemalloc.start()
+    adapter.fit(parts[0], base=base, catalogue=catalogue).save(tmp_path / "a")
+    lrrec.load(tmp_path / "a", base=base)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e8
+    small = clone(adapter).fit(parts[0], base=base)
+    users, items = adapter.users_.ids[:9], base.items_.ids[:20]
+    np.testing.assert_allclose(adapter.predict(users, items[:9]), small.predict(users, items[:9]), atol=1e-5)
+
+
+def test_a_base_without_histories_has_the_statistics_of_nothing(base, parts, tmp_path):
+    base.save(tmp_path / "base", histories=False)
+    stripped = lrrec.load(tmp_path / "base")
+    selector = lrrec.LowRankAdapter(2, budget="fast", random_state=0).fit(parts[0], base=stripped)
+    methods = selector.report_["method"].tolist()
+    assert "item-item scratch" in methods
+    assert not {"item-item", "item-item of scores"} & set(methods)

@@ -111,9 +111,7 @@ class Adapter(Recommender):
             )
         fresh = copy(self)
         fresh._scale = 1.0
-        fresh._fit_domain(domain)
-        domain.cache.clear()
-        return self._become(fresh)
+        return self._become(fresh._fit_domain(domain))
 
     def _become(self, other: Self) -> Self:
         """Take all attributes of another adapter at once: who is served by a bank meanwhile gets the old or the new."""
@@ -139,7 +137,8 @@ class Adapter(Recommender):
         return {name: self._defaults[name] if is_auto(value) else value for name, value in params.items()}
 
     def _serve(self, domain: Domain) -> Self:
-        """Serve the users of the domain."""
+        """Serve the users of the domain; what fits to it share is needed no longer."""
+        domain.cache.clear()
         counts = np.bincount(domain.data.matrix.indices, minlength=len(domain.items))
         return self._remember(domain.data, item_evidence=self._item_evidence(domain, counts))
 
@@ -265,9 +264,7 @@ class Adapter(Recommender):
         data = joined(self.domain_.data, new, ratings=self._values == "any")
         catalogue = np.concatenate((items.ids, data.items.ids[items.find(data.items.ids) < 0]))
         fresh = copy(self)
-        domain = make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users)
-        fresh._fit_domain(domain)
-        domain.cache.clear()
+        fresh._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))
         fresh.verdict_ = self.verdict_
         return self._become(fresh)
 

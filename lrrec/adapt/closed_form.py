@@ -159,8 +159,8 @@ class ReducedItems:
         if not len(self.rest):
             return A
         n_kept = len(A) - len(self.root)
-        known = self.root > 1e-6 * self.root.max(initial=0)
-        C = self.E[:, known] @ (A[n_kept:][known] / self.root[known, None])
+        nonzero = self.root > 1e-6 * self.root.max(initial=0)
+        C = self.E[:, nonzero] @ (A[n_kept:][nonzero] / self.root[nonzero, None])
         out = np.empty((len(self.of_old), A.shape[1]), dtype=np.float32)
         out[~self.of_old], out[self.of_old] = A[:n_kept], self.rest @ C.astype(np.float32)
         return out

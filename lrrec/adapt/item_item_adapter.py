@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from lrrec.adapt.adapter import Adapter, Callback, is_auto
 from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.factor_adapter import check_auto_real
-from lrrec.adapt.second_order import KINDS, check_statistics, choose_kind, known_counts, second_order
+from lrrec.adapt.second_order import KINDS, check_statistics, choose_kind, second_order, seen_counts
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
     ItemItemWeights,
@@ -159,9 +159,9 @@ class ItemItem(Adapter):
 
     def _shares_inverse(self, domain: Domain, n_users: int) -> bool:
         """Whether the inverse for the base's statistics alone is found first, and corrected for the users."""
-        if not self._settings(domain)["weight"] > 0:
-            return False
-        return choose_kind(domain, self.statistics) == "interactions" and n_users <= FEW * len(domain.items)
+        settings = self._settings(domain)
+        few = n_users <= FEW * len(domain.items)
+        return few and settings["statistics"] == "interactions" and settings["weight"] > 0
 
     def _prepare(self, domain: Domain, n_users: int) -> bool:
         shares = self._shares_inverse(domain, n_users)
@@ -174,9 +174,7 @@ class ItemItem(Adapter):
         key = params["scaling"], float(f"{params['reg'] / params['weight']:.6g}")
         inverses: dict[Any, PriorInverse] = domain.cache.setdefault("inverses", {})
         if key not in inverses:
-            if "counts" not in domain.cache:
-                domain.cache["counts"] = known_counts(domain)
-            items, counts = domain.cache["counts"]
+            items, counts = _counts(domain)
             S: Any = scaled(counts, key[0], 1.0)
             Q = PriorInverse(S, items, len(domain.items), key[1])
             for oldest in list(inverses)[: max(0, len(inverses) + 1 - KEPT // max(Q.block.nbytes, 1))]:
@@ -191,9 +189,14 @@ class ItemItem(Adapter):
 
     def _sketch(self) -> np.ndarray:
         """A few numbers that tell S from that of a base with other users: partial sums of S z for a fixed z."""
-        S = self._prior()
         z = np.cos(np.arange(len(self.domain_.items)))
-        image = S.L @ (S.L.T @ z) if isinstance(S, Product) else S @ z
+        if self.params_.get("statistics") == "interactions":
+            items, counts = _counts(self.domain_)
+            image = np.zeros(len(z))
+            image[items] = scaled(counts, self.params_["scaling"], self.params_["weight"]) @ z[items]
+        else:
+            S: Any = self._prior()
+            image = S.L @ (S.L.T @ z)
         return np.array([part.sum() for part in np.array_split(image, N_SUMS)])
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
@@ -279,6 +282,14 @@ class ItemItemScratch(ItemItem):
 
     def _prior(self) -> SecondOrder:
         return Product(np.zeros((len(self.domain_.items), 0)))
+
+
+def _counts(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    """As `seen_counts`, found once for each domain."""
+    if "counts" not in domain.cache:
+        domain.cache["counts"] = seen_counts(domain)
+    counts: tuple[np.ndarray, np.ndarray] = domain.cache["counts"]
+    return counts
 
 
 def _statistics(domain: Domain, kind: str) -> SecondOrder:

@@ -55,7 +55,7 @@ def second_order(domain: Domain, kind: str) -> SecondOrder:
         L = np.zeros((len(domain.items), factors.shape[1]))
         L[known] = factors[places]
         return Product(L)
-    items, counts = known_counts(domain)
+    items, counts = seen_counts(domain)
     if len(items) == len(domain.items):
         return counts
     S = np.zeros((len(domain.items),) * 2, dtype=np.float32)
@@ -63,7 +63,7 @@ def second_order(domain: Domain, kind: str) -> SecondOrder:
     return S
 
 
-def known_counts(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+def seen_counts(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
     """Return the m items of the catalogue that the base's interactions X have, and their part of X^T X, (m, m)."""
     seen = np.zeros(len(domain.items), dtype=bool)
     seen[domain.in_base] = domain.base.item_counts_[domain.base_indices[domain.in_base]] > 0

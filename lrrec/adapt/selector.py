@@ -84,7 +84,7 @@ class AdapterSelector(Recommender):
     prefer : {"best", "small"}, default "best"
         Keep the best by the mean, or the one with the fewest parameters within a standard error of the best.
     budget : {"thorough", "fast"} or float, default "thorough"
-        "fast" compares all candidates with their default settings, in a tenth of the time. A number is the seconds that
+        "fast" compares all candidates with their default settings, in a fifth of the time. A number is the seconds that
         tuning may take on top of that, the best candidates first: what is chosen then depends on the machine.
     blend : bool, default True
         Whether a blend of the best three is compared, too, and kept unless one of them is better by more than a
@@ -185,7 +185,6 @@ class AdapterSelector(Recommender):
             winners |= dict.fromkeys((WITH, WITHOUT), *winners.values())
         self.best_ = combined(winners, domain)
         self.best_._fit_domain(domain).verdict_ = _verdict(compared, domain, self.best_)
-        domain.cache.clear()
         return self._remember(domain.data, item_evidence=self.best_.item_evidence_)
 
     def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
@@ -346,7 +345,7 @@ class LowRankAdapter(AdapterSelector):
 
     Notes
     -----
-    Some thirty settings are tried in each of five folds. The same for any number of threads.
+    Some seventy settings are tried in each of five folds. The same for any number of threads.
 
     Examples
     --------

@@ -144,8 +144,8 @@ class ALS(IterativeModel, QuadraticModel):
     def _solve(self, loss: QuadraticLoss, Y: np.ndarray, lam: np.ndarray | None = None) -> np.ndarray:
         """Each row's factors and bias (n_rows, D + 1), given the other side's Y (n_columns, D + 1).
 
-        Biases come last. A bias is one more factor, which multiplies 1 on the other side. lam (n_rows,): penalties, the
-        model's own when not given.
+        Biases come last. A bias is one more factor, which multiplies 1 on the other side. lam (n_rows,): penalties, by
+        default the model's own.
         """
         lam = self._penalties(loss.weights, None) if lam is None else lam
         centred, factors = self._centred(loss, Y)

@@ -59,7 +59,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
     @classmethod
     @cache
     def _get_param_names(cls) -> list[str]:
-        """The names of the parameters, found once for each class: a selector clones hundreds of adapters."""
+        """The names of the parameters, read once for each class: a selector clones hundreds of adapters."""
         names: list[str] = super()._get_param_names()
         return names
 
