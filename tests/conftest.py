@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +10,23 @@ import pytest
 import scipy.sparse as sp
 from checks import population
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 import lrrec
 
-settings.register_profile("lrrec", deadline=None, max_examples=50)  # times say nothing on a busy machine
+settings.register_profile("lrrec", deadline=None, max_examples=30)  # times say nothing on a busy machine
 settings.load_profile("lrrec")
 REAL = Path(os.environ.get("LRREC_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread_of_torch():
+def libraries_on_one_thread():
     """Models this small only wait for each other's threads."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    setter = threading.Thread(target=threadpool_limits, args=(1,))  # one that ends: others may change it again
+    setter.start()
+    setter.join()
 
 
 def pytest_collection_modifyitems(items):

@@ -92,7 +92,7 @@ def test_a_fresh_adapter_is_the_base(model, made_up, source, target, tmp_path):
     np.testing.assert_allclose(changed.recommend_from(known, 12).scores, theirs.scores, rtol=1e-4)
 
 
-@pytest.mark.parametrize("neural", [False, True])
+@pytest.mark.parametrize("neural", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_adapter_without_users_recommends_what_is_popular_to_anybody(base, parts, neural, tmp_path):
     if neural:
         pytest.importorskip("torch")
@@ -144,6 +144,7 @@ def test_a_planted_shift_is_found():
     assert cosines.min() > 0.9
 
 
+@pytest.mark.slow
 def test_adapting_helps_where_there_is_a_shift(base, parts):
     adapter = LowRankAdapter(rank=4, random_state=0).fit(parts[0], base=base)
     assert adapter.best_.name != "fold-in"
@@ -160,8 +161,9 @@ def test_adapting_helps_where_there_is_a_shift(base, parts):
 @pytest.mark.filterwarnings("ignore:.*recommended items are not among:lrrec.errors.DataWarning")
 @pytest.mark.parametrize("selector", [
     AdapterSelector([Scratch(reg=1.0), Anchored(**GIVEN), LowRank(rank=4, **GIVEN)], blend=False),
-    pytest.param(LowRankAdapter(rank=4), marks=pytest.mark.slow),
+    LowRankAdapter(rank=4),
 ], ids=["given", "default"])  # fmt: skip
+@pytest.mark.slow
 def test_the_guard_does_no_harm_on_noise(selector, base, parts):
     """Users who choose at random: there is nothing to adapt to, and whatever is kept does no harm."""
     gains = []

@@ -146,6 +146,7 @@ def test_a_bank_serves_them(base, adapter, parts, target):
         np.testing.assert_array_equal(lists.items[row], alone.items[0])
 
 
+@pytest.mark.slow
 def test_training_repeats_and_update_is_a_fit_on_everything(adapter, base, parts):
     again = LowRankTowers(rank=3, **GIVEN).fit(parts[0], base=base)
     assert_same(again.recommend(), adapter.recommend())
@@ -178,6 +179,7 @@ def test_shrinkage_takes_a_share_of_the_change_back(base, parts, kind):
     np.testing.assert_allclose(less.user_factors_, whole.user_factors_, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_change_is_shrunk_as_far_as_validation_users_allow(base, parts, monkeypatch):
     monkeypatch.setattr("lrrec.adapt.two_tower.EPOCHS", (5, 10, 20))
     free = {**GIVEN, "n_epochs": "auto"}
@@ -196,6 +198,7 @@ def test_the_change_is_shrunk_as_far_as_validation_users_allow(base, parts, monk
     assert select(shrinkage="auto", n_epochs=20, learning_rate=1e-9).shrinkage == SHRINKAGES[-1]
 
 
+@pytest.mark.slow
 def test_the_source_is_forgotten_less_where_it_is_kept(base, source, parts):
     split = lrrec.splits.by_user(source, 60, history=0.6, random_state=0)
 
@@ -207,6 +210,7 @@ def test_the_source_is_forgotten_less_where_it_is_kept(base, source, parts):
     assert forgetting(source=source) > forgetting()
 
 
+@pytest.mark.slow
 def test_the_guard_compares_and_keeps(base, parts):
     low_rank = {**GIVEN, "reg": "auto", "n_epochs": 10}
     candidates = [ScratchTowers(**SCRATCH), FullRankTowers(**GIVEN), LowRankTowers(3, **low_rank)]
@@ -219,6 +223,7 @@ def test_the_guard_compares_and_keeps(base, parts):
     assert quality(guarded, parts) > quality(zero_shot, parts)
 
 
+@pytest.mark.slow
 def test_towers_have_defaults_to_compare_without_tuning(base, parts):
     candidates = [LowRankTowers(2, **GIVEN | {"n_epochs": "auto", "reg": "auto"})]
     adapter = AdapterSelector(candidates, budget="fast", random_state=0).fit(parts[0], base=base)

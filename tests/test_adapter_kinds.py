@@ -126,7 +126,9 @@ def blend(tmp_path, monkeypatch):
     sys.modules.pop("popularity_blend", None)
 
 
-@pytest.mark.parametrize("model", [EASE(50), IALS(8, random_state=0)], ids=repr)
+@pytest.mark.parametrize(
+    "model", [EASE(50), pytest.param(IALS(8, random_state=0), marks=pytest.mark.slow)], ids=["EASE", "IALS"]
+)
 def test_a_new_kind_is_one_file_and_one_line(model, blend, source, target, parts, tmp_path):
     """Of a base without factors, too: it is fitted, tuned, compared, stored, served from a bank, distributed."""
     base = clone(model).fit(source)

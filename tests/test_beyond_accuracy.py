@@ -145,6 +145,7 @@ def test_what_they_need_is_asked_for(fitted, split):
         lrrec.evaluate_lists(lists, split.test, metrics=["novelty@5"], train=other)
 
 
+@pytest.mark.slow
 def test_the_report_prints_their_formulas(fitted, split):
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")

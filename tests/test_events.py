@@ -14,7 +14,7 @@ from lrrec import Interactions, Split, splits
 from lrrec.data.alignment import align
 from lrrec.errors import DataError, DataWarning, ParameterError
 
-QUICK = settings(max_examples=25, deadline=None)
+QUICK = settings(max_examples=15, deadline=None)
 POLICIES = st.sampled_from(["sum", "last"])
 REPEATS = st.sampled_from(["keep", "drop"])
 

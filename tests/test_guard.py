@@ -83,6 +83,7 @@ def test_each_group_has_its_own_adapter(shared, tmp_path):
         adapter.merge()
 
 
+@pytest.mark.slow
 def test_a_target_that_has_nothing_of_the_base_is_served_by_a_model_of_its_own():
     """The source's users pair items of one kind, the target's others: what the base knows misleads."""
     rng = np.random.default_rng(0)
@@ -114,6 +115,7 @@ def test_bad_histories(history, source, target):
         AdapterSelector(history=history).fit(target, base=IALS(2, random_state=0).fit(source))
 
 
+@pytest.mark.slow
 def test_the_smallest_is_kept_on_request(source, parts):
     base = IALS(8, unobserved_weight=0.2, reg=0.02, n_iter=5, random_state=0).fit(source)
     given = {"reg": 1.0, "fold_in_reg": None, "new_item_reg": 1.0}
@@ -127,7 +129,7 @@ def test_the_smallest_is_kept_on_request(source, parts):
     assert small.n_parameters <= best.n_parameters
 
 
-@pytest.mark.parametrize("budget", ["fast", 0.0])
+@pytest.mark.parametrize("budget", [pytest.param("fast", marks=pytest.mark.slow), 0.0])
 def test_without_time_for_tuning_the_defaults_are_compared(budget, source, parts):
     base = IALS(8, unobserved_weight=0.2, reg=0.02, n_iter=5, random_state=0).fit(source)
     given = [ItemItem(**ItemItem._defaults, statistics="interactions"), Anchored(**Anchored._defaults)]

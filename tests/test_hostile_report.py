@@ -58,6 +58,7 @@ def parts(pages):
     return {tag for tag, _ in elements}, {(tag, name) for tag, attrs in elements for name in attrs}
 
 
+@pytest.mark.slow
 def test_no_element_and_no_attribute_comes_from_data(pages):
     harmless = page_of([f"name {place} {'x' * 30}" for place in range(len(HOSTILE))])
     assert parts(pages) == parts(harmless)
@@ -70,6 +71,7 @@ def test_no_element_and_no_attribute_comes_from_data(pages):
             assert attrs.get("xlink:href", "#").startswith("#")
 
 
+@pytest.mark.slow
 def test_texts_are_shown_to_the_letter(pages):
     """Of models and methods: in tables; in the pictures' axes and legends, where long ones are without their middle."""
     words = [Page(text).words for text in pages]
@@ -83,6 +85,7 @@ def test_texts_are_shown_to_the_letter(pages):
     assert f"metric {HOSTILE[0]}" in words[0]  # of the curves, at their axis
 
 
+@pytest.mark.slow
 def test_the_page_allows_no_script_but_its_own(pages):
     for text in pages:
         (policy,) = [attrs["content"] for attrs in Page(text).all("meta") if "http-equiv" in attrs]

@@ -284,7 +284,7 @@ def slow_merge(rows, duplicates):
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 9), st.integers(0, 4)), min_size=1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_duplicates_are_merged_as_a_dictionary_would(rows):
     for duplicates in ("sum", "last"):
         users, items, values, times = zip(*rows, strict=True)

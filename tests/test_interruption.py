@@ -58,7 +58,10 @@ class Interruption:
 @pytest.mark.usefixtures("many_blas_threads")
 @pytest.mark.parametrize(
     "function",
-    [lambda: one_threaded_blas(int)(), lambda: run_blocks(lambda *_: None, even_blocks(4, 1), 1)],
+    [
+        lambda: one_threaded_blas(int)(),
+        pytest.param(lambda: run_blocks(lambda *_: None, even_blocks(4, 1), 1), marks=pytest.mark.slow),
+    ],
     ids=["limit", "blocks"],
 )
 def test_limits_are_restored_wherever_ctrl_c_lands(function):
@@ -126,6 +129,7 @@ def interrupt_fits(n_signals):
     return int(run.stdout)
 
 
+@pytest.mark.slow
 def test_a_fit_after_interrupted_ones_is_the_same_to_the_bit():
     assert interrupt_fits(20) > 5
 

@@ -117,7 +117,7 @@ def put_under_load(base, versions, source, n_requests):
     return total
 
 
-@pytest.mark.parametrize("n_requests", [60, pytest.param(10_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("n_requests", [40, pytest.param(10_000, marks=pytest.mark.soak)])
 def test_answers_under_load_are_the_serial_ones(served, source, n_requests):
     counts = put_under_load(*served, source, n_requests)
     assert None not in counts, counts
@@ -214,6 +214,7 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.slow
 def test_cycles_leave_nothing_behind(source, target, split):
     """Nothing that lrrec allocated outlives a cycle, beyond what the one before left."""
     few = [data.filter(data.rows() < 40) for data in (source, target)]

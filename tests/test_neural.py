@@ -18,6 +18,7 @@ SMALL = {
 LOSSES = ["squared", "softmax", "bpr", "sampled-softmax"]
 
 
+@pytest.mark.slow
 def test_without_torch_the_rest_works_and_the_error_says_what_to_install():
     code = """
 import sys
@@ -201,7 +202,7 @@ def halves():
     return matrix, np.stack((items, rng.normal(size=60)), axis=1)
 
 
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("sparse", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_items_known_by_their_features_alone(torch, halves, sparse, tmp_path):
     matrix, features = halves
     features = sp.csr_array(features) if sparse else features
@@ -262,6 +263,7 @@ def test_bad_item_features_are_refused(torch, halves):
             NeuralMF(2, n_epochs=1).fit(matrix, item_features=bad)
 
 
+@pytest.mark.slow
 def test_ratings_are_predicted_better_than_by_item_means(torch, made_up):
     data = made_up.interactions()
     split = lrrec.splits.random(data, 0.1, random_state=0)

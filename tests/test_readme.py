@@ -16,7 +16,10 @@ from lrrec import cli
 TEXTS = {name: (ROOT / name).read_text() for name in documents.DOCUMENTS}
 
 
-@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if "```python" in text])
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=() if name == "README.md" else pytest.mark.slow)
+    for name, text in TEXTS.items() if "```python" in text
+])  # fmt: skip
 def test_blocks_print_what_is_shown(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shown, printed = (text.split() for text in (TEXTS[name], documents.with_outputs(TEXTS[name])))

@@ -121,7 +121,8 @@ WITHOUT_PREDICT = [
     TruncatedSVDWithoutPredict(n_factors=1),
 ]
 if find_spec("torch"):
-    WITHOUT_PREDICT.append(NeuralMFWithoutPredict(**NEURAL, random_state=0))
+    neural = NeuralMFWithoutPredict(**NEURAL, random_state=0)
+    WITHOUT_PREDICT.append(pytest.param(neural, marks=pytest.mark.slow))
 
 
 @pytest.mark.parametrize("model", WITHOUT_PREDICT, ids=lambda m: type(m).__name__)

@@ -14,7 +14,7 @@ import lrrec
 from lrrec import Interactions, Split, splits
 from lrrec.errors import DataError, ParameterError
 
-QUICK = settings(max_examples=25, deadline=None)
+QUICK = settings(max_examples=15, deadline=None)
 
 
 # What the model has learned

@@ -16,7 +16,7 @@ import lrrec
 from lrrec import Interactions, Split, splits
 from lrrec.errors import DataError, LrrecError, ParameterError
 
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=30, deadline=None)
 ties_are_drawn = pytest.mark.filterwarnings("ignore:.*ties in time decide:lrrec.errors.DataWarning")
 
 

@@ -88,7 +88,7 @@ def test_holm_by_hand():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p_values):
     p = np.array(p_values)
     corrected = holm(p)

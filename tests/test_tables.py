@@ -75,7 +75,7 @@ FIELDS = st.text(st.sampled_from("ab,\";\n '|7é"), max_size=5)
     st.sampled_from([",", ";", "\t"]), st.sampled_from(["\n", "\r\n"]), st.integers(8, 200), st.booleans(),
     st.randoms(use_true_random=False),
 )  # fmt: skip
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_the_csv_module_writes_is_read_in_blocks_of_any_size(rows, delimiter, newline, size, all_quoted, random):
     file = io.StringIO(newline="")
     quoting = csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
@@ -353,7 +353,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-4, 
 
 
 @given(ROWS, st.sampled_from(["sum", "last", "first", "max", "mean"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_duplicates_are_merged_as_a_dictionary_would(rows, policy):
     users, items, values, times = zip(*rows, strict=True)
     data = Interactions.from_pairs(users, items, values=values, times=times, duplicates=policy)

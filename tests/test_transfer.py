@@ -123,6 +123,7 @@ def run(run, tmp_path, made_up, monkeypatch):
     return partial(run, "benchmark")
 
 
+@pytest.mark.slow
 def test_a_transfer_on_the_command_line(run, tmp_path):
     pytest.importorskip("jinja2")
     words = ("--sizes", 1000, "--validation-users", 12, "--time-column", "time", "--metric", "ndcg@5", "--out", "out")

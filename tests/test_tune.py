@@ -112,6 +112,7 @@ def test_validation_can_be_given(split):
         lrrec.tune(lrrec.EASE(), split, validation=lrrec.splits.random(other, 0.5, random_state=0))
 
 
+@pytest.mark.slow
 def test_the_same_for_the_same_random_state(split):
     model = lrrec.IALS(4, n_iter=3)
     one, other = (lrrec.tune(model, split, n_trials=11, random_state=4) for _ in range(2))
@@ -120,6 +121,7 @@ def test_the_same_for_the_same_random_state(split):
     assert model.get_params() == lrrec.IALS(4, n_iter=3).get_params()
 
 
+@pytest.mark.slow
 def test_pruning_stops_early(split):
     tuned = lrrec.tune(lrrec.IALS(8, n_iter=10), split, n_trials=20)
     pruned = tuned.trials_["state"] == "pruned"
@@ -166,6 +168,7 @@ def test_a_study_goes_on_where_it_stopped(split, tmp_path):
     assert len(lrrec.tune(model, split, n_trials=5, storage=storage).trials_) == 12  # what is there counts
 
 
+@pytest.mark.slow
 def test_a_killed_study_goes_on(split, tmp_path):
     """Killed in the middle of a trial, it loses that trial alone and ends where one that was let run ends."""
     storage = tmp_path / "study.db"
@@ -273,6 +276,7 @@ def test_every_model_has_a_space(split):
         spaces.default_space(WithoutSpace(), (9, 9))
 
 
+@pytest.mark.slow
 def test_neural(split):
     pytest.importorskip("torch")
     tuned = lrrec.tune(

@@ -26,10 +26,10 @@ def add_products(q, w, n, p, out):
 @kernel(inline="always")
 def is_zero(values, start, stop):
     """Return whether values[start:stop] are all zero."""
+    zero = True
     for s in range(start, stop):
-        if values[s] != 0:
-            return False
-    return True
+        zero &= values[s] == 0
+    return zero
 
 
 @kernel(fastmath=REORDER)
