@@ -60,7 +60,7 @@ def model_table() -> str:
     (rmse,) = (row["measured"] for row in stored("accuracy") if row["data"] == "ml-1m, RMSE, 5 random folds")
 
     def measured(pipeline: str, model: str, metric: str) -> tuple[str, str]:
-        result = pipelines[pipeline].get(lrrec.models.CATALOGUE[model].command_name)
+        result = pipelines[pipeline].get(lrrec.models.MODELS[model].command_name)
         return (f"{result['metrics'][metric]['mean']:.3f}", f"{result['fit_seconds']:.2f}") if result else ("-", "-")
 
     rows = []

@@ -10,14 +10,14 @@
 import importlib
 from typing import Any
 
-from lrrec.models import CATALOGUE
+from lrrec.models import MODELS
 
 __version__ = "0.1.0.dev0"
 
 # Public name -> module that defines it. Nothing is imported until it is used, so `import lrrec` costs
 # milliseconds. A name that is its module's last part is the module itself.
 _HOME = {
-    **{name: entry.module for name, entry in CATALOGUE.items()},
+    **{name: entry.module for name, entry in MODELS.items()},
     "AdapterBank": "lrrec.adapt.bank",
     "Comparison": "lrrec.evaluation.comparison",
     "DomainFitter": "lrrec.adapt.domain_fitter",

@@ -4,9 +4,9 @@ import importlib
 from typing import Any
 
 from lrrec import files
-from lrrec.adapt import KINDS
+from lrrec.adapt import ADAPTERS
 from lrrec.errors import FileFormatError, ParameterError
-from lrrec.models import CATALOGUE
+from lrrec.models import MODELS
 from lrrec.models.base import model_files
 from lrrec.models.base.recommender import Recommender
 from lrrec.typing import FileLike
@@ -39,14 +39,14 @@ def load(path: FileLike, *, base: Any = None, mmap: bool = False, verify: bool |
     verify = not check_bool(mmap, "mmap") if verify is None else check_bool(verify, "verify")
     kind, params, arrays = files.read(path, mmap=mmap, verify=verify)
     name = files.name_of(path)
-    if kind in KINDS:
+    if kind in ADAPTERS:
         if mmap:
             kind, params, arrays = files.read(path)
         return importlib.import_module("lrrec.adapt.adapter_files").read(name, base, kind, params, arrays)
     if base is not None:
         raise ParameterError(f"base must only be given for an adapter's file, got one for {name}, which holds {kind!r}")
-    if kind not in CATALOGUE:
-        raise FileFormatError(f"{name} must hold one of {', '.join((*CATALOGUE, *KINDS))}, got {kind!r}")
-    cls = getattr(importlib.import_module(CATALOGUE[kind].module), kind)
+    if kind not in MODELS:
+        raise FileFormatError(f"{name} must hold one of {', '.join((*MODELS, *ADAPTERS))}, got {kind!r}")
+    cls = getattr(importlib.import_module(MODELS[kind].module), kind)
     model: Recommender = model_files.read(cls, name, params, arrays, trust=not verify)
     return model

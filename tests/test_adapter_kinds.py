@@ -11,10 +11,10 @@ from sklearn.base import clone
 
 import lrrec
 from lrrec import EASE, IALS, AdapterBank, AdapterSelector
-from lrrec.adapt import KINDS, Anchored, Blended, FactorAdapter, FoldIn, ItemItem, LowRank, Scratch
+from lrrec.adapt import ADAPTERS, Anchored, Blended, FactorAdapter, FoldIn, ItemItem, LowRank, Scratch
 
 FIXED = {"reg": 1.0, "fold_in_reg": None, "new_item_reg": 1.0}
-ADAPTERS = [
+EXAMPLES = [
     FoldIn(fold_in_reg=0.05),
     Scratch(reg=None),
     Anchored(**FIXED),
@@ -53,7 +53,7 @@ def base(likes):
         adapter, check, id=f"{type(adapter).__name__}-{check.__name__}",
         marks=pytest.mark.slow if isinstance(adapter, Scratch) else (),
     )
-    for adapter in ADAPTERS for check in all_checks(IALS() if isinstance(adapter, FactorAdapter) else EASE())
+    for adapter in EXAMPLES for check in all_checks(IALS() if isinstance(adapter, FactorAdapter) else EASE())
     if check.__name__ not in CANNOT_APPLY
 ])  # fmt: skip
 def test_adapter(adapter, check, base, likes, tmp_path):
@@ -61,10 +61,10 @@ def test_adapter(adapter, check, base, likes, tmp_path):
     check(bound(adapter, base), likes, **extra)
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS, ids=repr)
+@pytest.mark.parametrize("adapter", EXAMPLES, ids=repr)
 def test_init_stores_parameters_and_nothing_else(adapter):
     assert set(vars(adapter)) == set(adapter.get_params(deep=False))
-    assert adapter.__class__.__name__ in KINDS or isinstance(adapter, AdapterSelector)
+    assert adapter.__class__.__name__ in ADAPTERS or isinstance(adapter, AdapterSelector)
 
 
 # The whole of a new kind: a base's scores plus what is popular in the target. It changes no factors.
@@ -112,7 +112,7 @@ NEW_KIND = '''
 
         def _unpack(self, arrays):
             self.popularity_ = arrays["popularity"].astype(np.float32)
-            self._serve(self.domain_)
+            self._remember_domain(self.domain_)
 '''
 
 
@@ -121,7 +121,7 @@ def blend(tmp_path, monkeypatch):
     """The new kind, by its file and its line."""
     (tmp_path / "popularity_blend.py").write_text(textwrap.dedent(NEW_KIND))
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(KINDS, "PopularityBlend", "popularity_blend")
+    monkeypatch.setitem(ADAPTERS, "PopularityBlend", "popularity_blend")
     yield lambda **params: __import__("popularity_blend").PopularityBlend(**params)
     sys.modules.pop("popularity_blend", None)
 

@@ -12,9 +12,9 @@ from test_models import ALL_MODELS
 
 import lrrec
 from lrrec import ALS, EASE, IALS, AdapterBank, LowRankAdapter, files
-from lrrec.adapt import KINDS, Anchored, FoldIn, LowRank
+from lrrec.adapt import ADAPTERS, Anchored, FoldIn, LowRank
 from lrrec.errors import DataError, FileFormatError, UnknownIdError
-from lrrec.models import CATALOGUE, Entry
+from lrrec.models import MODELS, Entry
 from lrrec.models.base.model_files import fingerprint
 
 
@@ -149,7 +149,7 @@ def test_a_subclass_is_refused_until_it_is_in_the_catalogue(source, monkeypatch,
     with pytest.raises(DataError, match=r"Weighted of .*test_bound_state cannot be saved: lrrec.load would not find"):
         model.save(tmp_path / "m")
     assert not list(tmp_path.iterdir())
-    monkeypatch.setitem(CATALOGUE, "Weighted", Entry(__name__, "weighted"))
+    monkeypatch.setitem(MODELS, "Weighted", Entry(__name__, "weighted"))
     loaded = copied(model)
     assert type(loaded) is Weighted
     np.testing.assert_array_equal(loaded.weights, weights)
@@ -166,10 +166,10 @@ class Mine(LowRank):
 
 def test_a_kind_of_adapter_is_refused_until_it_is_in_the_list(base, target, monkeypatch, tmp_path):
     adapter = Mine(rank=2, **GIVEN).fit(target, base=base)
-    with pytest.raises(DataError, match=r"Mine of .* cannot be saved.*lrrec.adapt.KINDS"):
+    with pytest.raises(DataError, match=r"Mine of .* cannot be saved.*lrrec.adapt.ADAPTERS"):
         adapter.save(tmp_path / "a")
     assert not list(tmp_path.iterdir())
-    monkeypatch.setitem(KINDS, "Mine", __name__)
+    monkeypatch.setitem(ADAPTERS, "Mine", __name__)
     assert_same(copied(adapter).recommend_from(target), adapter.recommend_from(target))
 
 

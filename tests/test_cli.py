@@ -177,7 +177,7 @@ def test_debug_shows_the_traceback(run):
 def test_help_names_what_there_is(run):
     _, out, _ = run("fit", "--help")
     words = [word.strip(",.;") for word in out.replace("│", " ").split()]
-    assert {entry.command_name for entry in lrrec.models.CATALOGUE.values()} <= set(words)
+    assert {entry.command_name for entry in lrrec.models.MODELS.values()} <= set(words)
     _, out, _ = run("evaluate", "--help")
     words = [word.strip(",.;") for word in out.replace("│", " ").split()]
     assert "NAME@K" in words

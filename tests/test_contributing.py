@@ -14,7 +14,7 @@ from test_adapter_kinds import CANNOT_APPLY, bound
 
 import lrrec
 from lrrec import ALS, EASE, IALS, AdapterBank, AdapterSelector
-from lrrec.adapt import KINDS
+from lrrec.adapt import ADAPTERS
 from lrrec.errors import FileFormatError, ParameterError
 from lrrec.metrics import METRICS, ranking_metrics, registry
 
@@ -53,7 +53,7 @@ def user_scale(monkeypatch):
     line = eval("{" + sketches.added_lines("lrrec/adapt/__init__.py") + "}")
     found = module("lrrec/adapt/user_scale.py")
     monkeypatch.setitem(sys.modules, line["UserScale"], found)
-    monkeypatch.setitem(KINDS, *next(iter(line.items())))
+    monkeypatch.setitem(ADAPTERS, *next(iter(line.items())))
     return found.UserScale
 
 

@@ -135,7 +135,7 @@ def test_ratings_of_any_scale():
 # Those that do not.
 
 
-@pytest.mark.parametrize("entry", lrrec.models.CATALOGUE)
+@pytest.mark.parametrize("entry", lrrec.models.MODELS)
 def test_who_takes_what(entry):
     cls = getattr(lrrec, entry)
     zeros = Interactions.from_pairs([1, 1, 2, 2], [1, 2, 1, 3], values=[0, 2, 3, 1])
@@ -148,8 +148,8 @@ def test_who_takes_what(entry):
     if values == "positive":
         with pytest.raises(DataError, match=r"got -2 for user and item \(2, 1\)\. Negative values") as refusal:
             cls().fit(Interactions.from_pairs([1, 1, 2], [1, 2, 1], values=[1, 1, -2]))
-        takers = {name for name in lrrec.models.CATALOGUE if getattr(lrrec, name)()._values != "positive"}
-        assert {name for name in lrrec.models.CATALOGUE if f"by {name}," in str(refusal.value)} == takers
+        takers = {name for name in lrrec.models.MODELS if getattr(lrrec, name)()._values != "positive"}
+        assert {name for name in lrrec.models.MODELS if f"by {name}," in str(refusal.value)} == takers
 
 
 def test_histories_are_checked_too():

@@ -48,7 +48,7 @@ def test_every_parameter_is_documented(name):
             assert parameter.name == "self" or found or referred, f"{name}.{function.__name__}({parameter.name})"
 
 
-@pytest.mark.parametrize("name", lrrec.models.CATALOGUE)
+@pytest.mark.parametrize("name", lrrec.models.MODELS)
 def test_estimators_document_every_parameter_with_its_default(name):
     cls = getattr(lrrec, name)
     for parameter, default in cls().get_params().items():

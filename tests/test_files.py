@@ -82,7 +82,7 @@ def test_inconsistent_files_are_refused(saved, change, words):
     ("header", "words"),
     [
         ({"format": "lrrec-99"}, "has format 'lrrec-99': this version of lrrec reads 'lrrec-2'"),
-        ({"kind": "os.system"}, f"must hold one of {', '.join(lrrec.models.CATALOGUE)}, .*got 'os"),
+        ({"kind": "os.system"}, f"must hold one of {', '.join(lrrec.models.MODELS)}, .*got 'os"),
         ({"params": "{"}, "parameters in its header"),
         ({"params": "[]"}, "parameters in its header"),
         ({"params": '{"nonsense": 1}'}, "parameters of IALS"),

@@ -8,7 +8,7 @@ import lrrec
 from lrrec import IALS, AdapterSelector, Interactions
 from lrrec.adapt import Anchored, ByHistory, FoldIn, ItemItem, ItemItemScratch, LowRank, Popular, Scratch
 from lrrec.adapt.domain import make_domain
-from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, make_trials
+from lrrec.adapt.folds import AS_SERVED, WITH, WITHOUT, make_folds
 from lrrec.errors import ParameterError, ParameterTypeError, UnknownIdError
 
 
@@ -102,11 +102,11 @@ def test_histories_are_as_long_as_those_that_will_be_met(history, lengths):
     rng = np.random.default_rng(0)
     data = tastes(rng, np.arange(30), np.arange(40), np.zeros(30, dtype=int), n=10)
     domain = make_domain(IALS(2, random_state=0).fit(data), data)
-    trials = make_trials(domain, history, None, rng)
-    assert set(trials) == {WITH}
-    for trial in trials[WITH]:
-        assert set(np.diff(trial.history.indptr)) == lengths
-        assert set(np.diff(trial.test.indptr)) == {10 - length for length in lengths}
+    folds = make_folds(domain, history, None, rng)
+    assert set(folds) == {WITH}
+    for fold in folds[WITH]:
+        assert set(np.diff(fold.history.indptr)) == lengths
+        assert set(np.diff(fold.test.indptr)) == {10 - length for length in lengths}
 
 
 @pytest.mark.parametrize("history", ["served", 0.0, 1.5, 0, -1, True, None])
@@ -202,6 +202,6 @@ def test_validation_users_are_served_from_their_earliest_interactions():
     data = Interactions.from_pairs(np.repeat(np.arange(30), 10), np.tile(np.arange(10), 30))
     base, order = IALS(2, random_state=0).fit(data), np.random.default_rng(0).permutation(10)
     timed = Interactions(data.matrix, data.users, data.items, np.tile(order, 30))
-    for trial in make_trials(make_domain(base, timed), AS_SERVED, None, np.random.default_rng(1))[WITH]:
-        assert set(trial.history.indices) == set(np.flatnonzero(order < 8))
-        assert set(trial.test.indices) == set(np.flatnonzero(order >= 8))
+    for fold in make_folds(make_domain(base, timed), AS_SERVED, None, np.random.default_rng(1))[WITH]:
+        assert set(fold.history.indices) == set(np.flatnonzero(order < 8))
+        assert set(fold.test.indices) == set(np.flatnonzero(order >= 8))

@@ -15,8 +15,8 @@ from lrrec.errors import DataError, ParameterError
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
     DualWeights,
+    FactoredGram,
     PriorInverse,
-    Product,
     UpdatedWeights,
     scaled,
     solve_item_item,
@@ -36,7 +36,7 @@ def dense(weights, n_items):
 
 def test_the_closed_form_is_stationary(problem):
     X, L, _ = problem
-    B, A = dense(solve_item_item(X, Product(L), 2.0), 30).astype(np.float64), (X.T @ X).toarray() + L @ L.T
+    B, A = dense(solve_item_item(X, FactoredGram(L), 2.0), 30).astype(np.float64), (X.T @ X).toarray() + L @ L.T
     gradient = 2 * (A @ B - A + 2.0 * B)
     np.testing.assert_allclose(np.diag(B), 0, atol=1e-6)
     np.testing.assert_allclose(gradient[~np.eye(30, dtype=bool)], 0, atol=1e-4)
@@ -44,7 +44,7 @@ def test_the_closed_form_is_stationary(problem):
 
 def test_the_dual_equals_the_dense_solution(problem):
     X, L, H = problem
-    dual, whole = solve_item_item(X, Product(L), 0.5), solve_item_item(X, (L @ L.T).astype(np.float32), 0.5)
+    dual, whole = solve_item_item(X, FactoredGram(L), 0.5), solve_item_item(X, (L @ L.T).astype(np.float32), 0.5)
     assert isinstance(dual, DualWeights)
     assert isinstance(whole, DenseWeights)
     np.testing.assert_allclose(dual.scores(H), whole.scores(H), rtol=1e-4, atol=1e-5)
@@ -69,7 +69,7 @@ def test_scaling_means_the_same_for_factors_and_matrices(problem, exponent):
     _, L, _ = problem
     L[3] = 0
     S = L @ L.T
-    factors, matrix = scaled(Product(L), exponent, 3.0).L, scaled(S.astype(np.float32), exponent, 3.0)
+    factors, matrix = scaled(FactoredGram(L), exponent, 3.0).L, scaled(S.astype(np.float32), exponent, 3.0)
     np.testing.assert_allclose(factors @ factors.T, matrix, atol=1e-5)
     known = np.diag(S) > 0
     np.testing.assert_allclose(np.diag(matrix)[known].mean(), 3.0, rtol=1e-5)

@@ -12,7 +12,7 @@ from sklearn.metrics import ndcg_score, roc_auc_score
 import lrrec
 from lrrec.errors import ParameterError
 from lrrec.metrics import METRICS, count_hits, find_hits, measure, parse, rating_metrics, registry
-from lrrec.metrics.registry import KINDS, Metric, check_names
+from lrrec.metrics.registry import METRIC_KINDS, Metric, check_names
 
 RANKING = [name for name, metric in METRICS.items() if metric.kind == "ranking"]
 RANKING_AT_3 = [f"{name}@3" for name in RANKING]
@@ -114,7 +114,7 @@ def test_names():
 def test_the_registry_says_all_there_is_to_say():
     for name, metric in METRICS.items():
         assert metric.name == name
-        assert metric.kind in KINDS
+        assert metric.kind in METRIC_KINDS
         assert metric.formula
         assert callable(metric.function)
     assert {name for name, metric in METRICS.items() if not metric.greater_is_better} == {

@@ -90,7 +90,7 @@ def test_every_stored_benchmark_has_its_table():
 
 
 def test_every_model_and_data_set_is_listed():
-    for name in lrrec.models.CATALOGUE:
+    for name in lrrec.models.MODELS:
         assert f"| `{name}` |" in TEXTS["README.md"]
         assert f"| `{name}` |" in TEXTS["docs/guide.md"]
     for name in lrrec.datasets.names():

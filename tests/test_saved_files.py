@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 import lrrec
 from lrrec import file_format, files
-from lrrec.adapt import KINDS
+from lrrec.adapt import ADAPTERS
 from lrrec.errors import DataError, FileFormatError, LrrecError, ParameterError, ParameterTypeError, UnknownIdError
 from lrrec.linalg import kernels
 
@@ -60,7 +60,7 @@ def test_files_of_every_format_load(folder, name, facts, histories):
 
 def test_there_is_a_file_of_everything_that_can_be_saved():
     """If this fails: python tests/data/make_files.py, which writes the files that are missing."""
-    assert {path.name.split(".")[0].split("-")[0] for path in NOW.glob("*.*r*")} >= {*lrrec.models.CATALOGUE, *KINDS}
+    assert {path.name.split(".")[0].split("-")[0] for path in NOW.glob("*.*r*")} >= {*lrrec.models.MODELS, *ADAPTERS}
 
 
 @pytest.mark.parametrize("name", [path.name for path in NOW.glob("*.*r*") if "strings" not in path.name])

@@ -253,7 +253,7 @@ def test_trials_that_fail_are_counted(split):
 
 
 def test_every_model_has_a_space(split):
-    models = {name: getattr(lrrec, name)() for name in lrrec.models.CATALOGUE}
+    models = {name: getattr(lrrec, name)() for name in lrrec.models.MODELS}
     for name in ("n_iter", "n_epochs"):
         for model in models.values():
             if name in model.get_params():

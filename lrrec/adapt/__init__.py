@@ -1,6 +1,6 @@
 """Taking a fitted model to a new domain.
 
-A kind of adapter is one file here and one line of `KINDS`: a subclass of `Adapter`, or of `FactorAdapter` where it
+A kind of adapter is one file here and one line of `ADAPTERS`: a subclass of `Adapter`, or of `FactorAdapter` where it
 changes item factors, or the encoder of a neural base, by a `Change`. `default_candidates` of `lrrec.adapt.selector` has
 the kinds that `LowRankAdapter` tries.
 """
@@ -9,7 +9,7 @@ import importlib
 from typing import Any
 
 # Class name, as a file may hold it -> module.
-KINDS = {
+ADAPTERS = {
     "FoldIn": "lrrec.adapt.fold_in",
     "Popular": "lrrec.adapt.popular",
     "Blended": "lrrec.adapt.blended",
@@ -24,7 +24,7 @@ KINDS = {
     "ScratchTowers": "lrrec.adapt.two_tower",
 }
 _HOME = {
-    **KINDS,
+    **ADAPTERS,
     "Adapter": "lrrec.adapt.adapter",
     "AdapterBank": "lrrec.adapt.bank",
     "AdapterSelector": "lrrec.adapt.selector",
@@ -35,7 +35,7 @@ _HOME = {
     "distill": "lrrec.adapt.distillation",
     "learning_curve": "lrrec.adapt.transfer",
 }
-__all__ = ["KINDS", *_HOME]
+__all__ = ["ADAPTERS", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

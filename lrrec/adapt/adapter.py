@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from lrrec.adapt import KINDS, adapter_files
+from lrrec.adapt import ADAPTERS, adapter_files
 from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.model_files import check_loadable
@@ -35,8 +35,8 @@ class Adapter(Recommender):
       histories, histories with the base's factors of the same users, and the target's users;
     - `_defaults` and `_grids`: of parameters that may be "auto", the values without and with an `AdapterSelector`;
       `is_affordable`, and `_fit_path` where one training gives the adapters of several values;
-    - `_suits`, `_serves`, `_item_evidence` and `serves_without_history`: for which users and items it has something to
-      say;
+    - `_can_serve_group`, `_can_serve`, `_item_evidence` and `serves_without_history`: for which users and items it has
+      something to say;
     - `uses_base`, False for a model of the target alone;
     - `_explain`, without which `explain` is refused, and `_fit_scores`, without which `distill` is;
     - `_for_scoring`, where blocks of users share some work.
@@ -122,7 +122,7 @@ class Adapter(Recommender):
         """Fit to all users of a domain and serve them."""
         self._adapt(domain, domain.active_users)
         self.verdict_ = "fitted with the given settings: nothing was compared"
-        return self._serve(domain)
+        return self._remember_domain(domain)
 
     def _adapt(self, domain: Domain, users: np.ndarray, callback: Callback | None = None) -> Self:
         """Fit the change to some users, given by their indices; "auto" is the default."""
@@ -136,7 +136,7 @@ class Adapter(Recommender):
         params = self.get_params(deep=False)
         return {name: self._defaults[name] if is_auto(value) else value for name, value in params.items()}
 
-    def _serve(self, domain: Domain) -> Self:
+    def _remember_domain(self, domain: Domain) -> Self:
         """Serve the users of the domain; what fits to it share is needed no longer."""
         domain.cache.clear()
         counts = np.bincount(domain.data.matrix.indices, minlength=len(domain.items))
@@ -180,7 +180,7 @@ class Adapter(Recommender):
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         """Refuse a base, or options of `fit`, that this kind has no use for."""
 
-    def _suits(self, domain: Domain, *, history: bool) -> bool:
+    def _can_serve_group(self, domain: Domain, *, history: bool) -> bool:
         """Whether it has something to say to users with, or without, a history; no other is kept for them."""
         return history or self.serves_without_history
 
@@ -217,7 +217,7 @@ class Adapter(Recommender):
 
     def _stored_params(self) -> Settings:
         """What a file holds of the parameters: those that were used."""
-        check_loadable(type(self), KINDS.get(type(self).__name__), "lrrec.adapt.KINDS")
+        check_loadable(type(self), ADAPTERS.get(type(self).__name__), "lrrec.adapt.ADAPTERS")
         return {**self.get_params(deep=False), **self.params_}
 
     @classmethod
@@ -297,5 +297,5 @@ def is_auto(value: Any) -> bool:
 
 def from_stored(kind: str, params: Settings) -> Adapter:
     """Return an unfitted adapter of a kind, by name, and its parameters, as files hold them."""
-    adapter: Adapter = getattr(importlib.import_module(KINDS[kind]), kind)._from_stored(params)
+    adapter: Adapter = getattr(importlib.import_module(ADAPTERS[kind]), kind)._from_stored(params)
     return adapter

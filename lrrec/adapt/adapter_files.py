@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec import files
-from lrrec.adapt import KINDS
+from lrrec.adapt import ADAPTERS
 from lrrec.adapt.domain import Domain, with_base_users
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
@@ -45,7 +45,7 @@ def write(path: FileLike, adapter: Any, *, float16: bool, histories: bool) -> No
 
 def read(path: str, base: Any, kind: str, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
     """Return an adapter from the contents of its file, checked, for the base that it was fitted to."""
-    if kind not in KINDS:
+    if kind not in ADAPTERS:
         raise FileFormatError(f"{path} must hold an adapter, got {kind!r}")
     if not isinstance(base, Recommender):
         raise ParameterTypeError(
@@ -57,7 +57,7 @@ def read(path: str, base: Any, kind: str, params: dict[str, Any], arrays: dict[s
             f"the adapter in {path} was fitted to another base (fingerprint {params.get('fingerprint')}, this one is "
             f"{actual}): load it with the base it was fitted to"
         )
-    cls = getattr(importlib.import_module(KINDS[kind]), kind)
+    cls = getattr(importlib.import_module(ADAPTERS[kind]), kind)
     try:
         adapter = cls._from_stored(params["adapter"])
         check_bool(params["same_users"], "same_users")

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from lrrec.adapt.adapter import Adapter, Settings, from_stored
 from lrrec.adapt.composite import Composite
 from lrrec.adapt.domain import Domain, check_ranks
-from lrrec.adapt.selection import Comparison, Outcome, prepared
+from lrrec.adapt.selection import CandidateResult, Comparison, prepared
 from lrrec.errors import ParameterTypeError
 from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.models.base.blending import Blends, check_weights, find_weights, ranked_values
@@ -74,11 +74,11 @@ class Blended(Blends, Composite):
         """The kinds."""
         return f"blend of {' and '.join(member.label for member in self._unfitted())}"
 
-    def _suits(self, domain: Domain, *, history: bool) -> bool:
-        return all(member._suits(domain, history=history) for member in self._unfitted())
+    def _can_serve_group(self, domain: Domain, *, history: bool) -> bool:
+        return all(member._can_serve_group(domain, history=history) for member in self._unfitted())
 
-    def _serves(self, rows: np.ndarray) -> np.ndarray:
-        return np.any([member._serves(rows) for member in self.members_], axis=0)
+    def _can_serve(self, rows: np.ndarray) -> np.ndarray:
+        return np.any([member._can_serve(rows) for member in self.members_], axis=0)
 
     def _blended(self) -> tuple[list[Any], np.ndarray]:
         return self.members_, check_weights(self.weights, len(self.members_))
@@ -99,51 +99,51 @@ class Blended(Blends, Composite):
 
 
 @one_threaded_blas
-def find_blend(comparison: Comparison, outcomes: Sequence[Outcome]) -> Outcome | None:
+def find_blend(comparison: Comparison, results: Sequence[CandidateResult]) -> CandidateResult | None:
     """Return a blend of the best tuned adapters, its weights averaged over bootstrap samples; None if one always wins.
 
     Greedy ensemble selection tries weights; on each bootstrap sample of the validation users the best of them are
     noted, and their average is taken (bagging: Breiman 1996, "Bagging predictors"; Caruana et al. 2006), so that
-    adapters between which so few users cannot decide share the weight. The values of members are less what the choice
+    adapters between which so few users cannot decide share the weight. The scores of members are less what the choice
     of their settings gained on the same users. By nested cross-validation, the weights of each fold are those found on
     the other folds.
     """
-    ranked = sorted(outcomes, key=lambda outcome: -outcome.mean)
-    members = [outcome for outcome in ranked if not outcome.adapter._uses_all_threads][:MAX_MEMBERS]
-    trials = comparison.trials[comparison.group]
-    n_scores = sum(trial.history.shape[0] for trial in trials) * len(comparison.domain.items) * len(members)
+    ranked = sorted(results, key=lambda result: -result.mean)
+    members = [result for result in ranked if not result.adapter._uses_all_threads][:MAX_MEMBERS]
+    folds = comparison.folds[comparison.group]
+    n_scores = sum(fold.history.shape[0] for fold in folds) * len(comparison.domain.items) * len(members)
     if members[:1] != ranked[:1] or len(members) < 2 or n_scores > MAX_CELLS:
         return None  # without the best, which takes long to train, there is nothing to gain
     if comparison.domain.base._predicts_ratings:
         return None
-    of_trials: list[Any] = [None] * len(trials)
+    of_folds: list[Any] = [None] * len(folds)
 
     def refit(start: int, stop: int) -> None:
         for place in range(start, stop):
-            trial = trials[place]
-            scored = [prepared(clone(member.adapter)._adapt(comparison.domain, trial.fit), trial) for member in members]
-            of_trials[place] = ranked_values(scored, trial.history, trial.test, comparison.metric)
+            fold = folds[place]
+            scored = [prepared(clone(member.adapter)._adapt(comparison.domain, fold.fit), fold) for member in members]
+            of_folds[place] = ranked_values(scored, fold.history, fold.test, comparison.metric)
 
-    run_blocks(refit, even_blocks(len(trials), 1), check_threads(None))
+    run_blocks(refit, even_blocks(len(folds), 1), check_threads(None))
 
-    def values(weights: np.ndarray) -> np.ndarray:
-        return np.concatenate([of_trial(weights) for of_trial in of_trials])
+    def scores(weights: np.ndarray) -> np.ndarray:
+        return np.concatenate([of_fold(weights) for of_fold in of_folds])
 
-    gains = np.stack([member.values - member.estimates for member in members])
-    tried, table = find_weights(values, len(members), N_STEPS)
+    gains = np.stack([member.scores - member.estimated_scores for member in members])
+    tried, table = find_weights(scores, len(members), N_STEPS)
     table -= tried @ gains
     weights = _bagged(tried, table)
     if (weights > 0).sum() < 2:
         return None
-    groups, cross_validated = members[0].groups, np.empty(table.shape[1])
-    for group in np.unique(groups):
-        fold = groups == group
-        of_fold = weights if fold.all() else _bagged(tried, table[:, ~fold])
-        cross_validated[fold] = (values(of_fold) - of_fold @ gains)[fold]
+    fold_numbers, nested_scores = members[0].fold_numbers, np.empty(table.shape[1])
+    for number in np.unique(fold_numbers):
+        of_fold = fold_numbers == number
+        chosen_weights = weights if of_fold.all() else _bagged(tried, table[:, ~of_fold])
+        nested_scores[of_fold] = (scores(chosen_weights) - chosen_weights @ gains)[of_fold]
     chosen = [(member, weight) for member, weight in zip(members, weights.tolist(), strict=True) if weight]
     adapter = Blended([clone(member.adapter) for member, _ in chosen], [weight for _, weight in chosen])
     n_parameters = sum(member.n_parameters for member, _ in chosen)
-    return Outcome(adapter, values(weights), groups, n_parameters, members[0].overlap, cross_validated)
+    return CandidateResult(adapter, scores(weights), fold_numbers, n_parameters, members[0].overlap, nested_scores)
 
 
 def _bagged(tried: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.composite import Composite
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.fold_in import FoldIn
+from lrrec.adapt.folds import WITH, WITHOUT, serves_users_without_history
 from lrrec.adapt.popular import Popular
-from lrrec.adapt.trials import WITH, WITHOUT, serves_users_without_history
 from lrrec.linalg.ranking import Columns
 from lrrec.models.base.blending import Encoded
 
@@ -46,9 +46,9 @@ class ByHistory(Composite):
         has: np.ndarray = np.diff(matrix.indptr) > 0
         return has
 
-    def _serves(self, rows: np.ndarray) -> np.ndarray:
+    def _can_serve(self, rows: np.ndarray) -> np.ndarray:
         has = self._own(self.seen_[rows])
-        with_history, without = (member._serves(rows) for member in self.members_)
+        with_history, without = (member._can_serve(rows) for member in self.members_)
         served: np.ndarray = np.where(has, with_history, without)
         return served
 

@@ -44,10 +44,10 @@ class Composite(Adapter):
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         self.members_ = [clone(member)._adapt(self.domain_, users) for member in self._unfitted()]
 
-    def _serve(self, domain: Domain) -> Self:
+    def _remember_domain(self, domain: Domain) -> Self:
         for member in self.members_:
-            member._serve(domain)
-        return super()._serve(domain)
+            member._remember_domain(domain)
+        return super()._remember_domain(domain)
 
     def _find_evidence(self, counts: np.ndarray) -> None:
         for member in self.members_:

@@ -174,4 +174,4 @@ def _into_adapter(
     targets = TeacherScores(teacher, matrix, domain.data, unobserved_weight, k, weight)
     adapter._fit_scores(domain, targets, n_iter)
     adapter.verdict_ = f"distilled from {type(teacher).__name__}: nothing was compared"
-    return adapter._serve(domain)
+    return adapter._remember_domain(domain)

@@ -47,8 +47,8 @@ class FactorAdapter(Adapter, FactorModel):
         if source is not None and not encodes:
             raise ParameterError(f"source must only be given for a neural base, got one for {name}")
 
-    def _serve(self, domain: Domain) -> Self:
-        super()._serve(domain)
+    def _remember_domain(self, domain: Domain) -> Self:
+        super()._remember_domain(domain)
         self.scale = self._scale
         return check_learned(self)
 
@@ -115,8 +115,8 @@ class FactorAdapter(Adapter, FactorModel):
         )
         return parts
 
-    def _serves(self, rows: np.ndarray) -> np.ndarray:
-        served = super()._serves(rows)
+    def _can_serve(self, rows: np.ndarray) -> np.ndarray:
+        served = super()._can_serve(rows)
         return served if served.all() or not len(self.users_) else served | (self.user_factors_[rows] != 0).any(axis=1)
 
     @property
@@ -184,7 +184,7 @@ class FactorAdapter(Adapter, FactorModel):
         other.domain_, other.base_, other.verdict_ = self.domain_, self.base_, self.verdict_
         other.params_ = {**kind.params_, "fold_in_reg": self.params_.get("fold_in_reg")}
         other.change_, other._scale = change, scale
-        return other._serve(self.domain_)
+        return other._remember_domain(self.domain_)
 
     def _pack(self, dtype: type) -> dict[str, np.ndarray]:
         arrays = self.change_.pack(dtype)
@@ -201,7 +201,7 @@ class FactorAdapter(Adapter, FactorModel):
             name: Change.unpack(arrays, np.atleast_2d(domain.encoder[name]).shape, f"encoder.{name}.") for name in names
         }
         self.change_, self._scale = change.with_encoder(parts), float(arrays["scale"][0])
-        self._serve(domain)
+        self._remember_domain(domain)
 
 
 def own_reg(domain: Domain) -> float | None:

@@ -45,8 +45,8 @@ class FoldIn(FactorAdapter):
     def _check_params(self) -> None:
         check_auto_real(self, "fold_in_reg", allow_none=("fold_in_reg",), zero=("fold_in_reg",))
 
-    def _suits(self, domain: Domain, *, history: bool) -> bool:
-        return super()._suits(domain, history=history) and bool(domain.in_base.any())
+    def _can_serve_group(self, domain: Domain, *, history: bool) -> bool:
+        return super()._can_serve_group(domain, history=history) and bool(domain.in_base.any())
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         return {} if domain.encoder or not domain.in_base.any() else {"fold_in_reg": fold_in_grid(domain)}

@@ -9,13 +9,13 @@ import scipy.sparse as sp
 from lrrec.adapt.adapter import Adapter, Callback, is_auto
 from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.factor_adapter import check_auto_real
-from lrrec.adapt.second_order import KINDS, check_statistics, choose_kind, second_order, seen_counts
+from lrrec.adapt.second_order import STATISTICS, check_statistics, choose_kind, second_order, seen_counts
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
+    FactoredGram,
+    GramMatrix,
     ItemItemWeights,
     PriorInverse,
-    Product,
-    SecondOrder,
     UpdatedWeights,
     multiplications,
     scaled,
@@ -112,7 +112,7 @@ class ItemItem(Adapter):
         if not is_auto(self.scaling):
             check_real(self.scaling, "scaling", low=0, high=1)
         if self.statistics is not None:
-            check_option(self.statistics, "statistics", KINDS)
+            check_option(self.statistics, "statistics", STATISTICS)
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         check_ranks(base, "ItemItem")
@@ -183,7 +183,7 @@ class ItemItem(Adapter):
             return Q
         return inverses[key]
 
-    def _prior(self) -> SecondOrder:
+    def _prior(self) -> GramMatrix:
         params = self.params_
         return scaled(_statistics(self.domain_, params["statistics"]), params["scaling"], params["weight"])
 
@@ -280,8 +280,8 @@ class ItemItemScratch(ItemItem):
     def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
         return counts > 0
 
-    def _prior(self) -> SecondOrder:
-        return Product(np.zeros((len(self.domain_.items), 0)))
+    def _prior(self) -> GramMatrix:
+        return FactoredGram(np.zeros((len(self.domain_.items), 0)))
 
 
 def _counts(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
@@ -292,7 +292,7 @@ def _counts(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
     return counts
 
 
-def _statistics(domain: Domain, kind: str) -> SecondOrder:
+def _statistics(domain: Domain, kind: str) -> GramMatrix:
     """As `second_order`, found once for each domain."""
     cached = domain.cache.get(kind)
     if cached is None:

@@ -189,7 +189,7 @@ def known_users(view: View, users: np.ndarray) -> Served:
     places = view.find(users)
     unknown = places < 0
     if len(adapter.users_):
-        unknown |= ~adapter._serves(np.maximum(places, 0))
+        unknown |= ~adapter._can_serve(np.maximum(places, 0))
     if unknown.any():
         raise UnknownIdError(f"unknown users: {first_three(users[unknown])} are not known in their domain")
     return Served(adapter._training_users(places), view.histories(adapter.seen_, places))

@@ -42,7 +42,7 @@ class Popular(Adapter):
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
         return np.tile(self.counts_[columns], (encoded.shape[0], 1))
 
-    def _serves(self, rows: np.ndarray) -> np.ndarray:
+    def _can_serve(self, rows: np.ndarray) -> np.ndarray:
         return np.ones(len(rows), dtype=bool)
 
     def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
@@ -68,4 +68,4 @@ class Popular(Adapter):
         if counts.shape != (len(self.domain_.items),) or not (np.isfinite(counts) & (counts >= 0)).all():
             raise ValueError("counts must be a number >= 0 for each item")
         self.counts_ = counts.astype(np.float32)
-        self._serve(self.domain_)
+        self._remember_domain(self.domain_)

@@ -7,11 +7,11 @@ import numpy as np
 from lrrec.adapt.domain import Domain
 from lrrec.errors import ParameterError
 from lrrec.linalg.dense import gram
-from lrrec.linalg.item_item_weights import Product, SecondOrder
+from lrrec.linalg.item_item_weights import FactoredGram, GramMatrix
 from lrrec.linalg.sparse import co_occurrences
 from lrrec.models.base.factor_model import FactorModel
 
-KINDS = ("interactions", "scores")
+STATISTICS = ("interactions", "scores")
 MAX_ITEMS = 4096  # of a catalogue for which interactions are the default: its item-item weights are found in a second
 
 
@@ -45,7 +45,7 @@ def check_statistics(base: Any) -> list[str]:
     return kinds
 
 
-def second_order(domain: Domain, kind: str) -> SecondOrder:
+def second_order(domain: Domain, kind: str) -> GramMatrix:
     """Return the statistics over the catalogue: X^T X of the base's training data X, or of its scores, V U^T U V^T."""
     base, known = domain.base, np.flatnonzero(domain.in_base)
     places = domain.base_indices[known]
@@ -54,7 +54,7 @@ def second_order(domain: Domain, kind: str) -> SecondOrder:
         factors = (base.item_factors_ @ E) * np.sqrt(np.maximum(eigenvalues, 0))
         L = np.zeros((len(domain.items), factors.shape[1]))
         L[known] = factors[places]
-        return Product(L)
+        return FactoredGram(L)
     items, counts = seen_counts(domain)
     if len(items) == len(domain.items):
         return counts

@@ -1,4 +1,4 @@
-"""Comparing adapters on validation users: trials, tuning, nested cross-validation, the choice.
+"""Comparing adapters on validation users: folds, tuning, nested cross-validation, the choice.
 
 Settings are chosen on validation users, and each fold of these is scored with the settings chosen on the other folds
 (nested cross-validation), so that adapters with many settings have no advantage over those with few.
@@ -7,13 +7,13 @@ Settings are chosen on validation users, and each fold of these is scored with t
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from sklearn.base import clone
 
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.trials import N_FOLDS, WITH, Trial
+from lrrec.adapt.folds import N_FOLDS, WITH, Fold
 from lrrec.data import frames
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.linalg.sparse import positive
@@ -25,7 +25,6 @@ Z = 1.282  # the 90 % quantile of the normal distribution
 
 THOROUGH, FAST = "thorough", "fast"
 Path = Mapping[str, Sequence[Any]]
-Stage = tuple[Any, dict[int, np.ndarray], int]  # an adapter, its values in every trial, its parameters
 
 
 class Candidate(Protocol):
@@ -55,116 +54,129 @@ class Candidate(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class CandidateResult:
     """What an adapter with some settings reached on the validation users.
 
-    values : one for each validation user. nested : the same by nested cross-validation, where settings were chosen.
-    groups : the fold of each user. overlap : with several trials, validation users for each user fitted to, summed.
+    scores : the metric of each validation user. nested_scores : the same by nested cross-validation, where settings
+    were chosen. fold_numbers : the fold of each user. overlap : with several folds, validation users for each user
+    fitted to, summed.
     """
 
     adapter: Any
-    values: np.ndarray
-    groups: np.ndarray
+    scores: np.ndarray
+    fold_numbers: np.ndarray
     n_parameters: int
     overlap: float = 0.0
-    nested: np.ndarray | None = None
+    nested_scores: np.ndarray | None = None
 
     @property
-    def estimates(self) -> np.ndarray:
-        """The values by nested cross-validation, if settings were chosen."""
-        return self.values if self.nested is None else self.nested
+    def estimated_scores(self) -> np.ndarray:
+        """The scores by nested cross-validation, if settings were chosen."""
+        return self.scores if self.nested_scores is None else self.nested_scores
 
     @property
     def mean(self) -> float:
         """The mean over the validation users."""
-        return float(self.estimates.mean())
+        return float(self.estimated_scores.mean())
 
-    def ahead(self, other: "Outcome") -> tuple[float, float]:
-        """Return the mean of the paired differences to another outcome, and its standard error.
+    def difference(self, other: "CandidateResult") -> tuple[float, float]:
+        """Return the mean of the paired differences to another result, and its standard error.
 
-        The validation users of one trial are fitted to in the others, so that trials are not independent: the variance
+        The validation users of one fold are fitted to in the others, so that folds are not independent: the variance
         is corrected as in Nadeau & Bengio (2003), "Inference for the generalization error".
         """
-        difference = self.estimates - other.estimates
+        difference = self.estimated_scores - other.estimated_scores
         if len(difference) < 2:
             return float(difference.mean()), np.inf
         variance = difference.var(ddof=1) * (1 + self.overlap) / len(difference)
         return float(difference.mean()), float(np.sqrt(variance))
 
-    def clearly_ahead(self, other: "Outcome") -> bool:
-        """Whether it is ahead by more than a standard error."""
-        gain, error = self.ahead(other)
+    def clearly_better_than(self, other: "CandidateResult") -> bool:
+        """Whether its mean is higher by more than a standard error."""
+        gain, error = self.difference(other)
         return gain > error
+
+
+class Measurement(NamedTuple):
+    """An adapter with its settings, the scores of its validation users by the id of their fold, its parameters."""
+
+    adapter: Any
+    scores: dict[int, np.ndarray]
+    n_parameters: int
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Adapters measured on the validation users of one group.
 
-    trials : of every group. measured : what each adapter with its settings reached in the trials of all groups, so
+    folds : of every group. measured : what each adapter with its settings reached in the folds of all groups, so
     that it is fitted once, whatever groups are looked at.
     """
 
     domain: Domain
-    trials: Mapping[str, Sequence[Trial]]
+    folds: Mapping[str, Sequence[Fold]]
     metric: str
     group: str = WITH
-    measured: dict[str, list[Stage]] = field(default_factory=dict)
+    measured: dict[str, list[Measurement]] = field(default_factory=dict)
 
     def of_group(self, group: str) -> "Comparison":
         """The same on the validation users of another group."""
         return replace(self, group=group)
 
-    def evaluate(self, adapters: Sequence[Any], path: Path) -> list[Outcome]:
-        """Fit each adapter in every trial, and measure its validation users; an outcome for each value on the path."""
+    def evaluate(self, adapters: Sequence[Any], path: Path) -> list[CandidateResult]:
+        """Fit each adapter in every fold, and measure its validation users; a result for each value on the path."""
         keys = [f"{type(adapter).__qualname__} {sorted(adapter.get_params().items())} {path}" for adapter in adapters]
         new = {key: adapter for key, adapter in zip(keys, adapters, strict=True) if key not in self.measured}
         if new:
             self.measured.update(zip(new, self._measure(list(new.values()), path), strict=True))
-        return [self._outcome(*stage) for key in keys for stage in self.measured[key]]
+        return [self._result(measurement) for key in keys for measurement in self.measured[key]]
 
-    def _measure(self, adapters: Sequence[Any], path: Path) -> list[list[Stage]]:
-        """Each adapter at each value on the path: its settings, values in every trial (by its id), and parameters."""
-        fits: dict[int, list[Trial]] = {}
-        for trial in (trial for trials in self.trials.values() for trial in trials):
-            fits.setdefault(id(trial.fit), []).append(trial)
-        n_users = max(len(trials[0].fit) for trials in fits.values())
+    def _measure(self, adapters: Sequence[Any], path: Path) -> list[list[Measurement]]:
+        """Measure each adapter at each value on the path."""
+        fits: dict[int, list[Fold]] = {}
+        for fold in (fold for folds in self.folds.values() for fold in folds):
+            fits.setdefault(id(fold.fit), []).append(fold)
+        n_users = max(len(folds[0].fit) for folds in fits.values())
         if adapters[0]._prepare(self.domain, n_users) and len(adapters) > 1:
             return [row for adapter in adapters for row in self._measure([adapter], path)]
-        pairs = [(adapter, trials) for adapter in adapters for trials in fits.values()]
-        measured: list[list[Stage]] = [[]] * len(pairs)
+        pairs = [(adapter, folds) for adapter in adapters for folds in fits.values()]
+        measured: list[list[Measurement]] = [[]] * len(pairs)
 
         def work(start: int, stop: int) -> None:
             for place in range(start, stop):
-                adapter, trials = pairs[place]
+                adapter, folds = pairs[place]
                 measured[place] = [
-                    (
+                    Measurement(
                         clone(adapter).set_params(**values),
-                        {id(trial): _measure(fitted, trial, self.metric) for trial in trials},
+                        {id(fold): _measure(fitted, fold, self.metric) for fold in folds},
                         fitted.n_parameters,
                     )
-                    for values, fitted in adapter._fit_path(self.domain, trials[0].fit, path)
+                    for values, fitted in adapter._fit_path(self.domain, folds[0].fit, path)
                 ]
 
         n_threads = 1 if any(adapter._uses_all_threads for adapter in adapters) else check_threads(None)
         run_blocks(work, even_blocks(len(pairs), 1), n_threads)
         return [
-            [
-                (stage[-1][0], {key: values for _, part, _ in stage for key, values in part.items()}, stage[-1][2])
-                for stage in zip(*measured[first : first + len(fits)], strict=True)
-            ]
+            [_joined(parts) for parts in zip(*measured[first : first + len(fits)], strict=True)]
             for first in range(0, len(pairs), len(fits))
         ]
 
-    def _outcome(self, adapter: Any, values: Mapping[int, np.ndarray], n_parameters: int) -> Outcome:
-        """The group's values together; users of a single trial are cut into folds for nested cross-validation."""
-        trials = self.trials[self.group]
-        parts = [values[id(trial)] for trial in trials]
-        if len(trials) == 1:
-            return Outcome(adapter, parts[0], np.arange(len(parts[0])) % N_FOLDS, n_parameters)
-        groups = np.repeat(np.arange(len(trials)), [len(part) for part in parts])
-        overlap = sum(len(part) / len(trial.fit) for part, trial in zip(parts, trials, strict=True))
-        return Outcome(adapter, np.concatenate(parts), groups, n_parameters, overlap)
+    def _result(self, measurement: Measurement) -> CandidateResult:
+        """The group's scores together; users of a single fold are cut into folds for nested cross-validation."""
+        adapter, scores, n_parameters = measurement
+        folds = self.folds[self.group]
+        parts = [scores[id(fold)] for fold in folds]
+        if len(folds) == 1:
+            return CandidateResult(adapter, parts[0], np.arange(len(parts[0])) % N_FOLDS, n_parameters)
+        fold_numbers = np.repeat(np.arange(len(folds)), [len(part) for part in parts])
+        overlap = sum(len(part) / len(fold.fit) for part, fold in zip(parts, folds, strict=True))
+        return CandidateResult(adapter, np.concatenate(parts), fold_numbers, n_parameters, overlap)
+
+
+def _joined(parts: Sequence[Measurement]) -> Measurement:
+    """One measurement of those in some of the folds each."""
+    scores = {fold: values for part in parts for fold, values in part.scores.items()}
+    return parts[-1]._replace(scores=scores)
 
 
 def check_budget(budget: Any) -> None:
@@ -176,26 +188,28 @@ def check_budget(budget: Any) -> None:
 
 
 @one_threaded_blas  # once, and not for every small product
-def tune_all(comparison: Comparison, candidates: Sequence[Candidate], budget: float | str = THOROUGH) -> list[Outcome]:
+def tune_all(
+    comparison: Comparison, candidates: Sequence[Candidate], budget: float | str = THOROUGH
+) -> list[CandidateResult]:
     """Tune each candidate; where it says so, its search starts from the choices of those before it.
 
     With a budget of seconds all are measured with their defaults first, and then tuned from the best to the worst until
     the time is over.
     """
     order = list(range(len(candidates)))
-    outcomes: list[Any] = [None] * len(candidates)
+    results: list[Any] = [None] * len(candidates)
     deadline = np.inf
     if budget != THOROUGH:
-        outcomes = [comparison.evaluate([_start(comparison, candidate, {})], {})[0] for candidate in candidates]
-        order.sort(key=lambda place: -outcomes[place].mean)
+        results = [comparison.evaluate([_start(comparison, candidate, {})], {})[0] for candidate in candidates]
+        order.sort(key=lambda place: -results[place].mean)
         deadline = time.perf_counter() + (0.0 if isinstance(budget, str) else budget)
     chosen: dict[str, Any] = {}
     for place in order:
         candidate = candidates[place]
         if time.perf_counter() < deadline:
-            outcomes[place] = tune(comparison, candidate, _start(comparison, candidate, chosen), deadline)
-        chosen[candidate.name] = outcomes[place].adapter
-    return outcomes
+            results[place] = tune(comparison, candidate, _start(comparison, candidate, chosen), deadline)
+        chosen[candidate.name] = results[place].adapter
+    return results
 
 
 def _start(comparison: Comparison, candidate: Candidate, chosen: Mapping[str, Any]) -> Any:
@@ -209,7 +223,7 @@ def _start(comparison: Comparison, candidate: Candidate, chosen: Mapping[str, An
     return start.set_params(**settings)
 
 
-def tune(comparison: Comparison, candidate: Candidate, start: Any, deadline: float = np.inf) -> Outcome:
+def tune(comparison: Comparison, candidate: Candidate, start: Any, deadline: float = np.inf) -> CandidateResult:
     """Choose the "auto" parameters of a candidate one after another, each with the best values so far of the others.
 
     No further parameter is begun after the deadline, a time of `time.perf_counter`.
@@ -224,121 +238,123 @@ def tune(comparison: Comparison, candidate: Candidate, start: Any, deadline: flo
         current = own_reg if getattr(best, name) is None else getattr(best, name)
         batch = [clone(best).set_params(**{name: value}) for value in grid if value != current]
         tried += comparison.evaluate(batch if tried else [start, *batch], path)
-        best = max(tried, key=lambda outcome: outcome.mean).adapter
+        best = max(tried, key=lambda result: result.mean).adapter
     if candidate._keeps_default:
-        tried = tried[:1] + [outcome for outcome in tried[1:] if outcome.clearly_ahead(tried[0])]
-    outcome = nested(tried)
+        tried = tried[:1] + [result for result in tried[1:] if result.clearly_better_than(tried[0])]
+    result = nested(tried)
     for name, preferred in candidate._one_se.items():
         if name in space:
-            outcome = one_standard_error(comparison, outcome, name, space[name], preferred)
-    return outcome
+            result = one_standard_error(comparison, result, name, space[name], preferred)
+    return result
 
 
-def nested(tried: Sequence[Outcome]) -> Outcome:
-    """The best outcome; each fold's nested values are those of the settings that are best on the other folds."""
-    best = max(tried, key=lambda outcome: outcome.mean)
-    table, values = np.stack([outcome.values for outcome in tried]), best.values.copy()
-    for group in np.unique(best.groups):
-        fold = best.groups == group
-        if not fold.all():
-            values[fold] = table[table[:, ~fold].mean(axis=1).argmax()][fold]
-    return replace(best, nested=values)
+def nested(tried: Sequence[CandidateResult]) -> CandidateResult:
+    """The best result; each fold's nested scores are those of the settings that are best on the other folds."""
+    best = max(tried, key=lambda result: result.mean)
+    table, scores = np.stack([result.scores for result in tried]), best.scores.copy()
+    for number in np.unique(best.fold_numbers):
+        of_fold = best.fold_numbers == number
+        if not of_fold.all():
+            scores[of_fold] = table[table[:, ~of_fold].mean(axis=1).argmax()][of_fold]
+    return replace(best, nested_scores=scores)
 
 
 def one_standard_error(
-    comparison: Comparison, tuned: Outcome, name: str, values: Sequence[Any], preferred: str
-) -> Outcome:
-    """The outcome with the lowest (or highest) value of a parameter within one standard error of the best."""
+    comparison: Comparison, tuned: CandidateResult, name: str, values: Sequence[Any], preferred: str
+) -> CandidateResult:
+    """The result with the lowest (or highest) value of a parameter within one standard error of the best."""
     place = 0 if preferred == "lowest" else -1
     if name not in tuned.adapter._path:
         batch = [clone(tuned.adapter).set_params(**{name: value}) for value in values]
         return near_best([*comparison.evaluate(batch, {}), tuned])[place]
-    outcomes = comparison.evaluate([tuned.adapter], {name: values})
-    chosen = near_best(outcomes)[place]
-    return replace(chosen, nested=tuned.estimates + chosen.values - outcomes[0].values)
+    results = comparison.evaluate([tuned.adapter], {name: values})
+    chosen = near_best(results)[place]
+    return replace(chosen, nested_scores=tuned.estimated_scores + chosen.scores - results[0].scores)
 
 
-def near_best(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def near_best(results: Sequence[CandidateResult]) -> list[CandidateResult]:
     """Those within a standard error of the best, in their order."""
-    best = max(outcomes, key=lambda outcome: outcome.mean)
-    return [outcome for outcome in outcomes if outcome is best or not best.clearly_ahead(outcome)]
+    best = max(results, key=lambda result: result.mean)
+    return [result for result in results if result is best or not best.clearly_better_than(result)]
 
 
-def _measure(adapter: Any, trial: Trial, metric: str) -> np.ndarray:
+def _measure(adapter: Any, fold: Fold, metric: str) -> np.ndarray:
     """The metric of each validation user, served as `recommend` does: without evidence, popular items."""
     _, k = parse(metric, ("ranking",))
     assert k is not None
-    n_users, n_items = trial.history.shape
-    likes = np.bincount(positive(adapter.domain_.data.matrix[trial.fit]).indices, minlength=n_items)
-    scorer, encoded = prepared(adapter, trial)
+    n_users, n_items = fold.history.shape
+    likes = np.bincount(positive(adapter.domain_.data.matrix[fold.fit]).indices, minlength=n_items)
+    scorer, encoded = prepared(adapter, fold)
 
     def score(block: slice, columns: Columns) -> np.ndarray:
         return scorer._supported_scores(encoded[block], columns)
 
     lists, _ = rank(
-        score, n_users, n_items, k, seen=trial.history, seen_rows=np.arange(n_users),
+        score, n_users, n_items, k, seen=fold.history, seen_rows=np.arange(n_users),
         popularity=np.where(likes > 0, likes, -np.inf).astype(np.float32), n_threads=check_threads(None),
     )  # fmt: skip
-    values = measure(lists, trial.test, np.arange(n_users), [metric])[0][:, 0]
+    values = measure(lists, fold.test, np.arange(n_users), [metric])[0][:, 0]
     return np.nan_to_num(values)  # 0 for all candidates where a user's test interactions are dislikes
 
 
-def prepared(adapter: Any, trial: Trial) -> tuple[Any, Any]:
-    """An adapter that was fitted in a trial, ready to score, and the validation users as it encodes them."""
-    matrix = adapter.domain_.data.matrix[trial.fit]
+def prepared(adapter: Any, fold: Fold) -> tuple[Any, Any]:
+    """An adapter that was fitted in a fold, ready to score, and the validation users as it encodes them."""
+    matrix = adapter.domain_.data.matrix[fold.fit]
     adapter._find_evidence(np.bincount(matrix.indices, minlength=matrix.shape[1]))
     scorer = adapter._for_scoring()
-    return scorer, scorer._encode_around(trial.history, trial.priors)
+    return scorer, scorer._encode_around(fold.history, fold.priors)
 
 
-def choose(outcomes: Sequence[Outcome], prefer: str = "best", blend: Outcome | None = None) -> tuple[Outcome, str]:
-    """Return the outcome to keep, and why: the best by the mean; of equals, the one with the fewest parameters.
+def choose(
+    results: Sequence[CandidateResult], prefer: str = "best", blend: CandidateResult | None = None
+) -> tuple[CandidateResult, str]:
+    """Return the result to keep, and why: the best by the mean; of equals, the one with the fewest parameters.
 
     The blend, which many samples of the users vote for, is kept unless a single adapter is clearly ahead of it.
     Popularity is kept where nothing beats it. With prefer="small", all within a standard error of the best are equals.
     """
-    compared = [*outcomes, *([] if blend is None else [blend])]
-    best = max(outcomes, key=lambda outcome: outcome.mean)
+    compared = [*results, *([] if blend is None else [blend])]
+    best = max(results, key=lambda result: result.mean)
     if prefer == "small":
-        best = max(compared, key=lambda outcome: outcome.mean)
-        kept = min(near_best(compared), key=lambda outcome: outcome.n_parameters)
+        best = max(compared, key=lambda result: result.mean)
+        kept = min(near_best(compared), key=lambda result: result.n_parameters)
     else:
-        equals = [outcome for outcome in outcomes if outcome.mean == best.mean]
-        unbeaten = [outcome for outcome in equals if outcome.adapter.name == "popularity"]
-        kept = best = min(unbeaten or equals, key=lambda outcome: outcome.n_parameters)
-        if blend is not None and not unbeaten and not best.clearly_ahead(blend):
+        equals = [result for result in results if result.mean == best.mean]
+        unbeaten = [result for result in equals if result.adapter.name == "popularity"]
+        kept = best = min(unbeaten or equals, key=lambda result: result.n_parameters)
+        if blend is not None and not unbeaten and not best.clearly_better_than(blend):
             kept = best = blend
-    others = [outcome for outcome in compared if outcome is not kept]
+    others = [result for result in compared if result is not kept]
     if not others:
         return kept, "nothing else was compared"
-    rival = max(others, key=lambda outcome: outcome.mean)
-    gain, error = kept.ahead(rival)
-    verdict = f"{kept.mean:.4f} on {len(kept.values)} validation users, {rival.adapter.label} {rival.mean:.4f}"
+    runner_up = max(others, key=lambda result: result.mean)
+    gain, error = kept.difference(runner_up)
+    verdict = f"{kept.mean:.4f} on {len(kept.scores)} validation users, {runner_up.adapter.label} {runner_up.mean:.4f}"
     if abs(gain) <= Z * error:
         verdict += ": too close to be sure"
     return kept, verdict + ("" if kept is best else "; the smallest within a standard error of the best")
 
 
-def report(compared: Mapping[str, tuple[list[Outcome], Outcome]], metric: str) -> Any:
-    """A frame with a row for each group of users and adapter compared: (outcomes, the one kept) of each group."""
+def report(compared: Mapping[str, tuple[list[CandidateResult], CandidateResult]], metric: str) -> Any:
+    """A frame with a row for each group of users and adapter compared: (results, the one kept) of each group."""
     rows = []
-    pairs = [(name, outcome) for name, parts in compared.items() for outcome in parts[0]]
-    for group, outcome in pairs:
-        outcomes, kept = compared[group]
-        reference = next((one for one in outcomes if one.adapter.name == "fold-in"), outcomes[0])
-        gain, error = outcome.ahead(reference)
-        margin = 0.0 if outcome is reference else Z * error
-        params = outcome.adapter.get_params()
+    pairs = [(name, result) for name, parts in compared.items() for result in parts[0]]
+    for group, result in pairs:
+        results, kept = compared[group]
+        reference = next((one for one in results if one.adapter.name == "fold-in"), results[0])
+        gain, error = result.difference(reference)
+        margin = 0.0 if result is reference else Z * error
+        params = result.adapter.get_params()
         rows.append({
-            "method": outcome.adapter.label + ("" if group == WITH else f", users {group}"),
-            metric: outcome.mean,
+            "method": result.adapter.label + ("" if group == WITH else f", users {group}"),
+            metric: result.mean,
             "against fold-in": gain,
             "low": gain - margin,
             "high": gain + margin,
-            "parameters": outcome.n_parameters,
+            "parameters": result.n_parameters,
             **{name: _number(params.get(name)) for name in ("reg", "fold_in_reg")},
-            "users": len(outcome.values),
-            "kept": outcome is kept,
+            "users": len(result.scores),
+            "kept": result is kept,
             "group": group,
         })  # fmt: skip
     return frames.make({name: np.array([row[name] for row in rows]) for name in rows[0]}, "pandas")

@@ -14,14 +14,14 @@ from lrrec.adapt.blended import find_blend
 from lrrec.adapt.by_history import ByHistory, combined, fallback
 from lrrec.adapt.domain import Domain, check_fitted, make_domain
 from lrrec.adapt.fold_in import FoldIn
+from lrrec.adapt.folds import AS_SERVED, WITH, WITHOUT, check_history, make_folds
 from lrrec.adapt.item_item_adapter import ItemItem, ItemItemScratch
 from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
 from lrrec.adapt.second_order import available_kinds
-from lrrec.adapt.selection import THOROUGH, Comparison, Outcome, check_budget, choose, report, tune_all
+from lrrec.adapt.selection import THOROUGH, CandidateResult, Comparison, check_budget, choose, report, tune_all
 from lrrec.adapt.source_worth import source_worth
-from lrrec.adapt.trials import AS_SERVED, WITH, WITHOUT, check_history, make_trials
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.metrics import parse
@@ -33,7 +33,7 @@ from lrrec.typing import FileLike
 from lrrec.validate import check_bool, check_option, check_rng
 
 PREFERENCES = ("best", "small")
-Compared = tuple[list[Outcome], Outcome, str]  # outcomes, the one to keep, and why
+Compared = tuple[list[CandidateResult], CandidateResult, str]  # results, the one to keep, and why
 JOINT_TRAINING = "; where the base's data may be used, compare with training on both domains at once"
 
 
@@ -177,11 +177,11 @@ class AdapterSelector(Recommender):
         for candidate in candidates:
             candidate._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
-        trials = make_trials(domain, self.history, validation, check_rng(self.random_state))
-        compared = self._compare_all(Comparison(domain, trials, self.metric), candidates)
+        folds = make_folds(domain, self.history, validation, check_rng(self.random_state))
+        compared = self._compare_all(Comparison(domain, folds, self.metric), candidates)
         self.report_ = report({group: parts[:2] for group, parts in compared.items()}, self.metric)
         winners = {group: kept.adapter for group, (_, kept, _) in compared.items()}
-        if not guard and candidates[-1]._suits(domain, history=False):
+        if not guard and candidates[-1]._can_serve_group(domain, history=False):
             winners |= dict.fromkeys((WITH, WITHOUT), *winners.values())
         self.best_ = combined(winners, domain)
         self.best_._fit_domain(domain).verdict_ = _verdict(compared, domain, self.best_)
@@ -189,33 +189,35 @@ class AdapterSelector(Recommender):
 
     def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
         """Compare the candidates on each group of users; without a guard, tune the last on the first that it serves."""
-        last, domain, groups = candidates[-1], comparison.domain, list(comparison.trials)
+        last, domain, groups = candidates[-1], comparison.domain, list(comparison.folds)
         if not self.guard:
-            groups = [group for group in groups if last._suits(domain, history=group == WITH)][:1] or groups[:1]
+            groups = [group for group in groups if last._can_serve_group(domain, history=group == WITH)][:1] or groups[
+                :1
+            ]
         return {group: self._compare(comparison.of_group(group), candidates) for group in groups}
 
     def _compare(self, comparison: Comparison, candidates: Sequence[Adapter]) -> Compared:
-        """Tune the candidates that can serve a group of users; return their outcomes, the one to keep, and why.
+        """Tune the candidates that can serve a group of users; return their results, the one to keep, and why.
 
         Fold-in is measured in any case.
         """
         history, domain = comparison.group == WITH, comparison.domain
         last = fallback(domain.base)
-        able = [candidate for candidate in candidates if candidate._suits(domain, history=history)]
+        able = [candidate for candidate in candidates if candidate._can_serve_group(domain, history=history)]
         if not self.guard:
             kept = able[-1:] == candidates[-1:]
             others = [candidate for candidate in candidates[:-1] if candidate.name != last.name]
-            outcomes = tune_all(comparison, able if kept else [*others, last], self.budget)
+            results = tune_all(comparison, able if kept else [*others, last], self.budget)
             why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
-            return outcomes, outcomes[-1], f"guard is False: {why}"
+            return results, results[-1], f"guard is False: {why}"
         able = [candidate for candidate in able if candidate.is_affordable(domain)] or [last]
         names = {candidate.name for candidate in able}
         measured = [one for one in candidates if isinstance(one, FoldIn) and one.name not in names]
-        outcomes = tune_all(comparison, [*measured, *able], self.budget)
-        blend = find_blend(comparison, outcomes[len(measured) :]) if self.blend else None
-        chosen, why = choose(outcomes[len(measured) :], self.prefer, blend)
-        worth = source_worth(comparison, outcomes, chosen) if history else ""
-        return [*outcomes, *([] if blend is None else [blend])], chosen, "; ".join(filter(None, (why, worth)))
+        results = tune_all(comparison, [*measured, *able], self.budget)
+        blend = find_blend(comparison, results[len(measured) :]) if self.blend else None
+        chosen, why = choose(results[len(measured) :], self.prefer, blend)
+        worth = source_worth(comparison, results, chosen) if history else ""
+        return [*results, *([] if blend is None else [blend])], chosen, "; ".join(filter(None, (why, worth)))
 
     def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
@@ -303,8 +305,8 @@ class AdapterSelector(Recommender):
     def _training_users(self, rows: np.ndarray) -> Any:
         return self.best_._training_users(rows)
 
-    def _serves(self, rows: np.ndarray) -> np.ndarray:
-        return self.best_._serves(rows)
+    def _can_serve(self, rows: np.ndarray) -> np.ndarray:
+        return self.best_._can_serve(rows)
 
     def _scores(self, encoded: Any, columns: Columns) -> np.ndarray:
         return self.best_._scores(encoded, columns)

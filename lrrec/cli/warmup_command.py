@@ -35,7 +35,7 @@ def compile_kernels() -> None:
     likes = data.binarize(min_value=4)
     split = lrrec.splits.by_user(likes, history=0.5, random_state=0)
     ranking = [f"{name}@10" for name, metric in METRICS.items() if metric.kind == "ranking"]
-    for name in models.CATALOGUE:
+    for name in models.MODELS:
         if name == "NeuralMF" and not find_spec("torch"):
             continue
         model = getattr(lrrec, name)()

@@ -21,7 +21,7 @@ from lrrec.splits import Split
 from lrrec.typing import ArrayLike, FrameLike, Ids, MatrixLike
 from lrrec.validate import check_threads, first_three
 
-KINDS = ("ranking", "list", "catalogue")  # of metrics that need nothing but lists
+LIST_KINDS = ("ranking", "list", "catalogue")  # of metrics that need nothing but lists
 
 
 def evaluate_lists(
@@ -84,7 +84,7 @@ def evaluate_lists(
     data = test.test if isinstance(test, Split) else test
     if not isinstance(data, Interactions):
         raise DataError(f"test must be Interactions or a Split, got {type(test).__name__}; see Interactions.from_frame")
-    metric_of = {name: parse(name, KINDS) for name in check_names(metrics, KINDS)}
+    metric_of = {name: parse(name, LIST_KINDS) for name in check_names(metrics, LIST_KINDS)}
     rows = np.flatnonzero(np.diff(data.matrix.indptr))
     if not len(rows):
         raise DataError("test must have at least one interaction, got none")

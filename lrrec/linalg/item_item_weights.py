@@ -136,22 +136,22 @@ class UpdatedWeights(ItemItemWeights):
         return out
 
 
-class Product(NamedTuple):
+class FactoredGram(NamedTuple):
     """The matrix L L^T (I, I), by L (I, R)."""
 
     L: np.ndarray
 
 
-SecondOrder = np.ndarray | Product
+GramMatrix = np.ndarray | FactoredGram
 
 
-def solve_item_item(X: sp.csr_array, S: SecondOrder, reg: float, *, n_threads: int | None = None) -> ItemItemWeights:
+def solve_item_item(X: sp.csr_array, S: GramMatrix, reg: float, *, n_threads: int | None = None) -> ItemItemWeights:
     """Return the weights B that minimise the objective of this module.
 
     Parameters
     ----------
     X : csr_array, shape (n, I)
-    S : ndarray, shape (I, I), or Product of L (I, R)
+    S : ndarray, shape (I, I), or FactoredGram of L (I, R)
         Symmetric and positive semi-definite.
     reg : float
         > 0.
@@ -160,8 +160,8 @@ def solve_item_item(X: sp.csr_array, S: SecondOrder, reg: float, *, n_threads: i
 
     Notes
     -----
-    O(I^3) time and I^2 numbers. For a `Product`, where that is cheaper: O((n + R)^2 I + (n + R)^3) time, and memory
-    for (n + R)^2 numbers and X.
+    O(I^3) time and I^2 numbers. For a `FactoredGram`, where that is cheaper: O((n + R)^2 I + (n + R)^3) time, and
+    memory for (n + R)^2 numbers and X.
 
     Raises
     ------
@@ -169,14 +169,14 @@ def solve_item_item(X: sp.csr_array, S: SecondOrder, reg: float, *, n_threads: i
         If I^2 numbers are needed for more than 20,000 items, or reg is too small to solve.
     """
     n_items = X.shape[1]
-    if isinstance(S, Product) and X.shape[0] + S.L.shape[1] <= n_items:
+    if isinstance(S, FactoredGram) and X.shape[0] + S.L.shape[1] <= n_items:
         return one_threaded_blas(DualWeights)(X, S.L, reg)
     if n_items > MAX_DENSE:
         raise DataError(
             f"item-item weights of {n_items:,} items do not fit memory: at most {MAX_DENSE:,} can be solved"
         )
     A = co_occurrences(X.astype(np.float32), n_threads=n_threads)  # the upper half, which is all that is read
-    if isinstance(S, Product):
+    if isinstance(S, FactoredGram):
         L = S.L.astype(np.float32)
         S = product(L, L.T, check_threads(n_threads))
     A += S
@@ -184,7 +184,7 @@ def solve_item_item(X: sp.csr_array, S: SecondOrder, reg: float, *, n_threads: i
 
 
 def multiplications(n_users: int, n_items: int, rank: int) -> float:
-    """About how many multiplications `solve_item_item` takes, for a `Product` of a rank; infinity where it refuses."""
+    """About how many multiplications `solve_item_item` takes for a `FactoredGram`; infinity where it refuses."""
     dual = n_users + rank
     if dual <= n_items:
         return float(dual) ** 2 * n_items + float(dual) ** 3 / 3
@@ -201,12 +201,12 @@ def zero_diagonal_ridge(A: np.ndarray, reg: float, *, n_threads: int | None = No
     return A
 
 
-def scaled(S: SecondOrder, exponent: float, weight: float) -> SecondOrder:
+def scaled(S: GramMatrix, exponent: float, weight: float) -> GramMatrix:
     """Return weight S_ij / (S_ii S_jj)^(exponent / 2), scaled to a mean diagonal of `weight` over items with S_ii > 0.
 
     An exponent of 0 keeps counts, 1 gives cosines.
     """
-    if isinstance(S, Product):
+    if isinstance(S, FactoredGram):
         diagonal = np.einsum("ir,ir->i", S.L, S.L, dtype=np.float64)
     else:
         diagonal = np.maximum(np.diag(S).astype(np.float64), 0)
@@ -215,7 +215,7 @@ def scaled(S: SecondOrder, exponent: float, weight: float) -> SecondOrder:
     if known.any():
         root[known] = diagonal[known] ** (-exponent / 2)
         root *= np.sqrt(weight / np.mean(diagonal[known] ** (1 - exponent)))
-    if isinstance(S, Product):
-        return Product(S.L * root[:, None])
+    if isinstance(S, FactoredGram):
+        return FactoredGram(S.L * root[:, None])
     result: np.ndarray = S * root.astype(np.float32)[:, None] * root.astype(np.float32)
     return result

@@ -12,7 +12,7 @@ from typing import Any
 
 from lrrec.errors import ParameterError, ParameterTypeError
 
-KINDS = {  # kind -> module of its functions
+METRIC_KINDS = {  # kind -> module of its functions
     "ranking": "ranking_metrics",  # one value per list, from the hits among its first k places
     "full ranking": "ranking_metrics",  # one value per list, from the ranking of all candidates
     "rating": "rating_metrics",  # one value per user, from the predicted values of the test interactions
@@ -34,7 +34,7 @@ class Metric:
     function_name : str
         In the module of the kind.
     kind : {"ranking", "full ranking", "rating", "list", "catalogue"}
-        See `KINDS`.
+        See `METRIC_KINDS`.
     greater_is_better : bool
     formula : str
         As the report prints it.
@@ -53,7 +53,7 @@ class Metric:
         By kind: ranking: (Hits, k) -> (B,); full ranking: (Hits) -> (B,); rating: (errors, rows, n_users) ->
         (n_users,); list: (lists, Catalogue) -> (B,); catalogue: (exposures) -> float.
         """
-        return getattr(importlib.import_module(f"lrrec.metrics.{KINDS[self.kind]}"), self.function_name)
+        return getattr(importlib.import_module(f"lrrec.metrics.{METRIC_KINDS[self.kind]}"), self.function_name)
 
     @property
     def has_cutoff(self) -> bool:
@@ -97,7 +97,7 @@ METRICS = {
 }  # fmt: skip
 
 
-def parse(name: str, kinds: Iterable[str] = tuple(KINDS)) -> tuple[Metric, int | None]:
+def parse(name: str, kinds: Iterable[str] = tuple(METRIC_KINDS)) -> tuple[Metric, int | None]:
     """Return the metric and the cutoff k of a name such as "ndcg@10"; k is None for metrics without a cutoff.
 
     Parameters
@@ -116,7 +116,7 @@ def parse(name: str, kinds: Iterable[str] = tuple(KINDS)) -> tuple[Metric, int |
     if not isinstance(kinds, list | tuple | set):
         raise ParameterTypeError(f"kinds must be a list of kinds of metrics, got {kinds!r}")
     for kind in kinds:
-        check_option(kind, "kinds", tuple(KINDS))
+        check_option(kind, "kinds", tuple(METRIC_KINDS))
     match = re.fullmatch(r"([a-z-]+)(?:@([1-9][0-9]*))?", name) if isinstance(name, str) else None
     accepted = [metric for metric in METRICS.values() if metric.kind in kinds]
     metric = METRICS.get(match[1]) if match else None
@@ -128,7 +128,7 @@ def parse(name: str, kinds: Iterable[str] = tuple(KINDS)) -> tuple[Metric, int |
     return metric, int(match[2]) if match[2] else None
 
 
-def check_names(metrics: str | Sequence[str], kinds: Iterable[str] = tuple(KINDS)) -> list[str]:
+def check_names(metrics: str | Sequence[str], kinds: Iterable[str] = tuple(METRIC_KINDS)) -> list[str]:
     """Return the distinct names of metrics, in their order; refuse names that `parse` refuses, and an empty list."""
     names = [metrics] if isinstance(metrics, str) else metrics
     if not isinstance(names, list | tuple | set) or not names:

@@ -1,4 +1,4 @@
-"""The catalogue of models: a model is one file here and one line of `CATALOGUE`.
+"""The catalogue of models: a model is one file here and one line of `MODELS`.
 
 The public names of lrrec, what a file may hold, the command line's choices and the documentation derive from it.
 Nothing is imported until a model is used.
@@ -15,7 +15,7 @@ class Entry(NamedTuple):
     command_name: str
 
 
-CATALOGUE = {
+MODELS = {
     "IALS": Entry("lrrec.models.ials", "ials"),
     "Popularity": Entry("lrrec.models.popularity", "popularity"),
     "TruncatedSVD": Entry("lrrec.models.truncated_svd", "svd"),
@@ -27,19 +27,19 @@ CATALOGUE = {
     "ALS": Entry("lrrec.models.als", "als"),
     "NeuralMF": Entry("lrrec.models.neural.neural_mf", "neural"),
 }
-__all__ = ["CATALOGUE", "Entry", *CATALOGUE, "by_command_name"]
+__all__ = ["MODELS", "Entry", *MODELS, "by_command_name"]
 
 
 def by_command_name() -> dict[str, str]:
     """Return the class name of each name on the command line."""
-    return {entry.command_name: name for name, entry in CATALOGUE.items()}
+    return {entry.command_name: name for name, entry in MODELS.items()}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in CATALOGUE:
+    if name not in MODELS:
         raise AttributeError(f"module 'lrrec.models' has no attribute {name!r}")
-    return getattr(importlib.import_module(CATALOGUE[name].module), name)
+    return getattr(importlib.import_module(MODELS[name].module), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *CATALOGUE})
+    return sorted({*globals(), *MODELS})

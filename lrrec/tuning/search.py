@@ -249,10 +249,10 @@ class _Search:
         states, value = optuna.trial.TrialState, None
         try:
             candidate = clone(self.model).set_params(**params)
-            outcome = trials.run(candidate, self.validation, self.monitored, self.metric, report)
-            trial.set_user_attr("best", outcome.best)
-            trial.set_user_attr("iterations", outcome.n_iterations)
-            state, value = states.PRUNED if outcome.pruned else states.COMPLETE, outcome.value
+            result = trials.run(candidate, self.validation, self.monitored, self.metric, report)
+            trial.set_user_attr("best", result.best)
+            trial.set_user_attr("iterations", result.n_iterations)
+            state, value = states.PRUNED if result.pruned else states.COMPLETE, result.value
         except (DataError, np.linalg.LinAlgError, FloatingPointError) as error:  # diverged: other trials may not
             trial.set_user_attr("error", str(error))
             state = states.FAIL

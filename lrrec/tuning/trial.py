@@ -20,7 +20,7 @@ Report = Callable[[int, float], bool]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """The result of a trial.
 
     value : on validation; of a pruned trial at its last iteration. n_iterations : 0 for models without. best : the
@@ -62,10 +62,10 @@ def sample_users(split: Split, seed: int) -> Split:
     return replace(split, test=split.test.filter(kept[split.test.rows()]), candidates=candidates)
 
 
-def run(model: Any, validation: Split, monitored: Split, metric: str, report: Report) -> Outcome:
+def run(model: Any, validation: Split, monitored: Split, metric: str, report: Report) -> TrialResult:
     """Fit a model on validation.train and evaluate it; prune it when report(iteration, value) is True."""
     if not isinstance(model, IterativeModel):
-        return Outcome(measure(model.fit(validation.train), validation, metric), 0, {})
+        return TrialResult(measure(model.fit(validation.train), validation, metric), 0, {})
     sign = 1.0 if greater_is_better(metric) else -1.0
     scores: list[float] = []
 
@@ -81,9 +81,9 @@ def run(model: Any, validation: Split, monitored: Split, metric: str, report: Re
     try:
         model.fit(validation.train, validation=monitored, scorer=scorer, patience=PATIENCE, callback=callback)
     except PrunedError:
-        return Outcome(sign * scores[-1], len(scores), {}, pruned=True)
+        return TrialResult(sign * scores[-1], len(scores), {}, pruned=True)
     best = {model.iteration_parameter: int(np.argmax(scores)) + 1}
-    return Outcome(measure(model, validation, metric), len(scores), best)
+    return TrialResult(measure(model, validation, metric), len(scores), best)
 
 
 def measure(model: Any, split: Split, metric: str) -> float:

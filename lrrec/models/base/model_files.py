@@ -12,7 +12,7 @@ from lrrec import files
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, FileFormatError
-from lrrec.models import CATALOGUE
+from lrrec.models import MODELS
 from lrrec.typing import FileLike
 
 PER_USER = ("user_factors_",)  # learned arrays with a row a user
@@ -67,8 +67,8 @@ def write(path: FileLike, model: Any, *, histories: bool) -> None:
 def _stored_params(model: Any) -> dict[str, Any]:
     """The parameters, with the kinds and parameters of the models that it is made of."""
     cls = type(model)
-    entry = CATALOGUE.get(cls.__name__)
-    check_loadable(cls, entry and entry.module, "lrrec.models.CATALOGUE")
+    entry = MODELS.get(cls.__name__)
+    check_loadable(cls, entry and entry.module, "lrrec.models.MODELS")
     params: dict[str, Any] = model.get_params(deep=False)
     if cls._parts:
         params[cls._parts] = [[type(member).__name__, _stored_params(member)] for member in members(model)]
@@ -118,7 +118,7 @@ def read(cls: Any, path: str, params: dict[str, Any], arrays: dict[str, np.ndarr
 def _unfitted(path: str, cls: Any, params: dict[str, Any]) -> Any:
     """A model of the parameters in a file."""
     if cls._parts:
-        stored = [(CATALOGUE[kind].module, kind, values) for kind, values in params[cls._parts]]
+        stored = [(MODELS[kind].module, kind, values) for kind, values in params[cls._parts]]
         params[cls._parts] = [
             _unfitted(path, getattr(importlib.import_module(module), kind), values) for module, kind, values in stored
         ]

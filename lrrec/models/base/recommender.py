@@ -84,7 +84,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
         """Return training users encoded for scoring."""
         return self.seen_[rows]
 
-    def _serves(self, rows: np.ndarray) -> np.ndarray:
+    def _can_serve(self, rows: np.ndarray) -> np.ndarray:
         """Return which training users have data to recommend from."""
         served = self.seen_.indptr[rows] < self.seen_.indptr[rows + 1]
         if self._values == "signed":  # dislikes alone recommend nothing
@@ -232,7 +232,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
         Raises
         ------
         DataError
-            If `lrrec.load` could not load the file: the class is not in `lrrec.models.CATALOGUE`, or a parameter is
+            If `lrrec.load` could not load the file: the class is not in `lrrec.models.MODELS`, or a parameter is
             neither a number, an array, a string nor None. A random_state that is a Generator is stored as None.
         """
         self._check_fitted()

@@ -225,7 +225,7 @@ class Recommends:
     def _recommend_known(self: Any, ids: np.ndarray, options: Options) -> Recommendations:
         """Recommend to training users."""
         rows = self.users_.find(ids)
-        cold = (rows < 0) | ~self._serves(rows)
+        cold = (rows < 0) | ~self._can_serve(rows)
         why = "unknown users: {} have no interaction in the training data"
         without_histories = "the model was saved without histories: use recommend_from(histories)"
         options.check_known(ids, cold, why, *([] if len(self.users_) else [without_histories]))

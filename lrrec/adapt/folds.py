@@ -23,7 +23,7 @@ WITH, WITHOUT = "with history", "without history"
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Fold:
     """Fit to some users, recommend to validation users from their histories, and compare with their test items.
 
     fit : ndarray of int, the indices of the users to fit to. history, test : csr_array, shapes (n, I), over the
@@ -47,27 +47,27 @@ def check_history(history: Any) -> None:
         check_real(history, "history", low=0, high=1, open_low=True)
 
 
-def make_trials(
+def make_folds(
     domain: Domain, history: float | int | str, validation: Split | None, rng: np.random.Generator
-) -> dict[str, list[Trial]]:
-    """Return the trials of each group of users that will be served: those with a history in the target, those without.
+) -> dict[str, list[Fold]]:
+    """Return the folds of each group of users that will be served: those with a history in the target, those without.
 
     Users without one are served where they are the base's too (`same_users`): validation users whom the base knows are
-    then served once without any history. A group that cannot be validated is left out; trials of the same folds share
-    their array `fit`.
+    then served once without any history. A group that cannot be validated is left out; folds that are
+    fitted to the same users share their array `fit`.
     """
     if validation is None:
-        return _fold_trials(domain, history, rng)
-    trials = dict(_given_trials(domain, validation.history, validation.test))
-    if not trials:
+        return _cut_folds(domain, history, rng)
+    folds = dict(_given_folds(domain, validation.history, validation.test))
+    if not folds:
         raise DataError("validation must have a user with a history and a test interaction, got none")
-    if WITH not in trials:
+    if WITH not in folds:
         with suppress(DataError):  # too few users
-            trials[WITH] = _fold_trials(domain, history, rng)[WITH]
-    return trials
+            folds[WITH] = _cut_folds(domain, history, rng)[WITH]
+    return folds
 
 
-def _fold_trials(domain: Domain, history: float | int | str, rng: np.random.Generator) -> dict[str, list[Trial]]:
+def _cut_folds(domain: Domain, history: float | int | str, rng: np.random.Generator) -> dict[str, list[Fold]]:
     """Cut the target's users into folds of validation users."""
     counts = np.diff(domain.data.matrix.indptr)
     least = int(history) + 1 if isinstance(history, numbers.Integral) else 2
@@ -87,20 +87,20 @@ def _fold_trials(domain: Domain, history: float | int | str, rng: np.random.Gene
     mask = history_mask(domain.data, share, _order(domain.data, rng))
     histories, tests, priors = domain.data.filter(mask).matrix, domain.data.filter(~mask).matrix, domain.user_priors
     fits = [np.setdiff1d(domain.active_users, group) for group in groups]
-    trials = {WITH: [
-        Trial(fit, histories[group], tests[group], None if priors is None else priors[group])
+    folds = {WITH: [
+        Fold(fit, histories[group], tests[group], None if priors is None else priors[group])
         for fit, group in zip(fits, groups, strict=True)
     ]}  # fmt: skip
     if serves_users_without_history(domain):
         assert priors is not None
         known = [group[(priors[group] != 0).any(axis=1)] for group in groups]
         cold = [
-            Trial(fit, sp.csr_array((len(group), len(domain.items)), dtype=np.float32),
+            Fold(fit, sp.csr_array((len(group), len(domain.items)), dtype=np.float32),
                   domain.data.matrix[group], priors[group])
             for fit, group in zip(fits, known, strict=True) if len(group)
         ]  # fmt: skip
-        trials |= {WITHOUT: cold} if cold else {}
-    return trials
+        folds |= {WITHOUT: cold} if cold else {}
+    return folds
 
 
 def _order(data: Interactions, rng: np.random.Generator) -> np.ndarray:
@@ -111,7 +111,7 @@ def _order(data: Interactions, rng: np.random.Generator) -> np.ndarray:
     return key
 
 
-def _given_trials(domain: Domain, history: Interactions, test: Interactions) -> Iterator[tuple[str, list[Trial]]]:
+def _given_folds(domain: Domain, history: Interactions, test: Interactions) -> Iterator[tuple[str, list[Fold]]]:
     """Fit to all of the target's users, and validate on others."""
     priors = domain.priors(history.users)
     histories, tests = (part.align_items(domain.items).matrix for part in (history, test))
@@ -119,12 +119,12 @@ def _given_trials(domain: Domain, history: Interactions, test: Interactions) -> 
     rows = np.flatnonzero(has_history & has_test)
     if len(rows):
         part = None if priors is None else priors[rows]
-        yield WITH, [Trial(domain.active_users, histories[rows], tests[rows], part)]
+        yield WITH, [Fold(domain.active_users, histories[rows], tests[rows], part)]
     if priors is not None and serves_users_without_history(domain):
         rows = np.flatnonzero((priors != 0).any(axis=1) & has_test)
         if len(rows):
             nothing = sp.csr_array((len(rows), len(domain.items)), dtype=np.float32)
-            yield WITHOUT, [Trial(domain.active_users, nothing, tests[rows], priors[rows])]
+            yield WITHOUT, [Fold(domain.active_users, nothing, tests[rows], priors[rows])]
 
 
 def serves_users_without_history(domain: Domain) -> bool:
