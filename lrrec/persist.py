@@ -20,8 +20,8 @@ def load(path: FileLike, *, base: Any = None, mmap: bool = False, verify: bool |
     ----------
     path : path or binary file object
         A file object is read to its end.
-    base : Recommender, optional
-        The model that an adapter was fitted to; only for the file of an adapter.
+    base : Recommender, or list or dict of them, optional
+        The model, or the several in their order, that an adapter was fitted to; only for the file of an adapter.
     mmap : bool, default False
         Leave the arrays in the file, and read of them what is used: models of any size open at once, and the processes
         of a machine share one copy. The arrays are read-only; ids are read at their first use. `save` may replace the

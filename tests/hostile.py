@@ -380,6 +380,7 @@ ARGS = {
     "LowRank.__init__.anchor": OBJECT,
     "Blend.__init__.weights": Arg("array", np.array([0.5, 0.5])),
     "Blended.__init__.weights": Arg("array", np.array([0.5, 0.5])),
+    "ItemItem.__init__.source_weights": Arg("array", np.array([0.5])),
     "NeuralMF.fit.init": OBJECT,
     "load.verify": FLAG,
     "learning_curve.source": OBJECT,

@@ -245,6 +245,23 @@ def test_adapting(run, made_up, likes, tmp_path):
     assert "--rank must be an integer >= 1 or auto, got 'x'" in err
 
 
+def test_adapting_several_models(run, made_up, likes, tmp_path):
+    table, words = likes.to_frame(), []
+    for name, part in (("one", table[::2]), ("two", table[1::2])):
+        part.to_csv(tmp_path / f"{name}.csv", index=False)
+        assert run("fit", tmp_path / f"{name}.csv", "-m", "ease", "-o", tmp_path / name, "-p", "reg=50")[0] == 0
+        words += ["--base", tmp_path / name]
+    adapter, data = tmp_path / "adapter", tmp_path / "one.csv"
+    code, out, _ = run("adapt", *words, "--data", data, "--out", adapter, "--histories", "--budget", "fast")
+    assert code == 0
+    assert "item-item" in out
+    code, out, _ = run("recommend", adapter, *words, "--user", "7", "-k", 3)
+    assert (code, len(out.splitlines())) == (0, 4)
+    code, _, err = run("recommend", adapter, "--base", tmp_path / "one", "--user", "7")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "another base" in err
+
+
 def test_benchmarking(run, tmp_path):
     """Tuned, compared, written; and again from the stored settings, to the same figures."""
     pytest.importorskip("optuna")

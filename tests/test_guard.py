@@ -9,7 +9,7 @@ from lrrec import IALS, AdapterSelector, Interactions
 from lrrec.adapt import Anchored, ByHistory, FoldIn, ItemItem, ItemItemScratch, LowRank, Popular, Scratch
 from lrrec.adapt.domain import make_domain
 from lrrec.adapt.folds import AS_SERVED, WITH, WITHOUT, make_folds
-from lrrec.errors import ParameterError, ParameterTypeError, UnknownIdError
+from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
 
 
 def tastes(rng, users, items, group, n=6, first=0):
@@ -205,3 +205,26 @@ def test_validation_users_are_served_from_their_earliest_interactions():
     for fold in make_folds(make_domain(base, timed), AS_SERVED, None, np.random.default_rng(1))[WITH]:
         assert set(fold.history.indices) == set(np.flatnonzero(order < 8))
         assert set(fold.test.indices) == set(np.flatnonzero(order >= 8))
+
+
+@pytest.mark.parametrize("fails_for", [1.0, None])
+def test_settings_that_cannot_be_fitted_are_not_chosen(source, parts, monkeypatch, fails_for):
+    """Some settings leave a matrix singular in single precision: the comparison goes on without them."""
+    solve = ItemItemScratch._solve
+
+    def singular(self, rows):
+        if fails_for in (None, self.params_["reg"]):
+            raise DataError("the matrix is not positive definite in float32: raise reg")
+        return solve(self, rows)
+
+    monkeypatch.setattr(ItemItemScratch, "_solve", singular)
+    base = IALS(8, n_iter=4, random_state=0).fit(source)
+    selector = AdapterSelector([FoldIn(), ItemItemScratch()], random_state=0)
+    report = selector.fit(parts[0], base=base).report_.set_index("method")["ndcg@20"]
+    if fails_for is None:
+        assert report["item-item scratch"] == 0
+        assert selector.best_.label in ("fold-in", "popularity", "blend of fold-in and popularity")
+        with pytest.raises(DataError, match="raise reg"):
+            AdapterSelector([ItemItemScratch()], guard=False, random_state=0).fit(parts[0], base=base)
+    else:
+        assert report["item-item scratch"] > 0

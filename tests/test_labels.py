@@ -569,6 +569,9 @@ REFUSED = {
     "AdapterSelector.fit.source": lambda v: selected(source=v),
     "Blend.__init__.weights": lambda v: lrrec.Blend([EASE(), EASE()], weights=v).fit(DATA),
     "Blended.__init__.weights": lambda v: lrrec.adapt.Blended([FoldIn(), FoldIn()], v).fit(DATA, base=BASE),
+    "ItemItem.__init__.source_weights": lambda v: lrrec.adapt.ItemItem(
+        weight=1.0, reg=1.0, scaling=0.5, source_weights=v
+    ).fit(DATA, base=[BASE, BASE]),
     "Interactions.__init__.events": lambda v: Interactions(DATA.matrix, DATA.users, DATA.items, None, v),
     "Interactions.__init__.items": lambda v: Interactions(DATA.matrix, DATA.users, v),
     "Interactions.__init__.matrix": lambda v: Interactions(v, DATA.users, DATA.items),

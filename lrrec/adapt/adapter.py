@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from lrrec.adapt import ADAPTERS, adapter_files
 from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
+from lrrec.adapt.sources import BaseLike, as_base
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.model_files import check_loadable
 from lrrec.models.base.recommender import Recommender
@@ -65,7 +66,7 @@ class Adapter(Recommender):
     _scale = 1.0  # the share of the change that is applied, where a kind lets it be set
 
     def fit(  # type: ignore[override]
-        self, X: Any, y: None = None, *, base: Recommender, catalogue: Any = None, same_users: bool = False,
+        self, X: Any, y: None = None, *, base: BaseLike, catalogue: Any = None, same_users: bool = False,
         source: Any = None,
     ) -> Self:  # fmt: skip
         """Adapt a base to the target's interactions.
@@ -77,8 +78,8 @@ class Adapter(Recommender):
             position.
         y : None
             Ignored.
-        base : Recommender
-            Fitted. It is not changed.
+        base : Recommender, or list or dict of them
+            Fitted. It is not changed. Item-item adapters take several: their statistics of item pairs are added.
         catalogue : sequence of ids, optional
             The items of the new domain. All of the base's and all of the target's when not given.
         same_users : bool, default False
@@ -100,6 +101,7 @@ class Adapter(Recommender):
         """
         check_bool(same_users, "same_users")
         self._check_params()
+        base = as_base(base, same_users=same_users)
         check_fitted(base)
         self._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)

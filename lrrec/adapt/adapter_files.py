@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from lrrec import files
 from lrrec.adapt import ADAPTERS
 from lrrec.adapt.domain import Domain, with_base_users
+from lrrec.adapt.sources import as_base
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, FileFormatError, ParameterTypeError
@@ -47,6 +48,7 @@ def read(path: str, base: Any, kind: str, params: dict[str, Any], arrays: dict[s
     """Return an adapter from the contents of its file, checked, for the base that it was fitted to."""
     if kind not in ADAPTERS:
         raise FileFormatError(f"{path} must hold an adapter, got {kind!r}")
+    base = as_base(base)
     if not isinstance(base, Recommender):
         raise ParameterTypeError(
             f"base must be the model that the adapter in {path} was fitted to, got {type(base).__name__}"

@@ -12,6 +12,7 @@ import numpy as np
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.domain_fits import check_unfitted, fit_domains
 from lrrec.adapt.mixed_batch import Group, Scorer, Served, View, as_rows, known_users, new_users, of_users
+from lrrec.adapt.sources import BaseLike, as_base
 from lrrec.data.frames import as_column
 from lrrec.data.ids import as_ids
 from lrrec.data.interactions import Interactions, as_interactions
@@ -35,8 +36,8 @@ class AdapterBank(MutableMapping):
 
     Parameters
     ----------
-    base : Recommender
-        Fitted.
+    base : Recommender, or list or dict of them
+        Fitted; several where the adapters were fitted to several.
     adapters : mapping of hashable to adapter, optional
         Adapters fitted to that base.
 
@@ -62,7 +63,8 @@ class AdapterBank(MutableMapping):
     [['z']]
     """
 
-    def __init__(self, base: Recommender, adapters: Mapping[Any, Any] | None = None) -> None:
+    def __init__(self, base: BaseLike, adapters: Mapping[Any, Any] | None = None) -> None:
+        base = as_base(base)
         if not isinstance(base, Recommender) or not hasattr(base, "items_"):
             raise ParameterTypeError(f"base must be a fitted model, got {type(base).__name__}")
         self.base = copy(base)

@@ -108,7 +108,7 @@ def find_blend(comparison: Comparison, results: Sequence[CandidateResult]) -> Ca
     of their settings gained on the same users. By nested cross-validation, the weights of each fold are those found on
     the other folds.
     """
-    ranked = sorted(results, key=lambda result: -result.mean)
+    ranked = sorted((result for result in results if result.mean > 0), key=lambda result: -result.mean)
     members = [result for result in ranked if not result.adapter._uses_all_threads][:MAX_MEMBERS]
     folds = comparison.folds[comparison.group]
     n_scores = sum(fold.history.shape[0] for fold in folds) * len(comparison.domain.items) * len(members)

@@ -11,10 +11,10 @@ from lrrec import files
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.adapter_files import read
 from lrrec.adapt.domain_fits import check_unfitted
+from lrrec.adapt.sources import BaseLike
 from lrrec.data import frames, id_columns
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
-from lrrec.models.base.recommender import Recommender
 from lrrec.validate import check_bool
 
 
@@ -26,7 +26,7 @@ class DomainFitter:
 
     Parameters
     ----------
-    base : Recommender
+    base : Recommender, or list or dict of them
         Fitted.
     adapter : adapter, optional
         Unfitted; `LowRankAdapter()` when not given.
@@ -55,7 +55,7 @@ class DomainFitter:
 
     def __init__(
         self,
-        base: Recommender,
+        base: BaseLike,
         adapter: Any = None,
         *,
         domain: str = "domain",

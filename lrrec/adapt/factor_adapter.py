@@ -11,6 +11,7 @@ from sklearn.base import clone
 from lrrec.adapt.adapter import Adapter, is_auto
 from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.sources import Sources
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.finite import check_learned
@@ -38,6 +39,11 @@ class FactorAdapter(Adapter, FactorModel):
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         name, encodes = type(base).__name__, bool(getattr(base, "_encoder_arrays", ()))
+        if isinstance(base, Sources):
+            raise ParameterTypeError(
+                f"base must be a single factor model for {type(self).__name__}, got several models: item-item adapters "
+                "take several"
+            )
         if not isinstance(base, FactorModel):
             raise ParameterTypeError(f"base must be a fitted factor model, got {name}")
         if encodes and base._n_columns != len(base.projection_):

@@ -9,7 +9,16 @@ import scipy.sparse as sp
 from lrrec.adapt.adapter import Adapter, Callback, is_auto
 from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.factor_adapter import check_auto_real
-from lrrec.adapt.second_order import STATISTICS, check_statistics, choose_kind, second_order, seen_counts
+from lrrec.adapt.second_order import (
+    STATISTICS,
+    check_statistics,
+    choose_kind,
+    rank_of_scores,
+    second_order,
+    seen_counts,
+)
+from lrrec.adapt.sources import models_of
+from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
     FactoredGram,
@@ -56,6 +65,8 @@ class ItemItem(Adapter):
         Regularization, > 0, in interactions.
     scaling : float or "auto", default "auto"
         From 0, which keeps S, to 1, which scales it to cosines: S_ij / (S_ii S_jj)^(scaling / 2).
+    source_weights : sequence of float, "auto" or None, default None
+        With several bases, `base=[uk, ca]`, the weight >= 0 of each in S, which is the sum of theirs; 1 each when None.
     statistics : {"interactions", "scores"}, optional
         S: X_s^T X_s of the interactions X_s that the base was trained on, or V (U^T U) V^T, that of a factor model's
         scores, for which no interaction is needed. By default interactions where the base holds them (`seen_`) and the
@@ -89,7 +100,7 @@ class ItemItem(Adapter):
 
     name = "item-item"
     _keeps_default = True
-    _defaults: ClassVar = {"weight": 3.0, "reg": 10.0, "scaling": 0.75}
+    _defaults: ClassVar = {"weight": 3.0, "reg": 10.0, "scaling": 0.75, "source_weights": None}
 
     rows_: sp.csr_array
     weights_: ItemItemWeights
@@ -100,11 +111,13 @@ class ItemItem(Adapter):
         weight: float | str = "auto",
         reg: float | str = "auto",
         scaling: float | str = "auto",
+        source_weights: Sequence[float] | str | None = None,
         statistics: str | None = None,
     ) -> None:
         self.weight = weight
         self.reg = reg
         self.scaling = scaling
+        self.source_weights = source_weights
         self.statistics = statistics
 
     def _check_params(self) -> None:
@@ -113,10 +126,17 @@ class ItemItem(Adapter):
             check_real(self.scaling, "scaling", low=0, high=1)
         if self.statistics is not None:
             check_option(self.statistics, "statistics", STATISTICS)
+        if self.source_weights is not None and not is_auto(self.source_weights):
+            _check_source_weights(self.source_weights)
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         check_ranks(base, "ItemItem")
         check_statistics(base)
+        weights = self.source_weights
+        if weights is not None and not is_auto(weights) and len(weights) != len(models_of(base)):
+            raise ParameterError(
+                f"source_weights must have one weight for each base, {len(models_of(base))}, got {len(weights)}"
+            )
 
     @property
     def label(self) -> str:
@@ -126,6 +146,8 @@ class ItemItem(Adapter):
     def _settings(self, domain: Domain) -> dict[str, Any]:
         kind = choose_kind(domain, self.statistics)
         settings = super()._settings(domain) | {"statistics": kind}
+        if settings["source_weights"] is not None:
+            settings["source_weights"] = [float(weight) for weight in settings["source_weights"]]
         if kind == "scores" and self.weight == "auto":
             settings["weight"] = SCORES_WEIGHT
         return settings
@@ -139,12 +161,14 @@ class ItemItem(Adapter):
         if self._shares_inverse(domain, len(domain.active_users)):
             return float(np.count_nonzero(domain.base.item_counts_[domain.base_indices[domain.in_base]])) ** 3
         scores = choose_kind(domain, self.statistics) == "scores"
-        rank = domain.base.item_factors_.shape[1] if scores else len(domain.items)
+        rank = rank_of_scores(domain.base) if scores else len(domain.items)
         return multiplications(len(domain.active_users), len(domain.items), rank)
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         step = 2 if self._cost(domain) > EXPENSIVE else 1  # every other value, the defaults among them
-        return {"weight": WEIGHTS[::step], "reg": REGS[::step], "scaling": SCALINGS[step - 1 :]}
+        grids = {"weight": WEIGHTS[::step], "reg": REGS[::step], "scaling": SCALINGS[step - 1 :]}
+        n_sources = len(models_of(domain.base))
+        return grids | ({"source_weights": _source_weights(n_sources)} if n_sources > 1 else {})
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         self._solve(self.domain_.data.matrix[users])
@@ -171,10 +195,10 @@ class ItemItem(Adapter):
 
     def _inverse(self, domain: Domain, params: Mapping[str, Any]) -> PriorInverse:
         """(S + reg / weight I)^-1, scaled; the latest are kept for the other fits of a comparison."""
-        key = params["scaling"], float(f"{params['reg'] / params['weight']:.6g}")
+        key = params["scaling"], float(f"{params['reg'] / params['weight']:.6g}"), str(params["source_weights"])
         inverses: dict[Any, PriorInverse] = domain.cache.setdefault("inverses", {})
         if key not in inverses:
-            items, counts = _counts(domain)
+            items, counts = seen_counts(domain, params["source_weights"])
             S: Any = scaled(counts, key[0], 1.0)
             Q = PriorInverse(S, items, len(domain.items), key[1])
             for oldest in list(inverses)[: max(0, len(inverses) + 1 - KEPT // max(Q.block.nbytes, 1))]:
@@ -185,13 +209,14 @@ class ItemItem(Adapter):
 
     def _prior(self) -> GramMatrix:
         params = self.params_
-        return scaled(_statistics(self.domain_, params["statistics"]), params["scaling"], params["weight"])
+        S = second_order(self.domain_, params["statistics"], params["source_weights"])
+        return scaled(S, params["scaling"], params["weight"])
 
     def _sketch(self) -> np.ndarray:
         """A few numbers that tell S from that of a base with other users: partial sums of S z for a fixed z."""
         z = np.cos(np.arange(len(self.domain_.items)))
         if self.params_.get("statistics") == "interactions":
-            items, counts = _counts(self.domain_)
+            items, counts = seen_counts(self.domain_, self.params_["source_weights"])
             image = np.zeros(len(z))
             image[items] = scaled(counts, self.params_["scaling"], self.params_["weight"]) @ z[items]
         else:
@@ -284,17 +309,18 @@ class ItemItemScratch(ItemItem):
         return FactoredGram(np.zeros((len(self.domain_.items), 0)))
 
 
-def _counts(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
-    """As `seen_counts`, found once for each domain."""
-    if "counts" not in domain.cache:
-        domain.cache["counts"] = seen_counts(domain)
-    counts: tuple[np.ndarray, np.ndarray] = domain.cache["counts"]
-    return counts
+def _source_weights(n_sources: int) -> list[list[float]]:
+    """The weights to try: all alike; one of the sources with less, more or none; one alone."""
+    equal = [1.0] * n_sources
+    changed = [[*equal[:k], weight, *equal[k + 1 :]] for k in range(n_sources) for weight in (0.0, 0.3, 3.0)]
+    alone = [[float(k == other) for other in range(n_sources)] for k in range(n_sources)]
+    return [equal, *changed, *(alone if n_sources > 2 else [])]
 
 
-def _statistics(domain: Domain, kind: str) -> GramMatrix:
-    """As `second_order`, found once for each domain."""
-    cached = domain.cache.get(kind)
-    if cached is None:
-        cached = domain.cache[kind] = second_order(domain, kind)
-    return cached
+def _check_source_weights(weights: Any) -> None:
+    """Refuse what is no sequence of weights."""
+    if isinstance(weights, str | Mapping) or not isinstance(weights, Sequence | np.ndarray):
+        raise ParameterTypeError(f"source_weights must be a sequence of numbers, 'auto' or None, got {weights!r}")
+    checked = [check_real(weight, "source_weights", low=0) for weight in weights]
+    if not any(checked):
+        raise ParameterError(f"source_weights must have a weight > 0, got {list(weights)}")

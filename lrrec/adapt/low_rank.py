@@ -18,12 +18,9 @@ RANKS = (1, 2, 4, 8, 16, 32)
 class LowRank(Anchored):
     """Change the item factors by A B^T, fitted to the target in closed form.
 
-    Minimises over U, A and B, in alternating steps,
-
-        sum_u c_u [loss_u(u (V0 + A B^T)^T) + lam_u |u|^2] + t |A B^T|_F^2,        A (I, rank), B (D, rank)
-
-    starting from the leading directions of the change of full rank (`Anchored`). Items that the base does not know
-    have factors of their own. New users are folded in, as with any factor model.
+    Minimises the objective of `Anchored` over V = V0 + A B^T, with V0 (I, D) the base's item factors, A (I, rank) and
+    B (D, rank), in alternating steps that start from the leading directions of the change of full rank. Items that the
+    base does not know have factors of their own. New users are folded in, as with any factor model.
 
     Parameters
     ----------
@@ -31,11 +28,12 @@ class LowRank(Anchored):
         Rank of the change. "auto" is for an `AdapterSelector`, which takes the smallest within one standard error of
         the best.
     reg, fold_in_reg, new_item_reg, n_iter, balance, anchor
-        As for `Anchored`; as many iterations again are run at full rank first.
+        As for `Anchored`; n_iter iterations of full rank are followed by n_iter of low rank.
 
     Notes
     -----
-    O(N D^2 + I D R) time an iteration for N target interactions and I items. The same for any number of threads.
+    O(N D^2 + I D R) time an iteration for N target interactions, I items, D factors and rank R. The same for any number
+    of threads.
 
     Examples
     --------

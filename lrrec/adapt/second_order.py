@@ -1,10 +1,15 @@
-"""The second-order statistics of a base over a domain's catalogue: what it knows of pairs of items."""
+"""The second-order statistics of a base over a domain's catalogue: what it knows of pairs of items.
 
+Those of several bases are the sum of theirs, each times its weight.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.sources import models_of
 from lrrec.errors import ParameterError
 from lrrec.linalg.dense import gram
 from lrrec.linalg.item_item_weights import FactoredGram, GramMatrix
@@ -27,9 +32,10 @@ def choose_kind(domain: Domain, kind: str | None) -> str:
 
 
 def available_kinds(base: Any) -> list[str]:
-    """The kinds that a base has."""
-    kinds = ["interactions"] if base.seen_.nnz else []
-    if isinstance(base, FactorModel) and len(base.user_factors_):
+    """The kinds that a base has; of several bases, those that all of them have."""
+    models = models_of(base)
+    kinds = ["interactions"] if all(model.seen_.nnz for model in models) else []
+    if all(isinstance(model, FactorModel) and len(model.user_factors_) for model in models):
         kinds.append("scores")
     return kinds
 
@@ -38,24 +44,21 @@ def check_statistics(base: Any) -> list[str]:
     """Return the kinds that a base has; refuse one without any."""
     kinds = available_kinds(base)
     if not kinds:
+        names = " and ".join(type(model).__name__ for model in models_of(base))
         raise ParameterError(
-            f"the base, {type(base).__name__}, holds neither histories nor user factors, of which ItemItem takes "
+            f"the base, {names}, holds neither histories nor user factors, of which ItemItem takes "
             "what it knows of pairs of items: save it with its histories"
         )
     return kinds
 
 
-def second_order(domain: Domain, kind: str) -> GramMatrix:
+def second_order(domain: Domain, kind: str, source_weights: Sequence[float] | None = None) -> GramMatrix:
     """Return the statistics over the catalogue: X^T X of the base's training data X, or of its scores, V U^T U V^T."""
-    base, known = domain.base, np.flatnonzero(domain.in_base)
-    places = domain.base_indices[known]
     if kind == "scores":
-        eigenvalues, E = np.linalg.eigh(gram(base.user_factors_))
-        factors = (base.item_factors_ @ E) * np.sqrt(np.maximum(eigenvalues, 0))
-        L = np.zeros((len(domain.items), factors.shape[1]))
-        L[known] = factors[places]
-        return FactoredGram(L)
-    items, counts = seen_counts(domain)
+        factors = _cached(domain, "factors", _score_factors)
+        roots = np.ones(len(factors)) if source_weights is None else np.sqrt(source_weights)
+        return FactoredGram(np.hstack([L * root for L, root in zip(factors, roots, strict=True)]))
+    items, counts = seen_counts(domain, source_weights)
     if len(items) == len(domain.items):
         return counts
     S = np.zeros((len(domain.items),) * 2, dtype=np.float32)
@@ -63,9 +66,51 @@ def second_order(domain: Domain, kind: str) -> GramMatrix:
     return S
 
 
-def seen_counts(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
-    """Return the m items of the catalogue that the base's interactions X have, and their part of X^T X, (m, m)."""
-    seen = np.zeros(len(domain.items), dtype=bool)
-    seen[domain.in_base] = domain.base.item_counts_[domain.base_indices[domain.in_base]] > 0
-    items = np.flatnonzero(seen)
-    return items, co_occurrences(domain.base.seen_[:, domain.base_indices[items]])
+def seen_counts(domain: Domain, source_weights: Sequence[float] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the m items of the catalogue that the base's interactions X have, and the upper half of their X^T X."""
+    parts = _cached(domain, "counts", _counts_of_models)
+    if len(parts) == 1:
+        return parts[0]
+    items = np.unique(np.concatenate([places for places, _ in parts]))
+    total = np.zeros((len(items),) * 2, dtype=np.float32)
+    weights = np.ones(len(parts)) if source_weights is None else source_weights
+    for (places, counts), weight in zip(parts, weights, strict=True):
+        if weight:
+            own = np.searchsorted(items, places)
+            total[np.ix_(own, own)] += np.float32(weight) * counts
+    return items, total
+
+
+def rank_of_scores(base: Any) -> int:
+    """The rank of the statistics of scores."""
+    return sum(model.item_factors_.shape[1] for model in models_of(base))
+
+
+def _cached(domain: Domain, name: str, find: Callable[[Domain], Any]) -> Any:
+    """What is found once for a domain."""
+    if name not in domain.cache:
+        domain.cache[name] = find(domain)
+    return domain.cache[name]
+
+
+def _counts_of_models(domain: Domain) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each model of the base, the items of the catalogue that its interactions have, and their co-occurrences."""
+    parts = []
+    for model in models_of(domain.base):
+        places = model.items_.find(domain.items.ids)
+        items = np.flatnonzero((places >= 0) & (model.item_counts_[places] > 0))
+        parts.append((items, co_occurrences(model.seen_[:, places[items]])))
+    return parts
+
+
+def _score_factors(domain: Domain) -> list[np.ndarray]:
+    """For each model of the base, L (I, D) with L L^T = V U^T U V^T."""
+    parts = []
+    for model in models_of(domain.base):
+        eigenvalues, E = np.linalg.eigh(gram(model.user_factors_))
+        factors = (model.item_factors_ @ E) * np.sqrt(np.maximum(eigenvalues, 0))
+        places = model.items_.find(domain.items.ids)
+        L = np.zeros((len(domain.items), factors.shape[1]))
+        L[places >= 0] = factors[places[places >= 0]]
+        parts.append(L)
+    return parts

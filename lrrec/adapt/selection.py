@@ -4,8 +4,10 @@ Settings are chosen on validation users, and each fold of these is scored with t
 (nested cross-validation), so that adapters with many settings have no advantage over those with few.
 """
 
+import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -15,6 +17,7 @@ from sklearn.base import clone
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.folds import N_FOLDS, WITH, Fold
 from lrrec.data import frames
+from lrrec.errors import DataError
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
@@ -24,7 +27,7 @@ from lrrec.validate import check_option, check_real, check_threads
 Z = 1.282  # the 90 % quantile of the normal distribution
 
 THOROUGH, FAST = "thorough", "fast"
-Path = Mapping[str, Sequence[Any]]
+ParameterPath = Mapping[str, Sequence[Any]]
 
 
 class Candidate(Protocol):
@@ -48,7 +51,7 @@ class Candidate(Protocol):
 
     def _prepare(self, domain: Domain, n_users: int) -> bool: ...
 
-    def _fit_path(self, domain: Domain, users: np.ndarray, path: Path) -> Any: ...
+    def _fit_path(self, domain: Domain, users: np.ndarray, path: ParameterPath) -> Any: ...
 
     def _for_scoring(self) -> Any: ...
 
@@ -58,8 +61,8 @@ class CandidateResult:
     """What an adapter with some settings reached on the validation users.
 
     scores : the metric of each validation user. nested_scores : the same by nested cross-validation, where settings
-    were chosen. fold_numbers : the fold of each user. overlap : with several folds, validation users for each user
-    fitted to, summed.
+    were chosen. fold_numbers : the fold of each user. overlap : with several folds, the sum over them of
+    n_validation / n_training, for `difference`.
     """
 
     adapter: Any
@@ -123,7 +126,7 @@ class Comparison:
         """The same on the validation users of another group."""
         return replace(self, group=group)
 
-    def evaluate(self, adapters: Sequence[Any], path: Path) -> list[CandidateResult]:
+    def evaluate(self, adapters: Sequence[Any], path: ParameterPath) -> list[CandidateResult]:
         """Fit each adapter in every fold, and measure its validation users; a result for each value on the path."""
         keys = [f"{type(adapter).__qualname__} {sorted(adapter.get_params().items())} {path}" for adapter in adapters]
         new = {key: adapter for key, adapter in zip(keys, adapters, strict=True) if key not in self.measured}
@@ -131,35 +134,46 @@ class Comparison:
             self.measured.update(zip(new, self._measure(list(new.values()), path), strict=True))
         return [self._result(measurement) for key in keys for measurement in self.measured[key]]
 
-    def _measure(self, adapters: Sequence[Any], path: Path) -> list[list[Measurement]]:
-        """Measure each adapter at each value on the path."""
+    def _measure(self, adapters: Sequence[Any], path: ParameterPath) -> list[list[Measurement]]:
+        """Measure each adapter at each value on the path; one that cannot be fitted in every fold scores 0."""
         fits: dict[int, list[Fold]] = {}
         for fold in (fold for folds in self.folds.values() for fold in folds):
             fits.setdefault(id(fold.fit), []).append(fold)
         n_users = max(len(folds[0].fit) for folds in fits.values())
-        if adapters[0]._prepare(self.domain, n_users) and len(adapters) > 1:
+        try:
+            shares = adapters[0]._prepare(self.domain, n_users)
+        except DataError:  # it fails below, too
+            shares = True
+        if shares and len(adapters) > 1:
             return [row for adapter in adapters for row in self._measure([adapter], path)]
         pairs = [(adapter, folds) for adapter in adapters for folds in fits.values()]
         measured: list[list[Measurement]] = [[]] * len(pairs)
 
         def work(start: int, stop: int) -> None:
             for place in range(start, stop):
-                adapter, folds = pairs[place]
-                measured[place] = [
-                    Measurement(
-                        clone(adapter).set_params(**values),
-                        {id(fold): _measure(fitted, fold, self.metric) for fold in folds},
-                        fitted.n_parameters,
-                    )
-                    for values, fitted in adapter._fit_path(self.domain, folds[0].fit, path)
-                ]
+                with suppress(DataError):  # such as a matrix that these settings leave singular
+                    measured[place] = [*self._along_path(*pairs[place], path)]
 
         n_threads = 1 if any(adapter._uses_all_threads for adapter in adapters) else check_threads(None)
         run_blocks(work, even_blocks(len(pairs), 1), n_threads)
+        rows = [measured[first : first + len(fits)] for first in range(0, len(pairs), len(fits))]
         return [
-            [_joined(parts) for parts in zip(*measured[first : first + len(fits)], strict=True)]
-            for first in range(0, len(pairs), len(fits))
+            [_joined(parts) for parts in zip(*row, strict=True)] if all(row) else self._without_scores(adapter, path)
+            for adapter, row in zip(adapters, rows, strict=True)
         ]
+
+    def _along_path(self, adapter: Any, folds: Sequence[Fold], path: ParameterPath) -> Iterator[Measurement]:
+        """Measurements in folds that are fitted to the same users, for each value on the path."""
+        for values, fitted in adapter._fit_path(self.domain, folds[0].fit, path):
+            scores = {id(fold): _measure(fitted, fold, self.metric) for fold in folds}
+            yield Measurement(clone(adapter).set_params(**values), scores, fitted.n_parameters)
+
+    def _without_scores(self, adapter: Any, path: ParameterPath) -> list[Measurement]:
+        """Measurements of an adapter that cannot be fitted: 0 for everybody."""
+        folds = [fold for folds in self.folds.values() for fold in folds]
+        scores = {id(fold): np.zeros(fold.history.shape[0]) for fold in folds}
+        settings = [dict(zip(path, values, strict=True)) for values in itertools.product(*path.values())]
+        return [Measurement(clone(adapter).set_params(**values), scores, 0) for values in settings]
 
     def _result(self, measurement: Measurement) -> CandidateResult:
         """The group's scores together; users of a single fold are cut into folds for nested cross-validation."""
@@ -249,7 +263,7 @@ def tune(comparison: Comparison, candidate: Candidate, start: Any, deadline: flo
 
 
 def nested(tried: Sequence[CandidateResult]) -> CandidateResult:
-    """The best result; each fold's nested scores are those of the settings that are best on the other folds."""
+    """The result with the best mean; its nested scores are, in each fold, those of the best on the other folds."""
     best = max(tried, key=lambda result: result.mean)
     table, scores = np.stack([result.scores for result in tried]), best.scores.copy()
     for number in np.unique(best.fold_numbers):
@@ -279,7 +293,7 @@ def near_best(results: Sequence[CandidateResult]) -> list[CandidateResult]:
 
 
 def _measure(adapter: Any, fold: Fold, metric: str) -> np.ndarray:
-    """The metric of each validation user, served as `recommend` does: without evidence, popular items."""
+    """The metric of each validation user, served as `recommend` does: popular items where it has no score."""
     _, k = parse(metric, ("ranking",))
     assert k is not None
     n_users, n_items = fold.history.shape
@@ -310,7 +324,7 @@ def choose(
 ) -> tuple[CandidateResult, str]:
     """Return the result to keep, and why: the best by the mean; of equals, the one with the fewest parameters.
 
-    The blend, which many samples of the users vote for, is kept unless a single adapter is clearly ahead of it.
+    The blend, whose weights are averaged over bootstrap samples, is kept unless an adapter is clearly better than it.
     Popularity is kept where nothing beats it. With prefer="small", all within a standard error of the best are equals.
     """
     compared = [*results, *([] if blend is None else [blend])]

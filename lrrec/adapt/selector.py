@@ -22,6 +22,7 @@ from lrrec.adapt.scratch import Scratch
 from lrrec.adapt.second_order import available_kinds
 from lrrec.adapt.selection import THOROUGH, CandidateResult, Comparison, check_budget, choose, report, tune_all
 from lrrec.adapt.source_worth import source_worth
+from lrrec.adapt.sources import Sources, as_base
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.metrics import parse
@@ -40,13 +41,13 @@ JOINT_TRAINING = "; where the base's data may be used, compare with training on 
 def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = False) -> list[Adapter]:
     """Return the adapters worth comparing for a base, the low-rank change last.
 
-    Fold-in, and of the target alone and of the target with what the base knows: factors, or towers, and item-item
-    weights, with each kind of statistics that the base has. Item-item weights do not predict ratings, and are left out
-    for a base that does.
+    Fold-in; models of the target alone; adapters of the base's factors, or towers; item-item models, one for each kind
+    of statistics that the base has. Item-item models do not predict ratings, and are left out for a base that does.
     """
     item_item: list[Adapter] = []
     if not base._predicts_ratings:
-        item_item = [ItemItemScratch(), *(ItemItem(statistics=kind) for kind in available_kinds(base))]
+        kinds = available_kinds(base)
+        item_item = [ItemItemScratch(), *(ItemItem(statistics=kind, source_weights="auto") for kind in kinds)]
     if getattr(base, "_encoder_arrays", ()):
         from lrrec.adapt.two_tower import FullRankTowers, LowRankTowers, ScratchTowers
 
@@ -76,7 +77,7 @@ class AdapterSelector(Recommender):
     guard : bool, default True
         False keeps the last candidate, tuned, whatever the comparison says.
     metric : str, default "ndcg@20"
-        NAME@K: what settings are chosen by.
+        NAME@K, the metric by which settings and adapters are chosen.
     history : "as served", float in (0, 1] or int, default "as served"
         What a validation user is served from: about as much as the target's users have (all but a fifth of their
         interactions), a share of it, or a number of interactions. The rest is to be found. The earliest come first
@@ -90,18 +91,18 @@ class AdapterSelector(Recommender):
         Whether a blend of the best three is compared, too, and kept unless one of them is better by more than a
         standard error; see `Blended`. Not for a base that predicts ratings.
     random_state : int, Generator or None, default None
-        Of the folds, and of adapters that have a random_state of None; all else is deterministic.
+        Seed of the folds, and of adapters whose own random_state is None; all else is deterministic.
 
     Attributes
     ----------
     best_ : Adapter
         The winner, fitted to all of the target's users. Its attributes and methods are the selector's too.
     report_ : DataFrame
-        What was compared: method, metric on the validation users, its paired difference to fold-in with lower and
-        upper 90 % bounds, parameters, and which is kept.
+        What was compared: method, metric on the validation users, its paired difference to fold-in with one-sided
+        90 % bounds (low, high: an 80 % interval), the number of parameters, and which is kept.
     verdict_ : str
-        Why that one was kept, and how many target users the base is worth: with how many fewer the kept adapter ranks
-        as well as the best model of the target alone.
+        Why that one was kept, and how many target users the base is worth: the kept adapter, fitted to that many
+        fewer, ranks as well as the best model of the target alone.
     users_, items_ : IdMap
         Of the target; its catalogue.
 
@@ -172,6 +173,7 @@ class AdapterSelector(Recommender):
         check_budget(self.budget)
         if validation is not None and not isinstance(validation, Split):
             raise ParameterTypeError(f"validation must be a Split, got {validation!r}")
+        base = as_base(base, same_users=same_users)
         check_fitted(base)
         candidates = self._prepared_candidates(base, same_users)
         for candidate in candidates:
@@ -188,7 +190,7 @@ class AdapterSelector(Recommender):
         return self._remember(domain.data, item_evidence=self.best_.item_evidence_)
 
     def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
-        """Compare the candidates on each group of users; without a guard, tune the last on the first that it serves."""
+        """Compare the candidates on each group of users; with guard=False, on the first that the last can serve."""
         last, domain, groups = candidates[-1], comparison.domain, list(comparison.folds)
         if not self.guard:
             groups = [group for group in groups if last._can_serve_group(domain, history=group == WITH)][:1] or groups[
@@ -385,7 +387,8 @@ class LowRankAdapter(AdapterSelector):
     def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
         check_rank(self.rank)
         if not isinstance(base, FactorModel):
+            name = "several models" if isinstance(base, Sources) else type(base).__name__
             raise ParameterTypeError(
-                f"base must be a factor model for a low-rank change, got {type(base).__name__}: use AdapterSelector()"
+                f"base must be a single factor model for a low-rank change, got {name}: use AdapterSelector()"
             )
         return default_candidates(base, self.rank, same_users=same_users)

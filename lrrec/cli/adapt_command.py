@@ -1,19 +1,29 @@
 """lrrec adapt."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import lrrec
 from lrrec.cli import options as opt
-from lrrec.cli.inputs import Source, check_out
+from lrrec.cli.inputs import Source, as_one, check_out
 from lrrec.cli.show import report_table
 from lrrec.errors import ParameterError
 
 
 def adapt(
-    base: Annotated[Path, typer.Option("--base", "-b", help="The trained model, saved by [bold]lrrec fit[/bold].")],
+    base: Annotated[
+        list[Path],
+        typer.Option(
+            "--base",
+            "-b",
+            help=(
+                "The trained model, saved by [bold]lrrec fit[/bold]. Given several times, the models of several "
+                "markets: item-item adapters add up what they know of item pairs."
+            ),
+        ),
+    ],
     data: Annotated[str, typer.Option("--data", "-d", help="The new domain: a CSV file, or the name of a data set.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to save the adapter to.")],
     rank: Annotated[str, typer.Option(help="Rank of the low-rank adapter, or auto.")] = "8",
@@ -47,11 +57,13 @@ def adapt(
     check_out(out)
     if rank != "auto" and not rank.isdecimal():
         raise ParameterError(f"--rank must be an integer >= 1 or auto, got {rank!r}")
-    model = lrrec.load(base)
+    models = as_one([lrrec.load(path) for path in base])
     target = Source(data, data_home, min_rating, user, item, value, None, delimiter, read).interactions()
-    adapter = lrrec.LowRankAdapter(
-        rank if rank == "auto" else int(rank), guard=guard, metric=metric, budget=_budget(budget), random_state=seed
-    ).fit(target, base=model, same_users=same_users)
+    options: Any = {"guard": guard, "metric": metric, "budget": _budget(budget), "random_state": seed}
+    chosen_rank = rank if rank == "auto" else int(rank)
+    several = isinstance(models, list)
+    selector = lrrec.AdapterSelector(**options) if several else lrrec.LowRankAdapter(chosen_rank, **options)
+    adapter = selector.fit(target, base=models, same_users=same_users)
     console = Console()
     if adapter.report_ is not None:
         console.print(report_table(adapter.report_))

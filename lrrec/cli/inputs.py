@@ -203,3 +203,8 @@ def fit_model(model: Any, interactions: "Interactions") -> Any:
     """Fit, with a progress bar where the model has one."""
     shows = "progress" in inspect.signature(model.fit).parameters
     return model.fit(interactions, progress=True) if shows else model.fit(interactions)
+
+
+def as_one(models: list[Any]) -> Any:
+    """The model, where there is one; the list of several bases."""
+    return models[0] if len(models) == 1 else models

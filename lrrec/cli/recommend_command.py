@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import lrrec
-from lrrec.cli.inputs import check_out
+from lrrec.cli.inputs import as_one, check_out
 from lrrec.errors import DataError, UnknownIdError
 
 
@@ -16,7 +16,8 @@ def recommend(
         Path, typer.Argument(help="A model saved by [bold]lrrec fit[/bold], or an adapter by [bold]lrrec adapt[/bold].")
     ],
     base: Annotated[
-        Path | None, typer.Option("--base", "-b", help="An adapter's base model.", show_default=False)
+        list[Path] | None,
+        typer.Option("--base", "-b", help="An adapter's base model; several in their order.", show_default=False),
     ] = None,
     user: Annotated[
         list[str] | None,
@@ -39,7 +40,7 @@ def recommend(
 ) -> None:
     """Recommend items to known users with a saved model, as CSV: user, item, rank, score."""
     check_out(out)
-    fitted = lrrec.load(model) if base is None else lrrec.load(model, base=lrrec.load(base))
+    fitted = lrrec.load(model, base=as_one([lrrec.load(path) for path in base])) if base else lrrec.load(model)
     if not len(fitted.users_) and not (user and popular and include_seen):
         raise DataError(
             f"{model} has no users to recommend to: make it with them (lrrec adapt --histories), or recommend popular "

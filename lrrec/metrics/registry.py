@@ -76,13 +76,13 @@ METRICS = {
         Metric("mrr", "reciprocal_rank", "ranking", True, "1 / rank of the first hit, 0 without a hit"),
         Metric("hit", "hit_rate", "ranking", True, "1 with a hit, 0 without"),
         Metric("err", "expected_reciprocal_rank", "ranking", True,
-               "sum over hits of 2^-nth / rank, nth the number of hits so far"),
+               "sum over hits of 2^-j / rank, for the j-th hit"),
         Metric("r-precision", "r_precision", "ranking", True,
                "hits among the first min(k, |relevant|) places, divided by |relevant|"),
         Metric("graded-ndcg", "graded_ndcg", "ranking", True,
                "sum over hits of value / log2(rank + 1), divided by the same sum of the k largest values"),
         Metric("auc", "auc", "full ranking", True,
-               "share of (relevant, other) pairs of candidates in the right order, ties count half"),
+               "fraction of (relevant, other) pairs of candidates ranked correctly, ties count 1/2"),
         Metric("rmse", "rmse", "rating", False, "sqrt(mean of (predicted - true)^2), per user"),
         Metric("mae", "mae", "rating", False, "mean of |predicted - true|, per user"),
         Metric("novelty", "novelty", "list", True,
@@ -92,7 +92,7 @@ METRICS = {
                "mean over pairs of items of the list of 1 - cosine(vectors)"),
         Metric("coverage", "coverage", "catalogue", True, "items in at least one list / items"),
         Metric("gini", "gini", "catalogue", False,
-               "sum over j of (2 j - n - 1) e_j / (n sum e), e the rising numbers of lists that hold each of n items"),
+               "sum over j of (2 j - n - 1) e_j / (n sum e), e_1 <= ... <= e_n: lists with each of n items"),
     )
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from lrrec.validate import check_int, check_option, check_real, check_rng, check
 
 
 class IALS(IterativeModel, QuadraticModel):
-    """Implicit-feedback ALS: every cell counts, the observed ones more; dislikes can be said.
+    """Implicit-feedback ALS: all pairs enter the loss, the observed ones with more weight; dislikes are possible.
 
     Minimises, with n_u and n_i the numbers of observed entries, a = unobserved_weight, nu = reg_exponent,
 
@@ -34,8 +34,8 @@ class IALS(IterativeModel, QuadraticModel):
     objective : {"rendle", "hu"}, default "rendle"
         Which of the two.
     unobserved_weight : float, default 0.1
-        Weight a > 0 of all cells, the unobserved among them; "hu" has 1. Typical: 0.01 (large sparse catalogues) to
-        1. It matters most, together with `reg`: tune both.
+        Weight a > 0 of every pair, observed or not; "hu" does not use it (there it is 1). Typical: 0.01 (large sparse
+        catalogues) to 1. It matters most, together with `reg`: tune both.
     alpha : float, default 1.0
         Weight of a value. With "hu" typically 1 to 40.
     confidence : {"1 + alpha r", "alpha r"}, default "1 + alpha r"
@@ -126,7 +126,7 @@ class IALS(IterativeModel, QuadraticModel):
         self.n_threads = n_threads
 
     def default_tuning_space(self) -> dict[str, Any] | None:
-        """Return the space that `lrrec.tune` searches by default; with "hu", over alpha and its scale of reg."""
+        """Return the space that `lrrec.tune` searches by default; with "hu", over alpha and a higher range of reg."""
         if self.objective != "hu":
             return self.tuning_space
         n_factors = (self.tuning_space or {})["n_factors"]
@@ -159,7 +159,7 @@ class IALS(IterativeModel, QuadraticModel):
         return self._objective(reg).penalties(matrix)
 
     def _weights(self, matrix: sp.csr_array) -> sp.csr_array:
-        """The weights w of the objective: alpha * |value|, less 1 with "hu" where c = alpha * |value|."""
+        """The weights w of the objective: alpha * |value|; minus 1 with "hu" and confidence "alpha r"."""
         alpha = check_real(self.alpha, "alpha", low=0, open_low=True)
         less = 1 if self.objective == "hu" and self.confidence == "alpha r" else 0
         dislikes = _likes(matrix) is not None
