@@ -386,7 +386,7 @@ def test_bad_parameters(adapter, message, base, source):
 
 
 def test_bad_bases_and_targets(base, parts, target):
-    with pytest.raises(ParameterTypeError, match="base must be a single factor model for a low-rank change, got EASE: use"):
+    with pytest.raises(ParameterTypeError, match=r"base must be a single factor model .*, got EASE: use"):
         LowRankAdapter().fit(target, base=lrrec.EASE().fit(target))
     with pytest.raises(ValueError, match="must be fitted first"):
         LowRankAdapter().fit(target, base=IALS())

@@ -385,12 +385,15 @@ def test_adapters_give_finite_scores(kind, scale, small):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_refused_fit_leaves_no_model(small):
-    model = EASE(reg=1).fit(small)
-    with pytest.raises(DataError, match=r"item_weights_ of EASE overflowed: .* scale them down"):
-        model.fit(small.astype(np.float64) * 1e30)
+def test_a_refused_fit_leaves_the_earlier_model_or_none(small):
+    fitted, unfitted = EASE(reg=1).fit(small), EASE(reg=1)
+    before = fitted.recommend().indices
+    for model in (fitted, unfitted):
+        with pytest.raises(DataError, match=r"item_weights_ of EASE overflowed: .* scale them down"):
+            model.fit(small.astype(np.float64) * 1e30)
+    np.testing.assert_array_equal(fitted.recommend().indices, before)
     with pytest.raises(lrrec.errors.NotFittedError):
-        model.recommend()
+        unfitted.recommend()
 
 
 def test_evidence_is_kept_by_files_and_copies(two_worlds, tmp_path):

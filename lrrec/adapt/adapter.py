@@ -15,6 +15,7 @@ from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_dom
 from lrrec.adapt.sources import BaseLike, as_base
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.model_files import check_loadable
+from lrrec.models.base.one_fit import become, of_one_fit
 from lrrec.models.base.recommender import Recommender
 from lrrec.typing import FileLike
 from lrrec.validate import check_bool
@@ -113,12 +114,7 @@ class Adapter(Recommender):
             )
         fresh = copy(self)
         fresh._scale = 1.0
-        return self._become(fresh._fit_domain(domain))
-
-    def _become(self, other: Self) -> Self:
-        """Take all attributes of another adapter at once: who is served by a bank meanwhile gets the old or the new."""
-        self.__dict__ = other.__dict__
-        return self
+        return become(self, fresh._fit_domain(domain))
 
     def _fit_domain(self, domain: Domain) -> Self:
         """Fit to all users of a domain and serve them."""
@@ -268,8 +264,9 @@ class Adapter(Recommender):
         fresh = copy(self)
         fresh._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))
         fresh.verdict_ = self.verdict_
-        return self._become(fresh)
+        return become(self, fresh)
 
+    @of_one_fit
     def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
         """Write the change to path, replacing it whole or not at all; `lrrec.load(path, base=model)` reads it.
 

@@ -16,6 +16,7 @@ from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.finite import check_learned
 from lrrec.models.base.model_files import same_model
+from lrrec.models.base.one_fit import become
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.neural.encoder import encode, shares
 from lrrec.validate import check_int, check_real
@@ -76,7 +77,7 @@ class FactorAdapter(Adapter, FactorModel):
         fresh.user_factors_ = fresh._encode_around(matrix, self.domain_.user_priors)
         counts = np.maximum(self.item_counts_, np.bincount(matrix.indices, minlength=matrix.shape[1]))
         fresh.item_evidence_ = fresh._item_evidence(self.domain_, counts)
-        self._become(fresh)
+        become(self, fresh)
 
     @property
     def item_factors_(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +28,7 @@ from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.metrics import parse
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.one_fit import become
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
@@ -181,13 +183,14 @@ class AdapterSelector(Recommender):
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
         folds = make_folds(domain, self.history, validation, check_rng(self.random_state))
         compared = self._compare_all(Comparison(domain, folds, self.metric), candidates)
-        self.report_ = report({group: parts[:2] for group, parts in compared.items()}, self.metric)
+        fresh = copy(self)
+        fresh.report_ = report({group: parts[:2] for group, parts in compared.items()}, self.metric)
         winners = {group: kept.adapter for group, (_, kept, _) in compared.items()}
         if not guard and candidates[-1]._can_serve_group(domain, history=False):
             winners |= dict.fromkeys((WITH, WITHOUT), *winners.values())
-        self.best_ = combined(winners, domain)
-        self.best_._fit_domain(domain).verdict_ = _verdict(compared, domain, self.best_)
-        return self._remember(domain.data, item_evidence=self.best_.item_evidence_)
+        best = fresh.best_ = combined(winners, domain)
+        best._fit_domain(domain).verdict_ = _verdict(compared, domain, best)
+        return become(self, fresh._remember(domain.data, item_evidence=best.item_evidence_))
 
     def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
         """Compare the candidates on each group of users; with guard=False, on the first that the last can serve."""
@@ -274,8 +277,9 @@ class AdapterSelector(Recommender):
     def update(self, new: Any) -> Self:
         """Add interactions of the target and fit the winner again; see `Adapter.update`."""
         self._check_fitted()
-        self.best_.update(new)
-        return self._remember(self.best_.domain_.data, item_evidence=self.best_.item_evidence_)
+        fresh = copy(self)
+        best = fresh.best_ = copy(self.best_).update(new)
+        return become(self, fresh._remember(best.domain_.data, item_evidence=best.item_evidence_))
 
     def merge(self) -> Recommender:
         """Return an ordinary model that recommends the same, without the adapter."""

@@ -196,7 +196,8 @@ def zero_diagonal_ridge(A: np.ndarray, reg: float, *, n_threads: int | None = No
     diagonal = np.diag_indices(len(A))
     A[diagonal] += np.float32(reg)
     invert(A, n_threads=n_threads)
-    A /= -A[diagonal]
+    with np.errstate(divide="ignore", invalid="ignore"):  # infinity and NaN are refused by who gets the weights
+        A /= -A[diagonal]
     A[diagonal] = 0
     return A
 

@@ -1,6 +1,7 @@
 """Blend: a weighted sum of the standardized scores of several models."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.errors import FileFormatError, ParameterTypeError
 from lrrec.metrics import parse
 from lrrec.models.base.blending import Blends, Encoded, check_weights, find_weights, ranked_values
+from lrrec.models.base.one_fit import become
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
 from lrrec.models.ials import IALS
@@ -95,13 +97,14 @@ class Blend(Blends, Recommender):
         parse(self.metric, ("ranking",))
         n_steps = check_int(self.n_steps, "n_steps", low=1)
         models = self._unfitted(int(rng.integers(2**31)))
+        fresh = copy(self)
         if self.weights is None:
-            self.weights_ = self._find_weights([clone(model) for model in models], data, n_steps, rng)
+            fresh.weights_ = self._find_weights([clone(model) for model in models], data, n_steps, rng)
         else:
-            self.weights_ = check_weights(self.weights, len(models))
-        self.models_ = [model.fit(data) for model in models]
-        evidence = [model.item_evidence_ for model, weight in zip(self.models_, self.weights_, strict=True) if weight]
-        return self._remember(data, item_evidence=np.any(evidence, axis=0))
+            fresh.weights_ = check_weights(self.weights, len(models))
+        fresh.models_ = [model.fit(data) for model in models]
+        evidence = [model.item_evidence_ for model, weight in zip(fresh.models_, fresh.weights_, strict=True) if weight]
+        return become(self, fresh._remember(data, item_evidence=np.any(evidence, axis=0)))
 
     def _chosen(self) -> list[Any]:
         """The models, as they were given."""

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from lrrec.data import frames
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
+from lrrec.models.base.one_fit import of_one_fit
 from lrrec.typing import Frame, MatrixLike
 from lrrec.validate import check_int
 
@@ -103,6 +104,7 @@ class Explains:
         """Return what each interaction of a history (1, I) adds to the score of an item, and the constants by name."""
         raise ParameterTypeError(f"{type(self).__name__} cannot explain scores: they are no sum over a history")
 
+    @of_one_fit
     def explain(self: Any, user: Any, item: Any) -> Explanation:
         """Return what each item of a training user's history adds to their score of an item.
 
@@ -143,6 +145,7 @@ class Explains:
             constants["stored user factors"] = stored - sum(explained)
         return _explanation(self, matrix, columns, parts, constants, user)
 
+    @of_one_fit
     def explain_from(self: Any, history: Interactions | MatrixLike, item: Any) -> Explanation:
         """Return what each item of a history adds to the score of an item; see `explain`.
 

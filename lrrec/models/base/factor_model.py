@@ -13,6 +13,7 @@ from lrrec.linalg.ranking import Columns
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.finite import LIMIT, check_finite
+from lrrec.models.base.one_fit import of_one_fit
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import Neighbors, find_neighbors
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
@@ -64,6 +65,7 @@ class FactorModel(TransformerMixin, Recommender):
         """Return the factors (D,) of an item without training data."""
         return np.zeros(self.item_factors_.shape[1], dtype=np.float32)
 
+    @of_one_fit
     def transform(self, X: Interactions | MatrixLike) -> np.ndarray:
         """Return the factors of users described by their histories, float32 (n, n_factors).
 
@@ -84,6 +86,7 @@ class FactorModel(TransformerMixin, Recommender):
             out[part] = np.einsum("nd,nd->n", self.user_factors_[rows[part]], self.item_factors_[columns[part]])
         return out
 
+    @of_one_fit
     def similar_items(
         self, items: Ids, k: int = 10, *, candidates: Ids | ArrayLike | None = None, n_threads: int | None = None
     ) -> Neighbors:
@@ -104,6 +107,7 @@ class FactorModel(TransformerMixin, Recommender):
         factors = np.where(self.item_evidence_[:, None], self.item_factors_, np.float32(0))
         return find_neighbors(items, k, self.items_, _cosines(factors), candidates, n_threads)
 
+    @of_one_fit
     def similar_users(self, users: Ids, k: int = 10, *, n_threads: int | None = None) -> Neighbors:
         """Return the k users with the largest cosine similarity to each user. See `similar_items`."""
         self._check_fitted()
@@ -114,6 +118,7 @@ class FactorModel(TransformerMixin, Recommender):
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
+    @of_one_fit
     def compress(self, n_factors: int) -> Self:
         """Return a model of fewer factors whose scores are nearest to this one's.
 

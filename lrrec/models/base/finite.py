@@ -17,13 +17,11 @@ def largest(array: Any) -> float:
 
 
 def check_learned(model: Model) -> Model:
-    """Return a model whose learned arrays are finite, small enough to multiply; another is reset and refused."""
+    """Return a model whose learned arrays are finite, small enough to multiply; another is refused."""
     learned: Any = model
     for name in (*learned._learned, *learned._learned_csr):
         size = largest(getattr(model, name))
         if not (size <= LIMIT or (name in learned._learned_csr and np.isfinite(size))):
-            for fitted in [name for name in vars(model) if name.endswith("_")]:
-                delattr(model, fitted)
             _refuse(f"{name} of {type(model).__name__} overflowed")
     return model
 

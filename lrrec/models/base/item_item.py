@@ -9,6 +9,7 @@ from lrrec.errors import FileFormatError
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import times
 from lrrec.models.base.finite import LIMIT, check_finite, largest
+from lrrec.models.base.one_fit import of_one_fit
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import Neighbors, find_neighbors
 from lrrec.typing import ArrayLike, Ids
@@ -50,6 +51,7 @@ class ItemItemModel(Recommender):
         column_weights = weights if isinstance(weights, np.ndarray) else weights.toarray()
         return matrix.data * column_weights[:, 0].astype(np.float64), {}
 
+    @of_one_fit
     def similar_items(
         self, items: Ids, k: int = 10, *, candidates: Ids | ArrayLike | None = None, n_threads: int | None = None
     ) -> Neighbors:

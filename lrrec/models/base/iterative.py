@@ -3,6 +3,7 @@
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -15,6 +16,7 @@ from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.finite import check_learned
+from lrrec.models.base.one_fit import become
 from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.typing import MatrixLike
@@ -115,9 +117,9 @@ class IterativeModel(FactorModel):
             self._iterate(monitor.data.matrix, monitor, **options)
         except (KeyboardInterrupt, DivergedError):
             if monitor.best is not None:
-                self._become(monitor, **options)
+                become(self, self._finished(monitor, **options))
             raise
-        return check_learned(self._become(monitor, **options))
+        return become(self, check_learned(self._finished(monitor, **options)))
 
     @abstractmethod
     def _iterate(self, matrix: sp.csr_array, monitor: "Monitor") -> None:
@@ -137,12 +139,12 @@ class IterativeModel(FactorModel):
         model.user_factors_ = model._encode(data.matrix) if encode_users else np.zeros(shape, dtype=np.float32)
         return model
 
-    def _become(self, monitor: "Monitor") -> Self:
-        """Become the model of the best iteration, all at once."""
+    def _finished(self, monitor: "Monitor") -> Self:
+        """Return a copy that is the model of the best iteration."""
         assert monitor.best is not None  # there is at least one iteration
-        fitted = vars(self._fitted(monitor.best, monitor.data))
-        self.__dict__.update({name: value for name, value in fitted.items() if name.endswith("_")})
-        return self
+        fitted, finished = vars(self._fitted(monitor.best, monitor.data)), copy(self)
+        finished.__dict__.update({name: value for name, value in fitted.items() if name.endswith("_")})
+        return finished
 
 
 class Monitor:

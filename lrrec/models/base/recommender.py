@@ -1,6 +1,7 @@
 """Recommender: the base of every model."""
 
 from abc import abstractmethod
+from copy import copy
 from functools import cache
 from typing import Any, ClassVar, Self
 
@@ -19,6 +20,7 @@ from lrrec.metrics import measure
 from lrrec.models.base import model_files
 from lrrec.models.base.explanation import Explains
 from lrrec.models.base.finite import check_finite, check_learned
+from lrrec.models.base.one_fit import become, of_one_fit
 from lrrec.models.base.recommends import Recommends
 from lrrec.models.base.values import has_likes, usable
 from lrrec.splits.parts import histories, inductive
@@ -109,9 +111,9 @@ class Recommender(Explains, Recommends, BaseEstimator):
         -------
         self
         """
-        data = self._read(X)
-        self._fit(data.matrix)
-        return check_learned(self._remember(data))
+        data, fresh = self._read(X), copy(self)
+        fresh._fit(data.matrix)
+        return become(self, check_learned(fresh._remember(data)))
 
     def _read(self, X: Interactions | MatrixLike) -> Interactions:
         """Return X as interactions, at least one."""
@@ -138,6 +140,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
         self.n_features_in_ = data.n_items
         return self
 
+    @of_one_fit
     def predict(self, users: Ids, items: Ids, *, unknown: str = "raise") -> np.ndarray:
         """Return the scores of pairs of users and items, float32 (n,).
 
@@ -181,6 +184,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
             out[pairs] = scores[which[pairs] - start, columns[pairs]]
         return out
 
+    @of_one_fit
     def score(self, X: Interactions | MatrixLike, y: None = None) -> float:
         """Return the mean nDCG@10 of recommending the rest of each row of X from its first part.
 
@@ -217,6 +221,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
         values, _ = measure(lists.indices, relevant, np.flatnonzero(users), [f"ndcg@{k}"])
         return float(values.mean())
 
+    @of_one_fit
     def save(self, path: FileLike, *, histories: bool = True) -> None:
         """Write the fitted model to path, replacing it atomically; `lrrec.load` reads it.
 

@@ -16,6 +16,7 @@ from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.finite import check_finite
+from lrrec.models.base.one_fit import of_one_fit
 from lrrec.models.base.results import MAX_K, Recommendations, masked_ids
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_int, check_option, check_real, check_threads, first_three
@@ -78,6 +79,7 @@ class Recommends:
             scores[:, unknown] = np.nan
         return scores
 
+    @of_one_fit
     def recommend(
         self: Any, users: Ids | None = None, k: int = 10, *, exclude_seen: bool = True, items: ItemLists | None = None,
         exclude: ItemLists | None = None, unknown_items: str = "raise", threshold: float | None = None,
@@ -142,6 +144,7 @@ class Recommends:
         options = Options.of(self, ids, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads)
         return self._recommend_known(ids, options)
 
+    @of_one_fit
     def recommend_from(
         self: Any, histories: Interactions | MatrixLike, k: int = 10, *, users: Ids | None = None,
         exclude_seen: bool = True, items: ItemLists | None = None, exclude: ItemLists | None = None,
@@ -187,6 +190,7 @@ class Recommends:
         with_evidence = np.concatenate(([0], np.cumsum(self.item_evidence_[positives.indices])))[positives.indptr]
         return np.diff(positives.indptr) == 0, np.diff(with_evidence) == 0
 
+    @of_one_fit
     def recommend_all(
         self: Any, path: PathLike, k: int = 10, *, exclude_seen: bool = True, items: ItemLists | None = None,
         exclude: ItemLists | None = None, unknown_items: str = "raise", threshold: float | None = None,

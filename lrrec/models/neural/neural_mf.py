@@ -271,15 +271,15 @@ class NeuralMF(IterativeModel):
         whole = {**arrays, "projection_": np.eye(self.n_factors + 1, dtype=np.float32)}
         return super()._fitted(whole, data, encode_users=encode_users)
 
-    def _become(self, monitor: Monitor, **options: Any) -> Self:
-        super()._become(monitor)
-        vectors = np.concatenate((self.item_factors_, self.embedding_), axis=1)
-        self.feature_map_ = feature_map(options["features"], vectors, self.item_counts_ > 0)
-        if len(self.feature_map_):
-            self.item_evidence_ = np.ones(len(self.items_), dtype=bool)
-        self.feature_names_ = options["names"]
-        self.history_ = monitor.history
-        return self
+    def _finished(self, monitor: Monitor, **options: Any) -> Self:
+        finished = super()._finished(monitor)
+        vectors = np.concatenate((finished.item_factors_, finished.embedding_), axis=1)
+        finished.feature_map_ = feature_map(options["features"], vectors, finished.item_counts_ > 0)
+        if len(finished.feature_map_):
+            finished.item_evidence_ = np.ones(len(finished.items_), dtype=bool)
+        finished.feature_names_ = options["names"]
+        finished.history_ = monitor.history
+        return finished
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         return encode(matrix, self._tower())
