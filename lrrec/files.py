@@ -22,7 +22,7 @@ from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
 from lrrec.file_format import FORMAT, Header
 from lrrec.typing import FileLike, PathLike
-from lrrec.validate import are_of_kind, as_path, check_bool, import_extra
+from lrrec.validate import are_of_kind, as_path, check_bool, check_compressed, import_extra
 
 try:
     import fcntl
@@ -309,7 +309,7 @@ def unpack_csr(
         if trust:
             matrix.has_canonical_format = True
             return matrix
-        matrix.check_format(full_check=True)
+        check_compressed(matrix)
         if not matrix.has_canonical_format or not are_of_kind(data, values).all() or not np.isfinite(data).all():
             raise ValueError(f"not sorted, or values that are not {values} numbers")
     except (KeyError, ValueError, TypeError, IndexError) as error:

@@ -255,6 +255,8 @@ def test_adapting_several_models(run, made_up, likes, tmp_path):
     code, out, _ = run("adapt", *words, "--data", data, "--out", adapter, "--histories", "--budget", "fast")
     assert code == 0
     assert "item-item" in out
+    code, _, err = run("adapt", *words, "--data", data, "--out", tmp_path / "x", "--catalogue", "own")
+    assert (code, "--catalogue must be one of 'all', 'target', got 'own'" in err) == (1, True)
     code, out, _ = run("recommend", adapter, *words, "--user", "7", "-k", 3)
     assert (code, len(out.splitlines())) == (0, 4)
     code, _, err = run("recommend", adapter, "--base", tmp_path / "one", "--user", "7")

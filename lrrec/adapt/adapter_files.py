@@ -50,9 +50,8 @@ def read(path: str, base: Any, kind: str, params: dict[str, Any], arrays: dict[s
         raise FileFormatError(f"{path} must hold an adapter, got {kind!r}")
     base = as_base(base)
     if not isinstance(base, Recommender):
-        raise ParameterTypeError(
-            f"base must be the model that the adapter in {path} was fitted to, got {type(base).__name__}"
-        )
+        got = "none: pass base=model (--base on the command line)" if base is None else type(base).__name__
+        raise ParameterTypeError(f"base must be the model that the adapter in {path} was fitted to, got {got}")
     actual = fingerprint(base)
     if params.get("fingerprint") != actual:
         raise FileFormatError(

@@ -34,7 +34,7 @@ from lrrec.linalg.ranking import Columns
 from lrrec.models.base.item_item import mark_zeros
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
-from lrrec.validate import check_option, check_real
+from lrrec.validate import check_compressed, check_option, check_real
 
 REGS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -256,7 +256,7 @@ class ItemItem(Adapter):
         rows = sp.csr_array(
             (data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, len(self.domain_.items))
         )
-        rows.check_format(full_check=True)
+        check_compressed(rows)
         sketch = self._sketch()
         if np.abs(arrays["sketch"] - sketch).max() > 1e-4 * np.abs(sketch).max():
             raise ValueError("the base has other users than the one it was fitted to, and so other statistics of items")

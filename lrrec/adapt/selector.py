@@ -1,7 +1,7 @@
 """AdapterSelector: adapters compared on validation users, and the best one kept."""
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, Self
 
@@ -12,8 +12,8 @@ from sklearn.base import clone
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.anchored import Anchored
 from lrrec.adapt.blended import find_blend
-from lrrec.adapt.by_history import ByHistory, combined, fallback
-from lrrec.adapt.domain import Domain, check_fitted, make_domain
+from lrrec.adapt.by_history import combined, fallback
+from lrrec.adapt.domain import check_fitted, make_domain
 from lrrec.adapt.fold_in import FoldIn
 from lrrec.adapt.folds import AS_SERVED, WITH, WITHOUT, check_history, make_folds
 from lrrec.adapt.item_item_adapter import ItemItem, ItemItemScratch
@@ -21,9 +21,10 @@ from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
 from lrrec.adapt.second_order import available_kinds
-from lrrec.adapt.selection import THOROUGH, CandidateResult, Comparison, check_budget, choose, report, tune_all
+from lrrec.adapt.selection import THOROUGH, Comparison, check_budget, choose, report, tune_all
 from lrrec.adapt.source_worth import source_worth
 from lrrec.adapt.sources import Sources, as_base
+from lrrec.adapt.verdict import Compared, left_out, verdict
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.metrics import parse
@@ -36,8 +37,6 @@ from lrrec.typing import FileLike
 from lrrec.validate import check_bool, check_option, check_rng
 
 PREFERENCES = ("best", "small")
-Compared = tuple[list[CandidateResult], CandidateResult, str]  # results, the one to keep, and why
-JOINT_TRAINING = "; where the base's data may be used, compare with training on both domains at once"
 
 
 def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = False) -> list[Adapter]:
@@ -189,16 +188,15 @@ class AdapterSelector(Recommender):
         if not guard and candidates[-1]._can_serve_group(domain, history=False):
             winners |= dict.fromkeys((WITH, WITHOUT), *winners.values())
         best = fresh.best_ = combined(winners, domain)
-        best._fit_domain(domain).verdict_ = _verdict(compared, domain, best)
+        best._fit_domain(domain).verdict_ = verdict(compared, domain, best)
         return become(self, fresh._remember(domain.data, item_evidence=best.item_evidence_))
 
     def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
         """Compare the candidates on each group of users; with guard=False, on the first that the last can serve."""
         last, domain, groups = candidates[-1], comparison.domain, list(comparison.folds)
         if not self.guard:
-            groups = [group for group in groups if last._can_serve_group(domain, history=group == WITH)][:1] or groups[
-                :1
-            ]
+            served = [group for group in groups if last._can_serve_group(domain, history=group == WITH)]
+            groups = served[:1] or groups[:1]
         return {group: self._compare(comparison.of_group(group), candidates) for group in groups}
 
     def _compare(self, comparison: Comparison, candidates: Sequence[Adapter]) -> Compared:
@@ -215,14 +213,16 @@ class AdapterSelector(Recommender):
             results = tune_all(comparison, able if kept else [*others, last], self.budget)
             why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
             return results, results[-1], f"guard is False: {why}"
-        able = [candidate for candidate in able if candidate.is_affordable(domain)] or [last]
+        costly = [candidate for candidate in able if not candidate.is_affordable(domain)]
+        able = [candidate for candidate in able if candidate not in costly] or [last]
         names = {candidate.name for candidate in able}
         measured = [one for one in candidates if isinstance(one, FoldIn) and one.name not in names]
         results = tune_all(comparison, [*measured, *able], self.budget)
         blend = find_blend(comparison, results[len(measured) :]) if self.blend else None
         chosen, why = choose(results[len(measured) :], self.prefer, blend)
         worth = source_worth(comparison, results, chosen) if history else ""
-        return [*results, *([] if blend is None else [blend])], chosen, "; ".join(filter(None, (why, worth)))
+        omitted = left_out(costly, len(domain.items))
+        return [*results, *([] if blend is None else [blend])], chosen, "; ".join(filter(None, (why, worth, omitted)))
 
     def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""
@@ -322,14 +322,6 @@ class AdapterSelector(Recommender):
 
     def _recommend(self, *args: Any, **options: Any) -> Any:
         return self.best_._recommend(*args, **options)
-
-
-def _verdict(compared: Mapping[str, Compared], domain: Domain, kept: Adapter) -> str:
-    """Why the adapters of all groups of users were kept."""
-    parts = [("" if group == WITH else f"users {group}: ") + part[2] for group, part in compared.items()]
-    if WITHOUT not in compared and isinstance(kept, ByHistory):
-        parts.append(f"users without history get {kept.without_history.label}")
-    return "; ".join(parts) + (JOINT_TRAINING if domain.same_users else "")
 
 
 class LowRankAdapter(AdapterSelector):

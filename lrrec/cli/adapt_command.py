@@ -36,6 +36,10 @@ def adapt(
         str,
         typer.Option(help="thorough: tune every candidate; fast: compare them as they come; or seconds of tuning."),
     ] = "thorough",
+    catalogue: Annotated[
+        str,
+        typer.Option(help="What may be recommended: all items, of the base too, or those of the target's data alone."),
+    ] = "all",
     same_users: Annotated[
         bool, typer.Option("--same-users", help="Equal user ids are the same people in both domains.")
     ] = False,
@@ -54,6 +58,8 @@ def adapt(
     """Adapt a trained model to a new domain, and report whether that helps."""
     from rich.console import Console
 
+    from lrrec.validate import check_option
+
     check_out(out)
     if rank != "auto" and not rank.isdecimal():
         raise ParameterError(f"--rank must be an integer >= 1 or auto, got {rank!r}")
@@ -63,7 +69,8 @@ def adapt(
     chosen_rank = rank if rank == "auto" else int(rank)
     several = isinstance(models, list)
     selector = lrrec.AdapterSelector(**options) if several else lrrec.LowRankAdapter(chosen_rank, **options)
-    adapter = selector.fit(target, base=models, same_users=same_users)
+    items = target.items if check_option(catalogue, "--catalogue", ("all", "target")) == "target" else None
+    adapter = selector.fit(target, base=models, catalogue=items, same_users=same_users)
     console = Console()
     if adapter.report_ is not None:
         console.print(report_table(adapter.report_))

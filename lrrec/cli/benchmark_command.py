@@ -102,10 +102,10 @@ def benchmark(
         typer.Option(min=0, help="Transfer: further users to tune all methods on. With 0: those adapted to, in folds."),
     ] = 0,
 ) -> None:
-    """Tune models with equal budgets, compare them on test users, and write a report; or measure a transfer.
+    r"""Tune models with equal budgets, compare them on test users, and write a report; or measure a transfer.
 
     Models are tuned by the first metric. Tuning needs the extra tune, a report the extra report:
-    pip install 'lrrec[tune,report]'.
+    pip install 'lrrec\[tune,report]'.
     """
     from rich.console import Console
 

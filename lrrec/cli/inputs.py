@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -187,11 +188,18 @@ def parse_pairs(pairs: list[str] | None, names: list[str], option: str, owner: s
         if not equals or name not in names:
             expected = f"NAME=VALUE with NAME one of {', '.join(names)}" if names else f"left out: {owner} has none"
             raise ParameterError(f"{option} must be {expected}, got {pair!r}")
-        try:
-            values[name] = json.loads(text)
-        except json.JSONDecodeError:
-            values[name] = text
+        values[name] = _parsed(text)
     return values
+
+
+def _parsed(text: str) -> Any:
+    """A value as JSON, Python's None or another way to write a number; text otherwise."""
+    if text == "None":
+        return None
+    for read in (json.loads, float):
+        with suppress(ValueError):
+            return read(text)
+    return text
 
 
 def item_vectors(split: "Split", metrics: list[str]) -> Any:

@@ -11,6 +11,8 @@ from lrrec.data.ids import as_ids
 from lrrec.errors import DataError
 from lrrec.validate import first_three, warn
 
+# What programs write where nothing is.
+MISSING = ("NA", "N/A", "<NA>", "nan", "NaN", "NAN", "None", "none", "null", "NULL")
 PLAIN = r"0|-?[1-9][0-9]{0,18}"  # integers as Python writes them, of at most 64 bits but for a few
 
 
@@ -67,6 +69,9 @@ def _as_written(texts: np.ndarray, name: str) -> np.ndarray:
         warn(f"{name}: {len(spaced)} ids have spaces around them, which are left out: {first_three(spaced)}")
     if (stripped == "").any():
         raise DataError(f"{name} must not be missing, got empty text")
+    missing = np.isin(stripped, MISSING)
+    if missing.any() and (~missing).any() and pd.Series(stripped[~missing]).str.fullmatch(PLAIN).all():
+        raise DataError(f"{name} must not be missing, got {first_three(stripped[missing])} among integers")
     if pd.Series(stripped).str.fullmatch(PLAIN).all():
         try:
             return stripped.astype(np.int64)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data import frames, labels, tables
@@ -338,6 +339,15 @@ def as_interactions(
     if items is not None:
         check_columns(matrix, len(items), owner)
     return Interactions(matrix, IdMap.range(matrix.shape[0]), IdMap.range(matrix.shape[1]) if items is None else items)
+
+
+def stored_zeros(X: Any) -> int:
+    """Return the number of zeros that somebody wrote into a sparse matrix, or a pivot table without NaN."""
+    if sp.issparse(X):
+        return int((X.tocoo().data == 0).sum())
+    if isinstance(X, pd.DataFrame) and not X.isna().to_numpy().any():
+        return int((X == 0).to_numpy().sum())
+    return 0
 
 
 def _read(

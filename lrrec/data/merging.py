@@ -48,14 +48,14 @@ def merge(
 
 
 def warn_of_sums(order: np.ndarray, starts: np.ndarray, values: np.ndarray, label: str) -> None:
-    """Warn if runs of duplicates have differing values, as ratings that were revised have."""
+    """Warn if runs of duplicates have values other than 1, as ratings have that were revised or copied."""
     read = values[order]
-    low, high = np.minimum.reduceat(read, starts), np.maximum.reduceat(read, starts)
-    differ = np.flatnonzero(low != high)
-    if len(differ):
-        some = [read[starts[run] :][:2].tolist() for run in differ[:3]]
+    others = np.maximum.reduceat(read != 1, starts)
+    several = np.flatnonzero(others & (np.diff(starts, append=len(read)) > 1))
+    if len(several):
+        some = [read[starts[run] :][:2].tolist() for run in several[:3]]
         warn(
-            f"{label}: {len(differ)} pairs of user and item have several rows of differing values, which are added: "
+            f"{label}: {len(several)} pairs of user and item have several rows, whose values are added: "
             f"{first_three(some)}. Pass duplicates='last' (or 'first', 'max', 'mean') if they are ratings, 'sum' if "
             "they are counts"
         )

@@ -117,14 +117,17 @@ def read(cls: Any, path: str, params: dict[str, Any], arrays: dict[str, np.ndarr
 
 def _unfitted(path: str, cls: Any, params: dict[str, Any]) -> Any:
     """A model of the parameters in a file."""
-    if cls._parts:
-        stored = [(MODELS[kind].module, kind, values) for kind, values in params[cls._parts]]
-        params[cls._parts] = [
-            _unfitted(path, getattr(importlib.import_module(module), kind), values) for module, kind, values in stored
-        ]
     try:
+        if cls._parts:
+            stored = [(MODELS[kind].module, kind, values) for kind, values in params[cls._parts]]
+            params[cls._parts] = [
+                _unfitted(path, getattr(importlib.import_module(module), kind), values)
+                for module, kind, values in stored
+            ]
         return cls(**params)
-    except TypeError as error:
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        if isinstance(error, FileFormatError):
+            raise
         raise FileFormatError(f"{path} must have the parameters of {cls.__name__}: {error}") from None
 
 

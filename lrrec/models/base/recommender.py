@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from lrrec.data.ids import IdMap
-from lrrec.data.interactions import Interactions, as_interactions
+from lrrec.data.interactions import Interactions, as_interactions, stored_zeros
 from lrrec.data.labels import same_order
 from lrrec.errors import DataError, FileFormatError, NotFittedError, ParameterError
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns
@@ -25,7 +25,7 @@ from lrrec.models.base.recommends import Recommends
 from lrrec.models.base.values import has_likes, usable
 from lrrec.splits.parts import histories, inductive
 from lrrec.typing import FileLike, Ids, MatrixLike, PathLike
-from lrrec.validate import check_bool, check_option
+from lrrec.validate import check_bool, check_option, warn
 
 PREDICT_UNKNOWN = ("raise", "nan", "baseline")
 
@@ -116,7 +116,12 @@ class Recommender(Explains, Recommends, BaseEstimator):
         return become(self, check_learned(fresh._remember(data)))
 
     def _read(self, X: Interactions | MatrixLike) -> Interactions:
-        """Return X as interactions, at least one."""
+        """Return X as interactions, at least one; of ratings, with a warning where X holds zeros that are none."""
+        if self._values == "any" and (zeros := stored_zeros(X)):
+            warn(
+                f"X has {zeros} zeros, which are no interactions in such a matrix. For ratings of 0 pass "
+                "Interactions.from_frame(...), or a pivot table with NaN where there is no rating"
+            )
         data = self._usable(as_interactions(X))
         if not len(data):
             raise DataError("X has no interaction: a model needs at least one interaction to learn from")
