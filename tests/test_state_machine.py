@@ -256,7 +256,7 @@ class Machine(RuleBasedStateMachine):
                 assert_alike(bank.recommend_from(PROBE, name, k=K), adapter.answers[1])
 
 
-@pytest.mark.parametrize("n_examples", [15, pytest.param(600, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("n_examples", [15, pytest.param(400, marks=pytest.mark.soak)])
 def test_any_order_of_calls(n_examples):
     Machine.n_steps = Machine.n_machines = 0
     options = {"max_examples": n_examples, "stateful_step_count": 12, "database": None}

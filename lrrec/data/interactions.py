@@ -344,7 +344,7 @@ def as_interactions(
 def stored_zeros(X: Any) -> int:
     """Return the number of zeros that somebody wrote into a sparse matrix, or a pivot table without NaN."""
     if sp.issparse(X):
-        return int((X.tocoo().data == 0).sum())
+        return int((X.data == 0).sum()) if X.format in ("csr", "csc", "coo") else 0
     if isinstance(X, pd.DataFrame) and not X.isna().to_numpy().any():
         return int((X == 0).to_numpy().sum())
     return 0
