@@ -1,5 +1,7 @@
 """The guard judges adapters on users like those who will be served."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -228,3 +230,22 @@ def test_settings_that_cannot_be_fitted_are_not_chosen(source, parts, monkeypatc
             AdapterSelector([ItemItemScratch()], guard=False, random_state=0).fit(parts[0], base=base)
     else:
         assert report["item-item scratch"] > 0
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.filterwarnings("ignore:the candidates are:lrrec.errors.DataWarning")
+def test_validation_users_are_ranked_among_their_candidates(source, parts, shared):
+    base = IALS(8, n_iter=4, random_state=0).fit(source)
+    split = lrrec.Split(parts[0], *(part.align_items(parts[0].items) for part in parts[1:]))
+    ids, rng = split.items.ids, np.random.default_rng(0)
+    of_users = np.array([rng.choice(ids, 90, replace=False) for _ in split.test_rows])
+    split = replace(split, candidates=ids[::3] if shared else of_users)
+    options = {"fold_in_reg": 0.02}
+    selector = AdapterSelector([FoldIn(**options), ItemItem(weight=3.0, reg=10.0, scaling=0.5)], random_state=0)
+    report = selector.fit(parts[0], base=base, validation=split).report_.set_index("method")["ndcg@20"]
+    alone = FoldIn(**options).fit(parts[0], base=base)
+    measured = lrrec.evaluate(alone, split, metrics=["ndcg@20"]).mean()["ndcg@20"]
+    assert report["fold-in"] == pytest.approx(measured, rel=1e-6)
+    everything = AdapterSelector([FoldIn(**options)], random_state=0)
+    everything.fit(parts[0], base=base, validation=replace(split, candidates=None))
+    assert everything.report_["ndcg@20"][0] != pytest.approx(measured, rel=1e-2)

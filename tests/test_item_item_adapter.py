@@ -11,6 +11,9 @@ from sklearn.base import clone
 import lrrec
 from lrrec import EASE, IALS, AdapterSelector, Interactions, ItemKNN
 from lrrec.adapt import ItemItem, ItemItemScratch
+from lrrec.adapt.domain import make_domain
+from lrrec.adapt.folds import WITH, make_folds
+from lrrec.adapt.selection import CandidateResult, Comparison, tune
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
@@ -170,3 +173,28 @@ def test_a_base_without_histories_has_the_statistics_of_nothing(base, parts, tmp
     methods = selector.report_["method"].tolist()
     assert "item-item scratch" in methods
     assert not {"item-item", "item-item of scores"} & set(methods)
+
+
+def test_many_validation_users_move_settings_that_depend_on_each_other(monkeypatch):
+    """The best weight and reg are (30, 100); one after another, from (3, 10), the search ends elsewhere."""
+    rng = np.random.default_rng(0)
+    source, target = ((rng.random((n, 12)) < 0.4).astype(np.float32) for n in (50, 460))
+    domain = make_domain(EASE(10).fit(source), target)
+    folds = make_folds(domain, "as served", None, np.random.default_rng(0))
+    assert len(folds[WITH]) == 1
+
+    def quality(self, adapters, path):
+        def mean(adapter):
+            along, across = np.log10(adapter.weight / 30), np.log10(adapter.reg / 100)
+            return 1 - 5 * (along - across) ** 2 - 0.1 * (along + across) ** 2
+
+        return [CandidateResult(one, np.full(200, mean(one)), np.arange(200) % 5, 1) for one in adapters]
+
+    monkeypatch.setattr(Comparison, "evaluate", quality)
+    candidate, comparison = ItemItem(scaling=0.5, statistics="interactions"), Comparison(domain, folds, "ndcg@20")
+    start = ItemItem(weight=3.0, reg=10.0, scaling=0.5, statistics="interactions")
+    kept = tune(comparison, candidate, start).adapter
+    assert (kept.weight, kept.reg) == (30.0, 100.0)
+    monkeypatch.setattr(ItemItem, "_interacting", {})
+    kept = tune(comparison, candidate, start).adapter
+    assert (kept.weight, kept.reg) != (30.0, 100.0)

@@ -60,6 +60,7 @@ class Adapter(Recommender):
     _starts_from: ClassVar[Mapping[str, str]] = {}  # parameter -> the kind whose choice the search starts from
     _one_se: ClassVar[Mapping[str, str]] = {}  # parameters chosen by the one-standard-error rule: "lowest", "highest"
     _path: ClassVar[tuple[str, ...]] = ()  # parameters of which one training gives several values
+    _interacting: ClassVar[Mapping[str, Sequence[Any]]] = {}  # fine grids of parameters that depend on each other
     _keeps_default = False  # whether other settings must be clearly better than the defaults
     serves_without_history: ClassVar[bool] = False  # whether it can serve users who have done nothing in the target
     _uses_all_threads = False  # whether a fit uses all cores by itself

@@ -122,7 +122,7 @@ def find_blend(comparison: Comparison, results: Sequence[CandidateResult]) -> Ca
         for place in range(start, stop):
             fold = folds[place]
             scored = [prepared(clone(member.adapter)._adapt(comparison.domain, fold.fit), fold) for member in members]
-            of_folds[place] = ranked_values(scored, fold.history, fold.test, comparison.metric)
+            of_folds[place] = ranked_values(scored, fold.history, fold.test, comparison.metric, fold.candidates)
 
     run_blocks(refit, even_blocks(len(folds), 1), check_threads(None))
 

@@ -12,6 +12,8 @@ import scipy.sparse as sp
 from lrrec.adapt.domain import Domain
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError
+from lrrec.linalg.ranking import ALL_CANDIDATES, Candidates
+from lrrec.models.base.candidates import from_ids
 from lrrec.splits import Split, history_mask
 from lrrec.validate import check_int, check_real
 
@@ -27,13 +29,14 @@ class Fold:
     """Fit to some users, recommend to validation users from their histories, and compare with their test items.
 
     fit : ndarray of int, the indices of the users to fit to. history, test : csr_array, shapes (n, I), over the
-    catalogue. priors : ndarray, shape (n, D), or None.
+    catalogue. priors : ndarray, shape (n, D), or None. candidates : the items that are ranked for them.
     """
 
     fit: np.ndarray
     history: sp.csr_array
     test: sp.csr_array
     priors: np.ndarray | None = None
+    candidates: Candidates = ALL_CANDIDATES
 
 
 def check_history(history: Any) -> None:
@@ -58,7 +61,7 @@ def make_folds(
     """
     if validation is None:
         return _cut_folds(domain, history, rng)
-    folds = dict(_given_folds(domain, validation.history, validation.test))
+    folds = dict(_given_folds(domain, validation))
     if not folds:
         raise DataError("validation must have a user with a history and a test interaction, got none")
     if WITH not in folds:
@@ -111,20 +114,33 @@ def _order(data: Interactions, rng: np.random.Generator) -> np.ndarray:
     return key
 
 
-def _given_folds(domain: Domain, history: Interactions, test: Interactions) -> Iterator[tuple[str, list[Fold]]]:
-    """Fit to all of the target's users, and validate on others."""
+def _given_folds(domain: Domain, validation: Split) -> Iterator[tuple[str, list[Fold]]]:
+    """Fit to all of the target's users, and validate on others, with the candidates of the split."""
+    history, test = validation.history, validation.test
     priors = domain.priors(history.users)
     histories, tests = (part.align_items(domain.items).matrix for part in (history, test))
     has_history, has_test = np.diff(histories.indptr) > 0, np.diff(test.matrix.indptr) > 0
     rows = np.flatnonzero(has_history & has_test)
     if len(rows):
         part = None if priors is None else priors[rows]
-        yield WITH, [Fold(domain.active_users, histories[rows], tests[rows], part)]
+        candidates = _candidates(domain, validation, rows)
+        yield WITH, [Fold(domain.active_users, histories[rows], tests[rows], part, candidates)]
     if priors is not None and serves_users_without_history(domain):
         rows = np.flatnonzero((priors != 0).any(axis=1) & has_test)
         if len(rows):
             nothing = sp.csr_array((len(rows), len(domain.items)), dtype=np.float32)
-            yield WITHOUT, [Fold(domain.active_users, nothing, tests[rows], priors[rows])]
+            candidates = _candidates(domain, validation, rows)
+            yield WITHOUT, [Fold(domain.active_users, nothing, tests[rows], priors[rows], candidates)]
+
+
+def _candidates(domain: Domain, validation: Split, rows: np.ndarray) -> Candidates:
+    """The candidates of some test users of a split, in the domain's catalogue."""
+    lists = validation.candidates
+    if lists is None:
+        return ALL_CANDIDATES
+    if lists.ndim == 2:
+        lists = lists[np.searchsorted(validation.test_rows, rows)]
+    return from_ids(lists, domain.items, validation.users.ids[rows], unknown_items="ignore")
 
 
 def serves_users_without_history(domain: Domain) -> bool:

@@ -100,6 +100,7 @@ class ItemItem(Adapter):
 
     name = "item-item"
     _keeps_default = True
+    _interacting: ClassVar = {"weight": WEIGHTS, "reg": REGS}
     _defaults: ClassVar = {"weight": 3.0, "reg": 10.0, "scaling": 0.75, "source_weights": None}
 
     rows_: sp.csr_array

@@ -15,8 +15,7 @@ import numpy as np
 from sklearn.base import clone
 
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.folds import N_FOLDS, WITH, Fold
-from lrrec.data import frames
+from lrrec.adapt.folds import LARGE, N_FOLDS, WITH, Fold
 from lrrec.errors import DataError
 from lrrec.linalg.ranking import Columns, rank
 from lrrec.linalg.sparse import positive
@@ -39,6 +38,7 @@ class Candidate(Protocol):
     _one_se: Mapping[str, str]
     _path: tuple[str, ...]
     _keeps_default: bool
+    _interacting: Mapping[str, Sequence[Any]]
     _uses_all_threads: bool
     n_parameters: int
 
@@ -240,6 +240,8 @@ def _start(comparison: Comparison, candidate: Candidate, chosen: Mapping[str, An
 def tune(comparison: Comparison, candidate: Candidate, start: Any, deadline: float = np.inf) -> CandidateResult:
     """Choose the "auto" parameters of a candidate one after another, each with the best values so far of the others.
 
+    With many validation users, those that interact are then moved by a step on their fine grids, one or all of them,
+    as long as that is better.
     No further parameter is begun after the deadline, a time of `time.perf_counter`.
     """
     space, own_reg = candidate.search_space(comparison.domain), getattr(comparison.domain.base, "reg", None)
@@ -253,6 +255,14 @@ def tune(comparison: Comparison, candidate: Candidate, start: Any, deadline: flo
         batch = [clone(best).set_params(**{name: value}) for value in grid if value != current]
         tried += comparison.evaluate(batch if tried else [start, *batch], path)
         best = max(tried, key=lambda result: result.mean).adapter
+    fine = {name: grid for name, grid in candidate._interacting.items() if name in grids}
+    many = len(tried[0].scores) >= LARGE  # so many tell neighbors apart
+    while many and len(fine) > 1 and time.perf_counter() < deadline:
+        before, neighbors = best, _neighbors(best, fine)
+        tried += comparison.evaluate(neighbors, path)
+        best = max(tried, key=lambda result: result.mean).adapter
+        if best is before:
+            break
     if candidate._keeps_default:
         tried = tried[:1] + [result for result in tried[1:] if result.clearly_better_than(tried[0])]
     result = nested(tried)
@@ -260,6 +270,22 @@ def tune(comparison: Comparison, candidate: Candidate, start: Any, deadline: flo
         if name in space:
             result = one_standard_error(comparison, result, name, space[name], preferred)
     return result
+
+
+def _neighbors(adapter: Any, grids: Mapping[str, Sequence[Any]]) -> list[Any]:
+    """The adapter with the next smaller or larger value of one of some parameters, or of all of them."""
+    lower: dict[str, Any] = {}
+    higher: dict[str, Any] = {}
+    for name, grid in grids.items():
+        current = getattr(adapter, name)
+        below, above = [value for value in grid if value < current], [value for value in grid if value > current]
+        if below:
+            lower[name] = max(below)
+        if above:
+            higher[name] = min(above)
+    steps = [{name: value} for step in (lower, higher) for name, value in step.items()]
+    steps += [step for step in (lower, higher) if len(step) == len(grids)]
+    return [clone(adapter).set_params(**step) for step in steps]
 
 
 def nested(tried: Sequence[CandidateResult]) -> CandidateResult:
@@ -304,7 +330,7 @@ def _measure(adapter: Any, fold: Fold, metric: str) -> np.ndarray:
         return scorer._supported_scores(encoded[block], columns)
 
     lists, _ = rank(
-        score, n_users, n_items, k, seen=fold.history, seen_rows=np.arange(n_users),
+        score, n_users, n_items, k, candidates=fold.candidates, seen=fold.history, seen_rows=np.arange(n_users),
         popularity=np.where(likes > 0, likes, -np.inf).astype(np.float32), n_threads=check_threads(None),
     )  # fmt: skip
     values = measure(lists, fold.test, np.arange(n_users), [metric])[0][:, 0]
@@ -347,32 +373,3 @@ def choose(
     if abs(gain) <= Z * error:
         verdict += ": too close to be sure"
     return kept, verdict + ("" if kept is best else "; the smallest within a standard error of the best")
-
-
-def report(compared: Mapping[str, tuple[list[CandidateResult], CandidateResult]], metric: str) -> Any:
-    """A frame with a row for each group of users and adapter compared: (results, the one kept) of each group."""
-    rows = []
-    pairs = [(name, result) for name, parts in compared.items() for result in parts[0]]
-    for group, result in pairs:
-        results, kept = compared[group]
-        reference = next((one for one in results if one.adapter.name == "fold-in"), results[0])
-        gain, error = result.difference(reference)
-        margin = 0.0 if result is reference else Z * error
-        params = result.adapter.get_params()
-        rows.append({
-            "method": result.adapter.label + ("" if group == WITH else f", users {group}"),
-            metric: result.mean,
-            "against fold-in": gain,
-            "low": gain - margin,
-            "high": gain + margin,
-            "parameters": result.n_parameters,
-            **{name: _number(params.get(name)) for name in ("reg", "fold_in_reg")},
-            "users": len(result.scores),
-            "kept": result is kept,
-            "group": group,
-        })  # fmt: skip
-    return frames.make({name: np.array([row[name] for row in rows]) for name in rows[0]}, "pandas")
-
-
-def _number(value: Any) -> float:
-    return np.nan if value is None or isinstance(value, str) else float(value)

@@ -13,6 +13,7 @@ from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.anchored import Anchored
 from lrrec.adapt.blended import find_blend
 from lrrec.adapt.by_history import combined, fallback
+from lrrec.adapt.comparison_report import report
 from lrrec.adapt.domain import check_fitted, make_domain
 from lrrec.adapt.fold_in import FoldIn
 from lrrec.adapt.folds import AS_SERVED, WITH, WITHOUT, check_history, make_folds
@@ -21,7 +22,7 @@ from lrrec.adapt.low_rank import LowRank, check_rank
 from lrrec.adapt.popular import Popular
 from lrrec.adapt.scratch import Scratch
 from lrrec.adapt.second_order import available_kinds
-from lrrec.adapt.selection import THOROUGH, Comparison, check_budget, choose, report, tune_all
+from lrrec.adapt.selection import THOROUGH, Comparison, check_budget, choose, tune_all
 from lrrec.adapt.source_worth import source_worth
 from lrrec.adapt.sources import Sources, as_base
 from lrrec.adapt.verdict import Compared, left_out, verdict
@@ -152,7 +153,8 @@ class AdapterSelector(Recommender):
         X, y, base, catalogue, same_users, source
             As for `Adapter.fit`.
         validation : Split, optional
-            Its test users, served from its history, are the validation users in place of folds of the target's. With
+            Its test users, served from its history, are the validation users in place of folds of the target's; its
+            candidates, if it has them (`splits.with_negatives`), are what is ranked. With
             `same_users` they are served without their history too; if none has one, users with a history are judged
             on folds.
 

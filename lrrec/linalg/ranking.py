@@ -41,13 +41,16 @@ class Candidates:
         return replace(self, own=own, excluded_by_row=excluded)
 
 
+ALL_CANDIDATES = Candidates()
+
+
 def rank(
     score: Callable[[slice, Columns], np.ndarray],
     n_rows: int,
     n_columns: int,
     k: int,
     *,
-    candidates: Candidates = Candidates(),
+    candidates: Candidates = ALL_CANDIDATES,
     seen: sp.csr_array | None = None,
     seen_rows: np.ndarray | None = None,
     threshold: float | None = None,

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import ParameterError, ParameterTypeError
-from lrrec.linalg.ranking import Columns, rank
+from lrrec.linalg.ranking import ALL_CANDIDATES, Candidates, Columns, rank
 from lrrec.metrics import measure, parse
 from lrrec.validate import check_real, check_threads
 
@@ -120,7 +120,11 @@ def find_weights(
 
 
 def ranked_values(
-    scored: Sequence[tuple[Any, Any]], histories: sp.csr_array, test: sp.csr_array, metric: str
+    scored: Sequence[tuple[Any, Any]],
+    histories: sp.csr_array,
+    test: sp.csr_array,
+    metric: str,
+    candidates: Candidates = ALL_CANDIDATES,
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function of weights that ranks for n users by the weighted sum of z-scores, for `find_weights`.
 
@@ -142,11 +146,12 @@ def ranked_values(
                 if weight:
                     out += np.float32(weight) * part[block]
             out[unknown[block]] = np.nan
-            return out
+            return out[:, columns]
 
         lists, _ = rank(
-            total, n_users, n_items, k or n_items, seen=histories, seen_rows=rows, n_threads=check_threads(None)
-        )
+            total, n_users, n_items, k or n_items, candidates=candidates, seen=histories, seen_rows=rows,
+            n_threads=check_threads(None),
+        )  # fmt: skip
         return np.nan_to_num(measure(lists, test, rows, [metric])[0][:, 0])
 
     return values
