@@ -54,10 +54,20 @@ def check_statistics(base: Any) -> list[str]:
 
 def second_order(domain: Domain, kind: str, source_weights: Sequence[float] | None = None) -> GramMatrix:
     """Return the statistics over the catalogue: X^T X of the base's training data X, or of its scores, V U^T U V^T."""
-    if kind == "scores":
-        factors = _cached(domain, "factors", _score_factors)
-        roots = np.ones(len(factors)) if source_weights is None else np.sqrt(source_weights)
-        return FactoredGram(np.hstack([L * root for L, root in zip(factors, roots, strict=True)]))
+    find = _of_scores if kind == "scores" else _of_interactions
+    if source_weights is None:
+        same_weights: GramMatrix = _cached(domain, kind, find)
+        return same_weights
+    return find(domain, source_weights)
+
+
+def _of_scores(domain: Domain, source_weights: Sequence[float] | None = None) -> FactoredGram:
+    factors = _cached(domain, "factors", _score_factors)
+    roots = np.ones(len(factors)) if source_weights is None else np.sqrt(source_weights)
+    return FactoredGram(np.hstack([L * root for L, root in zip(factors, roots, strict=True)]))
+
+
+def _of_interactions(domain: Domain, source_weights: Sequence[float] | None = None) -> np.ndarray:
     items, counts = seen_counts(domain, source_weights)
     if len(items) == len(domain.items):
         return counts
