@@ -100,6 +100,7 @@ def test_the_default_candidates_weigh_the_sources(sources, target):
     bases = [IALS(8, n_iter=4, random_state=0).fit(source) for source in sources]
     selector = AdapterSelector(budget="fast", random_state=0).fit(target, base=bases)
     methods = selector.report_["method"].tolist()
+    assert "against popularity" in selector.report_  # several bases do not fold in
     assert methods[:4] == ["popularity", "item-item scratch", "item-item", "item-item of scores"]
 
 

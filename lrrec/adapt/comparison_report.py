@@ -11,19 +11,26 @@ from lrrec.data import frames
 
 
 def report(compared: Mapping[str, tuple[list[CandidateResult], CandidateResult]], metric: str) -> Any:
-    """A frame with a row for each group of users and adapter compared: (results, the one kept) of each group."""
-    rows = []
+    """A frame with a row for each group of users and adapter compared: (results, the one kept) of each group.
+
+    Differences are to fold-in, or to the first adapter where the base does not fold in: the column's name says so.
+    """
+    rows: list[dict[str, Any]] = []
+    references = {
+        group: next((one for one in results if one.adapter.name == "fold-in"), results[0])
+        for group, (results, _) in compared.items()
+    }
+    against = f"against {next(iter(references.values())).adapter.label}"
     pairs = [(name, result) for name, parts in compared.items() for result in parts[0]]
     for group, result in pairs:
-        results, kept = compared[group]
-        reference = next((one for one in results if one.adapter.name == "fold-in"), results[0])
+        kept, reference = compared[group][1], references[group]
         gain, error = result.difference(reference)
         margin = 0.0 if result is reference else Z * error
         params = result.adapter.get_params()
         rows.append({
             "method": result.adapter.label + ("" if group == WITH else f", users {group}"),
             metric: result.mean,
-            "against fold-in": gain,
+            against: gain,
             "low": gain - margin,
             "high": gain + margin,
             "parameters": result.n_parameters,

@@ -100,8 +100,9 @@ class AdapterSelector(Recommender):
     best_ : Adapter
         The winner, fitted to all of the target's users. Its attributes and methods are the selector's too.
     report_ : DataFrame
-        What was compared: method, metric on the validation users, its paired difference to fold-in with one-sided
-        90 % bounds (low, high: an 80 % interval), the number of parameters, and which is kept.
+        What was compared: method, metric on the validation users, its paired difference to fold-in (to the first
+        method where the base does not fold in) with one-sided 90 % bounds (low, high: an 80 % interval), the number of
+        parameters, and which is kept.
     verdict_ : str
         Why that one was kept, and how many target users the base is worth: the kept adapter, fitted to that many
         fewer, ranks as well as the best model of the target alone.

@@ -42,12 +42,12 @@ def report_table(report: Any) -> Any:
     """A table of the candidates that an adapter's selector compared."""
     from rich.table import Table
 
-    metric = report.columns[1]
+    metric, against = report.columns[1:3]
     table = Table()
-    for name in ("method", metric, "against fold-in", "parameters", "kept"):
+    for name in ("method", metric, against, "parameters", "kept"):
         table.add_column(name)
     for row in report.to_dict("records"):
-        difference = f"{row['against fold-in']:+.4f}  [{row['low']:+.4f}, {row['high']:+.4f}]"
+        difference = f"{row[against]:+.4f}  [{row['low']:+.4f}, {row['high']:+.4f}]"
         kept = "[green]✓[/green]" if row["kept"] else ""
         table.add_row(row["method"], f"{row[metric]:.4f}", difference, f"{row['parameters']:,}", kept)
     return table

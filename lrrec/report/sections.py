@@ -196,23 +196,23 @@ def transfer(adapter: Any, curves: Any) -> Section:
     tables: list[Table] = []
     if adapter is not None:
         report = getattr(adapter, "report_", adapter)
-        if not isinstance(report, pd.DataFrame) or "against fold-in" not in report:
+        if not isinstance(report, pd.DataFrame) or "kept" not in report:
             raise ParameterTypeError(
                 "transfer must be an adapter fitted with guard=True, or its report_, got "
                 f"{type(adapter).__name__}{' without a report_' if report is None else ''}"
             )
-        metric = report.columns[1]
+        metric, against = report.columns[1:3]
         rows = [
             [
                 Cell(row["method"]),
                 number(row[metric]),
-                number(row["against fold-in"], "+.4f", bounds(row["low"], row["high"])),
+                number(row[against], "+.4f", bounds(row["low"], row["high"])),
                 number(row["parameters"], ","),
                 Cell("yes" if row["kept"] else ""),
             ]
             for row in report.to_dict("records")
         ]  # fmt: skip
-        columns = ["method", metric, "against fold-in", "parameters", "kept"]
+        columns = ["method", metric, against, "parameters", "kept"]
         tables.append(Table("Adapters compared on validation users of the target", columns, rows))
         if hasattr(adapter, "verdict_"):
             texts.append(f"Kept: {adapter.best_.label} ({adapter.verdict_}).")
