@@ -158,6 +158,7 @@ def test_weights_are_checked(sources, target):
         ([1.0], "one weight for each base, 2, got 1"), ([0.0, 0.0], "must have a weight > 0"),
         ([1.0, -1.0], "source_weights must be a finite number >= 0, got -1.0"), ("x", "must be a sequence of numbers"),
         ({"uk": 1.0, "ca": 2.0}, "must be a sequence of numbers"), (np.array(1.0), "must be a sequence of numbers"),
+        ([1.0, [2.0]], "source_weights must be a number"), (np.eye(2), "must be a sequence of numbers"),
     ):  # fmt: skip
         with pytest.raises((ParameterError, ParameterTypeError), match=message):
             ItemItem(**GIVEN, source_weights=weights).fit(target, base=bases)

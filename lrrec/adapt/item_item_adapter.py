@@ -320,8 +320,8 @@ def _source_weights(n_sources: int) -> list[list[float]]:
 
 def _check_source_weights(weights: Any) -> None:
     """Refuse what is no sequence of weights."""
-    listed = isinstance(weights, Sequence | np.ndarray) and not isinstance(weights, str | Mapping)
-    if not listed or np.ndim(weights) != 1:
+    is_list = isinstance(weights, Sequence) and not isinstance(weights, str)
+    if not is_list and not (isinstance(weights, np.ndarray) and weights.ndim == 1):
         raise ParameterTypeError(f"source_weights must be a sequence of numbers, 'auto' or None, got {weights!r}")
     checked = [check_real(weight, "source_weights", low=0) for weight in weights]
     if not any(checked):
