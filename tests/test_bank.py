@@ -116,3 +116,16 @@ def test_a_fitter_of_frames_pickles_and_fits_as_the_bank_does(base, target):
         mine, other = (one.recommend_from(histories, domains, k=10) for one in (bank, rest))
         np.testing.assert_allclose(mine.scores, other.scores, rtol=5e-3)
         assert (mine.items == other.items).mean() > 0.98
+
+
+def test_a_bank_serves_what_a_selector_was_updated_to(source, target):
+    base, few, more = IALS(8, n_iter=2, random_state=0).fit(source), target.rows() < 40, target.rows() < 60
+    selector = lrrec.AdapterSelector(
+        [LowRank(2, reg=1.0, fold_in_reg=0.02, new_item_reg=1.0)], blend=False, guard=False
+    )
+    selector.fit(target.filter(few), base=base)
+    bank = AdapterBank(base, {"de": selector})
+    selector.update(target.filter(more & ~few))
+    users = selector.users_.ids[np.diff(selector.seen_.indptr) > 0]
+    assert len(users) > 40
+    np.testing.assert_array_equal(bank.recommend(users, "de", k=5).items, selector.recommend(users, 5).items)

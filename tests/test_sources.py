@@ -33,7 +33,7 @@ def by_part(item):
 
 @pytest.fixture(scope="module")
 def sources():
-    """Two markets that overlap in items, in which the same things are alike."""
+    """Two markets that overlap in items, in which the same items go together."""
     return market(200, 1, by_rest, "u", range(36)), market(200, 2, by_rest, "c", range(12, 48))
 
 

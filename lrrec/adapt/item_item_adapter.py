@@ -311,7 +311,7 @@ class ItemItemScratch(ItemItem):
 
 
 def _source_weights(n_sources: int) -> list[list[float]]:
-    """The weights to try: all alike; one of the sources with less, more or none; one alone."""
+    """The weights to try: all equal; one of the sources with less, more or none; one alone."""
     equal = [1.0] * n_sources
     changed = [[*equal[:k], weight, *equal[k + 1 :]] for k in range(n_sources) for weight in (0.0, 0.3, 3.0)]
     alone = [[float(k == other) for other in range(n_sources)] for k in range(n_sources)]

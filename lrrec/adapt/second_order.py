@@ -97,7 +97,7 @@ def rank_of_scores(base: Any) -> int:
 
 
 def _cached(domain: Domain, name: str, find: Callable[[Domain], Any]) -> Any:
-    """What is found once for a domain."""
+    """Return find(domain), computed once for each domain."""
     if name not in domain.cache:
         domain.cache[name] = find(domain)
     return domain.cache[name]

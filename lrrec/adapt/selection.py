@@ -241,8 +241,7 @@ def tune(comparison: Comparison, candidate: Candidate, start: Any, deadline: flo
     """Choose the "auto" parameters of a candidate one after another, each with the best values so far of the others.
 
     With many validation users, those that interact are then moved by a step on their fine grids, one or all of them,
-    as long as that is better.
-    No further parameter is begun after the deadline, a time of `time.perf_counter`.
+    as long as that is better. No further parameter is begun after the deadline, a time of `time.perf_counter`.
     """
     space, own_reg = candidate.search_space(comparison.domain), getattr(comparison.domain.base, "reg", None)
     path = {name: space[name] for name in candidate._path if name in space and name not in candidate._one_se}
@@ -313,9 +312,9 @@ def one_standard_error(
 
 
 def near_best(results: Sequence[CandidateResult]) -> list[CandidateResult]:
-    """Those within a standard error of the best, in their order."""
+    """Those within a standard error of the best, in their order; none that scores 0, as what cannot be fitted does."""
     best = max(results, key=lambda result: result.mean)
-    return [result for result in results if result is best or not best.clearly_better_than(result)]
+    return [one for one in results if one is best or (one.mean > 0 and not best.clearly_better_than(one))]
 
 
 def _measure(adapter: Any, fold: Fold, metric: str) -> np.ndarray:

@@ -280,8 +280,7 @@ class AdapterSelector(Recommender):
     def update(self, new: Any) -> Self:
         """Add interactions of the target and fit the winner again; see `Adapter.update`."""
         self._check_fitted()
-        fresh = copy(self)
-        best = fresh.best_ = copy(self.best_).update(new)
+        best, fresh = self.best_.update(new), copy(self)  # in place: a bank that has it serves the new one
         return become(self, fresh._remember(best.domain_.data, item_evidence=best.item_evidence_))
 
     def merge(self) -> Recommender:
