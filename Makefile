@@ -20,7 +20,7 @@ test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow $(IN_PARALLEL)
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -m soak -s
+	$(BIN)/python -m pytest -m soak $(IN_PARALLEL)
 
 # The oldest versions that pyproject.toml allows.
 test-oldest: .venv-oldest/.dev

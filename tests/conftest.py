@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,21 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "realdata" in item.keywords and not REAL.is_dir():
             item.add_marker(pytest.mark.skip(reason="needs LRREC_DATA or ../shared/data"))
+
+
+@pytest.fixture
+def figures(request, record_property):
+    """Report a line in the summary of the run, if the test is a long one."""
+    is_long = request.node.get_closest_marker("soak") is not None
+    return partial(record_property, "figures") if is_long else lambda line: None
+
+
+def pytest_terminal_summary(terminalreporter):
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, line in getattr(report, "user_properties", ()):
+                if name == "figures" and report.when == "call":
+                    terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {line}")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import os
 import shutil
 import warnings
 import zipfile
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -109,7 +108,7 @@ def test_entries_that_cannot_be_read_are_refused(fetched, place, value):
 
 
 @pytest.mark.parametrize("n_archives", [500, pytest.param(20_000, marks=pytest.mark.soak)])
-def test_changed_archives_are_refused(fetched, tmp_path, capsys, n_archives):
+def test_changed_archives_are_refused(fetched, tmp_path, figures, n_archives):
     """Or hold the official files: a byte that means nothing was changed."""
     rng, whole, n_refused = np.random.default_rng(0), archive(), 0
     for _ in range(n_archives):
@@ -121,7 +120,5 @@ def test_changed_archives_are_refused(fetched, tmp_path, capsys, n_archives):
             shutil.rmtree(tmp_path / "fetched")
         except FetchError:
             n_refused += 1
-    capsys.readouterr()
-    with capsys.disabled() if n_archives > 500 else nullcontext():
-        print(f"{n_archives} changed archives: {n_refused} refused, the others held the official files")
+    figures(f"{n_archives} changed archives: {n_refused} refused, the others held the official files")
     assert n_archives / 2 < n_refused < n_archives

@@ -135,9 +135,9 @@ def test_a_fit_after_interrupted_ones_is_the_same_to_the_bit():
 
 
 @pytest.mark.soak
-def test_hundreds_of_interrupted_fits():
+def test_hundreds_of_interrupted_fits(figures):
     landed = interrupt_fits(500)
-    print(f"{landed} of 500 signals landed in a fit")
+    figures(f"{landed} of 500 signals landed in a fit")
     assert landed > 100
 
 

@@ -112,14 +112,13 @@ def put_under_load(base, versions, source, n_requests):
     total = {}
     for found in itertools.chain.from_iterable(part.items() for part in counts):
         total[found[0]] = total.get(found[0], 0) + found[1]
-    print(f"{N_THREADS} threads x {n_requests} requests:", total, f"{turns[replace]} times replaced,",
-          f"{turns[fit_again]} fits of the base")  # fmt: skip
-    return total
+    return total, f"{turns[replace]} times replaced, {turns[fit_again]} fits of the base"
 
 
 @pytest.mark.parametrize("n_requests", [40, pytest.param(10_000, marks=pytest.mark.soak)])
-def test_answers_under_load_are_the_serial_ones(served, source, n_requests):
-    counts = put_under_load(*served, source, n_requests)
+def test_answers_under_load_are_the_serial_ones(served, source, n_requests, figures):
+    counts, turns = put_under_load(*served, source, n_requests)
+    figures(f"{N_THREADS} threads x {n_requests} requests: {counts}, {turns}")
     assert None not in counts, counts
     assert sum(counts.values()) == N_THREADS * n_requests
     assert len(counts) >= 3  # of several versions
@@ -235,7 +234,7 @@ def test_cycles_leave_nothing_behind(source, target, split):
 
 @pytest.mark.soak
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
-def test_memory_is_flat(source, target, split):
+def test_memory_is_flat(source, target, split, figures):
     pytest.importorskip("matplotlib")
     pytest.importorskip("jinja2")
     service, sizes, began, n_cycles = Service(source, target, split, report=True), [], time.monotonic(), 120
@@ -246,5 +245,5 @@ def test_memory_is_flat(source, target, split):
     half = np.array(sizes[n_cycles // 2 :])
     slope = 100 * np.polyfit(np.arange(len(half)), half, 1)[0]
     minutes = (time.monotonic() - began) / 60
-    print(f"{minutes:.1f} minutes, {n_cycles} cycles, {sizes[-1]:.0f} MB, {slope:+.2f} MB per 100 cycles")
+    figures(f"{minutes:.1f} minutes, {n_cycles} cycles, {sizes[-1]:.0f} MB, {slope:+.2f} MB per 100 cycles")
     assert slope < 1

@@ -257,12 +257,12 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("n_examples", [15, pytest.param(400, marks=pytest.mark.soak)])
-def test_any_order_of_calls(n_examples):
+def test_any_order_of_calls(n_examples, figures):
     Machine.n_steps = Machine.n_machines = 0
     options = {"max_examples": n_examples, "stateful_step_count": 12, "database": None}
     options["phases"] = (Phase.generate, Phase.shrink)
     run(Machine, settings=settings(derandomize=True, suppress_health_check=list(HealthCheck), **options))
-    print(f"{Machine.n_machines} runs, {Machine.n_steps} states")
+    figures(f"{Machine.n_machines} runs, {Machine.n_steps} states")
 
 
 # What it found.
