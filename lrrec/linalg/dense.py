@@ -4,6 +4,8 @@ BLAS's own threads keep spinning for some milliseconds after a call and would ta
 algorithm every product runs here, and BLAS on one thread.
 """
 
+import weakref
+
 import numpy as np
 
 from lrrec.errors import DataError
@@ -11,6 +13,8 @@ from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 
 SLICE = 4096  # rows of one BLAS call
 eigh = one_threaded_blas(np.linalg.eigh)
+Spectrum = tuple[np.ndarray, np.ndarray, np.ndarray]
+_kept: dict[int, tuple["weakref.ref[np.ndarray]", Spectrum]] = {}  # id of an array -> the array, its spectrum
 
 
 def gram(Y: np.ndarray, n_threads: int = 1) -> np.ndarray:
@@ -19,6 +23,25 @@ def gram(Y: np.ndarray, n_threads: int = 1) -> np.ndarray:
     if not np.isfinite(total).all():
         raise DataError("the factors are no longer finite: scale the values down, or raise the regularization")
     return total
+
+
+def spectrum(Y: np.ndarray, n_threads: int = 1) -> Spectrum:
+    """Return G = Y^T Y = E diag(e) E^T as (G, e, E), in double precision, e >= 0 rising."""
+    G = gram(Y, n_threads)
+    eigenvalues, E = eigh(G)
+    return G, np.maximum(eigenvalues, 0), E
+
+
+def kept_spectrum(Y: np.ndarray, n_threads: int = 1) -> Spectrum:
+    """Return `spectrum`, found once as long as Y lives. Y becomes read-only, so that the result stays true."""
+    key = id(Y)
+    array, found = _kept.get(key, (None, None))
+    if array is not None and found is not None and array() is Y:
+        return found
+    Y.flags.writeable = False
+    found = spectrum(Y, n_threads)
+    _kept[key] = (weakref.ref(Y, lambda _: _kept.pop(key, None)), found)
+    return found
 
 
 def cross(X: np.ndarray, Y: np.ndarray, n_threads: int = 1) -> np.ndarray:

@@ -14,9 +14,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
-from lrrec.linalg.dense import cross, eigh, gram, product, rotate
+from lrrec.linalg.dense import eigh, gram, kept_spectrum, product, rotate, spectrum
 from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_threads
+
+FEW_CELLS = 2  # cells, times this, fewer than columns: the columns that occur are looked up first
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +120,7 @@ def solve_ridge(
     basis: np.ndarray | None = None,
     row_linear: np.ndarray | None = None,
     n_threads: int | None = None,
+    keep: bool = False,
 ) -> np.ndarray:
     """Minimise loss(X Y^T) + sum_u lam_u |c_u|^2 - 2 l_u . x_u over rows x_u = p_u + B c_u; return c (n_rows, R).
 
@@ -136,27 +139,37 @@ def solve_ridge(
         l: a linear term of each row; zeros by default.
     n_threads : int, optional
         All cores when None. The result is bit-identical for every value.
+    keep : bool, default False
+        Whether what depends on Y alone is kept for further calls; Y becomes read-only.
 
     Notes
     -----
     Exact, in the eigenbasis of B^T Y^T Y B = E diag(e) E^T, where the part a B^T Y^T Y B of every row's matrix is
     diagonal. A row of n cells costs O(n^2 R + n^3) where n < R (dual system) and O(n R^2 + R^3) otherwise; a row
-    without cells costs O(R).
+    without cells costs O(R). To this come O(n_columns D^2) once, unless it is kept.
     """
     dtype, n_threads = Y.dtype.type, check_threads(n_threads)
-    indptr, a = loss.weights.indptr, loss.unobserved_weight
+    indptr, indices, a = loss.weights.indptr, loss.weights.indices, loss.unobserved_weight
     B = None if basis is None else basis.astype(dtype)
     shared = np.zeros(Y.shape[1] if B is None else B.shape[1], dtype=dtype)
     if a:
-        eigenvalues, E = eigh(gram(Y if B is None else Y @ B, n_threads))
+        G, eigenvalues, E = kept_spectrum(Y, n_threads) if keep else spectrum(Y, n_threads)
+        if basis is not None:
+            eigenvalues, E = eigh(basis.T @ G @ basis)
         E, shared = E.astype(dtype), (a * np.maximum(eigenvalues, 0)).astype(dtype)
         B = E if B is None else B @ E
-    Z = kernels.as_input(Y) if B is None else product(Y, B, n_threads)
+    Z = kernels.as_input(Y)
+    if B is not None:
+        if FEW_CELLS * len(indices) < len(Y):
+            occurring, indices = np.unique(indices, return_inverse=True)
+            indices, Z = indices.astype(np.int32), Y[occurring]
+        Z = product(Z, B, n_threads)
     weights, linear = loss.weights.data.astype(dtype, copy=False), loss.linear.astype(dtype, copy=False)
     X = np.zeros((loss.shape[0], Z.shape[1]), dtype=dtype)
     if prior is not None:
         linear = linear - weights * loss.scores(prior, Y, n_threads=n_threads)
-        X -= dtype(a) * (prior @ cross(Y, Z, n_threads).astype(dtype))
+        if a:
+            X -= dtype(a) * (prior @ (G @ B).astype(dtype))
     if row_linear is not None:
         X += row_linear.astype(dtype) if B is None else row_linear.astype(dtype) @ B
     lam = np.asarray(lam).astype(dtype)
@@ -164,7 +177,7 @@ def solve_ridge(
     eps, mixed = np.finfo(dtype).eps, True if len(weights) and weights.min() <= 0 else None
 
     def work(start: int, stop: int) -> None:
-        kernels.ridge_rows(start, stop, indptr, loss.weights.indices, weights, linear, Z, shared, lam, eps, X, mixed)
+        kernels.ridge_rows(start, stop, indptr, indices, weights, linear, Z, shared, lam, eps, X, mixed)
 
     run_blocks(work, balanced_blocks(indptr, max(1, min(len(X) // 64, 64))), n_threads)
     if a:
