@@ -9,7 +9,7 @@ import lrrec
 from lrrec import IALS, AdapterBank, Interactions, LowRankAdapter, NeuralMF, Split
 from lrrec.adapt import AdapterSelector, FoldIn, FullRankTowers, LowRankTowers, ScratchTowers
 from lrrec.adapt.domain import make_domain
-from lrrec.adapt.two_tower import SHRINKAGES
+from lrrec.adapt.kinds.two_tower import SHRINKAGES
 from lrrec.errors import DataError, FileFormatError, ParameterError
 
 pytest.importorskip("torch")
@@ -46,7 +46,7 @@ def test_unchanged_it_is_the_base(base, target):
 
 @pytest.mark.parametrize("method", ["low-rank", "anchored"])
 def test_the_loss_falls_and_the_base_is_not_touched(base, parts, method):
-    from lrrec.adapt.tower_training import _Training
+    from lrrec.adapt.kinds.tower_training import _Training
 
     before = fingerprint(base)
     still = lrrec.NeuralMF(**base.get_params() | {"dropout": 0.0, "hidden_dropout": 0.0})
@@ -72,7 +72,7 @@ def test_the_loss_falls_and_the_base_is_not_touched(base, parts, method):
 @pytest.mark.parametrize("towers", [True, False])
 def test_the_change_is_what_was_trained(base, parts, method, towers):
     """Towers in torch and the change applied in numpy score alike."""
-    from lrrec.adapt.tower_training import _Training
+    from lrrec.adapt.kinds.tower_training import _Training
 
     domain = make_domain(base, parts[0])
     options = settings(method, learning_rate=0.02, adapt_encoder=towers)
@@ -181,7 +181,7 @@ def test_shrinkage_takes_a_share_of_the_change_back(base, parts, kind):
 
 @pytest.mark.slow
 def test_the_change_is_shrunk_as_far_as_validation_users_allow(base, parts, monkeypatch):
-    monkeypatch.setattr("lrrec.adapt.two_tower.EPOCHS", (5, 10, 20))
+    monkeypatch.setattr("lrrec.adapt.kinds.two_tower.EPOCHS", (5, 10, 20))
     free = {**GIVEN, "n_epochs": "auto"}
     split, history = Split(*parts), parts[1]
 

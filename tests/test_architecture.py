@@ -18,11 +18,16 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
     {"errors", "typing", "progress"}, {"validate"}, {"linalg", "file_format"}, {"metrics"}, {"data"},
     {"splits", "files"}, {"datasets"}, {"models"}, {"evaluation", "interop"}, {"adapt"}, {"tuning"}, {"report"},
-    {"persist"}, {"spark"}, {"__init__"}, {"cli"}, {"__main__"},
+    {"loading"}, {"spark"}, {"__init__"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {
-    "torch": ("models/neural/towers.py", "models/neural/training.py", "adapt/lora.py", "adapt/tower_training.py"),
+    "torch": (
+        "models/neural/towers.py",
+        "models/neural/training.py",
+        "adapt/kinds/lora.py",
+        "adapt/kinds/tower_training.py",
+    ),
     "matplotlib": ("report/figures.py",),
     "jinja2": ("report/page.py",),
     "optuna": ("tuning/search.py",),

@@ -6,8 +6,8 @@ import scipy.sparse as sp
 
 from lrrec import IALS
 from lrrec.adapt import Anchored, LowRank
-from lrrec.adapt.closed_form import AlternatingSolver
 from lrrec.adapt.domain import make_domain
+from lrrec.adapt.kinds.closed_form import AlternatingSolver
 
 
 @pytest.mark.parametrize("kind", [Anchored, LowRank])

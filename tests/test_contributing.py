@@ -51,7 +51,7 @@ def test_the_metric_is_the_library_s():
 def user_scale(monkeypatch):
     """The example's class, added by its file and its line."""
     line = eval("{" + sketches.added_lines("lrrec/adapt/__init__.py") + "}")
-    found = module("lrrec/adapt/user_scale.py")
+    found = module("lrrec/adapt/kinds/user_scale.py")
     monkeypatch.setitem(sys.modules, line["UserScale"], found)
     monkeypatch.setitem(ADAPTERS, *next(iter(line.items())))
     return found.UserScale

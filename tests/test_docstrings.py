@@ -11,7 +11,8 @@ from test_architecture import HERE, ROOT
 import lrrec
 
 MODULES = [".".join(p.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for p in HERE]
-GUARDED = ("lrrec.adapt.selector", "lrrec.adapt.transfer")  # seconds; the guide's fits under guard are always run
+# Seconds; the guide's fits under guard are always run.
+GUARDED = ("lrrec.adapt.selection.selector", "lrrec.adapt.selection.low_rank_adapter", "lrrec.adapt.transfer")
 PUBLIC = [name for name in lrrec.__all__ if name != "__version__" and not inspect.ismodule(getattr(lrrec, name))]
 
 

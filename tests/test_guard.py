@@ -10,7 +10,7 @@ import lrrec
 from lrrec import IALS, AdapterSelector, Interactions
 from lrrec.adapt import Anchored, ByHistory, FoldIn, ItemItem, ItemItemScratch, LowRank, Popular, Scratch
 from lrrec.adapt.domain import make_domain
-from lrrec.adapt.folds import AS_SERVED, WITH, WITHOUT, make_folds
+from lrrec.adapt.selection.folds import AS_SERVED, WITH, WITHOUT, make_folds
 from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
 
 

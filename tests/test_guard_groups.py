@@ -6,7 +6,7 @@ import pytest
 import lrrec
 from lrrec import IALS, AdapterSelector, IdMap, Interactions
 from lrrec.adapt import Anchored, ByHistory, FoldIn, LowRank, Popular, Scratch
-from lrrec.adapt.folds import WITH, WITHOUT
+from lrrec.adapt.selection.folds import WITH, WITHOUT
 from lrrec.errors import FileFormatError, NotFittedError
 
 GIVEN = {"reg": 1.0, "fold_in_reg": 0.02, "new_item_reg": 1.0}

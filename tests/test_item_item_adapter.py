@@ -12,8 +12,11 @@ import lrrec
 from lrrec import EASE, IALS, AdapterSelector, Interactions, ItemKNN
 from lrrec.adapt import ItemItem, ItemItemScratch
 from lrrec.adapt.domain import make_domain
-from lrrec.adapt.folds import WITH, make_folds
-from lrrec.adapt.selection import CandidateResult, Comparison, tune
+from lrrec.adapt.search_rules import SearchRules
+from lrrec.adapt.selection.candidate_result import CandidateResult
+from lrrec.adapt.selection.cross_validation import CrossValidation
+from lrrec.adapt.selection.folds import WITH, make_folds
+from lrrec.adapt.selection.parameter_search import tune
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
@@ -190,11 +193,32 @@ def test_many_validation_users_move_settings_that_depend_on_each_other(monkeypat
 
         return [CandidateResult(one, np.full(200, mean(one)), np.arange(200) % 5, 1) for one in adapters]
 
-    monkeypatch.setattr(Comparison, "evaluate", quality)
-    candidate, comparison = ItemItem(scaling=0.5, statistics="interactions"), Comparison(domain, folds, "ndcg@20")
+    monkeypatch.setattr(CrossValidation, "evaluate", quality)
+    candidate, comparison = ItemItem(scaling=0.5, statistics="interactions"), CrossValidation(domain, folds, "ndcg@20")
     start = ItemItem(weight=3.0, reg=10.0, scaling=0.5, statistics="interactions")
     kept = tune(comparison, candidate, start).adapter
     assert (kept.weight, kept.reg) == (30.0, 100.0)
-    monkeypatch.setattr(ItemItem, "_interacting", {})
+    monkeypatch.setattr(ItemItem, "_search_rules", SearchRules(keeps_default=True))
     kept = tune(comparison, candidate, start).adapter
     assert (kept.weight, kept.reg) != (30.0, 100.0)
+
+
+def test_a_kind_that_starts_far_below_the_best_is_not_tuned(source, target, monkeypatch):
+    """Unless it is a model of the target alone, which says what the base is worth."""
+    domain = make_domain(lrrec.EASE(reg=1.0).fit(source), target)
+    cv = CrossValidation(domain, make_folds(domain, "as served", None, np.random.default_rng(0)), "ndcg@20")
+    spread, asked = np.linspace(-0.01, 0.01, 20), []
+
+    def quality(self, adapters, path):
+        asked.extend(adapters)
+        return [CandidateResult(one, 0.3 + spread * (1 + one.reg / 100), np.arange(20) % 5, 1) for one in adapters]
+
+    monkeypatch.setattr(CrossValidation, "evaluate", quality)
+    candidates = [ItemItem(weight=3.0, scaling=0.5, statistics="interactions"), ItemItemScratch()]
+    for candidate, mean, tuned in ((0, 0.32, True), (0, 0.9, False), (1, 0.9, True)):
+        asked.clear()
+        best = CandidateResult(lrrec.adapt.FoldIn(), mean - spread, np.arange(20) % 5, 1)
+        start = candidates[candidate]._settings(domain)
+        start = type(candidates[candidate])().set_params(**start)
+        tune(cv, candidates[candidate], start, best_so_far=best)
+        assert (len({one.reg for one in asked}) > 1) == tuned

@@ -7,7 +7,7 @@ from lrrec.errors import ParameterError
 
 torch = pytest.importorskip("torch")
 
-from lrrec.adapt.lora import LowRankLinear, LowRankTable  # noqa: E402
+from lrrec.adapt.kinds.lora import LowRankLinear, LowRankTable  # noqa: E402
 from lrrec.models.neural.towers import History, Table  # noqa: E402
 
 

@@ -1,8 +1,8 @@
 """Taking a fitted model to a new domain.
 
-A kind of adapter is one file here and one line of `ADAPTERS`: a subclass of `Adapter`, or of `FactorAdapter` where it
-changes item factors, or the encoder of a neural base, by a `Change`. `default_candidates` of `lrrec.adapt.selector` has
-the kinds that `LowRankAdapter` tries.
+A kind of adapter is one file in `kinds` and one line of `ADAPTERS`: a subclass of `Adapter`, or of `FactorAdapter`
+where it changes item factors, or the encoder of a neural base, by a `Change`. `selection` compares kinds on validation
+users; those that it tries by default are listed in `selection.default_candidates`.
 """
 
 import importlib
@@ -10,27 +10,27 @@ from typing import Any
 
 # Class name, as a file may hold it -> module.
 ADAPTERS = {
-    "FoldIn": "lrrec.adapt.fold_in",
-    "Popular": "lrrec.adapt.popular",
-    "Blended": "lrrec.adapt.blended",
-    "ByHistory": "lrrec.adapt.by_history",
-    "Scratch": "lrrec.adapt.scratch",
-    "Anchored": "lrrec.adapt.anchored",
-    "ItemItem": "lrrec.adapt.item_item_adapter",
-    "ItemItemScratch": "lrrec.adapt.item_item_adapter",
-    "LowRank": "lrrec.adapt.low_rank",
-    "LowRankTowers": "lrrec.adapt.two_tower",
-    "FullRankTowers": "lrrec.adapt.two_tower",
-    "ScratchTowers": "lrrec.adapt.two_tower",
+    "FoldIn": "lrrec.adapt.kinds.fold_in",
+    "Popular": "lrrec.adapt.kinds.popular",
+    "Blended": "lrrec.adapt.kinds.blended",
+    "ByHistory": "lrrec.adapt.kinds.by_history",
+    "Scratch": "lrrec.adapt.kinds.scratch",
+    "Anchored": "lrrec.adapt.kinds.anchored",
+    "ItemItem": "lrrec.adapt.kinds.item_item_adapter",
+    "ItemItemScratch": "lrrec.adapt.kinds.item_item_adapter",
+    "LowRank": "lrrec.adapt.kinds.low_rank",
+    "LowRankTowers": "lrrec.adapt.kinds.two_tower",
+    "FullRankTowers": "lrrec.adapt.kinds.two_tower",
+    "ScratchTowers": "lrrec.adapt.kinds.two_tower",
 }
 _HOME = {
     **ADAPTERS,
     "Adapter": "lrrec.adapt.adapter",
     "AdapterBank": "lrrec.adapt.bank",
-    "AdapterSelector": "lrrec.adapt.selector",
+    "AdapterSelector": "lrrec.adapt.selection.selector",
     "DomainFitter": "lrrec.adapt.domain_fitter",
-    "FactorAdapter": "lrrec.adapt.factor_adapter",
-    "LowRankAdapter": "lrrec.adapt.selector",
+    "FactorAdapter": "lrrec.adapt.kinds.factor_adapter",
+    "LowRankAdapter": "lrrec.adapt.selection.low_rank_adapter",
     "LearningCurve": "lrrec.adapt.transfer",
     "distill": "lrrec.adapt.distillation",
     "learning_curve": "lrrec.adapt.transfer",

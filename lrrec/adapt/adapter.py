@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from lrrec.adapt import ADAPTERS, adapter_files
 from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
+from lrrec.adapt.search_rules import SearchRules
 from lrrec.adapt.sources import BaseLike, as_base
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.model_files import check_loadable
@@ -35,7 +36,8 @@ class Adapter(Recommender):
     - `_check_params` and `_check_base`, to refuse what it cannot work with;
     - `_encode`, `_encode_around` and `_training_users`, where users are not scored from their rows of the matrix:
       histories, histories with the base's factors of the same users, and the target's users;
-    - `_defaults` and `_grids`: of parameters that may be "auto", the values without and with an `AdapterSelector`;
+    - `_defaults` and `_grids`: of parameters that may be "auto", the values without and with an `AdapterSelector`,
+      which searches by `_search_rules`;
       `is_affordable`, and `_fit_path` where one training gives the adapters of several values;
     - `_can_serve_group`, `_can_serve`, `_item_evidence` and `serves_without_history`: for which users and items it has
       something to say;
@@ -57,11 +59,7 @@ class Adapter(Recommender):
 
     name: ClassVar[str] = ""
     _defaults: ClassVar[Mapping[str, Any]] = {}  # of parameters that may be "auto"
-    _starts_from: ClassVar[Mapping[str, str]] = {}  # parameter -> the kind whose choice the search starts from
-    _one_se: ClassVar[Mapping[str, str]] = {}  # parameters chosen by the one-standard-error rule: "lowest", "highest"
-    _path: ClassVar[tuple[str, ...]] = ()  # parameters of which one training gives several values
-    _interacting: ClassVar[Mapping[str, Sequence[Any]]] = {}  # fine grids of parameters that depend on each other
-    _keeps_default = False  # whether other settings must be clearly better than the defaults
+    _search_rules: ClassVar[SearchRules] = SearchRules()
     serves_without_history: ClassVar[bool] = False  # whether it can serve users who have done nothing in the target
     _uses_all_threads = False  # whether a fit uses all cores by itself
     uses_base: ClassVar[bool] = True  # whether it makes use of the base, or is a model of the target alone

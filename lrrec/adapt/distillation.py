@@ -8,8 +8,8 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.domain import check_fitted, make_domain
-from lrrec.adapt.low_rank import LowRank
-from lrrec.adapt.selector import LowRankAdapter
+from lrrec.adapt.kinds.low_rank import LowRank
+from lrrec.adapt.selection.low_rank_adapter import LowRankAdapter
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg.dense import cross

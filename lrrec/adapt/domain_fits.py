@@ -8,7 +8,8 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
-from lrrec.adapt.selector import AdapterSelector, LowRankAdapter
+from lrrec.adapt.selection.low_rank_adapter import LowRankAdapter
+from lrrec.adapt.selection.selector import AdapterSelector
 from lrrec.data.interactions import Interactions
 from lrrec.errors import ParameterTypeError
 from lrrec.linalg.threads import run_blocks

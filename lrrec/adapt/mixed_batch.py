@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter
-from lrrec.adapt.factor_adapter import FactorAdapter
+from lrrec.adapt.kinds.factor_adapter import FactorAdapter
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import UnknownIdError

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from lrrec.adapt.selector import AdapterSelector, default_candidates
+from lrrec.adapt.selection.default_candidates import default_candidates
+from lrrec.adapt.selection.selector import AdapterSelector
 from lrrec.data import frames
 from lrrec.data.ids import IdMap, union
 from lrrec.data.interactions import Interactions

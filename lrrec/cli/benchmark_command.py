@@ -21,7 +21,7 @@ from lrrec.cli.inputs import (
     make_model,
 )
 from lrrec.cli.show import print_protocol
-from lrrec.cli.transfer_command import check_options, check_page, make_folder, run_transfer
+from lrrec.cli.transfer_benchmark import check_options, check_page, make_folder, run_transfer
 from lrrec.errors import DataWarning, FileFormatError, ParameterError
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from lrrec.adapt.adapter import Callback
-from lrrec.adapt.change import Change
-from lrrec.adapt.closed_form import ANCHORS, AlternatingSolver, fit_to_scores
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, check_quadratic
-from lrrec.adapt.fold_in import fold_in_grid
+from lrrec.adapt.kinds.change import Change
+from lrrec.adapt.kinds.closed_form import ANCHORS, AlternatingSolver, fit_to_scores
+from lrrec.adapt.kinds.factor_adapter import FactorAdapter, check_auto_real, check_quadratic
+from lrrec.adapt.kinds.fold_in import fold_in_grid
+from lrrec.adapt.search_rules import SearchRules
 from lrrec.validate import check_int, check_option, check_real
 
 REGS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -23,8 +24,8 @@ class Anchored(FactorAdapter):
 
         sum_u c_u [loss_u(V u_u) + lam_u |u_u|^2] + t sum_i |v_i - v0_i|^2
 
-    with the base's own loss; see `lrrec.adapt.closed_form.AlternatingSolver`. Items that the base does not know have
-    a penalty of their own.
+    with the base's own loss; see `lrrec.adapt.kinds.closed_form.AlternatingSolver`. Items that the base does not know
+    have a penalty of their own.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class Anchored(FactorAdapter):
 
     name = "anchored"
     _defaults: ClassVar = {"reg": 1.0, "fold_in_reg": None, "new_item_reg": 1.0}
-    _starts_from: ClassVar = {"fold_in_reg": "fold-in"}
+    _search_rules: ClassVar = SearchRules(starts_from={"fold_in_reg": "fold-in"})
 
     def __init__(
         self,

@@ -1,17 +1,12 @@
 """ByHistory: one adapter for users with a history in the target, another for those without."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter
-from lrrec.adapt.composite import Composite
-from lrrec.adapt.domain import Domain
-from lrrec.adapt.fold_in import FoldIn
-from lrrec.adapt.folds import WITH, WITHOUT, serves_users_without_history
-from lrrec.adapt.popular import Popular
+from lrrec.adapt.kinds.composite import Composite
 from lrrec.linalg.ranking import Columns
 from lrrec.models.base.blending import Encoded
 
@@ -70,21 +65,3 @@ class ByHistory(Composite):
         for (rows, _), part in zip(parts, scores, strict=True):
             out[rows] = part
         return out
-
-
-def fallback(base: Any) -> Adapter:
-    """Return what can serve any user: popular items, or the base as it is where it predicts ratings."""
-    return FoldIn() if base._predicts_ratings else Popular()
-
-
-def combined(winners: Mapping[str, Adapter], domain: Domain) -> Any:
-    """Return the adapter for all groups of users: the one of them, or `ByHistory` of two that differ.
-
-    Users without a history whom nothing was judged on get the fallback; those with one, what the others get.
-    """
-    first = winners[WITH] if WITH in winners else winners[WITHOUT]
-    if not serves_users_without_history(domain):
-        return first
-    without = winners[WITHOUT] if WITHOUT in winners else fallback(domain.base)
-    same = type(first) is type(without) and first.get_params() == without.get_params()
-    return first if same else ByHistory(first, without)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.adapt.change import Change, order_columns
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.kinds.change import Change, order_columns
 from lrrec.linalg.dense import gram
 from lrrec.linalg.quadratic import QuadraticLoss, improve_basis, solve_ridge
 

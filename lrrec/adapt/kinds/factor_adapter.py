@@ -9,8 +9,8 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter, is_auto
-from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.kinds.change import Change
 from lrrec.adapt.sources import Sources
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.factor_model import FactorModel

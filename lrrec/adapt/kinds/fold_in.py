@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lrrec.adapt.adapter import Callback
-from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, own_reg
+from lrrec.adapt.kinds.change import Change
+from lrrec.adapt.kinds.factor_adapter import FactorAdapter, check_auto_real, own_reg
+from lrrec.adapt.search_rules import SearchRules
 
 FOLD_IN_FACTORS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the base's own regularization
 FOLD_IN_REGS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # of a base without one
@@ -37,7 +38,7 @@ class FoldIn(FactorAdapter):
     name = "fold-in"
     low_rank = True  # of rank 0
     _defaults: ClassVar = {"fold_in_reg": None}
-    _keeps_default = True
+    _search_rules: ClassVar = SearchRules(keeps_default=True)
 
     def __init__(self, *, fold_in_reg: float | str | None = "auto") -> None:
         self.fold_in_reg = fold_in_reg

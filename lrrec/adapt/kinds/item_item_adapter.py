@@ -8,8 +8,8 @@ import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter, Callback, is_auto
 from lrrec.adapt.domain import Domain, check_ranks
-from lrrec.adapt.factor_adapter import check_auto_real
-from lrrec.adapt.second_order import (
+from lrrec.adapt.kinds.factor_adapter import check_auto_real
+from lrrec.adapt.kinds.second_order import (
     STATISTICS,
     check_statistics,
     choose_kind,
@@ -17,6 +17,7 @@ from lrrec.adapt.second_order import (
     second_order,
     seen_counts,
 )
+from lrrec.adapt.search_rules import SearchRules
 from lrrec.adapt.sources import models_of
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.item_item_weights import (
@@ -99,8 +100,7 @@ class ItemItem(Adapter):
     """
 
     name = "item-item"
-    _keeps_default = True
-    _interacting: ClassVar = {"weight": WEIGHTS, "reg": REGS}
+    _search_rules: ClassVar = SearchRules(interacting={"weight": WEIGHTS, "reg": REGS}, keeps_default=True)
     _defaults: ClassVar = {"weight": 3.0, "reg": 10.0, "scaling": 0.75, "source_weights": None}
 
     rows_: sp.csr_array
@@ -276,7 +276,7 @@ class ItemItemScratch(ItemItem):
 
     name = "item-item scratch"
     uses_base = False
-    _keeps_default = False
+    _search_rules: ClassVar = SearchRules()
     _defaults: ClassVar = {"reg": 10.0}
 
     def __init__(self, *, reg: float | str = "auto") -> None:

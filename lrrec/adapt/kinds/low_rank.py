@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lrrec.adapt.adapter import Callback, Settings
-from lrrec.adapt.anchored import Anchored
-from lrrec.adapt.closed_form import AlternatingSolver
 from lrrec.adapt.domain import Domain
+from lrrec.adapt.kinds.anchored import Anchored
+from lrrec.adapt.kinds.closed_form import AlternatingSolver
+from lrrec.adapt.search_rules import SearchRules
 from lrrec.errors import ParameterError
 from lrrec.validate import check_int
 
@@ -52,8 +53,10 @@ class LowRank(Anchored):
     name = "low-rank"
     low_rank = True
     _defaults: ClassVar = {**Anchored._defaults, "rank": RANKS[-1]}
-    _one_se: ClassVar = {"rank": "lowest"}
-    _starts_from: ClassVar = {**Anchored._starts_from, "reg": "anchored", "new_item_reg": "anchored"}
+    _search_rules: ClassVar = SearchRules(
+        starts_from={**Anchored._search_rules.starts_from, "reg": "anchored", "new_item_reg": "anchored"},
+        one_standard_error={"rank": "lowest"},
+    )
 
     def __init__(
         self,

@@ -8,9 +8,9 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Callback
-from lrrec.adapt.change import Change
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real, check_quadratic, own_reg
+from lrrec.adapt.kinds.change import Change
+from lrrec.adapt.kinds.factor_adapter import FactorAdapter, check_auto_real, check_quadratic, own_reg
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from lrrec.adapt.change import Change, order_columns
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.lora import LowRankLayer, LowRankLinear, LowRankTable
+from lrrec.adapt.kinds.change import Change, order_columns
+from lrrec.adapt.kinds.lora import LowRankLayer, LowRankLinear, LowRankTable
 from lrrec.errors import DataError
 from lrrec.linalg.dense import gram
 from lrrec.linalg.sparse import times

@@ -8,14 +8,16 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Callback, Settings, is_auto
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.factor_adapter import FactorAdapter, check_auto_real
-from lrrec.adapt.low_rank import RANKS, check_rank, ranks_below
+from lrrec.adapt.kinds.factor_adapter import FactorAdapter, check_auto_real
+from lrrec.adapt.kinds.low_rank import RANKS, check_rank, ranks_below
+from lrrec.adapt.search_rules import SearchRules
 from lrrec.errors import ParameterTypeError
 from lrrec.validate import check_bool, check_int, check_real, check_rng
 
 LEARNING_RATES = (0.01, 0.03)
 EPOCHS = (5, 10, 20, 40, 80)
 REGS = (1.0, 3.0, 10.0)
+PATH = ("n_epochs", "shrinkage")
 SHRINKAGES = (0.0, 0.1, 0.2)  # more costs accuracy on the target; 0.2 forgets a third less of the source
 
 
@@ -23,8 +25,7 @@ class TowerAdapter(FactorAdapter):
     """What the adapters of a two-tower base share; see `LowRankTowers`."""
 
     _uses_all_threads = True  # torch does
-    _path: ClassVar = ("n_epochs", "shrinkage")
-    _one_se: ClassVar = {"shrinkage": "highest"}
+    _search_rules: ClassVar = SearchRules(path=PATH, one_standard_error={"shrinkage": "highest"})
     _defaults: ClassVar = {"reg": 1.0, "learning_rate": 0.01, "n_epochs": 20, "shrinkage": 0.0}
 
     def _check_params(self) -> None:
@@ -54,7 +55,7 @@ class TowerAdapter(FactorAdapter):
         self, domain: Domain, users: np.ndarray, path: Mapping[str, Sequence[Any]]
     ) -> Iterator[tuple[Settings, Self]]:
         """One training gives the change after several numbers of epochs, and each change with several shrinkages."""
-        from lrrec.adapt.tower_training import train_changes
+        from lrrec.adapt.kinds.tower_training import train_changes
 
         settings = self._settings(domain)
         seed = int(check_rng(self.random_state).integers(2**31))
@@ -142,7 +143,7 @@ class LowRankTowers(FullRankTowers):
     name = "low-rank"
     low_rank = True
     _defaults: ClassVar = {**FullRankTowers._defaults, "rank": RANKS[-1]}
-    _one_se: ClassVar = {"shrinkage": "highest", "rank": "lowest"}
+    _search_rules: ClassVar = SearchRules(path=PATH, one_standard_error={"shrinkage": "highest", "rank": "lowest"})
 
     def __init__(
         self,
@@ -186,7 +187,7 @@ class ScratchTowers(TowerAdapter):
 
     name = "scratch"
     uses_base = False
-    _one_se: ClassVar = {}
+    _search_rules: ClassVar = SearchRules(path=PATH)
 
     def __init__(
         self,

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from lrrec.adapt.folds import WITH
-from lrrec.adapt.selection import CandidateResult, Z
+from lrrec.adapt.selection.candidate_result import CandidateResult, Z
+from lrrec.adapt.selection.folds import WITH
 from lrrec.data import frames
 
 

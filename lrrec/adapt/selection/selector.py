@@ -10,28 +10,25 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
-from lrrec.adapt.anchored import Anchored
-from lrrec.adapt.blended import find_blend
-from lrrec.adapt.by_history import combined, fallback
-from lrrec.adapt.comparison_report import report
 from lrrec.adapt.domain import check_fitted, make_domain
-from lrrec.adapt.fold_in import FoldIn
-from lrrec.adapt.folds import AS_SERVED, WITH, WITHOUT, check_history, make_folds
-from lrrec.adapt.item_item_adapter import ItemItem, ItemItemScratch
-from lrrec.adapt.low_rank import LowRank, check_rank
-from lrrec.adapt.popular import Popular
-from lrrec.adapt.scratch import Scratch
-from lrrec.adapt.second_order import available_kinds
-from lrrec.adapt.selection import THOROUGH, Comparison, check_budget, choose, tune_all
-from lrrec.adapt.source_worth import source_worth
-from lrrec.adapt.sources import Sources, as_base
-from lrrec.adapt.verdict import Compared, left_out, verdict
+from lrrec.adapt.kinds.fold_in import FoldIn
+from lrrec.adapt.kinds.popular import Popular
+from lrrec.adapt.selection.blend_search import find_blend
+from lrrec.adapt.selection.by_group import combined, fallback
+from lrrec.adapt.selection.choice import choose
+from lrrec.adapt.selection.comparison_report import report
+from lrrec.adapt.selection.cross_validation import CrossValidation
+from lrrec.adapt.selection.default_candidates import default_candidates
+from lrrec.adapt.selection.folds import AS_SERVED, WITH, WITHOUT, check_history, make_folds
+from lrrec.adapt.selection.parameter_search import THOROUGH, check_budget, tune_all
+from lrrec.adapt.selection.source_worth import source_worth
+from lrrec.adapt.selection.verdict import Compared, left_out, verdict
+from lrrec.adapt.sources import as_base
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.metrics import parse
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.one_fit import become
-from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
 from lrrec.typing import FileLike
@@ -40,33 +37,14 @@ from lrrec.validate import check_bool, check_option, check_rng
 PREFERENCES = ("best", "small")
 
 
-def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = False) -> list[Adapter]:
-    """Return the adapters worth comparing for a base, the low-rank change last.
-
-    Fold-in; models of the target alone; adapters of the base's factors, or towers; item-item models, one for each kind
-    of statistics that the base has. Item-item models do not predict ratings, and are left out for a base that does.
-    """
-    item_item: list[Adapter] = []
-    if not base._predicts_ratings:
-        kinds = available_kinds(base)
-        item_item = [ItemItemScratch(), *(ItemItem(statistics=kind, source_weights="auto") for kind in kinds)]
-    if getattr(base, "_encoder_arrays", ()):
-        from lrrec.adapt.two_tower import FullRankTowers, LowRankTowers, ScratchTowers
-
-        return [FoldIn(), ScratchTowers(), *item_item, FullRankTowers(), LowRankTowers(rank)]
-    if isinstance(base, QuadraticModel):
-        # New items alone: their factors start from nothing, and users' from the base's.
-        anchored = Anchored(n_iter=12, balance=0.0) if same_users else Anchored()
-        return [FoldIn(), Scratch(), *item_item, anchored, LowRank(rank)]
-    return item_item
-
-
 class AdapterSelector(Recommender):
     """Tune several adapters on validation users, compare them with fold-in, and keep the best.
 
     As in scikit-learn's GridSearchCV, candidates go in, and a report and the winner come out. Parameters that are
     "auto" are chosen on the validation users: folds of the target's users, or those of `validation`. Adapters are
-    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. What is kept
+    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. A kind that
+    makes use of the base, and with its defaults is worse than the best so far by a tenth and by two standard errors, is
+    not tuned. What is kept
     is a blend of the best three, or the best by the mean where that is clearly better. With `same_users`, users who
     have done nothing in the target yet are a group of their own: their validation users are served without a history,
     too, and another adapter may be kept for them.
@@ -184,7 +162,7 @@ class AdapterSelector(Recommender):
             candidate._check_base(base, same_users=same_users, source=source)
         domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
         folds = make_folds(domain, self.history, validation, check_rng(self.random_state))
-        compared = self._compare_all(Comparison(domain, folds, self.metric), candidates)
+        compared = self._compare_all(CrossValidation(domain, folds, self.metric), candidates)
         fresh = copy(self)
         fresh.report_ = report({group: parts[:2] for group, parts in compared.items()}, self.metric)
         winners = {group: kept.adapter for group, (_, kept, _) in compared.items()}
@@ -194,36 +172,36 @@ class AdapterSelector(Recommender):
         best._fit_domain(domain).verdict_ = verdict(compared, domain, best)
         return become(self, fresh._remember(domain.data, item_evidence=best.item_evidence_))
 
-    def _compare_all(self, comparison: Comparison, candidates: Sequence[Adapter]) -> dict[str, Compared]:
+    def _compare_all(self, cv: CrossValidation, candidates: Sequence[Adapter]) -> dict[str, Compared]:
         """Compare the candidates on each group of users; with guard=False, on the first that the last can serve."""
-        last, domain, groups = candidates[-1], comparison.domain, list(comparison.folds)
+        last, domain, groups = candidates[-1], cv.domain, list(cv.folds)
         if not self.guard:
             served = [group for group in groups if last._can_serve_group(domain, history=group == WITH)]
             groups = served[:1] or groups[:1]
-        return {group: self._compare(comparison.of_group(group), candidates) for group in groups}
+        return {group: self._compare(cv.of_group(group), candidates) for group in groups}
 
-    def _compare(self, comparison: Comparison, candidates: Sequence[Adapter]) -> Compared:
+    def _compare(self, cv: CrossValidation, candidates: Sequence[Adapter]) -> Compared:
         """Tune the candidates that can serve a group of users; return their results, the one to keep, and why.
 
         Fold-in is measured in any case.
         """
-        history, domain = comparison.group == WITH, comparison.domain
+        history, domain = cv.group == WITH, cv.domain
         last = fallback(domain.base)
         able = [candidate for candidate in candidates if candidate._can_serve_group(domain, history=history)]
         if not self.guard:
             kept = able[-1:] == candidates[-1:]
             others = [candidate for candidate in candidates[:-1] if candidate.name != last.name]
-            results = tune_all(comparison, able if kept else [*others, last], self.budget)
+            results = tune_all(cv, able if kept else [*others, last], self.budget, screen=False)
             why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
             return results, results[-1], f"guard is False: {why}"
         costly = [candidate for candidate in able if not candidate.is_affordable(domain)]
         able = [candidate for candidate in able if candidate not in costly] or [last]
         names = {candidate.name for candidate in able}
         measured = [one for one in candidates if isinstance(one, FoldIn) and one.name not in names]
-        results = tune_all(comparison, [*measured, *able], self.budget)
-        blend = find_blend(comparison, results[len(measured) :]) if self.blend else None
+        results = tune_all(cv, [*measured, *able], self.budget)
+        blend = find_blend(cv, results[len(measured) :]) if self.blend else None
         chosen, why = choose(results[len(measured) :], self.prefer, blend)
-        worth = source_worth(comparison, results, chosen) if history else ""
+        worth = source_worth(cv, results, chosen) if history else ""
         omitted = left_out(costly, len(domain.items))
         return [*results, *([] if blend is None else [blend])], chosen, "; ".join(filter(None, (why, worth, omitted)))
 
@@ -324,69 +302,3 @@ class AdapterSelector(Recommender):
 
     def _recommend(self, *args: Any, **options: Any) -> Any:
         return self.best_._recommend(*args, **options)
-
-
-class LowRankAdapter(AdapterSelector):
-    """Adapt a fitted factor model to a new domain by a low-rank change of its item factors, where that helps.
-
-    Compares the change, `LowRank` (of a `NeuralMF`, `LowRankTowers`), with the base as it is, popularity, models of the
-    target alone, item-item weights and item factors of full rank, on validation users of the target, and keeps the
-    best, or a blend of the best; see `AdapterSelector`. No source data are needed beside the base, which never changes.
-
-    Parameters
-    ----------
-    rank : int or "auto", default 8
-        Rank of the change. "auto" takes the smallest within one standard error of the best rank.
-    guard, metric, history, prefer, budget, blend, random_state
-        As for `AdapterSelector`. guard=False keeps the low-rank change, tuned, whatever the comparison says.
-
-    Attributes
-    ----------
-    best_, report_, verdict_, users_, items_
-        As for `AdapterSelector`.
-
-    Notes
-    -----
-    Some seventy settings are tried in each of five folds. The same for any number of threads.
-
-    Examples
-    --------
-    >>> import lrrec
-    >>> dataset = lrrec.datasets.load("made-up")
-    >>> likes = dataset.interactions(min_rating=4)
-    >>> abroad = (dataset.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
-    >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
-    >>> adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(likes.filter(abroad), base=base)
-    >>> len(adapter.report_), adapter.best_.label in adapter.report_["method"].tolist()
-    (9, True)
-    """
-
-    def __init__(
-        self,
-        rank: int | str = 8,
-        *,
-        guard: bool = True,
-        metric: str = "ndcg@20",
-        history: float | int | str = AS_SERVED,
-        prefer: str = "best",
-        budget: float | str = THOROUGH,
-        blend: bool = True,
-        random_state: Any = None,
-    ) -> None:
-        self.rank = rank
-        self.guard = guard
-        self.metric = metric
-        self.history = history
-        self.prefer = prefer
-        self.budget = budget
-        self.blend = blend
-        self.random_state = random_state
-
-    def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
-        check_rank(self.rank)
-        if not isinstance(base, FactorModel):
-            name = "several models" if isinstance(base, Sources) else type(base).__name__
-            raise ParameterTypeError(
-                f"base must be a single factor model for a low-rank change, got {name}: use AdapterSelector()"
-            )
-        return default_candidates(base, self.rank, same_users=same_users)

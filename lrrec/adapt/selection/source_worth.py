@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from lrrec.adapt.folds import Fold
-from lrrec.adapt.selection import CandidateResult, Comparison
+from lrrec.adapt.selection.candidate_result import CandidateResult
+from lrrec.adapt.selection.cross_validation import CrossValidation
+from lrrec.adapt.selection.folds import Fold
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 
 
-def source_worth(comparison: Comparison, results: Sequence[CandidateResult], kept: CandidateResult) -> str:
+def source_worth(cv: CrossValidation, results: Sequence[CandidateResult], kept: CandidateResult) -> str:
     """Return how much the base helps, in words; "" where nothing of the target alone was compared.
 
     The adapter that is kept is fitted to fewer and fewer of the target's users, with the same settings: with how few
@@ -25,20 +26,20 @@ def source_worth(comparison: Comparison, results: Sequence[CandidateResult], kep
     if not alone or kept.adapter._uses_all_threads:
         return ""
     optimism = float((kept.scores - kept.estimated_scores).mean())
-    n_users = round(np.mean([len(fold.fit) for fold in comparison.folds[comparison.group]]))
+    n_users = round(np.mean([len(fold.fit) for fold in cv.folds[cv.group]]))
     for share in SHARES:
         n_fewer = round(share * n_users)
-        if n_fewer < 1 or _mean_with(comparison, kept.adapter, share) - optimism < runner_up.mean:
+        if n_fewer < 1 or _mean_with(cv, kept.adapter, share) - optimism < runner_up.mean:
             continue
         reached = f"fitted to {n_fewer} users it ranks as well as {runner_up.adapter.label} fitted to {n_users}"
         return f"the base is worth {n_users - n_fewer} target users: {reached}"
     return ""
 
 
-def _mean_with(comparison: Comparison, adapter: Any, share: float) -> float:
+def _mean_with(cv: CrossValidation, adapter: Any, share: float) -> float:
     """The mean on the validation users of an adapter fitted to a share of the users of each fold."""
-    folds = [replace(fold, fit=_spread(fold, share)) for fold in comparison.folds[comparison.group]]
-    fewer = replace(comparison, folds={comparison.group: folds}, measured={})
+    folds = [replace(fold, fit=_spread(fold, share)) for fold in cv.folds[cv.group]]
+    fewer = replace(cv, folds={cv.group: folds}, measured={})
     return fewer.evaluate([adapter], {})[0].mean
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from lrrec.adapt.adapter import Adapter
-from lrrec.adapt.by_history import ByHistory
 from lrrec.adapt.domain import Domain
-from lrrec.adapt.folds import WITH, WITHOUT
-from lrrec.adapt.selection import CandidateResult
+from lrrec.adapt.kinds.by_history import ByHistory
+from lrrec.adapt.selection.candidate_result import CandidateResult
+from lrrec.adapt.selection.folds import WITH, WITHOUT
 
 Compared = tuple[list[CandidateResult], CandidateResult, str]  # results, the one to keep, and why
 JOINT_TRAINING = "; where the base's data may be used, compare with training on both domains at once"

@@ -1,0 +1,1 @@
+"""Comparing adapters on validation users, and choosing among them."""
