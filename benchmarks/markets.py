@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 import lrrec
-from benchmarks import matrices
+from benchmarks import matrices, published_markets
 from benchmarks.adapt import pooled
 from benchmarks.report import RESULTS, quality_row, relative
 from lrrec import IALS, AdapterSelector, Interactions, Split
@@ -51,6 +51,7 @@ def run() -> Iterator[dict[str, Any]]:
             details += summary(name, size, results)
             (RESULTS / "markets-details.json").write_text(json.dumps(details, indent=1) + "\n")
             yield from verdicts(name, target, size, results)
+    yield from published_markets.run(source_model)
 
 
 def source_model(sources: tuple[str, ...]) -> tuple[IALS, Interactions]:
