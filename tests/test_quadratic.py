@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from lrrec.linalg import dense as dense_module
 from lrrec.linalg import kernels
 from lrrec.linalg.quadratic import QuadraticLoss, improve_basis, solve_ridge
 
@@ -51,6 +52,47 @@ def test_rows_are_the_dense_truth(loss, D, with_prior, R):
         A = 0.3 * Y.T @ Y + (Y.T * W[u]) @ Y
         want = np.linalg.solve(B.T @ A @ B + lam[u] * np.eye(B.shape[1]), B.T @ (Y.T @ P[u] - A @ p[u]))
         np.testing.assert_allclose(result[u], want, atol=1e-8)
+
+
+@pytest.mark.parametrize("D", [3, 96, 200])  # both systems, in one product and in several
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("n_columns", [150, 5000])  # all and few of which occur
+def test_a_few_rows_are_solved_as_many_are(D, mixed, n_columns):
+    rng = np.random.default_rng(3)
+    lengths = np.array([0, 1, 70, 140] * 40)  # cells: enough for blocks and threads
+    indices = np.concatenate([rng.choice(n_columns, n, replace=False) for n in lengths])
+    values = rng.integers(1, 4, len(indices)).astype(np.float64)
+    values[mixed & (rng.random(len(indices)) < 0.1)] = 0
+    weights = sp.csr_array((values, indices, np.append(0, np.cumsum(lengths))), shape=(len(lengths), n_columns))
+    many = QuadraticLoss(0.3, weights, rng.normal(size=len(indices)))
+    few = QuadraticLoss(0.3, weights[:4], many.linear[: int(lengths[:4].sum())])
+    Y, lam = rng.normal(size=(n_columns, D)), np.full(len(lengths), 0.5)
+    for keep in (False, True, True):
+        rows = solve_ridge(few, Y, lam[:4], keep=keep)
+        np.testing.assert_allclose(rows, solve_ridge(many, Y, lam)[:4], atol=1e-10)
+
+
+def test_what_is_kept_of_an_array_is_of_this_array():
+    rng = np.random.default_rng(4)
+    first, n_kept = rng.normal(size=(50, 3)), len(dense_module._kept)
+    G, eigenvalues, E = dense_module.kept_spectrum(first)
+    np.testing.assert_allclose((E * eigenvalues) @ E.T, first.T @ first)
+    assert dense_module.kept_spectrum(first)[0] is G
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0
+    other = first.copy()
+    other[0] = 0
+    assert not np.allclose(dense_module.kept_spectrum(other)[0], G)
+    del first, other
+    assert len(dense_module._kept) == n_kept
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 4, 5])
+def test_products_of_a_few_rows(n_rows):
+    rng = np.random.default_rng(5)
+    X, Y = rng.normal(size=(n_rows, 7)).astype(np.float32), rng.normal(size=(90, 7)).astype(np.float32)
+    Y.flags.writeable = False
+    np.testing.assert_allclose(dense_module.inner_products(X, Y), X @ Y.T, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("D", [3, 30])

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import lrrec
 from lrrec.linalg import threads
 from lrrec.linalg.threads import balanced_blocks, even_blocks, one_threaded_blas, run_blocks
 
@@ -162,3 +163,20 @@ def test_blocks_inside_of_a_block_stay_on_its_thread():
 
     run_blocks(work, even_blocks(2, 1), 2)
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("model", [lrrec.IALS(8, n_iter=2), lrrec.TruncatedSVD(8)], ids=repr)
+def test_single_requests_start_no_thread_and_set_no_limit(likes, model, monkeypatch):
+    """Those of many threads at once would wait for each other."""
+    model.set_params(random_state=0).fit(likes)
+    user = likes.users.ids[[0]]
+    one, own = likes.filter(likes.rows() == 0), model.recommend(user).items
+    model.recommend_from(one)  # what depends on the model alone is found here
+
+    def refuse(*_):
+        raise AssertionError("a thread or a limit")
+
+    monkeypatch.setattr(threads._Limit, "update", refuse)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    np.testing.assert_array_equal(model.recommend(user).items, own)
+    np.testing.assert_array_equal(model.recommend_from(one).items, own)

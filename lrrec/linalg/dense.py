@@ -9,9 +9,12 @@ import weakref
 import numpy as np
 
 from lrrec.errors import DataError
+from lrrec.linalg import kernels
 from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 
 SLICE = 4096  # rows of one BLAS call
+FEW_ROWS = 4
+ONE_THREAD = 2**18  # multiplications of one BLAS call, up to which it starts no thread
 eigh = one_threaded_blas(np.linalg.eigh)
 Spectrum = tuple[np.ndarray, np.ndarray, np.ndarray]
 _kept: dict[int, tuple["weakref.ref[np.ndarray]", Spectrum]] = {}  # id of an array -> the array, its spectrum
@@ -72,6 +75,28 @@ def product(X: np.ndarray, E: np.ndarray, n_threads: int = 1) -> np.ndarray:
         np.matmul(X[start:stop], E, out=out[start:stop])
 
     run_blocks(work, even_blocks(len(X), SLICE // 4), n_threads)
+    return out
+
+
+def few_product(X: np.ndarray, E: np.ndarray) -> np.ndarray:
+    """Return X E in X's type as `product` does, by calls of BLAS that start no thread: for a few hundred rows."""
+    out, E = np.empty((len(X), E.shape[1]), dtype=X.dtype), E.astype(X.dtype, copy=False)
+    for start, stop in even_blocks(len(X), ONE_THREAD // max(E.size, 1)):
+        np.matmul(X[start:stop], E, out=out[start:stop])
+    return out
+
+
+def inner_products(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """Return X Y^T (B, I) for X (B, D) and tall Y (I, D).
+
+    A few rows are a loop of our own: BLAS's threads would gain nothing, and those of several requests at once would
+    wait for each other.
+    """
+    if len(X) > FEW_ROWS or X.dtype != Y.dtype:
+        many: np.ndarray = X @ Y.T
+        return many
+    out = np.empty((len(X), len(Y)), dtype=X.dtype)
+    kernels.few_products(kernels.as_input(X), kernels.as_input(Y), out)
     return out
 
 

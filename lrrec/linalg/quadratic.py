@@ -14,11 +14,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
-from lrrec.linalg.dense import eigh, gram, kept_spectrum, product, rotate, spectrum
+from lrrec.linalg.dense import ONE_THREAD, eigh, few_product, gram, kept_spectrum, product, rotate, spectrum
 from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_threads
 
-FEW_CELLS = 2  # cells, times this, fewer than columns: the columns that occur are looked up first
+FEW_ROWS, FEW_CELLS = 64, 2**12  # a problem so small is solved by the calling thread alone
+UNLIMITED = 2**62
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +150,9 @@ def solve_ridge(
     without cells costs O(R). To this come O(n_columns D^2) once, unless it is kept.
     """
     dtype, n_threads = Y.dtype.type, check_threads(n_threads)
-    indptr, indices, a = loss.weights.indptr, loss.weights.indices, loss.unobserved_weight
+    indptr = loss.weights.indptr.astype(np.int64, copy=False)
+    indices, a = loss.weights.indices.astype(np.int32, copy=False), loss.unobserved_weight
+    few = len(indptr) <= FEW_ROWS and len(indices) <= FEW_CELLS
     B = None if basis is None else basis.astype(dtype)
     shared = np.zeros(Y.shape[1] if B is None else B.shape[1], dtype=dtype)
     if a:
@@ -160,10 +163,10 @@ def solve_ridge(
         B = E if B is None else B @ E
     Z = kernels.as_input(Y)
     if B is not None:
-        if FEW_CELLS * len(indices) < len(Y):
+        if 2 * len(indices) < len(Y):
             occurring, indices = np.unique(indices, return_inverse=True)
             indices, Z = indices.astype(np.int32), Y[occurring]
-        Z = product(Z, B, n_threads)
+        Z = few_product(Z, B) if few else product(Z, B, n_threads)
     weights, linear = loss.weights.data.astype(dtype, copy=False), loss.linear.astype(dtype, copy=False)
     X = np.zeros((loss.shape[0], Z.shape[1]), dtype=dtype)
     if prior is not None:
@@ -175,10 +178,14 @@ def solve_ridge(
     lam = np.asarray(lam).astype(dtype)
 
     eps, mixed = np.finfo(dtype).eps, True if len(weights) and weights.min() <= 0 else None
+    most = ONE_THREAD if few else UNLIMITED
 
     def work(start: int, stop: int) -> None:
-        kernels.ridge_rows(start, stop, indptr, indices, weights, linear, Z, shared, lam, eps, X, mixed)
+        kernels.ridge_rows(start, stop, indptr, indices, weights, linear, Z, shared, lam, eps, most, X, mixed)
 
+    if few:  # no thread is started, and no limit of the process is set: requests at the same time do not meet
+        work(0, len(X))
+        return few_product(X, np.ascontiguousarray(E.T)) if a else X
     run_blocks(work, balanced_blocks(indptr, max(1, min(len(X) // 64, 64))), n_threads)
     if a:
         rotate(X, np.ascontiguousarray(E.T), n_threads)

@@ -9,7 +9,7 @@ U, I: users, items; D: factors; N: cells (nonzeros) of a row or matrix; K: lengt
 from lrrec.linalg.kernels.conjugate_gradient import cg_rows
 from lrrec.linalg.kernels.heap import mask_rows, top_k_rows
 from lrrec.linalg.kernels.low_rank_update import add_low_rank
-from lrrec.linalg.kernels.matmul import co_occurrences, dot_rows, gram_times, observed_loss, times_rows
+from lrrec.linalg.kernels.matmul import co_occurrences, dot_rows, few_products, gram_times, observed_loss, times_rows
 from lrrec.linalg.kernels.nonnegative import nonnegative_rows
 from lrrec.linalg.kernels.read_only import as_input
 from lrrec.linalg.kernels.ridge import ridge_rows
@@ -20,6 +20,7 @@ __all__ = [
     "cg_rows",
     "co_occurrences",
     "dot_rows",
+    "few_products",
     "gram_times",
     "mask_rows",
     "nonnegative_rows",

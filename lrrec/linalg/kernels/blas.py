@@ -16,30 +16,36 @@ GEMM = ir.FunctionType(
 
 def _gemm(context: Any, builder: Any, signature: Any, args: Any, *, by_columns: bool) -> Any:
     """Call BLAS's gemm for C-contiguous arrays, through the function that numba's linear algebra calls."""
-    p, q, out = (context.make_array(signature.args[i])(context, builder, args[i]) for i in (0, 1, 3))
-    dtype, n = signature.args[1].dtype, args[2]
+    p, q, out = (context.make_array(signature.args[i])(context, builder, args[i]) for i in (0, 1, 5))
+    dtype, (n, first, count) = signature.args[1].dtype, args[2:5]
     D = cgutils.unpack_tuple(builder, q.shape)[1]
     scalar = context.get_value_type(dtype)
-    one, zero = (cgutils.alloca_once_value(builder, ir.Constant(scalar, value)) for value in (1.0, 0.0))
-    (first_transposed, second_transposed), size, inner = (("n", "t"), D, n) if by_columns else (("t", "n"), n, D)
+    number = {value: ir.Constant(scalar, value) for value in (1.0, 0.0)}
+    is_first = builder.icmp_signed("==", first, WORD(0))
+    added = builder.select(is_first, number[0.0], number[1.0])  # of what is in out already
+    alpha, beta = (cgutils.alloca_once_value(builder, value) for value in (number[1.0], added))
+    transposed, size, skipped = (("n", "t"), D, builder.mul(first, D)) if by_columns else (("t", "n"), n, first)
     kind = "s" if dtype == types.float32 else "d"
-    letters = [ir.Constant(BYTE, ord(letter)) for letter in (kind, first_transposed, second_transposed)]
+    letters = [ir.Constant(BYTE, ord(letter)) for letter in (kind, *transposed)]
     ld_out = cgutils.unpack_tuple(builder, out.shape)[1]
-    one, a, b, zero, c = (builder.bitcast(pointer, POINTER) for pointer in (one, q.data, p.data, zero, out.data))
+    parts = (builder.gep(array.data, [skipped]) for array in (q, p))
+    alpha, a, b, beta, c = (builder.bitcast(pointer, POINTER) for pointer in (alpha, *parts, beta, out.data))
     gemm = cgutils.get_or_insert_function(builder.module, GEMM, "numba_xxgemm")
-    builder.call(gemm, [*letters, size, size, inner, one, a, D, b, D, zero, c, ld_out])
+    builder.call(gemm, [*letters, size, size, count, alpha, a, D, b, D, beta, c, ld_out])
     return context.get_dummy_value()
 
 
 def _intrinsic(by_columns: bool) -> Any:
-    def product(typingctx: Any, p: Any, q: Any, n: Any, out: Any) -> Any:
+    def product(typingctx: Any, p: Any, q: Any, n: Any, first: Any, count: Any, out: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return _gemm(context, builder, signature, args, by_columns=by_columns)
 
-        return types.void(p, q, types.intp, out), codegen
+        return types.void(p, q, types.intp, types.intp, types.intp, out), codegen
 
     return intrinsic(product)
 
 
-column_products = _intrinsic(True)  # (p, q, n, out): out = p[:n]^T q[:n], for p and q (N, D) and out (D, D)
-row_products = _intrinsic(False)  # (p, q, n, out): out[:n, :n] = p[:n] q[:n]^T
+# (p, q, n, first, count, out) for p and q (N, D): add p[part]^T q[part] to out (D, D), or p[:n, part] q[:n, part]^T to
+# out[:n, :n], for the part first : first + count of the rows, or of the columns. The part from 0 overwrites out.
+add_column_products = _intrinsic(True)
+add_row_products = _intrinsic(False)

@@ -101,3 +101,15 @@ def observed_loss(start, stop, indptr, indices, weights, linear, X, Y):
             score = np.float64(dot)
             total += (np.float64(weights[s]) * score - 2 * np.float64(linear[s])) * score
     return total
+
+
+@kernel(fastmath=REORDER)
+def few_products(X, Y, out):
+    """Write X Y^T for a few rows X (B, D), in one pass over Y (I, D). out (B, I)."""
+    n = X.shape[1]
+    for i in range(len(Y)):
+        for u in range(len(X)):
+            total = X[u, 0] * 0
+            for f in range(n):
+                total += X[u, f] * Y[i, f]
+            out[u, i] = total

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lrrec.linalg.jit import REORDER, kernel
-from lrrec.linalg.kernels.blas import column_products, row_products
+from lrrec.linalg.kernels.blas import add_column_products, add_row_products
 from lrrec.linalg.kernels.cholesky import solve_cholesky
 from lrrec.linalg.kernels.memory_access import gather, longest_row
 
@@ -18,12 +18,12 @@ def add_combination(q, b, n, out):
 
 
 @kernel(fastmath=REORDER)
-def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, eps, X, mixed=None):
+def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, eps, most, X, mixed=None):
     """Solve each row's ridge problem exactly, in the basis where the shared part is diagonal.
 
     Row u: (M + sum_i w_i y_i y_i^T) x = X[u] + sum_i b_i y_i over its cells i, with M = diag(shared) + lam[u] I,
     w the weights and b the linear terms. shared (D,), lam (U,), Y (I, D), X (U, D): right sides in, results out; eps:
-    the precision of their type.
+    the precision of their type; most: multiplications of one call of BLAS, which from some number on starts threads.
 
     Cells of weight 0 go to the right side r. A row with fewer other cells than factors, all of positive weight, is
     solved in its dual system (Woodbury): with Q (N, D) the vectors of these cells and W their weights,
@@ -93,7 +93,9 @@ def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, ep
                 for s in range(n):
                     for f in range(n_factors):
                         b[s] -= q[s, f] * r[f]
-            row_products(q, q, n, A)
+            part = max(most // (n * n), 1)
+            for first in range(0, n_factors, part):
+                add_row_products(q, q, n, first, min(part, n_factors - first), A)
             for s in range(n):
                 A[s, s] += 1
             solve_cholesky(A, b, n, eps, floor)
@@ -107,13 +109,16 @@ def ridge_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, ep
                     scale = np.sqrt(abs(w[s]))
                     for f in range(n_factors):
                         q[s, f] *= scale
+            part = max(most // (n_factors * n_factors), 1)
             if mixed is None:
-                column_products(q, q, n, A)
+                for first in range(0, n, part):
+                    add_column_products(q, q, n, first, min(part, n - first), A)
             else:
                 for s in range(n):
                     for f in range(n_factors):
                         signed[s, f] = q[s, f] if w[s] > 0 else -q[s, f]
-                column_products(signed, q, n, A)
+                for first in range(0, n, part):
+                    add_column_products(signed, q, n, first, min(part, n - first), A)
             for f in range(n_factors):
                 A[f, f] += shared[f] + lam[u]
             solve_cholesky(A, r, n_factors, eps, floor)

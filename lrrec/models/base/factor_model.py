@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from sklearn.base import TransformerMixin, clone
 
 from lrrec.data.interactions import Interactions
+from lrrec.linalg.dense import inner_products
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
@@ -37,7 +38,7 @@ class FactorModel(TransformerMixin, Recommender):
     _learned: tuple[str, ...] = ("user_factors_", "item_factors_")
 
     def _scores(self, encoded: np.ndarray, columns: Columns) -> np.ndarray:
-        return encoded @ self.item_factors_[columns].T
+        return inner_products(encoded, self.item_factors_[columns])
 
     def _training_users(self, rows: np.ndarray) -> np.ndarray:
         return self.user_factors_[rows]

@@ -213,6 +213,7 @@ class Monitor:
     def _score(self, arrays: Mapping[str, np.ndarray]) -> float:
         """Return the validation score of the model of some arrays."""
         assert self.validation is not None
+        arrays = {name: array.copy() for name, array in arrays.items()}  # a model keeps what follows from its arrays
         serves_training_users = self.scorer is not None and not self.validation.folds_in
         model = self.model._fitted(arrays, self.data, encode_users=serves_training_users)
         if self.scorer is None:
