@@ -63,9 +63,9 @@ def tune_all(
 ) -> list[CandidateResult]:
     """Tune each candidate; where it says so, its search starts from the choices of those before it.
 
-    With `screen`, one that makes use of the base and starts far below the best so far is left as it starts. With a
-    budget of seconds all are measured with their defaults first, and then tuned from the best to the worst until the
-    time is over.
+    With `screen`, and a hundred validation users, one that makes use of the base and starts far below the best so far
+    is left as it starts. With a budget of seconds all are measured with their defaults first, and then tuned from the
+    best to the worst until the time is over.
     """
     order = list(range(len(candidates)))
     results: list[Any] = [None] * len(candidates)
@@ -79,7 +79,9 @@ def tune_all(
         candidate = candidates[place]
         if time.perf_counter() < deadline:
             known = [result for result in results if result is not None]
-            best = max(known, key=lambda result: result.mean) if known and screen else None
+            best = max(known, key=lambda result: result.mean, default=None)
+            if not screen or best is None or len(best.scores) < LARGE // 2:  # so few hardly tell that it is hopeless
+                best = None
             results[place] = tune(cv, candidate, _start(cv, candidate, chosen), deadline, best)
         chosen[candidate.name] = results[place].adapter
     return results

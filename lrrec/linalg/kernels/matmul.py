@@ -5,6 +5,8 @@ import numpy as np
 from lrrec.linalg.jit import REORDER, kernel
 from lrrec.linalg.kernels.memory_access import prefetch
 
+AHEAD = 32  # distance in rows between the one multiplied and the one prefetched, where rows are read one after another
+
 
 @kernel(fastmath=REORDER, inline="always")
 def add_row(begin, end, indices, data, X, t):
@@ -105,11 +107,24 @@ def observed_loss(start, stop, indptr, indices, weights, linear, X, Y):
 
 @kernel(fastmath=REORDER)
 def few_products(X, Y, out):
-    """Write X Y^T for a few rows X (B, D), in one pass over Y (I, D). out (B, I)."""
-    n = X.shape[1]
-    for i in range(len(Y)):
-        for u in range(len(X)):
-            total = X[u, 0] * 0
+    """Write X Y^T for a few rows X (B, D) and Y (I, D), four of its rows at a time. out (B, I)."""
+    n, n_rows = X.shape[1], len(Y)
+    for u in range(len(X)):
+        x, t = X[u], out[u]
+        for i in range(0, n_rows - 3, 4):
+            if i + AHEAD + 4 < n_rows:
+                for ahead in range(i + AHEAD, i + AHEAD + 4):
+                    for z in range(0, n, 16):
+                        prefetch(Y, ahead, z)  # type: ignore[call-arg]
+            t0 = t1 = t2 = t3 = Y.dtype.type(0)
             for f in range(n):
-                total += X[u, f] * Y[i, f]
-            out[u, i] = total
+                t0 += x[f] * Y[i, f]
+                t1 += x[f] * Y[i + 1, f]
+                t2 += x[f] * Y[i + 2, f]
+                t3 += x[f] * Y[i + 3, f]
+            t[i], t[i + 1], t[i + 2], t[i + 3] = t0, t1, t2, t3
+        for i in range(n_rows - n_rows % 4, n_rows):
+            t0 = Y.dtype.type(0)
+            for f in range(n):
+                t0 += x[f] * Y[i, f]
+            t[i] = t0
