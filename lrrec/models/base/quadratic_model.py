@@ -35,7 +35,7 @@ class QuadraticModel(FactorModel):
         lam (B,): the penalties of the rows, as `_penalties` gives them. The result depends on V by its Gram matrix and
         the rows of items that occur in a history.
         """
-        n_threads, own = getattr(self, "n_threads", None), V is self.item_factors_
+        n_threads, own = getattr(self, "n_threads", None), V is getattr(self, "item_factors_", None)
         return solve_ridge(self._quadratic_loss(matrix), V, lam, n_threads=n_threads, keep=own)
 
     @abstractmethod
