@@ -252,7 +252,7 @@ def _is_knn(model: Any) -> bool:
 def _factors(
     values: Any, name: str, ids: Ids | None, unit: str, columns: IdMap | None = None
 ) -> tuple[np.ndarray, IdMap | None]:
-    """A finite float32 matrix, its rows those of ids where it is labelled, and the names of its columns, if any."""
+    """A new finite float32 matrix, its rows those of ids where it is labelled, and the names of its columns, if any."""
     names = None
     if ids is not None:
         values, names = labels.align_matrix(values, ids, name, unit, columns)

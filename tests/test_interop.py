@@ -69,6 +69,19 @@ def test_what_is_no_model():
         from_implicit(object())
 
 
+def test_a_model_of_factors_has_its_own(likes):
+    """What the caller does with theirs afterwards changes nothing, and nothing is done to theirs."""
+    rng = np.random.default_rng(0)
+    U, V = (rng.normal(size=(n, 4)).astype(np.float32) for n in (likes.n_users, likes.n_items))
+    model = from_factors(U, V, seen=likes.matrix)
+    before = model.recommend_from(likes.matrix, 5), model.recommend(k=5)
+    V[:], U[:] = V[::-1].copy(), 0
+    assert_same(model.recommend_from(likes.matrix, 5), before[0])
+    assert_same(model.recommend(k=5), before[1])
+    with pytest.raises(ValueError, match="read-only"):
+        model.item_factors_[0] = 0  # what follows from them is kept
+
+
 def test_factors_that_are_all_zero_make_a_model():
     model = from_factors(np.ones((2, 3)), np.zeros((4, 3)))
     assert model.recommend_from(np.eye(4)[:1], 2, unknown="mask").items.count() == 0

@@ -27,6 +27,7 @@ class FactorModel(TransformerMixin, Recommender):
     ----------
     user_factors_ : ndarray of float32, shape (n_users, n_factors)
     item_factors_ : ndarray of float32, shape (n_items, n_factors)
+        Read-only, as what follows from it is kept: change a copy, and make a model of it by `interop.from_factors`.
 
     Notes
     -----
