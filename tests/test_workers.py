@@ -68,6 +68,9 @@ def test_processes_fit_the_adapters_that_one_process_fits(likes, model, monkeypa
     assert list(shared) == list(alone) == sorted(set(by.tolist()), key=by.tolist().index)
     for name in alone:
         assert shared[name].recommend(k=5).items.tolist() == alone[name].recommend(k=5).items.tolist()
+        for array in ("item_factors_", "user_factors_", "seen_", "items_"):  # a copy for each would fill the memory
+            assert getattr(shared[name].base_, array) is getattr(model, array)
+        assert shared[name].domain_.items is model.items_
 
 
 def test_threads(model, expected):

@@ -1,10 +1,14 @@
 """Fits of many domains: one after another, or on several processes where that pays."""
 
+import tempfile
 import time
 from collections.abc import Sequence
+from copy import deepcopy
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from joblib import Parallel, delayed
+import joblib
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
@@ -16,6 +20,8 @@ from lrrec.linalg.threads import run_blocks
 from lrrec.models.base.recommender import Recommender
 
 WORTH_PROCESSES = 15.0  # seconds of work left: starting processes takes several
+BASE = -1  # of the memo of a deep copy, whose other keys are ids
+SIMPLE = (int, float, str, bytes, type(None))  # what is the same object wherever it occurs
 
 
 def fit_domains(base: Recommender, adapter: Any, targets: Sequence[Interactions], n_jobs: int) -> list[Any]:
@@ -29,8 +35,7 @@ def fit_domains(base: Recommender, adapter: Any, targets: Sequence[Interactions]
     for position, target in enumerate(targets):
         rest = targets[position:]
         if position >= 2 and min(n_jobs, len(rest)) > 1 and fastest * len(rest) > WORTH_PROCESSES:
-            jobs = (delayed(_fit)(base, adapter, target) for target in rest)
-            return fitted + list(Parallel(n_jobs=n_jobs, max_nbytes=None)(jobs))
+            return fitted + _fit_on_processes(base, adapter, rest, n_jobs)
         begun = time.perf_counter()
         fitted.append(_fit(base, adapter, target))
         fastest = min(fastest, time.perf_counter() - begun)
@@ -50,3 +55,37 @@ def _fit(base: Recommender, adapter: Any, target: Interactions) -> Any:
     fitted: list[Any] = []
     run_blocks(lambda *_: fitted.append(clone(adapter).fit(target, base=base).best_), [(0, 1)], 1)
     return fitted[0]
+
+
+def _fit_on_processes(base: Recommender, adapter: Any, targets: Sequence[Interactions], n_jobs: int) -> list[Any]:
+    """`_fit` for each target; each process reads the base once, from a file, and no result has it."""
+    with tempfile.TemporaryDirectory(prefix="lrrec-", ignore_cleanup_errors=True) as folder:
+        path = str(Path(folder) / "base")
+        joblib.dump(base, path)
+        jobs = (joblib.delayed(_fit_to_file)(path, adapter, target) for target in targets)
+        fitted = joblib.Parallel(n_jobs=n_jobs, max_nbytes=None, return_as="generator")(jobs)
+        return [deepcopy(one, {BASE: base}) for one in fitted]
+
+
+def _fit_to_file(path: str, adapter: Any, target: Interactions) -> Any:
+    """`_fit` to the base of a file, with references in the place of what belongs to the base."""
+    base = _read(path)
+    references = {id(value): _OfBase(name) for name, value in vars(base).items() if not isinstance(value, SIMPLE)}
+    return deepcopy(_fit(base, adapter, target), references)
+
+
+@lru_cache(maxsize=1)
+def _read(path: str) -> Recommender:
+    """The base of a file, kept for the next target."""
+    base: Recommender = joblib.load(path)
+    return base
+
+
+class _OfBase:
+    """Stands for an attribute of the base, which a deep copy puts in its place; it is found in the copy's memo."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return getattr(memo[BASE], self.name)
