@@ -21,7 +21,7 @@ from lrrec.linalg.threads import one_threaded_blas
 from lrrec.validate import check_option, check_real
 
 THOROUGH, FAST = "thorough", "fast"
-FAR_BELOW = 0.9  # of the best mean so far: below it, and by N_ERRORS standard errors, a kind is not tuned
+FAR_BELOW = 0.75  # of the best mean so far: below it, and by N_ERRORS standard errors, a kind is not tuned
 N_ERRORS = 2.0
 
 

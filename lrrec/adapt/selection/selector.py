@@ -43,7 +43,7 @@ class AdapterSelector(Recommender):
     As in scikit-learn's GridSearchCV, candidates go in, and a report and the winner come out. Parameters that are
     "auto" are chosen on the validation users: folds of the target's users, or those of `validation`. Adapters are
     compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. With a hundred
-    of them or more, a kind that makes use of the base, and with its defaults is worse than the best so far by a tenth
+    of them or more, a kind that makes use of the base, and with its defaults is worse than the best so far by a quarter
     and by two standard errors, is not tuned. What is kept is a blend of the best three, or the best by the mean where
     that is clearly better. With `same_users`, users who have done nothing in the target yet are a group of their own:
     their validation users are served without a history, too, and another adapter may be kept for them.
