@@ -201,24 +201,3 @@ def test_many_validation_users_move_settings_that_depend_on_each_other(monkeypat
     monkeypatch.setattr(ItemItem, "_search_rules", SearchRules(keeps_default=True))
     kept = tune(comparison, candidate, start).adapter
     assert (kept.weight, kept.reg) != (30.0, 100.0)
-
-
-def test_a_kind_that_starts_far_below_the_best_is_not_tuned(source, target, monkeypatch):
-    """Unless it is a model of the target alone, which says what the base is worth."""
-    domain = make_domain(lrrec.EASE(reg=1.0).fit(source), target)
-    cv = CrossValidation(domain, make_folds(domain, "as served", None, np.random.default_rng(0)), "ndcg@20")
-    spread, asked = np.linspace(-0.01, 0.01, 20), []
-
-    def quality(self, adapters, path):
-        asked.extend(adapters)
-        return [CandidateResult(one, 0.3 + spread * (1 + one.reg / 100), np.arange(20) % 5, 1) for one in adapters]
-
-    monkeypatch.setattr(CrossValidation, "evaluate", quality)
-    candidates = [ItemItem(weight=3.0, scaling=0.5, statistics="interactions"), ItemItemScratch()]
-    for candidate, mean, tuned in ((0, 0.32, True), (0, 0.9, False), (1, 0.9, True)):
-        asked.clear()
-        best = CandidateResult(lrrec.adapt.FoldIn(), mean - spread, np.arange(20) % 5, 1)
-        start = candidates[candidate]._settings(domain)
-        start = type(candidates[candidate])().set_params(**start)
-        tune(cv, candidates[candidate], start, best_so_far=best)
-        assert (len({one.reg for one in asked}) > 1) == tuned

@@ -21,8 +21,6 @@ from lrrec.linalg.threads import one_threaded_blas
 from lrrec.validate import check_option, check_real
 
 THOROUGH, FAST = "thorough", "fast"
-FAR_BELOW = 0.75  # of the best mean so far: below it, and by N_ERRORS standard errors, a kind is not tuned
-N_ERRORS = 2.0
 
 
 class Candidate(Protocol):
@@ -30,7 +28,6 @@ class Candidate(Protocol):
 
     name: str
     label: str
-    uses_base: bool
     _search_rules: SearchRules
     _uses_all_threads: bool
     n_parameters: int
@@ -59,13 +56,12 @@ def check_budget(budget: Any) -> None:
 
 @one_threaded_blas  # once, and not for every small product
 def tune_all(
-    cv: CrossValidation, candidates: Sequence[Candidate], budget: float | str = THOROUGH, *, screen: bool = True
+    cv: CrossValidation, candidates: Sequence[Candidate], budget: float | str = THOROUGH
 ) -> list[CandidateResult]:
     """Tune each candidate; where it says so, its search starts from the choices of those before it.
 
-    With `screen`, and a hundred validation users, one that makes use of the base and starts far below the best so far
-    is left as it starts. With a budget of seconds all are measured with their defaults first, and then tuned from the
-    best to the worst until the time is over.
+    With a budget of seconds all are measured with their defaults first, and then tuned from the best to the worst until
+    the time is over.
     """
     order = list(range(len(candidates)))
     results: list[Any] = [None] * len(candidates)
@@ -78,11 +74,7 @@ def tune_all(
     for place in order:
         candidate = candidates[place]
         if time.perf_counter() < deadline:
-            known = [result for result in results if result is not None]
-            best = max(known, key=lambda result: result.mean, default=None)
-            if not screen or best is None or len(best.scores) < LARGE // 2:  # so few hardly tell that it is hopeless
-                best = None
-            results[place] = tune(cv, candidate, _start(cv, candidate, chosen), deadline, best)
+            results[place] = tune(cv, candidate, _start(cv, candidate, chosen), deadline)
         chosen[candidate.name] = results[place].adapter
     return results
 
@@ -98,16 +90,11 @@ def _start(cv: CrossValidation, candidate: Candidate, chosen: Mapping[str, Any])
     return start.set_params(**settings)
 
 
-def tune(
-    cv: CrossValidation, candidate: Candidate, start: Any, deadline: float = np.inf,
-    best_so_far: CandidateResult | None = None,
-) -> CandidateResult:  # fmt: skip
+def tune(cv: CrossValidation, candidate: Candidate, start: Any, deadline: float = np.inf) -> CandidateResult:
     """Choose the "auto" parameters of a candidate one after another, each with the best values so far of the others.
 
     With many validation users, those that interact are then moved by a step on their fine grids, one or all of them,
-    as long as that is better. No further parameter is begun after the deadline, a time of `time.perf_counter`, nor any
-    for a candidate that makes use of the base and starts far below another's result, `best_so_far`. (Models of the
-    target alone are always tuned: they say what the base is worth.)
+    as long as that is better. No further parameter is begun after the deadline, a time of `time.perf_counter`.
     """
     space, own_reg = candidate.search_space(cv.domain), getattr(cv.domain.base, "reg", None)
     rules = candidate._search_rules
@@ -115,10 +102,6 @@ def tune(
     path = {name: space[name] for name in rules.path if name in space and name not in by_rule}
     grids = {name: grid for name, grid in space.items() if name not in path and name not in by_rule}
     best, tried = start, [] if grids else cv.evaluate([start], path)
-    if best_so_far is not None and candidate.uses_base:
-        tried = cv.evaluate([start], path)
-        if all(_is_far_below(result, best_so_far) for result in tried):
-            return nested(tried)
     for name, grid in grids.items():
         if tried and time.perf_counter() > deadline:
             break
@@ -141,12 +124,6 @@ def tune(
         if name in space:
             result = one_standard_error(cv, result, name, space[name], preferred)
     return result
-
-
-def _is_far_below(result: CandidateResult, best: CandidateResult) -> bool:
-    """Whether no tuning can be expected to make up for the difference."""
-    gain, error = best.difference(result)
-    return result.mean < FAR_BELOW * best.mean and gain > N_ERRORS * error
 
 
 def _neighbors(adapter: Any, grids: Mapping[str, Sequence[Any]]) -> list[Any]:

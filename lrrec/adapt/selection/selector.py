@@ -42,11 +42,10 @@ class AdapterSelector(Recommender):
 
     As in scikit-learn's GridSearchCV, candidates go in, and a report and the winner come out. Parameters that are
     "auto" are chosen on the validation users: folds of the target's users, or those of `validation`. Adapters are
-    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. With a hundred
-    of them or more, a kind that makes use of the base, and with its defaults is worse than the best so far by a quarter
-    and by two standard errors, is not tuned. What is kept is a blend of the best three, or the best by the mean where
-    that is clearly better. With `same_users`, users who have done nothing in the target yet are a group of their own:
-    their validation users are served without a history, too, and another adapter may be kept for them.
+    compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. What is kept
+    is a blend of the best three, or the best by the mean where that is clearly better. With `same_users`, users who
+    have done nothing in the target yet are a group of their own: their validation users are served without a history,
+    too, and another adapter may be kept for them.
 
     Parameters
     ----------
@@ -190,7 +189,7 @@ class AdapterSelector(Recommender):
         if not self.guard:
             kept = able[-1:] == candidates[-1:]
             others = [candidate for candidate in candidates[:-1] if candidate.name != last.name]
-            results = tune_all(cv, able if kept else [*others, last], self.budget, screen=False)
+            results = tune_all(cv, able if kept else [*others, last], self.budget)
             why = "the last candidate is kept" if kept else "the last candidate cannot serve these users"
             return results, results[-1], f"guard is False: {why}"
         costly = [candidate for candidate in able if not candidate.is_affordable(domain)]
