@@ -82,7 +82,7 @@ def _read(path: str) -> Recommender:
 
 
 class _OfBase:
-    """Stands for an attribute of the base, which a deep copy puts in its place; it is found in the copy's memo."""
+    """Stands for an attribute of the base. A deep copy whose memo holds the base replaces it by that attribute."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -36,15 +36,13 @@ def spectrum(Y: np.ndarray, n_threads: int = 1) -> Spectrum:
 
 
 def kept_spectrum(Y: np.ndarray, n_threads: int = 1) -> Spectrum:
-    """Return `spectrum`, found once as long as Y lives. Y becomes read-only, so that the result stays true."""
+    """Return `spectrum`, computed once and cached while Y lives. Y becomes read-only: it must not change."""
     key = id(Y)
-    array, found = _kept.get(key, (None, None))
-    if array is not None and found is not None and array() is Y:
-        return found
-    Y.flags.writeable = False
-    found = spectrum(Y, n_threads)
-    _kept[key] = (weakref.ref(Y, lambda _: _kept.pop(key, None)), found)
-    return found
+    entry = _kept.get(key)
+    if entry is None or entry[0]() is not Y:
+        Y.flags.writeable = False
+        entry = _kept[key] = (weakref.ref(Y, lambda _: _kept.pop(key, None)), spectrum(Y, n_threads))
+    return entry[1]
 
 
 def cross(X: np.ndarray, Y: np.ndarray, n_threads: int = 1) -> np.ndarray:

@@ -19,7 +19,7 @@ def fallback(base: Any) -> Adapter:
 def combined(winners: Mapping[str, Adapter], domain: Domain) -> Any:
     """Return the adapter for all groups of users: the one of them, or `ByHistory` of two that differ.
 
-    Users without a history whom nothing was judged on get the fallback; those with one, what the others get.
+    In a group without validation users, users without a history get the fallback, those with one the other winner.
     """
     first = winners[WITH] if WITH in winners else winners[WITHOUT]
     if not serves_users_without_history(domain):
