@@ -13,8 +13,11 @@ from numba.core import caching
 from typer.testing import CliRunner
 
 import lrrec
+from lrrec import linalg
 from lrrec.cli import app
 from lrrec.linalg import jit
+from lrrec.linalg.sparse import co_occurrences, times
+from lrrec.metrics import count_hits, measure
 
 USE = """
 import os, sys
@@ -102,6 +105,33 @@ def test_a_full_or_vanished_disk_is_no_error(method, monkeypatch):
 
     monkeypatch.setattr(jit.FunctionCache, method, fail)
     assert doubler()(3) == 6
+
+
+def test_no_kernel_is_compiled_again_for_another_form_of_a_matrix(small):
+    """SciPy's matrices have indices of 32 or of 64 bits, as they came about; those of mapped files are read-only."""
+
+    def used(indices):
+        matrix = small.copy()
+        matrix.indptr, matrix.indices = matrix.indptr.astype(indices), matrix.indices.astype(indices)
+        for array in (matrix.data, matrix.indices, matrix.indptr):
+            array.flags.writeable = indices == np.int32
+        X = np.ones((matrix.shape[1], 3), dtype=np.float32)
+        linalg.truncated_svd(matrix, 2, random_state=0)
+        linalg.solve_rows(matrix, X, linalg.Objective(), solver="cg")
+        loss = linalg.Objective().quadratic_loss(matrix)
+        lists = np.zeros((matrix.shape[0], 1), dtype=np.int32 if indices == np.int32 else np.int64)[:, ::-1]
+        rows = np.arange(matrix.shape[0])
+        return [
+            linalg.solve_rows(matrix, X, linalg.Objective()), times(matrix, X), co_occurrences(matrix),
+            np.array(loss.loss(loss.times(loss.linear, X), X)), measure(lists, matrix, rows, ["ndcg@1"])[0],
+            count_hits(lists, matrix, rows), lrrec.EASE().fit(matrix).recommend(k=2).items.filled(-1),
+        ]  # fmt: skip
+
+    before = used(np.int32)
+    compiled = {kernel.py_func.__name__: kernel.signatures[:] for kernel in jit.KERNELS}
+    for one, other in zip(before, used(np.int64), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert {kernel.py_func.__name__: kernel.signatures for kernel in jit.KERNELS} == compiled
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from lrrec.data import frames, labels
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.errors import DataError, ParameterError
+from lrrec.linalg.kernels import as_input
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.metrics import kernels
 from lrrec.models.base.results import Recommendations
@@ -68,7 +69,7 @@ def _read_frame(frame: Any, items: IdMap, k: int, rows: np.ndarray, n_rows: int,
         ranks = frames.numbers(frames.column(frame, "rank", "rank"), "rank")
         if ranks.dtype.kind not in "iu":
             raise DataError(f"column 'rank' must hold integers from 1 on, got {ranks.dtype}")
-        ranks = ranks.astype(np.int64, copy=False)
+        ranks = as_input(ranks, np.int64)
     elif "score" in frame.columns:
         ranks = _ranks(rows, frames.numbers(frames.column(frame, "score", "score"), "score"))
     else:
@@ -133,7 +134,7 @@ def look_up(ids: IdMap, values: Any) -> np.ndarray:
         if high - low < 4 * max(len(ids), len(queries)):
             table = np.full(high - low + 1, -1, dtype=np.int32)
             table[ids.ids - low] = np.arange(len(ids), dtype=np.int32)
-            out = np.empty(len(queries), dtype=np.int32)
+            out, queries = np.empty(len(queries), dtype=np.int32), as_input(queries)
 
             def work(start: int, stop: int) -> None:
                 kernels.look_up(start, stop, queries, low, table, out)

@@ -162,8 +162,8 @@ def _cg_half_sweep(
     """
     dtype = Y.dtype.type
     C, lam, offset = loss.weights, objective.penalties(loss.weights, dtype), dtype(objective.offset)
-    linear = loss.linear if loss.has_zero_linear else loss.linear[:0]
-    indptr, weights = C.indptr.astype(np.int64, copy=False), C.data.astype(dtype, copy=False)
+    linear = kernels.as_input(loss.linear if loss.has_zero_linear else loss.linear[:0], dtype)
+    (indptr, indices), weights = kernels.index_arrays(C), kernels.as_input(C.data, dtype)
     eigenvalues, E = eigh(gram(Y, n_threads))
     E = E.astype(dtype)
     shared = (objective.unobserved_weight * np.maximum(eigenvalues, 0)).astype(dtype)
@@ -171,7 +171,7 @@ def _cg_half_sweep(
         rotate(factors, E, n_threads)
 
     def work(start: int, stop: int) -> None:
-        kernels.cg_rows(start, stop, indptr, C.indices, weights, linear, Y, shared, lam, offset, cg_steps, X)
+        kernels.cg_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, offset, cg_steps, X)
 
     run_blocks(work, balanced_blocks(indptr, max(1, min(len(lam) // 64, 128))), n_threads)
     return E

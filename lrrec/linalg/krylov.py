@@ -28,7 +28,8 @@ class Gram:
         self.A = A.T.tocsr() if self.wide else A
         self.n = self.A.shape[1]
         self.dtype, self.n_threads = dtype, n_threads
-        self._data = self.A.data.astype(dtype, copy=False)
+        self._index_arrays = kernels.index_arrays(self.A)
+        self._data = kernels.as_input(self.A.data, dtype)
         self._chunks = balanced_blocks(self.A.indptr, min(N_CHUNKS, max(1, self.A.nnz // 50_000)))
         self._parts: np.ndarray = np.empty((0, 0, 0))  # reused between calls: new memory costs as much as a sum
 
@@ -42,7 +43,7 @@ class Gram:
         def multiply(start: int, stop: int) -> None:
             part = parts[numbers[start, stop]]
             part[:] = 0
-            kernels.gram_times(start, stop, self.A.indptr, self.A.indices, self._data, X, part)
+            kernels.gram_times(start, stop, *self._index_arrays, self._data, X, part)
 
         out = np.empty_like(X)
 

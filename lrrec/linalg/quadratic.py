@@ -76,7 +76,7 @@ class QuadraticLoss:
     def scores(self, X: np.ndarray, Y: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
         """x_u . y_i of each observed cell, (n_cells,), for X (n_rows, D) and Y (n_columns, D)."""
         X, Y = kernels.as_input(X), kernels.as_input(Y)
-        out, indptr, indices = np.empty(len(self.linear), dtype=X.dtype), self.weights.indptr, self.weights.indices
+        out, (indptr, indices) = np.empty(len(self.linear), dtype=X.dtype), kernels.index_arrays(self.weights)
 
         def work(start: int, stop: int) -> None:
             kernels.dot_rows(start, stop, indptr, indices, X, Y, out)
@@ -87,14 +87,13 @@ class QuadraticLoss:
     def loss(self, X: np.ndarray, Y: np.ndarray) -> float:
         """The loss of the scores X Y^T, in double precision; no score is kept."""
         X, Y = kernels.as_input(X), kernels.as_input(Y)
-        weights, n_threads = self.weights, check_threads(None)
-        blocks = balanced_blocks(weights.indptr, 64)
+        (indptr, indices), n_threads = kernels.index_arrays(self.weights), check_threads(None)
+        weights, linear = (kernels.as_input(values, X.dtype) for values in (self.weights.data, self.linear))
+        blocks = balanced_blocks(indptr, 64)
         parts = dict.fromkeys(blocks, 0.0)
 
         def work(start: int, stop: int) -> None:
-            parts[start, stop] = kernels.observed_loss(
-                start, stop, weights.indptr, weights.indices, weights.data, self.linear, X, Y
-            )
+            parts[start, stop] = kernels.observed_loss(start, stop, indptr, indices, weights, linear, X, Y)
 
         run_blocks(work, blocks, n_threads)
         everywhere = self.unobserved_weight * float((gram(X, n_threads) * gram(Y, n_threads)).sum())
@@ -102,8 +101,8 @@ class QuadraticLoss:
 
     def times(self, values: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """A Y (n_rows, D) for the matrix A with these values in the observed cells, and Y (n_columns, D)."""
-        Y = kernels.as_input(Y)
-        out, indptr, indices = np.empty((self.shape[0], Y.shape[1]), Y.dtype), self.weights.indptr, self.weights.indices
+        Y, values = kernels.as_input(Y), kernels.as_input(values)
+        out, (indptr, indices) = np.empty((self.shape[0], Y.shape[1]), Y.dtype), kernels.index_arrays(self.weights)
 
         def work(start: int, stop: int) -> None:
             kernels.times_rows(start, stop, indptr, indices, values, Y, out)
@@ -150,8 +149,7 @@ def solve_ridge(
     without cells costs O(R). To this come O(n_columns D^2) once, unless it is kept.
     """
     dtype, n_threads = Y.dtype.type, check_threads(n_threads)
-    indptr = loss.weights.indptr.astype(np.int64, copy=False)
-    indices, a = loss.weights.indices.astype(np.int32, copy=False), loss.unobserved_weight
+    (indptr, indices), a = kernels.index_arrays(loss.weights), loss.unobserved_weight
     few = len(indptr) <= FEW_ROWS and len(indices) <= FEW_CELLS
     B = None if basis is None else basis.astype(dtype)
     shared = np.zeros(Y.shape[1] if B is None else B.shape[1], dtype=dtype)
@@ -167,7 +165,7 @@ def solve_ridge(
             occurring, indices = np.unique(indices, return_inverse=True)
             indices, Z = indices.astype(np.int32), Y[occurring]
         Z = few_product(Z, B) if few else product(Z, B, n_threads)
-    weights, linear = loss.weights.data.astype(dtype, copy=False), loss.linear.astype(dtype, copy=False)
+    weights, linear = (kernels.as_input(values, dtype) for values in (loss.weights.data, loss.linear))
     X = np.zeros((loss.shape[0], Z.shape[1]), dtype=dtype)
     if prior is not None:
         linear = linear - weights * loss.scores(prior, Y, n_threads=n_threads)

@@ -79,8 +79,7 @@ def rank(
         scores = np.ascontiguousarray(score(block, candidates.columns), dtype=np.float32)
         for matrix, rows in left_out:
             if shared is None:
-                indptr, columns_left_out = kernels.as_input(matrix.indptr), kernels.as_input(matrix.indices)
-                kernels.mask_rows(scores, indptr, columns_left_out, rows[block])
+                kernels.mask_rows(scores, *kernels.index_arrays(matrix), rows[block])
             else:
                 scores[_seen_cells(matrix, rows[block], shared)] = -np.inf
         if candidates.excluded is not None:

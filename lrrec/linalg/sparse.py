@@ -12,10 +12,10 @@ def times(A: sp.csr_array, X: np.ndarray, *, n_threads: int | None = None) -> np
     """Return A X, dense (n_rows, n) in X's type, for a csr matrix A and dense X (n_columns, n)."""
     X = kernels.as_input(X)
     out = np.empty((A.shape[0], X.shape[1]), dtype=X.dtype)
-    data = A.data.astype(X.dtype, copy=False)
+    (indptr, indices), data = kernels.index_arrays(A), kernels.as_input(A.data, X.dtype)
 
     def work(start: int, stop: int) -> None:
-        kernels.times_rows(start, stop, A.indptr, A.indices, data, X, out)
+        kernels.times_rows(start, stop, indptr, indices, data, X, out)
 
     blocks = balanced_blocks(A.indptr, max(1, min(A.shape[0] // 64, 64)))
     if len(blocks) == 1:
@@ -42,12 +42,11 @@ def co_occurrences(A: sp.csr_array, *, n_threads: int | None = None) -> np.ndarr
     hint = "leave out rare items, e.g. by k_core(), or take a model with sparse weights, such as ItemKNN"
     check_memory(4 * A.shape[1] ** 2, f"item-item weights of {A.shape[1]:,} items", hint)
     by_columns = A.T.tocsr()
+    rows_of, columns_of, data = kernels.index_arrays(by_columns), kernels.index_arrays(A), kernels.as_input(A.data)
     out = np.zeros((A.shape[1], A.shape[1]), dtype=np.float32)
 
     def work(start: int, stop: int) -> None:
-        kernels.co_occurrences(
-            start, stop, by_columns.indptr, by_columns.indices, by_columns.data, A.indptr, A.indices, A.data, out
-        )
+        kernels.co_occurrences(start, stop, *rows_of, by_columns.data, *columns_of, data, out)
 
     run_blocks(work, balanced_blocks(by_columns.indptr, 64), check_threads(n_threads))
     return out

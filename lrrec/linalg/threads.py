@@ -101,7 +101,7 @@ def balanced_blocks(indptr: np.ndarray, n_blocks: int, row_cost: float = 8) -> l
     The blocks depend on the matrix alone.
     """
     n_rows = len(indptr) - 1
-    if indptr[-1] + row_cost * n_rows < SMALL:
+    if int(indptr[-1]) + row_cost * n_rows < SMALL:
         return [(0, n_rows)] if n_rows else []
     work = indptr + row_cost * np.arange(n_rows + 1)
     cuts = np.searchsorted(work, np.linspace(0, work[-1], n_blocks + 1)[1:-1])

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.linalg.kernels import as_input, index_arrays
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.metrics import kernels
 
@@ -113,7 +114,7 @@ class Hits:
     def ideal(self) -> "Hits":
         """The hits of the best lists there are: every relevant item, the largest gain first."""
         starts = np.append(0, self.n_relevant.cumsum())
-        gains = kernels.falling_rows(self.rows, self.relevant.indptr, self.relevant.data, starts)
+        gains = kernels.falling_rows(self.rows, index_arrays(self.relevant)[0], as_input(self.relevant.data), starts)
         ranks = np.arange(1, len(gains) + 1) - np.repeat(starts[:-1], self.n_relevant)
         length = int(self.n_relevant.max(initial=1))
         return Hits(
@@ -128,13 +129,14 @@ def locate_hits(
 
     Arguments as for `lrrec.metrics.measure`.
     """
-    indptr = relevant.indptr
+    lists = np.ascontiguousarray(lists, dtype=np.int32)
+    indptr, indices = index_arrays(relevant)
     capacity = int(np.minimum(indptr[rows + 1] - indptr[rows], lists.shape[1]).sum())
     starts, n_listed = np.zeros(len(lists) + 1, dtype=np.int64), np.empty(len(lists), dtype=np.int64)
     ranks, positions = np.empty(capacity, dtype=np.int64), np.empty(capacity, dtype=np.int64)
     gains, repeats = np.empty(capacity), np.zeros(len(lists), dtype=bool)
     kernels.locate_hits(
-        lists, rows, indptr, relevant.indices, relevant.data, starts, ranks, positions, gains, n_listed, repeats,
+        lists, rows, indptr, indices, as_input(relevant.data), starts, ranks, positions, gains, n_listed, repeats,
         np.zeros(relevant.shape[1], relevant.data.dtype), np.full(relevant.shape[1], -1, dtype=np.int32),
     )  # fmt: skip
     n = starts[-1]
@@ -164,11 +166,12 @@ def find_hits(lists: np.ndarray, relevant: sp.csr_array) -> np.ndarray:
 
 def count_hits(lists: np.ndarray, relevant: sp.csr_array, rows: np.ndarray, *, n_threads: int = 1) -> np.ndarray:
     """Return how many places of each list hold an item of its row of `relevant`, int64 (B,). See `measure`."""
-    out = np.empty(len(lists), dtype=np.int64)
+    out, lists = np.empty(len(lists), dtype=np.int64), np.ascontiguousarray(lists, dtype=np.int32)
+    indptr, indices = index_arrays(relevant)
 
     def work(start: int, stop: int) -> None:
         row_of = np.full(relevant.shape[1], -1, dtype=np.int64)
-        kernels.count_hits(start, stop, lists, rows, relevant.indptr, relevant.indices, row_of, out)
+        kernels.count_hits(start, stop, lists, rows, indptr, indices, row_of, out)
 
     run_blocks(work, list_blocks(lists, n_threads), n_threads)
     return out

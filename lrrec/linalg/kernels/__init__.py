@@ -6,12 +6,12 @@ on that row alone: results are bit-identical for any number of threads.
 U, I: users, items; D: factors; N: cells (nonzeros) of a row or matrix; K: length of a list; B: rows of a block.
 """
 
+from lrrec.linalg.kernels.arrays import as_input, index_arrays
 from lrrec.linalg.kernels.conjugate_gradient import cg_rows
 from lrrec.linalg.kernels.heap import mask_rows, top_k_rows
 from lrrec.linalg.kernels.low_rank_update import add_low_rank
 from lrrec.linalg.kernels.matmul import co_occurrences, dot_rows, few_products, gram_times, observed_loss, times_rows
 from lrrec.linalg.kernels.nonnegative import nonnegative_rows
-from lrrec.linalg.kernels.read_only import as_input
 from lrrec.linalg.kernels.ridge import ridge_rows
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "dot_rows",
     "few_products",
     "gram_times",
+    "index_arrays",
     "mask_rows",
     "nonnegative_rows",
     "observed_loss",
