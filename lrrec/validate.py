@@ -184,16 +184,15 @@ def check_matrix(X: MatrixLike, name: str = "X", *, keep_zeros: bool = False) ->
     return matrix
 
 
-def check_finite(values: np.ndarray, name: str) -> None:
-    """Refuse values that are not finite."""
+def check_finite(values: np.ndarray, name: str, *, n_before: int = 0) -> None:
+    """Refuse values that are not finite; n_before: how many come before them in what the caller passed."""
     if not len(values) or values.dtype == bool:
         return
     smallest = values.min()  # NaN and infinities show in the extremes: no temporary of the size of the data
     if not (np.isfinite(smallest) and np.isfinite(values.max())):
         bad = np.flatnonzero(~np.isfinite(values))
-        raise DataError(
-            f"{name} must be finite, got {values[bad[0]]} at position {bad[0]}{_others(len(bad))} (NaN or infinity)"
-        )
+        shown = f"{values[bad[0]]} at position {n_before + bad[0]}{_others(len(bad))}"
+        raise DataError(f"{name} must be finite, got {shown} (NaN or infinity)")
 
 
 def are_of_kind(values: np.ndarray, kind: str) -> np.ndarray:

@@ -50,4 +50,5 @@ def compile_kernels() -> None:
     base.fit(split.train, callback=lambda state: state.loss)
     linalg.truncated_svd(split.train.matrix, 4)
     linalg.top_k(np.zeros((1, 100)), 5)
+    linalg.kernels.take_places(np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int64), np.empty(1, dtype=np.int64))
     interop.from_factors(base.user_factors_, base.item_factors_)

@@ -50,8 +50,8 @@ def check_roles(**names: Any) -> dict[str, Any]:
     return roles
 
 
-def column(frame: Any, name: str, role: str) -> Any:
-    """Return one column of a narwhals frame, without missing values."""
+def column(frame: Any, name: str, role: str, *, n_before: int = 0) -> Any:
+    """Return one column of a narwhals frame, without missing values; n_before: rows of the table before the frame's."""
     if not isinstance(name, str):
         raise ParameterError(f"{role} must be the name of a column, got {name!r}")
     if name not in frame.columns:
@@ -59,7 +59,7 @@ def column(frame: Any, name: str, role: str) -> Any:
     series = frame[name]
     missing = series.null_count()
     if missing:
-        first = int(np.flatnonzero(series.is_null().to_numpy())[0])
+        first = n_before + int(np.flatnonzero(series.is_null().to_numpy())[0])
         raise DataError(f"column {name!r} ({role}) must not be missing, got {missing} missing (first at row {first})")
     return _in_native_numbers(series, name)
 

@@ -22,15 +22,32 @@ def codes(series: Any, name: str, *, as_written: bool = False) -> tuple[np.ndarr
     Ids are integers or strings; where a column has both, all are strings. as_written: of a source without types, whose
     ids are integers where all are written as such, and where spaces around them are left out, with a warning.
     """
+    distinct, code_of_row = factorized(series, name)
+    ids = final_ids(distinct, name, as_written=as_written)
+    if ids.dtype != object and (ids[1:] > ids[:-1]).all():
+        return ids, code_of_row.astype(np.int32, copy=False)
+    ids, rank = np.unique(ids, return_inverse=True)
+    return ids, rank.astype(np.int32)[code_of_row]
+
+
+def factorized(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct ids of a column, all integers or all strings, and the place of each row's id in them."""
     try:
-        return _codes(series, name, as_written)
+        return _factorized(series, name)
     except (TypeError, ValueError, OverflowError, UnicodeEncodeError, nw.exceptions.NarwhalsError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{name} must be integers or strings, got {series.dtype}: {brief(error)}") from None
 
 
-def _codes(series: Any, name: str, as_written: bool) -> tuple[np.ndarray, np.ndarray]:
+def final_ids(distinct: np.ndarray, name: str, *, as_written: bool = False) -> np.ndarray:
+    """Return distinct ids of a whole column in their final form; for as_written see `codes`."""
+    if distinct.dtype != object:
+        return distinct
+    return _as_written(distinct, name) if as_written else _as_given(distinct, name)
+
+
+def _factorized(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     native = series.to_native()
     column: Any = native if isinstance(native, pd.Series) else series.to_numpy()
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -46,11 +63,7 @@ def _codes(series: Any, name: str, as_written: bool) -> tuple[np.ndarray, np.nda
         elif pd.api.types.is_object_dtype(column):
             column = _one_kind(np.asarray(column), name)  # before equal objects of other kinds (1, 1.0) are merged
         code_of_row, distinct = pd.factorize(column)
-    ids = _one_kind(np.asarray(distinct), name)
-    if ids.dtype == object:
-        ids = _as_written(ids, name) if as_written else _as_given(ids, name)
-    ids, rank = np.unique(ids, return_inverse=True)
-    return ids, rank.astype(np.int32)[code_of_row]
+    return _one_kind(np.asarray(distinct), name), code_of_row
 
 
 def _one_kind(values: np.ndarray, name: str) -> np.ndarray:
@@ -98,7 +111,7 @@ def _stripped(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _close_codes(values: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
-    """`codes` of integers that lie close together: a table instead of a hash."""
+    """`factorized` for integers that lie close together: a table instead of a hash."""
     offsets = values - low
     occurs = np.zeros(high - low + 1, dtype=bool)
     occurs[offsets] = True

@@ -5,18 +5,20 @@ from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data import frames, labels, tables
 from lrrec.data.alignment import align, k_core
+from lrrec.data.assembly import Entries, Merger
 from lrrec.data.events import Events
 from lrrec.data.ids import IdMap, union
 from lrrec.data.interactions_parts import checked
-from lrrec.data.merging import POLICIES, grouped, merge, warn_of_sums
+from lrrec.data.merging import POLICIES, grouped
+from lrrec.data.parquet import BATCH, ParquetTable
+from lrrec.data.streaming import merge_grouped, read_grouped
 from lrrec.errors import DataError
 from lrrec.typing import ArrayLike, FileLike, Frame, FrameLike, Ids, MatrixLike
-from lrrec.validate import as_array, check_columns, check_matrix, check_option, check_real, first_three, to_float32
+from lrrec.validate import as_array, check_columns, check_matrix, check_option, check_real
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,12 +154,26 @@ class Interactions:
         cls, path: FileLike, *, user: str = "user", item: str = "item", value: str | None = None,
         time: str | None = None, duplicates: str | None = None, time_format: str | None = None,
     ) -> "Interactions":  # fmt: skip
-        """Read the named columns of a Parquet file, a folder of such files or an open file. See `from_frame`.
+        """Read the named columns of a Parquet file. See `from_frame`.
 
-        Needs pyarrow.
+        Parameters
+        ----------
+        path : path or open file
+            A file, a folder of such files, or a pattern of names such as "2024-*.parquet". Needs pyarrow.
+
+        Notes
+        -----
+        Larger tables are read twice, a million rows at a time, the ids first: memory for the result and little more.
         """
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
-        return _read(frames.eager(tables.read_parquet(path, roles)), roles, duplicates, time_format)
+        if duplicates is not None:
+            check_option(duplicates, "duplicates", POLICIES)
+        table = ParquetTable(path, list(roles.values()))
+        if table.n_rows <= BATCH:
+            return _read(table.whole(list(roles.values())), roles, duplicates, time_format)
+        rows = read_grouped(table, roles, time_format)
+        merger = Merger(rows.users, rows.items, duplicates, rows.label)
+        return _made(merger, *merge_grouped(rows, merger))
 
     @classmethod
     def from_matrix(cls, X: MatrixLike, *, users: Ids | None = None, items: Ids | None = None) -> "Interactions":
@@ -341,15 +357,6 @@ def as_interactions(
     return Interactions(matrix, IdMap.range(matrix.shape[0]), IdMap.range(matrix.shape[1]) if items is None else items)
 
 
-def stored_zeros(X: Any) -> int:
-    """Return the number of zeros that somebody wrote into a sparse matrix, or a pivot table without NaN."""
-    if sp.issparse(X):
-        return int((X.data == 0).sum()) if X.format in ("csr", "csc", "coo") else 0
-    if isinstance(X, pd.DataFrame) and not X.isna().to_numpy().any():
-        return int((X == 0).to_numpy().sum())
-    return 0
-
-
 def _read(
     frame: Any, roles: dict[str, str], duplicates: str | None, time_format: str | None, *, ids_as_written: bool = False
 ) -> Interactions:
@@ -366,32 +373,21 @@ def _assemble(
     duplicates: str | None, label: str,
 ) -> Interactions:  # fmt: skip
     """Interactions of the rows read, in the order of `cells`, duplicates merged: added, with a warning, where None."""
-    order, columns, indptr, events = cells.data, cells.indices, cells.indptr, None
-    first = np.ones(len(order), dtype=bool)  # of a run of equal user and item
-    first[1:] = columns[1:] != columns[:-1]
-    first[indptr[:-1][np.diff(indptr) > 0]] = True
-    if first.all():
-        data = np.ones(len(order), dtype=np.float32) if values is None else to_float32(values, label)[order]
-        times = None if times is None else times[order]
-    else:
-        starts = np.flatnonzero(first)
-        if duplicates == "error":
-            again = np.unique(starts[np.searchsorted(starts, np.flatnonzero(~first)) - 1])
-            whose = np.searchsorted(indptr, again, side="right") - 1
-            pairs = zip(users.ids[whose].tolist(), items.ids[columns[again]].tolist(), strict=True)
-            raise DataError(
-                f"repeated pairs of user and item: {first_three(pairs)}; merge them by duplicates='sum' or 'last'"
-            )
-        if duplicates is None and values is not None:
-            warn_of_sums(order, starts, values, label)
-        duplicates = duplicates or "sum"
-        if times is not None:
-            read = np.ones(len(order), dtype=np.float32) if values is None else to_float32(values, label)[order]
-            unmerged = sp.csr_array((read, columns, indptr), shape=(len(users), len(items)))
-            events = Events(Interactions(unmerged, users, items, times[order]), duplicates)
-        merged, times = merge(order, starts, values, times, duplicates)
-        data = to_float32(merged, label)
-        indptr = np.concatenate(([0], np.cumsum(first)))[indptr].astype(indptr.dtype)
-        columns = columns[starts]
-    matrix = sp.csr_array((data, columns, indptr), shape=(len(users), len(items)))
-    return Interactions(matrix, users, items, times, events)
+    merger = Merger(users, items, duplicates, label)
+    read, merged = merger.merge(cells.data, cells.indices, cells.indptr, values, times)
+    merger.warn()
+    return _made(merger, read, merged)
+
+
+def _made(merger: Merger, read: Entries | None, merged: Entries | None) -> Interactions:
+    """Interactions of the rows read and merged, either of which may be None; see `Merger.merge`."""
+
+    def of(entries: Entries, events: Events | None = None) -> Interactions:
+        shape = len(merger.users), len(merger.items)
+        matrix = sp.csr_array((entries.data, entries.columns, entries.indptr), shape=shape)
+        return Interactions(matrix, merger.users, merger.items, entries.times, events)
+
+    if merged is None:
+        assert read is not None
+        return of(read)
+    return of(merged, None if read is None else Events(of(read), merger.duplicates))

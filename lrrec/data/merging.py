@@ -47,15 +47,21 @@ def merge(
     return np.ones(len(rows)) if values is None else values[rows], None if times is None else times[rows]
 
 
-def warn_of_sums(order: np.ndarray, starts: np.ndarray, values: np.ndarray, label: str) -> None:
-    """Warn if runs of duplicates have values other than 1, as ratings have that were revised or copied."""
+def find_sums(order: np.ndarray, starts: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The first two values (m, 2) of each run of duplicates that has others than 1, as revised ratings have."""
     read = values[order]
     others = np.maximum.reduceat(read != 1, starts)
     several = np.flatnonzero(others & (np.diff(starts, append=len(read)) > 1))
-    if len(several):
-        some = [read[starts[run] :][:2].tolist() for run in several[:3]]
+    return read[starts[several][:, None] + [0, 1]]
+
+
+def warn_of_sums(sums: list[np.ndarray], label: str) -> None:
+    """Warn of runs of duplicates whose values are added, what `find_sums` found in each part of the rows."""
+    n_pairs = sum(map(len, sums))
+    if n_pairs:
+        some = [pair for part in sums for pair in part[:3].tolist()][:3]
         warn(
-            f"{label}: {len(several)} pairs of user and item have several rows, whose values are added: "
+            f"{label}: {n_pairs} pairs of user and item have several rows, whose values are added: "
             f"{first_three(some)}. Pass duplicates='last' (or 'first', 'max', 'mean') if they are ratings, 'sum' if "
             "they are counts"
         )

@@ -1,4 +1,4 @@
-"""Tables with a row for each interaction: CSV and Parquet files, and the columns of frames."""
+"""Tables with a row for each interaction: CSV files, and the columns of frames."""
 
 import io
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from lrrec.data.frames import brief
 from lrrec.data.id_columns import codes
 from lrrec.data.labels import same_order
 from lrrec.errors import DataError, LrrecError, ParameterError
-from lrrec.validate import check_finite, first_three, import_extra
+from lrrec.validate import check_finite, first_three
 
 IDS = ("user", "item")
 MISSING = ["", "NA", "NaN", "nan", "null"]  # of values and times; "" alone is no id
@@ -92,25 +92,6 @@ def read_csv(source: Any, roles: Mapping[str, Any], form: Format, time_format: s
     if not parts:
         raise DataError(f"{name} must have at least one row, got none")
     return pd.DataFrame({str(roles[role]): _joined([part[role] for part in parts], roles[role]) for role in roles})
-
-
-def read_parquet(source: Any, roles: Mapping[str, str]) -> Any:
-    """Return the columns of the roles as an Arrow table."""
-    parquet = import_extra("pyarrow.parquet", None, "from_parquet")
-    try:
-        table = parquet.ParquetDataset(source)
-        absent = [name for name in roles.values() if name not in table.schema.names]
-        if absent:
-            raise DataError(
-                f"{source} must have the columns {first_three(absent)}, got {', '.join(table.schema.names)}"
-            )
-        return table.read(columns=list(roles.values()))
-    except DataError:
-        raise
-    except FileNotFoundError:
-        raise DataError(f"{str(source)!r} does not exist: path must be a Parquet file") from None
-    except Exception as error:  # whatever Arrow raises
-        raise DataError(f"{source} must be a Parquet file: {brief(error)}") from None
 
 
 def _places(records: Records, roles: Mapping[str, Any]) -> dict[str, int]:

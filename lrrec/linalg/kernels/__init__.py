@@ -12,6 +12,7 @@ from lrrec.linalg.kernels.heap import mask_rows, top_k_rows
 from lrrec.linalg.kernels.low_rank_update import add_low_rank
 from lrrec.linalg.kernels.matmul import co_occurrences, dot_rows, few_products, gram_times, observed_loss, times_rows
 from lrrec.linalg.kernels.nonnegative import nonnegative_rows
+from lrrec.linalg.kernels.placement import take_places
 from lrrec.linalg.kernels.ridge import ridge_rows
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "nonnegative_rows",
     "observed_loss",
     "ridge_rows",
+    "take_places",
     "times_rows",
     "top_k_rows",
 ]

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from lrrec.data.ids import IdMap
-from lrrec.data.interactions import Interactions, as_interactions, stored_zeros
+from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import same_order
 from lrrec.errors import DataError, FileFormatError, NotFittedError, ParameterError
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns
@@ -22,7 +22,7 @@ from lrrec.models.base.explanation import Explains
 from lrrec.models.base.finite import check_finite, check_learned
 from lrrec.models.base.one_fit import become, of_one_fit
 from lrrec.models.base.recommends import Recommends
-from lrrec.models.base.values import has_likes, usable
+from lrrec.models.base.values import has_likes, stored_zeros, usable
 from lrrec.splits.parts import histories, inductive
 from lrrec.typing import FileLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_bool, check_option, warn

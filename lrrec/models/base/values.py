@@ -1,6 +1,9 @@
 """What values a model takes."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data.interactions import Interactions
@@ -37,3 +40,12 @@ def usable(data: Interactions, kind: str, name: str, model: str) -> Interactions
 def has_likes(matrix: sp.csr_array) -> np.ndarray:
     """Return which rows have a value > 0, bool (n_rows,)."""
     return np.diff(positive(matrix).indptr) > 0
+
+
+def stored_zeros(X: Any) -> int:
+    """Return the number of zeros that somebody wrote into a sparse matrix, or a pivot table without NaN."""
+    if sp.issparse(X):
+        return int((X.data == 0).sum()) if X.format in ("csr", "csc", "coo") else 0
+    if isinstance(X, pd.DataFrame) and not X.isna().to_numpy().any():
+        return int((X == 0).to_numpy().sum())
+    return 0

@@ -1,0 +1,77 @@
+"""Rows of a table by user and item: put in order, and those of a pair merged to one entry of the matrix."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lrrec.data.ids import IdMap
+from lrrec.data.merging import find_sums, merge, warn_of_sums
+from lrrec.errors import DataError
+from lrrec.validate import first_three, to_float32
+
+
+class Entries(NamedTuple):
+    """Entries of a csr matrix, and their times."""
+
+    data: np.ndarray
+    columns: np.ndarray
+    indptr: np.ndarray
+    times: np.ndarray | None
+
+
+class Merger:
+    """How the rows of a user and item become one entry; those of a table may come in several parts.
+
+    duplicates: see `Interactions.from_frame`; None adds, and warns of values that differ. label: what the values are.
+    """
+
+    def __init__(self, users: IdMap, items: IdMap, duplicates: str | None, label: str) -> None:
+        self.users, self.items, self.label = users, items, label
+        self.duplicates = duplicates or "sum"
+        self._warns = duplicates is None
+        self._sums: list[np.ndarray] = []
+
+    def merge(
+        self, order: np.ndarray, columns: np.ndarray, indptr: np.ndarray, values: np.ndarray | None,
+        times: np.ndarray | None, first_user: int = 0,
+    ) -> tuple[Entries | None, Entries | None]:  # fmt: skip
+        """Return the rows in order, and merged.
+
+        Merged is None where no pair repeats; where one does, rows without times are.
+
+        Parameters
+        ----------
+        order, columns, indptr : ndarray
+            A csr matrix (users, items) whose data are the numbers of the rows; sorted, pairs repeat.
+        values, times : ndarray, shape (n,), or None
+            Of the rows.
+        first_user : int
+            The user of the first row of the matrix.
+        """
+        first = np.ones(len(order), dtype=bool)  # of a run of equal user and item
+        first[1:] = columns[1:] != columns[:-1]
+        first[indptr[:-1][np.diff(indptr) > 0]] = True
+        repeats = not first.all()
+        read = None
+        if times is not None or not repeats:
+            data = np.ones(len(order), dtype=np.float32) if values is None else to_float32(values, self.label)[order]
+            read = Entries(data, columns, indptr, None if times is None else times[order])
+        if not repeats:
+            return read, None
+        starts = np.flatnonzero(first)
+        if self.duplicates == "error":
+            again = np.unique(starts[np.searchsorted(starts, np.flatnonzero(~first)) - 1])
+            whose = first_user + np.searchsorted(indptr, again, side="right") - 1
+            pairs = zip(self.users.ids[whose].tolist(), self.items.ids[columns[again]].tolist(), strict=True)
+            raise DataError(
+                f"repeated pairs of user and item: {first_three(pairs)}; merge them by duplicates='sum' or 'last'"
+            )
+        if self._warns and values is not None:
+            self._sums.append(find_sums(order, starts, values))
+        merged, times = merge(order, starts, values, times, self.duplicates)
+        indptr = np.concatenate(([0], np.cumsum(first)))[indptr].astype(indptr.dtype)
+        return read, Entries(to_float32(merged, self.label), columns[starts], indptr, times)
+
+    def warn(self) -> None:
+        """Warn of the values that were added, once for all parts."""
+        warn_of_sums(self._sums, self.label)

@@ -1,0 +1,77 @@
+"""Parquet files, folders of them and patterns of names, in batches."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from lrrec.data import frames
+from lrrec.data.frames import brief
+from lrrec.errors import DataError
+from lrrec.validate import first_three, import_extra
+
+BATCH = 2**20  # rows
+
+
+class ParquetTable:
+    """The columns of a path, a pattern such as "2024-*.parquet", a folder or an open file; called, it is read again.
+
+    Attributes
+    ----------
+    n_rows : int
+    """
+
+    def __init__(self, source: Any, names: Sequence[str]) -> None:
+        self.source = source
+        self._batches: Any
+        with self._errors():
+            if hasattr(source, "read"):
+                file = import_extra("pyarrow.parquet", None, "from_parquet").ParquetFile(source)
+                found, self.n_rows = file.schema_arrow.names, file.metadata.num_rows
+                self._batches = file.iter_batches
+            else:
+                opened = import_extra("pyarrow.dataset", None, "from_parquet").dataset(
+                    _paths(os.fspath(source)), format="parquet", partitioning="hive"
+                )
+                found, self.n_rows = opened.schema.names, opened.count_rows()
+                self._batches = opened.to_batches
+        absent = [name for name in names if name not in found]
+        if absent:
+            raise DataError(f"{source} must have the columns {first_three(absent)}, got {', '.join(found)}")
+
+    def __call__(self, names: Sequence[str]) -> Iterator[Any]:
+        """Yield the rows in order, batch by batch, as narwhals frames of the named columns."""
+        arrow = import_extra("pyarrow", None, "from_parquet")
+        with self._errors():
+            for batch in self._batches(columns=list(names), batch_size=BATCH):
+                if batch.num_rows:
+                    yield frames.eager(arrow.Table.from_batches([batch]))
+
+    def whole(self, names: Sequence[str]) -> Any:
+        """Return all rows as one narwhals frame."""
+        arrow = import_extra("pyarrow", None, "from_parquet")
+        with self._errors():
+            batches = list(self._batches(columns=list(names), batch_size=BATCH))
+            if not batches:
+                raise DataError(f"{self.source} must have at least one row, got none")
+            return frames.eager(arrow.Table.from_batches(batches))
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Arrow's errors as ours."""
+        try:
+            yield
+        except DataError:
+            raise
+        except FileNotFoundError:
+            raise DataError(f"{str(self.source)!r} does not exist: path must be a Parquet file") from None
+        except Exception as error:  # whatever Arrow raises
+            raise DataError(f"{self.source} must be a Parquet file: {brief(error)}") from None
+
+
+def _paths(path: str) -> str | list[str]:
+    """The path, or the files that a pattern names, in the order of their names."""
+    if os.path.exists(path) or not glob.has_magic(path):
+        return path
+    return sorted(glob.glob(path)) or path
