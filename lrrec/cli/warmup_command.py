@@ -45,6 +45,7 @@ def compile_kernels() -> None:
     base = lrrec.IALS(8, solver="cholesky", objective="hu", n_iter=1).fit(split.train)
     lrrec.evaluate(base, split, metrics=ranking)
     lrrec.evaluate_lists(base.recommend_from(split.history).to_frame(), split.test)
+    base.recommend(base.recommend(k=1).users[:1])
     adapter = lrrec.LowRankAdapter(guard=False).fit(split.test, base=base)
     lrrec.AdapterBank(base, {"a": adapter}).recommend(adapter.recommend(k=1).users[:2], ["a", "a"])
     base.fit(split.train, callback=lambda state: state.loss)
