@@ -294,11 +294,13 @@ def pack_csr(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
 
 
 def unpack_csr(
-    path: PathLike, name: str, arrays: dict[str, np.ndarray], *, values: str = "positive", trust: bool = False
-) -> sp.csr_array:
+    path: PathLike, name: str, arrays: dict[str, np.ndarray], *, values: str = "positive", trust: bool = False,
+    repeats: bool = False,
+) -> sp.csr_array:  # fmt: skip
     """Remove a csr matrix from the arrays and return it; unless it is trusted, it is checked.
 
-    Refused are indices out of bounds, and values of other kinds than `values`; see `lrrec.validate.are_of_kind`.
+    Refused are indices out of bounds, repeated cells unless `repeats`, and values of other kinds than `values`; see
+    `lrrec.validate.are_of_kind`.
     """
     try:
         parts = [arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr", "shape")]
@@ -307,10 +309,11 @@ def unpack_csr(
             raise ValueError("wrong types")
         matrix = sp.csr_array((data, indices, indptr), shape=tuple(int(n) for n in shape))
         if trust:
-            matrix.has_canonical_format = True
+            matrix.has_canonical_format, matrix.has_sorted_indices = not repeats, True
             return matrix
         check_compressed(matrix)
-        if not matrix.has_canonical_format or not are_of_kind(data, values).all() or not np.isfinite(data).all():
+        in_order = matrix.has_sorted_indices if repeats else matrix.has_canonical_format
+        if not in_order or not are_of_kind(data, values).all() or not np.isfinite(data).all():
             raise ValueError(f"not sorted, or values that are not {values} numbers")
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise FileFormatError(f"{path}: {name} must be a csr matrix: {error}") from None

@@ -461,6 +461,7 @@ def calls(folder):
     csv, parquet = folder / "data.csv", folder / "data.parquet"
     FRAME.to_csv(csv, index=False)
     FRAME.to_parquet(parquet)
+    DATA.save(folder / "interactions")
     adapted().save(folder / "adapter")
     others = {
         "Recommends.recommend_all": lambda path=folder / "lists", **o: fitted().recommend_all(path, **{"k": 3, **o}),
@@ -540,6 +541,8 @@ def calls(folder):
         "Interactions.filter": lambda mask: DATA.filter(mask),
         "Interactions.filter_events": lambda mask: DATA.filter_events(mask),
         "Interactions.from_csv": lambda path=csv, **o: Interactions.from_csv(path, **o),
+        "Interactions.save": lambda path=folder / "saved", **o: DATA.save(path, **o),
+        "Interactions.open": lambda path=folder / "interactions", **o: Interactions.open(path, **o),
         "Interactions.from_parquet": lambda path=parquet, **o: Interactions.from_parquet(path, **o),
         "Interactions.from_frame": lambda df=FRAME, **o: Interactions.from_frame(df, **o),
         "Interactions.from_matrix": lambda X=DENSE, **o: Interactions.from_matrix(X, **o),

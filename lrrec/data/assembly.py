@@ -1,9 +1,11 @@
 """Rows of a table by user and item: put in order, and those of a pair merged to one entry of the matrix."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
+from lrrec.data.events import Events
 from lrrec.data.ids import IdMap
 from lrrec.data.merging import find_sums, merge, warn_of_sums
 from lrrec.errors import DataError
@@ -71,6 +73,18 @@ class Merger:
         merged, times = merge(order, starts, values, times, self.duplicates)
         indptr = np.concatenate(([0], np.cumsum(first)))[indptr].astype(indptr.dtype)
         return read, Entries(to_float32(merged, self.label), columns[starts], indptr, times)
+
+    def build(self, cls: Any, read: Entries | None, merged: Entries | None) -> Any:
+        """Return the Interactions, `cls`, of rows read and merged, either of which may be None; see `merge`."""
+
+        def of(entries: Any, events: Events | None = None) -> Any:
+            shape = len(self.users), len(self.items)
+            matrix = sp.csr_array((entries.data, entries.columns, entries.indptr), shape=shape)
+            return cls(matrix, self.users, self.items, entries.times, events)
+
+        if merged is None:
+            return of(read)
+        return of(merged, None if read is None else Events(of(read), self.duplicates))
 
     def warn(self) -> None:
         """Warn of the values that were added, once for all parts."""

@@ -1,5 +1,6 @@
 """Interactions: a user-by-item matrix with ids and times."""
 
+import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
@@ -9,16 +10,17 @@ import scipy.sparse as sp
 
 from lrrec.data import frames, labels, tables
 from lrrec.data.alignment import align, k_core
-from lrrec.data.assembly import Entries, Merger
+from lrrec.data.assembly import Merger
+from lrrec.data.concatenation import joined
 from lrrec.data.events import Events
-from lrrec.data.ids import IdMap, union
+from lrrec.data.ids import IdMap
 from lrrec.data.interactions_parts import checked
 from lrrec.data.merging import POLICIES, grouped
 from lrrec.data.parquet import BATCH, ParquetTable
 from lrrec.data.streaming import merge_grouped, read_grouped
 from lrrec.errors import DataError
 from lrrec.typing import ArrayLike, FileLike, Frame, FrameLike, Ids, MatrixLike
-from lrrec.validate import as_array, check_columns, check_matrix, check_option, check_real
+from lrrec.validate import as_array, check_bool, check_columns, check_matrix, check_option, check_real
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -173,7 +175,7 @@ class Interactions:
             return _read(table.whole(list(roles.values())), roles, duplicates, time_format)
         rows = read_grouped(table, roles, time_format)
         merger = Merger(rows.users, rows.items, duplicates, rows.label)
-        return _made(merger, *merge_grouped(rows, merger))
+        return merger.build(cls, *merge_grouped(rows, merger))
 
     @classmethod
     def from_matrix(cls, X: MatrixLike, *, users: Ids | None = None, items: Ids | None = None) -> "Interactions":
@@ -223,17 +225,7 @@ class Interactions:
         parts = list(parts) if listed else []
         if not parts or not all(isinstance(part, Interactions) for part in parts):
             raise DataError(f"parts must be one or more Interactions, got {[type(part).__name__ for part in parts]}")
-        users, items = (union([getattr(part, axis) for part in parts], axis) for axis in ("users", "items"))
-        of_user = np.concatenate([users.indices(part.users.ids)[part.rows()] for part in parts])
-        of_item = np.concatenate([items.indices(part.items.ids)[part.matrix.indices] for part in parts])
-        known = [part.times for part in parts if part.times is not None]
-        if len({part.dtype.kind == "M" for part in known}) > 1:
-            raise DataError("times of the parts must be all datetimes or all numbers, got both")
-        values, times = np.concatenate([part.matrix.data for part in parts]), None
-        if len(known) == len(parts):
-            times = np.concatenate(known)
-        cells = grouped(of_user, of_item, len(users), len(items))
-        return _assemble(users, items, cells, values, times, duplicates, "values")
+        return _assemble(*joined(parts), duplicates, "values")
 
     @property
     def n_users(self) -> int:
@@ -328,6 +320,34 @@ class Interactions:
             columns["time"] = self.times
         return frames.make(columns, backend)
 
+    def save(self, path: FileLike) -> None:
+        """Write the interactions to path, a path or binary file object, for `open`: ids, values, times and events."""
+        importlib.import_module("lrrec.interaction_files").write(path, self)
+
+    @classmethod
+    def open(cls, path: FileLike, *, mmap: bool = False, verify: bool | None = None) -> "Interactions":
+        """Read the interactions of a file written by `save`.
+
+        Parameters
+        ----------
+        path, mmap, verify
+            As for `lrrec.load`: with mmap=True the arrays stay in the file, and processes share them.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from lrrec import Interactions
+        >>> plays = Interactions.from_pairs(["ann", "bob"], ["x", "y"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     plays.save(Path(folder) / "plays.lrrec")
+        ...     Interactions.open(Path(folder) / "plays.lrrec")
+        Interactions(2 users, 2 items, 2 interactions, density 50.00%)
+        """
+        verify = not check_bool(mmap, "mmap") if verify is None else check_bool(verify, "verify")
+        made: Interactions = importlib.import_module("lrrec.interaction_files").read(path, mmap=mmap, verify=verify)
+        return made
+
     def __len__(self) -> int:
         return self.matrix.nnz
 
@@ -376,18 +396,4 @@ def _assemble(
     merger = Merger(users, items, duplicates, label)
     read, merged = merger.merge(cells.data, cells.indices, cells.indptr, values, times)
     merger.warn()
-    return _made(merger, read, merged)
-
-
-def _made(merger: Merger, read: Entries | None, merged: Entries | None) -> Interactions:
-    """Interactions of the rows read and merged, either of which may be None; see `Merger.merge`."""
-
-    def of(entries: Entries, events: Events | None = None) -> Interactions:
-        shape = len(merger.users), len(merger.items)
-        matrix = sp.csr_array((entries.data, entries.columns, entries.indptr), shape=shape)
-        return Interactions(matrix, merger.users, merger.items, entries.times, events)
-
-    if merged is None:
-        assert read is not None
-        return of(read)
-    return of(merged, None if read is None else Events(of(read), merger.duplicates))
+    return merger.build(Interactions, read, merged)
