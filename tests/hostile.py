@@ -468,6 +468,7 @@ def calls(folder):
         "FactorModel.compress": lambda n_factors: fitted().compress(n_factors),
         "FactorModel.similar_users": lambda users=USERS[:5], **o: fitted().similar_users(users, **{"k": 3, **o}),
         "FactorModel.transform": lambda X: fitted().transform(X),
+        "FactorModel.to_index": lambda path=folder / "index", **o: fitted().to_index(path, **o),
         "NeuralMF.compress": lambda n_factors: neural().compress(n_factors),
         "NeuralMF.with_items": lambda items=(20, 21), item_features=np.eye(2, 3): neural().with_items(
             items, item_features
@@ -600,6 +601,9 @@ def calls(folder):
         "from_factors": lambda user_factors=np.eye(12, 2), item_factors=np.eye(8, 2), **o: lrrec.interop.from_factors(
             user_factors, item_factors, **o
         ),
+        "open_index": lambda path=saved(folder), model=None: lrrec.interop.open_index(
+            path, fitted() if model is None else model
+        ),
         "by_time": lambda data=TIMED, **o: lrrec.splits.by_time(
             data, **({"test_size": 0.2} if "at" not in o else {}) | o
         ),
@@ -658,10 +662,10 @@ EXEMPT = {
         ["Adapter.is_affordable", "Adapter.search_space", "ItemItem.is_affordable", "ItemItemScratch.is_affordable"],
         "called by the selector, with a Domain of its own",
     ),
+    "ItemIndex.__init__": "made by open_index",
     "LearningCurve.__init__": "a result",
     "LearningCurve.summary": "of learning_curve, which is called",
     "Blend.get_params": "as in scikit-learn",
-    **dict.fromkeys(["UnknownIdError.__init__"], "an error"),
     **dict.fromkeys(
         ["from_implicit", "ImplicitModel.__init__", "ImplicitModel.recommend", "ImplicitModel.recommend_from"],
         "needs the package implicit: tests/test_interop.py",

@@ -305,7 +305,7 @@ def test_what_cannot_be_joined(parts):
 NOT_DATA = "settings, models and results of lrrec, which have no labels of users or items"
 SETTINGS = re.compile(
     r".*\.(metrics|random_state|callback|scorer|params|edges|sizes|adapter|candidates_|space|student|make|base)"
-    r"|(Comparison|Evaluation|Explanation|LearningCurve|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
+    r"|(Comparison|Evaluation|Explanation|ItemIndex|LearningCurve|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
     r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates|Blend\.__init__\.models|Blended\.__init__\.members|ByHistory\..*"
     r"|Report\.__init__\.(comparison|evaluations|transfer|tunings)"
     r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|compare\.models|DomainFitter\.__init__\..*"

@@ -2,5 +2,7 @@
 
 from lrrec.interop.factors import from_factors
 from lrrec.interop.implicit import ImplicitModel, from_implicit
+from lrrec.interop.index import open_index
+from lrrec.models.base.item_index import ItemIndex
 
-__all__ = ["ImplicitModel", "from_factors", "from_implicit"]
+__all__ = ["ImplicitModel", "ItemIndex", "from_factors", "from_implicit", "open_index"]
