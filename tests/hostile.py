@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import scipy.sparse as sp
+from sklearn.decomposition import TruncatedSVD
 from sklearn.neighbors import KNeighborsClassifier
 
 import lrrec
@@ -279,6 +280,7 @@ ARGS = {
             "teacher",
             "student",
             "model",
+            "estimator",
             "models",
             "split",
             "space",
@@ -357,6 +359,7 @@ ARGS = {
     "from_factors.item_factors": Arg("array", np.eye(8, 2)),
     "from_factors.users": ids(USERS),
     "from_factors.items": ids(ITEMS),
+    "from_sklearn.items": ids(ITEMS),
     **dict.fromkeys(
         [
             f"{name}.data"
@@ -601,6 +604,10 @@ def calls(folder):
         "from_factors": lambda user_factors=np.eye(12, 2), item_factors=np.eye(8, 2), **o: lrrec.interop.from_factors(
             user_factors, item_factors, **o
         ),
+        "from_sklearn": lambda estimator=None, **o: lrrec.interop.from_sklearn(
+            decomposed() if estimator is None else estimator, **o
+        ),
+        "to_implicit": lambda model: lrrec.interop.to_implicit(model),
         "open_index": lambda path=saved(folder), model=None: lrrec.interop.open_index(
             path, fitted() if model is None else model
         ),
@@ -630,6 +637,11 @@ def calls(folder):
         "parse": lambda name="ndcg@3", **o: lrrec.metrics.parse(name, **o)[1],
     }
     return dict(_of_models()) | dict(_of_adapters()) | others
+
+
+@functools.cache
+def decomposed():
+    return TruncatedSVD(2, random_state=0).fit(DENSE)
 
 
 @functools.cache

@@ -1,8 +1,11 @@
 """Models of other libraries as lrrec models, and lrrec models in the formats of other libraries."""
 
 from lrrec.interop.factors import from_factors
-from lrrec.interop.implicit import ImplicitModel, from_implicit
+from lrrec.interop.implicit import ImplicitModel, from_implicit, to_implicit
 from lrrec.interop.index import open_index
+from lrrec.interop.sklearn import from_sklearn
 from lrrec.models.base.item_index import ItemIndex
 
-__all__ = ["ImplicitModel", "ItemIndex", "from_factors", "from_implicit", "open_index"]
+__all__ = [
+    "ImplicitModel", "ItemIndex", "from_factors", "from_implicit", "from_sklearn", "open_index", "to_implicit",
+]  # fmt: skip

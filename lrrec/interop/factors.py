@@ -53,8 +53,8 @@ def from_factors(
     """
     users = labels.index_of(user_factors, "user_factors") if users is None else users
     items = labels.index_of(item_factors, "item_factors") if items is None else items
-    U, names = _factors(user_factors, "user_factors", users, "user")
-    V, _ = _factors(item_factors, "item_factors", items, "item", names)
+    U, names = as_factors(user_factors, "user_factors", users, "user")
+    V, _ = as_factors(item_factors, "item_factors", items, "item", names)
     if U.shape[1] != V.shape[1]:
         raise DataError(f"user_factors and item_factors must have as many columns, got {U.shape[1]} and {V.shape[1]}")
     user_ids = IdMap.range(len(U)) if users is None else IdMap(users)
@@ -76,10 +76,13 @@ def from_factors(
     return check_learned(model._remember(data, item_evidence=(V != 0).any(axis=1)))
 
 
-def _factors(
+def as_factors(
     values: Any, name: str, ids: Ids | None, unit: str, columns: IdMap | None = None
 ) -> tuple[np.ndarray, IdMap | None]:
-    """A new finite float32 matrix, its rows those of ids where it is labelled, and the names of its columns, if any."""
+    """Return a new finite float32 matrix, and the names of its columns, if any.
+
+    ids: of the rows, by which a labelled matrix is put in order.
+    """
     names = None
     if ids is not None:
         values, names = labels.align_matrix(values, ids, name, unit, columns)

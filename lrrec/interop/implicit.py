@@ -11,11 +11,12 @@ from lrrec.errors import DataError, NotFittedError, ParameterTypeError, UnknownI
 from lrrec.interop.factors import from_factors
 from lrrec.metrics import find_hits
 from lrrec.models.base.candidates import from_ids
+from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.models.ials import IALS
 from lrrec.models.popularity import Popularity
 from lrrec.typing import ArrayLike, Ids, MatrixLike
-from lrrec.validate import check_bool, check_int, check_option, first_three
+from lrrec.validate import check_bool, check_int, check_option, first_three, import_extra
 
 UNFILLED = np.finfo(np.float32).min  # implicit fills lists that are too short with excluded items of this score
 
@@ -52,6 +53,49 @@ def from_implicit(
         options = {"objective": "hu", "alpha": model.alpha, "confidence": "alpha r"}
         options |= {"reg": model.regularization, "reg_exponent": 0.0}
     return from_factors(U, V, users=users, items=items, seen=seen, **options)
+
+
+def to_implicit(model: FactorModel) -> Any:
+    """Convert a fitted factor model to one of the library implicit, with the same factors.
+
+    Parameters
+    ----------
+    model : FactorModel
+        Biases are factors, as in lrrec.
+
+    Returns
+    -------
+    implicit.cpu.als.AlternatingLeastSquares
+        Its `recommend(rows, model.seen_[rows], N=k)` returns the indices and scores of `model.recommend`. Users and
+        items are rows of `model.users_` and `model.items_`.
+
+    Raises
+    ------
+    MissingDependencyError
+        If implicit is not installed.
+    DataError
+        If the model was saved without histories.
+    ParameterTypeError
+        If the model is no factor model.
+
+    Notes
+    -----
+    implicit knows no items without evidence and scores them as all others, mostly by 0: leave them out by
+    `filter_items=np.flatnonzero(~model.item_evidence_)`. Its `recalculate_user` folds users in as lrrec does where the
+    objective is that of implicit, `IALS(objective="hu", confidence="alpha r", reg_exponent=0)`; of other models it
+    minimises that of `implicit.als` with default parameters.
+    """
+    if not isinstance(model, FactorModel):
+        raise ParameterTypeError(f"model must be a factor model, got {type(model).__name__}")
+    model._check_inner_products("to_implicit()")
+    model._check_histories("to_implicit()")
+    options: dict[str, Any] = {}
+    if isinstance(model, IALS) and (model.objective, model.confidence, model.reg_exponent) == ("hu", "alpha r", 0):
+        options = {"alpha": float(model.alpha), "regularization": float(model.reg)}
+    als = import_extra("implicit.cpu.als", None, "to_implicit()")
+    peer = als.AlternatingLeastSquares(model.item_factors_.shape[1], **options)
+    peer.user_factors, peer.item_factors = model.user_factors_.copy(), model.item_factors_.copy()
+    return peer
 
 
 class ImplicitModel:

@@ -146,13 +146,17 @@ class FactorModel(TransformerMixin, Recommender):
         Malkov & Yashunin (2018), "Efficient and robust approximate nearest neighbor search using hierarchical navigable
         small world graphs"; Morozov & Babenko (2018), "Non-metric similarity graphs for maximum inner product search".
         """
+        self._check_inner_products("to_index()")
+        item_index.write(path, self, kind)
+
+    def _check_inner_products(self, what: str) -> None:
+        """Refuse to export the factors of a model that scores in another way."""
         self._check_fitted()
         if type(self)._scores is not FactorModel._scores:
             raise ParameterTypeError(
-                f"to_index() needs scores that are inner products of factors, and {type(self).__name__} scores in "
-                "another way: use recommend()"
+                f"{what} needs scores that are inner products of factors, and {type(self).__name__} scores in another "
+                "way: use recommend()"
             )
-        item_index.write(path, self, kind)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
