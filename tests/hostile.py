@@ -607,6 +607,9 @@ def calls(folder):
         "from_sklearn": lambda estimator=None, **o: lrrec.interop.from_sklearn(
             decomposed() if estimator is None else estimator, **o
         ),
+        "to_onnx": lambda model=None, path=folder / "onnx", **o: lrrec.interop.to_onnx(
+            fitted() if model is None else model, path, **o
+        ),
         "to_implicit": lambda model: lrrec.interop.to_implicit(model),
         "open_index": lambda path=saved(folder), model=None: lrrec.interop.open_index(
             path, fitted() if model is None else model

@@ -3,9 +3,11 @@
 from lrrec.interop.factors import from_factors
 from lrrec.interop.implicit import ImplicitModel, from_implicit, to_implicit
 from lrrec.interop.index import open_index
+from lrrec.interop.onnx import to_onnx
 from lrrec.interop.sklearn import from_sklearn
 from lrrec.models.base.item_index import ItemIndex
 
 __all__ = [
     "ImplicitModel", "ItemIndex", "from_factors", "from_implicit", "from_sklearn", "open_index", "to_implicit",
+    "to_onnx",
 ]  # fmt: skip
