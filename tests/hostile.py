@@ -685,6 +685,7 @@ EXEMPT = {
         ["from_implicit", "ImplicitModel.__init__", "ImplicitModel.recommend", "ImplicitModel.recommend_from"],
         "needs the package implicit: tests/test_interop.py",
     ),
+    **dict.fromkeys(["from_hub", "push_to_hub"], "would ask the network: tests/test_hub.py"),
 }
 
 
