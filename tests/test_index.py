@@ -2,6 +2,8 @@
 
 import importlib
 import io
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -178,6 +180,23 @@ def test_users_and_items_without_evidence(kind, likes, by_search):
     alike(lists, model.recommend(users, 5, unknown="popular"))
     assert 10**6 not in index.recommend(k=20).items
     assert by_search
+
+
+def test_all_users_are_written(index, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert index.recommend_all(tmp_path / "lists", 5) == N_USERS
+    written = parquet.read_table(tmp_path / "lists").to_pandas()
+    assert written["item"].tolist() == index.recommend(k=5).items.ravel().tolist()
+
+
+def test_threads_and_processes(index):
+    """Several threads at once, and a copy as another process gets it, answer as one does alone."""
+    alone = [index.recommend([f"u{user}"], 10) for user in range(N_USERS)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda user: index.recommend([f"u{user}"], 10), range(N_USERS)))
+    for one, other in zip(alone, together, strict=True):
+        assert_same(one, other)
+    assert_same(pickle.loads(pickle.dumps(index)).recommend(k=10), index.recommend(k=10))
 
 
 def test_an_index_can_be_evaluated(kind, split):

@@ -22,17 +22,20 @@ SEARCH_WIDTH = 128  # candidates of a search, at least; twice the number of resu
 
 
 class Graph:
-    """A graph of n vectors (D,), of one of the libraries in `GRAPHS`."""
+    """A graph of vectors (n, D), of one of the libraries in `GRAPHS`."""
 
-    def __init__(self, native: Any) -> None:
-        self.native = native
+    def __init__(self, native: Any, shape: tuple[int, ...]) -> None:
+        self.native, self.shape = native, shape
+
+    def __reduce__(self) -> Any:
+        return type(self).from_bytes, (self.to_bytes(), self.shape)
 
     @classmethod
     def build(cls, vectors: np.ndarray) -> Self:
         """Index vectors (n, D), finite and of any norms."""
         centred = vectors - vectors.mean(axis=0, dtype=np.float64) if len(vectors) else vectors
         largest = np.sqrt(np.einsum("nd,nd->n", centred, centred).max(initial=0)) or 1.0  # factors may be 1e18
-        return cls(cls._build((centred / largest).astype(np.float32)))
+        return cls(cls._build((centred / largest).astype(np.float32)), vectors.shape)
 
     def search(self, queries: np.ndarray, count: int, n_threads: int = 1) -> np.ndarray:
         """Return about the `count` positions of the largest inner products for queries (B, D) other than 0.
@@ -48,12 +51,12 @@ class Graph:
         return self._pack()
 
     @classmethod
-    def from_bytes(cls, blob: bytes, shape: tuple[int, int]) -> Self:
+    def from_bytes(cls, blob: bytes, shape: tuple[int, ...]) -> Self:
         """Return the index of vectors of a shape that `to_bytes` wrote; ValueError or RuntimeError for another."""
         native, found = cls._unpack(blob, shape[1])
         if found != shape:
             raise ValueError(f"it has {found[0]} vectors of {found[1]} columns")
-        return cls(native)
+        return cls(native, shape)
 
     @staticmethod
     @abstractmethod
