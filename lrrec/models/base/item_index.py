@@ -29,7 +29,8 @@ def write(path: FileLike, model: Any, kind: str) -> None:
     check_option(kind, "kind", tuple(GRAPHS))
     graph = GRAPHS[kind].build(model.item_factors_[model.item_evidence_])
     arrays = {"index": np.frombuffer(graph.to_bytes(), dtype=np.uint8)} | files.pack_ids("items_", model.items_)
-    files.write(path, FILE_KIND, {"kind": kind, "fingerprint": fingerprint(model)}, arrays)
+    of_model = fingerprint(model)
+    files.write(path, FILE_KIND, {"kind": kind, "fingerprint": of_model}, arrays, fingerprint=of_model)
 
 
 def read(path: FileLike, model: Any) -> "ItemIndex":
@@ -103,13 +104,14 @@ class ItemIndex(Recommends):
         values = np.full((len(users), options.k), np.nan, dtype=np.float32)
         allowed, left_out = self._filters(seen, seen_rows, options)
         pending = np.flatnonzero(~cold)
-        count = self._first_count(left_out(pending), options.k, allowed) if len(pending) else 0
+        count = self._first_count(pending, options.k, allowed, left_out)
         while len(pending) and options.candidates.own is None and 2 * count <= len(self._labels):
             size = max(1, BLOCK_CELLS // (count * (self._item_factors.shape[1] + 1)))
             short = []
             for start, stop in even_blocks(len(pending), size):
                 rows = pending[start:stop]
-                done, *lists = self._search(encoded(rows), count, allowed, left_out(rows), options)
+                not_for_them = [matrix[places[rows]] for matrix, places in left_out]
+                done, *lists = self._search(encoded(rows), count, allowed, not_for_them, options)
                 indices[rows[done]], values[rows[done]] = (part[done] for part in lists)
                 short.append(rows[~done])
             pending, count = np.concatenate(short), GROWTH * count
@@ -124,29 +126,29 @@ class ItemIndex(Recommends):
 
     def _filters(
         self, seen: sp.csr_array, seen_rows: np.ndarray, options: Options
-    ) -> tuple[np.ndarray, Callable[[np.ndarray], list[sp.csr_array]]]:
-        """Which items may be recommended to somebody, and a function that returns what may not be to some users."""
+    ) -> tuple[np.ndarray, list[tuple[sp.csr_array, np.ndarray]]]:
+        """Which items may be recommended, and matrices of what may not be, with each user's row in them."""
         candidates, allowed = options.candidates, self.item_evidence_
         if candidates.shared is not None:
             allowed = allowed & np.isin(np.arange(len(allowed)), candidates.shared)
         if candidates.excluded is not None:
             allowed = allowed.copy()
             allowed[candidates.excluded] = False
-        excluded = candidates.excluded_by_row
-        if excluded is not None:
-            excluded = excluded.sorted_indices()
-
-        def left_out(rows: np.ndarray) -> list[sp.csr_array]:
-            parts = [seen[seen_rows[rows]]] if options.exclude_seen else []
-            return parts if excluded is None else [*parts, excluded[rows]]
-
+        left_out = [(seen, seen_rows)] if options.exclude_seen else []
+        if candidates.excluded_by_row is not None:
+            left_out.append((candidates.excluded_by_row.sorted_indices(), np.arange(len(seen_rows))))
         return allowed, left_out
 
-    def _first_count(self, left_out: list[sp.csr_array], k: int, allowed: np.ndarray) -> int:
+    def _first_count(
+        self, users: np.ndarray, k: int, allowed: np.ndarray, left_out: list[tuple[sp.csr_array, np.ndarray]]
+    ) -> int:
         """How many candidates to ask for first: enough for the average user, if filters hit all items alike."""
-        mean = sum(part.nnz / part.shape[0] for part in left_out)
         n_allowed = np.count_nonzero(allowed)
-        return int(np.ceil((k + mean) * len(self._labels) / n_allowed)) if n_allowed else len(self._labels)
+        if not n_allowed or not len(users):
+            return len(self._labels)
+        ends = [(matrix.indptr, places[users]) for matrix, places in left_out]
+        mean = sum(float((indptr[rows + 1] - indptr[rows]).mean()) for indptr, rows in ends)
+        return int(np.ceil((k + mean) * len(self._labels) / n_allowed))
 
     def _search(
         self, U: np.ndarray, count: int, allowed: np.ndarray, left_out: list[sp.csr_array], options: Options
