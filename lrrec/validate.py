@@ -118,7 +118,7 @@ def check_threads(n_threads: int | None) -> int:
     return check_int(n_threads, "n_threads", low=1)
 
 
-def import_extra(module: str, extra: str | None, purpose: str) -> ModuleType:
+def import_extra(module: str, extra: str | None, purpose: str, *, package: str | None = None) -> ModuleType:
     """Import an optional dependency.
 
     Parameters
@@ -129,6 +129,8 @@ def import_extra(module: str, extra: str | None, purpose: str) -> ModuleType:
         The extra of lrrec that installs it; None for a package that no extra installs.
     purpose : str
         What needs it, as the subject of a sentence, e.g. "tune()".
+    package : str, optional
+        What pip installs, where its name is not that of the module.
 
     Raises
     ------
@@ -138,7 +140,7 @@ def import_extra(module: str, extra: str | None, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = module.partition(".")[0]
+        package = package or module.partition(".")[0]
         install = package if extra is None else f"'lrrec[{extra}]'"
         broken = "" if isinstance(error, ModuleNotFoundError) else f" ({error})"
         raise MissingDependencyError(f"{purpose} needs {package}: pip install {install}{broken}") from error

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import scipy.sparse as sp
+from sklearn.decomposition import TruncatedSVD
 from sklearn.neighbors import KNeighborsClassifier
 
 import lrrec
@@ -279,6 +280,7 @@ ARGS = {
             "teacher",
             "student",
             "model",
+            "estimator",
             "models",
             "split",
             "space",
@@ -357,6 +359,7 @@ ARGS = {
     "from_factors.item_factors": Arg("array", np.eye(8, 2)),
     "from_factors.users": ids(USERS),
     "from_factors.items": ids(ITEMS),
+    "from_sklearn.items": ids(ITEMS),
     **dict.fromkeys(
         [
             f"{name}.data"
@@ -469,6 +472,7 @@ def calls(folder):
         "FactorModel.compress": lambda n_factors: fitted().compress(n_factors),
         "FactorModel.similar_users": lambda users=USERS[:5], **o: fitted().similar_users(users, **{"k": 3, **o}),
         "FactorModel.transform": lambda X: fitted().transform(X),
+        "FactorModel.to_index": lambda path=folder / "index", **o: fitted().to_index(path, **o),
         "NeuralMF.compress": lambda n_factors: neural().compress(n_factors),
         "NeuralMF.with_items": lambda items=(20, 21), item_features=np.eye(2, 3): neural().with_items(
             items, item_features
@@ -603,6 +607,16 @@ def calls(folder):
         "from_factors": lambda user_factors=np.eye(12, 2), item_factors=np.eye(8, 2), **o: lrrec.interop.from_factors(
             user_factors, item_factors, **o
         ),
+        "from_sklearn": lambda estimator=None, **o: lrrec.interop.from_sklearn(
+            decomposed() if estimator is None else estimator, **o
+        ),
+        "to_onnx": lambda model=None, path=folder / "onnx", **o: lrrec.interop.to_onnx(
+            fitted() if model is None else model, path, **o
+        ),
+        "to_implicit": lambda model: lrrec.interop.to_implicit(model),
+        "open_index": lambda path=saved(folder), model=None: lrrec.interop.open_index(
+            path, fitted() if model is None else model
+        ),
         "by_time": lambda data=TIMED, **o: lrrec.splits.by_time(
             data, **({"test_size": 0.2} if "at" not in o else {}) | o
         ),
@@ -629,6 +643,11 @@ def calls(folder):
         "parse": lambda name="ndcg@3", **o: lrrec.metrics.parse(name, **o)[1],
     }
     return dict(_of_models()) | dict(_of_adapters()) | others
+
+
+@functools.cache
+def decomposed():
+    return TruncatedSVD(2, random_state=0).fit(DENSE)
 
 
 @functools.cache
@@ -661,14 +680,15 @@ EXEMPT = {
         ["Adapter.is_affordable", "Adapter.search_space", "ItemItem.is_affordable", "ItemItemScratch.is_affordable"],
         "called by the selector, with a Domain of its own",
     ),
+    "ItemIndex.__init__": "made by open_index",
     "LearningCurve.__init__": "a result",
     "LearningCurve.summary": "of learning_curve, which is called",
     "Blend.get_params": "as in scikit-learn",
-    **dict.fromkeys(["UnknownIdError.__init__"], "an error"),
     **dict.fromkeys(
         ["from_implicit", "ImplicitModel.__init__", "ImplicitModel.recommend", "ImplicitModel.recommend_from"],
         "needs the package implicit: tests/test_interop.py",
     ),
+    **dict.fromkeys(["from_hub", "push_to_hub"], "would ask the network: tests/test_hub.py"),
 }
 
 

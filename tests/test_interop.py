@@ -3,14 +3,16 @@
 import importlib
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from checks import assert_same
+from sklearn import decomposition
 
 import lrrec
 from lrrec.adapt import LowRank
-from lrrec.errors import DataError, NotFittedError, ParameterTypeError, UnknownIdError
-from lrrec.interop import ImplicitModel, from_factors, from_implicit
+from lrrec.errors import DataError, NotFittedError, ParameterError, ParameterTypeError, UnknownIdError
+from lrrec.interop import ImplicitModel, from_factors, from_implicit, from_sklearn, to_implicit
 
 
 def test_factors_become_a_model(likes, tmp_path):
@@ -206,3 +208,104 @@ def test_what_is_no_model_of_implicit(likes):
         ImplicitModel(peer("als", likes).model, likes.matrix[:-1])
     with pytest.raises(DataError, match="the training data of the model"):
         ImplicitModel(peer("knn", likes).model, likes.matrix[:, :-1])
+
+
+@implicits
+@pytest.mark.parametrize("model", [
+    lrrec.IALS(8, n_iter=2, random_state=0), lrrec.TruncatedSVD(8), lrrec.ALS(4, n_iter=2, random_state=0),
+    lrrec.NMF(8, n_iter=2, random_state=0),
+], ids=lambda model: type(model).__name__)  # fmt: skip
+def test_implicit_recommends_what_the_model_does(model, made_up):
+    pytest.importorskip("implicit")
+    model, rows = model.fit(made_up.interactions()), np.arange(30)
+    peer = to_implicit(model)
+    exact = model.recommend(model.users_.ids[rows], 7)
+    indices, scores = peer.recommend(
+        rows, sp.csr_matrix(model.seen_[rows]), N=7, filter_items=np.flatnonzero(~model.item_evidence_)
+    )
+    np.testing.assert_allclose(scores, exact.scores, rtol=1e-5)
+    assert (indices == exact.indices).mean() > 0.99  # but for scores that differ in their last digit
+    peer.item_factors[:] = 0
+    assert model.item_factors_.any()
+
+
+@implicits
+def test_users_fold_in_alike_where_implicit_has_the_objective(likes):
+    pytest.importorskip("implicit")
+    model = lrrec.IALS(8, objective="hu", confidence="alpha r", reg_exponent=0, alpha=3.0, reg=0.05, n_iter=3,
+                       random_state=0).fit(likes)  # fmt: skip
+    rows = np.arange(20)
+    folded = to_implicit(model).recalculate_user(rows, sp.csr_matrix(likes.matrix[rows]))
+    np.testing.assert_allclose(folded, model.transform(likes)[rows], rtol=1e-2, atol=1e-3)
+    again = from_implicit(to_implicit(model), users=likes.users.ids, items=likes.items.ids, seen=likes)
+    np.testing.assert_allclose(again.transform(likes), model.transform(likes), rtol=1e-3, atol=1e-5)
+
+
+def test_what_implicit_cannot_hold(likes, tmp_path):
+    with pytest.raises(ParameterTypeError, match="model must be a factor model, got EASE"):
+        to_implicit(lrrec.EASE().fit(likes))
+    with pytest.raises(NotFittedError):
+        to_implicit(lrrec.IALS())
+    lrrec.TruncatedSVD(2).fit(likes).save(tmp_path / "m", histories=False)
+    with pytest.raises(DataError, match=r"to_implicit\(\) needs the users' histories"):
+        to_implicit(lrrec.load(tmp_path / "m"))
+
+
+def test_scores_of_a_truncated_svd_of_scikit_learn(likes, tmp_path):
+    X = likes.matrix.toarray()
+    peer = decomposition.TruncatedSVD(6, random_state=0).fit(X)
+    model = from_sklearn(peer, items=likes.items.ids, seen=likes)
+    np.testing.assert_allclose(model.transform(likes), peer.transform(X), rtol=1e-4, atol=1e-5)
+    scores = X @ peer.components_.T @ peer.components_
+    user = likes.users.ids[3]
+    found = model.predict([user] * likes.n_items, likes.items.ids)
+    np.testing.assert_allclose(found, scores[3], rtol=1e-4, atol=1e-5)
+    lists = model.recommend_from(X[:20], 5)
+    best = np.argsort(np.where(X[:20] > 0, np.inf, -scores[:20]), axis=1)[:, :5]
+    np.testing.assert_array_equal(lists.indices, best)
+    model.save(tmp_path / "m")
+    assert_same(lrrec.load(tmp_path / "m").recommend(k=4), model.recommend(k=4))
+    LowRank(rank=2, reg=1.0, fold_in_reg=0.1).fit(likes, base=model)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("alpha", [0.0, 0.002])
+def test_an_nmf_of_scikit_learn_encodes_users_alike(alpha, likes):
+    X = likes.matrix.toarray()
+    peer = decomposition.NMF(4, alpha_W=alpha, alpha_H=0.0, init="nndsvda", random_state=0, max_iter=300)
+    peer.fit(X)
+    peer.set_params(tol=1e-9, max_iter=3000)  # of its transform
+    model = from_sklearn(peer, items=likes.items.ids, seen=likes)
+    np.testing.assert_allclose(model.transform(likes), peer.transform(X), rtol=1e-2, atol=2e-3)
+    assert (model.user_factors_ >= 0).all()
+
+
+def test_names_of_columns_are_item_ids(likes):
+    frame = pd.DataFrame(likes.matrix.toarray()).rename(columns=lambda i: f"item {i}").rename_axis(index="user")
+    model = from_sklearn(decomposition.TruncatedSVD(3, random_state=0).fit(frame))
+    assert model.items_.ids[0] == "item 0"
+    shuffled = frame.iloc[:, ::-1]
+    assert_same(model.recommend_from(frame, 3), model.recommend_from(shuffled, 3))
+    with pytest.raises(DataError, match="use recommend_from"):
+        model.recommend()
+
+
+@pytest.mark.parametrize(("estimator", "error", "told"), [
+    (decomposition.PCA(2).fit(np.eye(4)), ParameterTypeError, "TruncatedSVD or an NMF of scikit-learn, got PCA"),
+    (decomposition.NMF(2), NotFittedError, "NMF is not fitted"),
+    (decomposition.NMF(2, init="random", beta_loss="kullback-leibler", solver="mu", max_iter=2000).fit(np.eye(4)),
+     ParameterError, "beta_loss='frobenius', got 'kullback-leibler'"),
+    (decomposition.NMF(2, init="random", alpha_W=0.01, l1_ratio=0.5, max_iter=2000).fit(np.eye(4)), ParameterError,
+     "no L1 penalty of users"),
+])  # fmt: skip
+def test_other_estimators_are_refused(estimator, error, told):
+    with pytest.raises(error, match=told):
+        from_sklearn(estimator)
+
+
+def test_items_of_an_estimator_are_its_columns():
+    peer = decomposition.TruncatedSVD(2, random_state=0).fit(np.eye(4))
+    with pytest.raises(DataError, match="items must have one id for each of 4 columns, got 1"):
+        from_sklearn(peer, items=["a"])
+    with pytest.raises(DataError, match="3 features"):
+        from_sklearn(peer, seen=np.eye(3))

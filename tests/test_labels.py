@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
+from sklearn.decomposition import TruncatedSVD
 
 import lrrec
 from lrrec import EASE, IALS, AdapterBank, IdMap, Interactions
@@ -305,10 +306,10 @@ def test_what_cannot_be_joined(parts):
 NOT_DATA = "settings, models and results of lrrec, which have no labels of users or items"
 SETTINGS = re.compile(
     r".*\.(metrics|random_state|callback|scorer|params|edges|sizes|adapter|candidates_|space|student|make|base)"
-    r"|(Comparison|Evaluation|Explanation|LearningCurve|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
+    r"|(Comparison|Evaluation|Explanation|ItemIndex|LearningCurve|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
     r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates|Blend\.__init__\.models|Blended\.__init__\.members|ByHistory\..*"
     r"|Report\.__init__\.(comparison|evaluations|transfer|tunings)"
-    r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|compare\.models|DomainFitter\.__init__\..*"
+    r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|from_sklearn\.estimator|compare\.models|DomainFitter\.__init__\..*"
 )  # NOT_DATA
 SCALAR = re.compile(
     r"<class '(int|float|bool|str)'>|\b(int|float|bool|str|None|NoneType|typing\.(BinaryIO|TextIO|Union)"
@@ -385,6 +386,11 @@ def converted(**options):
     peer.fit(sp.csr_matrix(DATA.matrix), show_progress=False)
     model = lrrec.interop.from_implicit(peer, **({"users": USERS, "items": ITEMS, "seen": DATA} | options))
     return model.recommend(USERS, 3).items
+
+
+def decomposed(**options):
+    peer = TruncatedSVD(2, random_state=0).fit(DENSE)
+    return lrrec.interop.from_sklearn(peer, **({"items": ITEMS, "seen": DATA} | options)).recommend(USERS, 3).items
 
 
 def factors(**options):
@@ -481,6 +487,7 @@ MATRICES = {
     "distill.data": lambda X: lrrec.distill(BASE, IALS(2, random_state=0), X, n_iter=1).recommend(USERS, 3).items,
     "from_factors.seen": lambda X: factors(seen=X),
     "from_implicit.seen": lambda X: converted(seen=X),
+    "from_sklearn.seen": lambda X: decomposed(seen=X),
 }  # fmt: skip
 
 # One value, or one vector, for each id: (call, ids, values in their order).
@@ -561,6 +568,7 @@ IDS = {
     "from_factors.users": (lambda ids: factors(users=ids), USERS),
     "from_implicit.items": (lambda ids: converted(items=ids), ITEMS),
     "from_implicit.users": (lambda ids: converted(users=ids), USERS),
+    "from_sklearn.items": (lambda ids: decomposed(items=ids), ITEMS),
 }  # fmt: skip
 
 # Objects of lrrec, or arrays in an order that only lrrec knows: anything labelled is refused.

@@ -35,9 +35,9 @@ class Candidates:
         """The columns to score."""
         return slice(None) if self.shared is None else self.shared
 
-    def of_rows(self, start: int, stop: int) -> "Candidates":
+    def of_rows(self, rows: slice | np.ndarray) -> "Candidates":
         """The candidates of some rows alone."""
-        own, excluded = (None if part is None else part[start:stop] for part in (self.own, self.excluded_by_row))
+        own, excluded = (None if part is None else part[rows] for part in (self.own, self.excluded_by_row))
         return replace(self, own=own, excluded_by_row=excluded)
 
 

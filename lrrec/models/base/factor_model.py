@@ -9,15 +9,17 @@ import scipy.sparse as sp
 from sklearn.base import TransformerMixin, clone
 
 from lrrec.data.interactions import Interactions
+from lrrec.errors import ParameterTypeError
 from lrrec.linalg.dense import inner_products
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
+from lrrec.models.base import item_index
 from lrrec.models.base.finite import LIMIT, check_finite
 from lrrec.models.base.one_fit import of_one_fit
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import Neighbors, find_neighbors
-from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
+from lrrec.typing import ArrayLike, FileLike, Ids, MatrixLike, PathLike
 
 
 class FactorModel(TransformerMixin, Recommender):
@@ -114,6 +116,47 @@ class FactorModel(TransformerMixin, Recommender):
         """Return the k users with the largest cosine similarity to each user. See `similar_items`."""
         self._check_fitted()
         return find_neighbors(users, k, self.users_, _cosines(self.user_factors_), None, n_threads)
+
+    @of_one_fit
+    def to_index(self, path: FileLike, kind: str = "usearch") -> None:
+        """Write an approximate-search index of the item factors to path, replacing it atomically.
+
+        `lrrec.interop.open_index(path, model)` recommends by it.
+
+        Parameters
+        ----------
+        path : path or binary file object
+        kind : {"usearch", "hnswlib", "faiss"}, default "usearch"
+            The library that searches; for the first install `lrrec[index]`, for the others hnswlib or faiss-cpu.
+
+        Raises
+        ------
+        MissingDependencyError
+            If the library is not installed.
+        ParameterTypeError
+            If scores of the model are not inner products of its factors.
+
+        Notes
+        -----
+        O(n_items log n_items) distances, on all cores, which may make the graph another one each time. The file holds
+        the item ids, the fingerprint of the model and the index in the library's own format.
+
+        References
+        ----------
+        Malkov & Yashunin (2018), "Efficient and robust approximate nearest neighbor search using hierarchical navigable
+        small world graphs"; Morozov & Babenko (2018), "Non-metric similarity graphs for maximum inner product search".
+        """
+        self._check_inner_products("to_index()")
+        item_index.write(path, self, kind)
+
+    def _check_inner_products(self, what: str) -> None:
+        """Refuse to export the factors of a model that scores in another way."""
+        self._check_fitted()
+        if type(self)._scores is not FactorModel._scores:
+            raise ParameterTypeError(
+                f"{what} needs scores that are inner products of factors, and {type(self).__name__} scores in another "
+                "way: use recommend()"
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

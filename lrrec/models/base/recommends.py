@@ -51,9 +51,9 @@ class Options:
             check_threads(n_threads),
         )
 
-    def of_users(self, start: int, stop: int) -> Self:
+    def of_rows(self, rows: slice | np.ndarray) -> Self:
         """Return the options of some of the users."""
-        return replace(self, candidates=self.candidates.of_rows(start, stop))
+        return replace(self, candidates=self.candidates.of_rows(rows))
 
     def check_known(
         self, users: np.ndarray, cold: np.ndarray, why: str,
@@ -218,7 +218,7 @@ class Recommends:
         options = Options.of(self, users, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads)
         with files.parquet(path) as write:
             for start, stop in even_blocks(len(users), 10_000):
-                part = options.of_users(start, stop)
+                part = options.of_rows(slice(start, stop))
                 write(self._recommend_known(users[start:stop], part).to_frame("pyarrow"))
         return len(users)
 
