@@ -1,22 +1,33 @@
 """Models of other libraries as lrrec models: to recommend, evaluate, save and adapt."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.data import labels
+from lrrec.data import frames, labels
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
-from lrrec.errors import DataError, NotFittedError, ParameterTypeError, UnknownIdError
+from lrrec.errors import DataError, FileFormatError, NotFittedError, ParameterTypeError, UnknownIdError
 from lrrec.metrics import find_hits
 from lrrec.models.base.candidates import from_ids
 from lrrec.models.base.finite import check_learned
 from lrrec.models.base.results import Recommendations, masked_ids
 from lrrec.models.ials import IALS
 from lrrec.models.popularity import Popularity
-from lrrec.typing import ArrayLike, Ids, MatrixLike
-from lrrec.validate import as_float32, check_bool, check_int, check_option, check_real, first_three
+from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
+from lrrec.validate import (
+    as_float32,
+    as_path,
+    check_bool,
+    check_int,
+    check_option,
+    check_real,
+    first_three,
+    import_extra,
+)
 
 UNFILLED = np.finfo(np.float32).min  # implicit fills lists that are too short with excluded items of this score
 
@@ -114,6 +125,69 @@ def from_implicit(
         options = {"objective": "hu", "alpha": model.alpha, "confidence": "alpha r"}
         options |= {"reg": model.regularization, "reg_exponent": 0.0}
     return from_factors(U, V, users=users, items=items, seen=seen, **options)
+
+
+def from_spark(
+    path: PathLike, *, alpha: float = 1.0, reg: float = 0.1, users: Ids | None = None, items: Ids | None = None,
+    seen: Interactions | MatrixLike | None = None,
+) -> IALS:  # fmt: skip
+    """Read a saved model of Spark's ALS, without Spark: implicit feedback (implicitPrefs=True), or ratings to rank by.
+
+    Needs pyarrow.
+
+    Parameters
+    ----------
+    path : path
+        The folder that `ALSModel.save` wrote, on this machine.
+    alpha, reg : float, defaults 1.0 and 0.1
+        `alpha` and `regParam` of the ALS: a saved model does not hold them.
+    users, items : sequence of ids, optional
+        What Spark's integers 0, 1, ... stand for, such as the `labels` of a StringIndexerModel; the integers themselves
+        when not given.
+    seen : Interactions or sparse matrix, shape (n_users, n_items), optional
+        The training interactions, so that `recommend` can exclude seen items. Interactions are matched by id; the rows
+        and columns of a matrix are the model's users and items, by rising integer.
+
+    Returns
+    -------
+    IALS
+        With objective="hu" and reg_exponent=1, by which new users are folded in as by Spark: training users whose
+        values are all > 0 get their own factors.
+
+    Raises
+    ------
+    FileFormatError
+        If the folder holds no such model.
+    """
+    folder = as_path(path)
+    try:
+        files = sorted((folder / "metadata").glob("part-*"))
+        kind = json.loads(files[0].read_text().splitlines()[0])["class"]
+    except (OSError, LookupError, TypeError, ValueError, RecursionError):
+        raise FileFormatError(f"path must be the folder of a saved Spark model, got {str(folder)!r}") from None
+    if kind != "org.apache.spark.ml.recommendation.ALSModel":
+        raise FileFormatError(f"path must be the folder of a saved ALSModel, got {kind!r}: pass the stage that is one")
+    U, user_ids = _spark_factors(folder / "userFactors", users, "users")
+    V, item_ids = _spark_factors(folder / "itemFactors", items, "items")
+    return from_factors(
+        U, V, users=user_ids, items=item_ids, seen=seen, objective="hu", alpha=alpha, reg=reg, reg_exponent=1.0
+    )
+
+
+def _spark_factors(folder: Path, labels: Ids | None, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The factors (n, D) in a folder of Parquet files, by rising integer, and the ids of their rows."""
+    pyarrow_parquet = import_extra("pyarrow.parquet", None, "from_spark()")
+    try:
+        table = pyarrow_parquet.read_table(folder, columns=["id", "features"]).sort_by("id")
+        rows, factors = table["id"].to_numpy(), frames.matrix_of_lists(table["features"])
+    except (OSError, LookupError, TypeError, ValueError) as error:  # pyarrow's errors derive from these
+        raise FileFormatError(f"{folder} must hold the Parquet files of factors: {error}") from None
+    if labels is None:
+        return factors, rows
+    ids = as_ids(labels, name)
+    if rows[0] < 0 or rows[-1] >= len(ids):
+        raise DataError(f"{name} must have an id for each of Spark's integers up to {rows[-1]}, got {len(ids)}")
+    return factors, ids[rows]
 
 
 class ImplicitModel:
