@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
+from test_spark import write_spark
 
 import lrrec
 from lrrec import EASE, IALS, AdapterBank, IdMap, Interactions
@@ -387,6 +388,15 @@ def converted(**options):
     return model.recommend(USERS, 3).items
 
 
+def imported(**options):
+    """A model that Spark saved."""
+    with tempfile.TemporaryDirectory() as folder:
+        of_users, of_items = ((np.arange(len(V)), V) for V in (BASE.user_factors_, BASE.item_factors_))
+        write_spark(Path(folder), of_users, of_items)
+        model = lrrec.interop.from_spark(folder, **({"users": USERS, "items": ITEMS, "seen": DATA} | options))
+    return model.recommend(USERS, 3).items
+
+
 def factors(**options):
     given = {"user_factors": BASE.user_factors_, "item_factors": BASE.item_factors_, "seen": DATA}
     if "user_factors" not in options:
@@ -481,6 +491,7 @@ MATRICES = {
     "distill.data": lambda X: lrrec.distill(BASE, IALS(2, random_state=0), X, n_iter=1).recommend(USERS, 3).items,
     "from_factors.seen": lambda X: factors(seen=X),
     "from_implicit.seen": lambda X: converted(seen=X),
+    "from_spark.seen": lambda X: imported(seen=X),
 }  # fmt: skip
 
 # One value, or one vector, for each id: (call, ids, values in their order).
@@ -561,6 +572,8 @@ IDS = {
     "from_factors.users": (lambda ids: factors(users=ids), USERS),
     "from_implicit.items": (lambda ids: converted(items=ids), ITEMS),
     "from_implicit.users": (lambda ids: converted(users=ids), USERS),
+    "from_spark.items": (lambda ids: imported(items=ids), ITEMS),
+    "from_spark.users": (lambda ids: imported(users=ids), USERS),
 }  # fmt: skip
 
 # Objects of lrrec, or arrays in an order that only lrrec knows: anything labelled is refused.
