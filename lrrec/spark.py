@@ -303,7 +303,8 @@ def fit_als(
 
 
 def _path(path: Any, name: str = "model_path") -> str:
-    return str(as_path(path, name))
+    path = as_path(path, name)
+    return str(path.absolute() if path.exists() else path)  # workers may run in another folder
 
 
 def _ids_for_all(ids: Any, name: str) -> Any:

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -430,13 +431,15 @@ def sent(session, frame):
     return session.createDataFrame(pa.Table.from_pandas(frame.sample(frac=1, random_state=0), preserve_index=False))
 
 
-def dying(batches, **options):
+def dying(batches, *, folder, **options):
     """partitions.recommend in a worker that is killed at its first attempt, when some of its lists are out."""
     from pyspark import TaskContext
 
+    task = TaskContext.get()
     for batch in partitions.recommend(batches, **options):
         yield batch
-        if TaskContext.get().attemptNumber() == 0:
+        if task.attemptNumber() == 0:
+            (Path(folder) / str(task.partitionId())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -451,12 +454,33 @@ def test_spark_recommends_what_one_machine_does(data, model, session, spark, opt
 
 
 @needs_spark
-def test_a_killed_worker_changes_nothing(data, model, session, spark, monkeypatch):
-    monkeypatch.setattr(spark.partitions, "recommend", dying)
-    monkeypatch.setattr(sys.modules[__name__], "__name__", "test_spark")
+def test_a_killed_worker_changes_nothing(data, model, session, spark, monkeypatch, tmp_path):
+    monkeypatch.setattr(partitions, "recommend", partial(dying, folder=tmp_path))
     found = spark.recommend(sent(session, data), model[1], 7, value="value").toPandas()
+    assert [*tmp_path.iterdir()]
     monkeypatch.undo()
     assert_same_lists(found, model[0].recommend_from(read(data), 7).to_frame())
+
+
+@needs_spark
+def test_what_a_worker_refuses_is_said_on_the_driver(data, model, session, spark):
+    with pytest.raises(Exception, match=r"UnknownIdError: users .* have no item of the model in their history"):
+        spark.recommend(sent(session, strangers(data)), model[1]).count()
+
+
+@needs_spark
+@pytest.mark.slow
+def test_the_lines_of_the_guide(plays, session, spark, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    table = sent(session, plays.assign(market=plays["user"] % 2))
+    lines = re.search(r"```py\n(.*?)```", (ROOT / "docs" / "guide.md").read_text(), flags=re.DOTALL)[1]
+    names = {"plays": table, "history": table.where("item % 4 > 0"), "test": table.where("item % 4 = 0")}
+    exec(lines.replace('"lists"', repr(str(tmp_path / "lists"))), names)  # Spark's own folder is another
+    assert 0 < float(capsys.readouterr().out.split()[1].strip("}")) < 1
+    assert session.read.parquet(str(tmp_path / "lists")).count() == 10 * plays["user"].nunique()
+    base = lrrec.load("movies.lrrec")
+    assert {*AdapterBank.load("markets", base)} == {*names["verdicts"]["market"]} == {0, 1}
+    assert names["verdicts"]["verdict"].str.len().min() > 0
 
 
 @needs_spark
