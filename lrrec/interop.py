@@ -131,9 +131,10 @@ def from_spark(
     path: PathLike, *, alpha: float = 1.0, reg: float = 0.1, users: Ids | None = None, items: Ids | None = None,
     seen: Interactions | MatrixLike | None = None,
 ) -> IALS:  # fmt: skip
-    """Read a saved model of Spark's ALS, without Spark: implicit feedback (implicitPrefs=True), or ratings to rank by.
+    """Read a saved model of Spark's ALS of implicit feedback (implicitPrefs=True), without Spark.
 
-    Needs pyarrow.
+    Needs pyarrow. (Of a model of ratings the scores of training users are Spark's too, but new users are not folded in
+    as by Spark.)
 
     Parameters
     ----------

@@ -255,6 +255,7 @@ def fit_als(
     n_blocks : int, default 10
         Into how many blocks MLlib cuts users and items: more for more workers.
     random_state : int, Generator or None, default None
+        With a number, equal partitions of df give equal factors.
 
     Returns
     -------
