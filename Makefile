@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 
 IN_PARALLEL := -n 2 --dist worksteal
 
-.PHONY: demo test test-slow test-oldest soak install lint typecheck format clean
+.PHONY: demo test test-slow test-oldest test-extras soak install lint typecheck format clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lrrec demo
@@ -25,6 +25,10 @@ soak: $(VENV)/.dev
 # The oldest versions that pyproject.toml allows.
 test-oldest: .venv-oldest/.dev
 	.venv-oldest/bin/python -m pytest $(IN_PARALLEL)
+
+# With the optional packages that take much space: Spark, which needs Java 17, search indexes, ONNX.
+test-extras: $(VENV)/.extras
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not soak" tests/test_spark.py tests/test_index.py tests/test_onnx.py tests/test_hub.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -53,6 +57,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing lrrec and its test tools into $(VENV) (once, about a minute) ..."
 	$(PIP) --editable '.[dev,torch]'
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.extras: $(VENV)/.dev
+	@echo "Installing Spark, search indexes and ONNX into $(VENV) (once, about a minute) ..."
+	$(PIP) --editable '.[dev,torch,spark,index,onnx,hub]' hnswlib faiss-cpu onnxruntime grpcio grpcio-status zstandard
+	@touch $@
 
 .venv-oldest/.dev: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest

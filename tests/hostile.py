@@ -7,6 +7,7 @@ import inspect
 import itertools
 import types
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -155,6 +156,8 @@ ARGS = {
             "batch_size",
             "n_negatives",
             "patience",
+            "max_rows",
+            "n_blocks",
         ],
         COUNT,
     ),
@@ -304,7 +307,8 @@ ARGS = {
     "random_state": Arg("random_state", 0),
     "path": Arg("path"),
     "data_home": Arg("path"),
-    **dict.fromkeys(["df", "frame", "table"], Arg("frame", FRAME)),
+    "model_path": Arg("path"),
+    **dict.fromkeys(["df", "df_history", "df_test", "frame", "table"], Arg("frame", FRAME)),
     "vectors": Arg("array", np.eye(8, 3)),
     "item_features": Arg("array", np.eye(8, 3)),
     "lists": Arg("array", np.array([[0, 1, 2]] * 12)),
@@ -343,6 +347,7 @@ ARGS = {
     "NeuralMF.with_items.item_features": Arg("array", np.eye(2, 3)),
     "Recommender.save.histories": FLAG,
     "Adapter.save.histories": FLAG,
+    "AdapterBank.save.histories": FLAG,
     "AdapterSelector.save.histories": FLAG,
     "Report.__init__.curves": OBJECT,
     "Split.from_frames.train": Arg("frame", FRAME),
@@ -360,6 +365,8 @@ ARGS = {
     "from_factors.users": ids(USERS),
     "from_factors.items": ids(ITEMS),
     "from_sklearn.items": ids(ITEMS),
+    "from_spark.users": ids(USERS),
+    "from_spark.items": ids(ITEMS),
     **dict.fromkeys(
         [
             f"{name}.data"
@@ -459,6 +466,41 @@ def saved(folder):
     return path
 
 
+def saved_bank(folder):
+    bank().save(folder / "saved bank")
+    return folder / "saved bank"
+
+
+def saved_by_spark(folder):
+    """The factors of the model as Spark saves them."""
+    path = folder / "spark"
+    if not path.exists():
+        (path / "metadata").mkdir(parents=True)
+        kind = '{"class": "org.apache.spark.ml.recommendation.ALSModel"}'
+        (path / "metadata" / "part-00000").write_text(kind)
+        for name, factors in (("user", fitted().user_factors_), ("item", fitted().item_factors_)):
+            table = pd.DataFrame({"id": np.arange(len(factors)), "features": [*factors]})
+            table.to_parquet(path / f"{name}Factors")
+    return path
+
+
+def _of_spark(folder):
+    """Of pandas frames, which are refused when everything else has been looked at: tests/test_spark.py has Spark's."""
+    if find_spec("pyspark") is None:
+        return {}
+    from lrrec import spark
+
+    path, bank = saved(folder), folder / "spark bank"
+    return {
+        "spark.recommend": lambda df=FRAME, model_path=path, **o: spark.recommend(df, model_path, **o),
+        "spark.adapt": lambda df=FRAME, model_path=path, path=bank, **o: spark.adapt(df, model_path, path, **o),
+        "spark.evaluate": lambda df_history=FRAME, df_test=FRAME, model_path=path, **o: spark.evaluate(
+            df_history, df_test, model_path, **o
+        ),
+        "spark.fit_als": lambda df=FRAME, **o: spark.fit_als(df, **o),
+    }
+
+
 def calls(folder):
     """Return what calls each public callable, with valid defaults for what is not passed."""
     csv, parquet = folder / "data.csv", folder / "data.parquet"
@@ -489,6 +531,10 @@ def calls(folder):
             .fit_many(interactions, by=by, adapter=adapter, **{"n_jobs": 1, **o})
             .recommend(USERS[:4], ["a", "b"] * 2, k=2)
         ),
+        "AdapterBank.save": lambda path=folder / "bank", **o: bank().save(path, **o),
+        "AdapterBank.load": lambda path=saved_bank(folder), base=None: AdapterBank.load(
+            path, fitted() if base is None else base
+        ).recommend_from(DENSE, "a", k=3),
         "AdapterBank.recommend": lambda users=USERS[:5], domain=["a"] * 5, **o: bank().recommend(
             users, domain, **{"k": 3, **o}
         ),
@@ -617,6 +663,7 @@ def calls(folder):
         "open_index": lambda path=saved(folder), model=None: lrrec.interop.open_index(
             path, fitted() if model is None else model
         ),
+        "from_spark": lambda path=saved_by_spark(folder), **o: lrrec.interop.from_spark(path, **o),
         "by_time": lambda data=TIMED, **o: lrrec.splits.by_time(
             data, **({"test_size": 0.2} if "at" not in o else {}) | o
         ),
@@ -642,7 +689,7 @@ def calls(folder):
         "check_names": lambda metrics=("ndcg@3",), **o: lrrec.metrics.check_names(metrics, **o),
         "parse": lambda name="ndcg@3", **o: lrrec.metrics.parse(name, **o)[1],
     }
-    return dict(_of_models()) | dict(_of_adapters()) | others
+    return dict(_of_models()) | dict(_of_adapters()) | _of_spark(folder) | others
 
 
 @functools.cache

@@ -17,8 +17,8 @@ ROOT = Path(lrrec.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
     {"errors", "typing", "progress"}, {"validate"}, {"linalg", "file_format"}, {"metrics"}, {"data"},
-    {"splits", "files"}, {"datasets", "interaction_files"}, {"models"}, {"evaluation"}, {"adapt"}, {"tuning"}, {"report"},
-    {"loading"}, {"interop", "spark"}, {"__init__"}, {"cli"}, {"__main__"},
+    {"splits", "files"}, {"datasets", "interaction_files"}, {"models"}, {"evaluation"}, {"adapt"}, {"tuning"},
+    {"report"}, {"loading"}, {"interop", "partitions"}, {"spark"}, {"__init__"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {
@@ -36,7 +36,8 @@ ONLY_IN = {
     "typer": ("cli/",),
 }
 MAX_LINES = 400
-HERE = [path for path in FILES if find_spec("torch") or str(path.relative_to(ROOT)) not in ONLY_IN["torch"]]
+LACKING = [path for name in ("torch", "pyspark") if not find_spec(name) for path in ONLY_IN[name]]
+HERE = [path for path in FILES if str(path.relative_to(ROOT)) not in LACKING]
 
 
 @cache

@@ -6,6 +6,7 @@ import pickle
 import re
 import warnings
 import zlib
+from importlib.util import find_spec
 
 import hostile
 import numpy as np
@@ -20,6 +21,7 @@ from lrrec.adapt import Adapter
 from lrrec.errors import DataWarning, LrrecError
 
 PUBLIC = ("adapt", "data", "datasets", "evaluation", "interop", "metrics", "models", "splits")
+PUBLIC += ("spark",) if find_spec("pyspark") else ()
 SPECIAL = ("__init__", "__call__", "__getitem__", "__setitem__", "__contains__", "__add__")
 TELLS = re.compile(
     r"\b(must|pass|use|needs?|cannot|expect\w*|unknown|install|choose|scale|no list|is not a file|lower|got)\b"
@@ -36,7 +38,8 @@ def public_callables():
             value = value if inspect.isclass(value) else inspect.unwrap(value)
             own = getattr(value, "__module__", "").startswith("lrrec")
             if inspect.isfunction(value) and (hasattr(owner, "__all__") or value.__module__ == owner.__name__):
-                found["datasets.load" if value is lrrec.datasets.load else value.__qualname__] = value
+                of_spark = "spark." if value.__module__ == "lrrec.spark" else ""
+                found["datasets.load" if value is lrrec.datasets.load else of_spark + value.__qualname__] = value
             elif inspect.isclass(value) and own:
                 members = [inspect.getattr_static(value, member) for member in dir(value)
                            if not member.startswith("_") or member in SPECIAL]  # fmt: skip

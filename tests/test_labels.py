@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
+from test_spark import write_spark
 
 import lrrec
 from lrrec import EASE, IALS, AdapterBank, IdMap, Interactions
@@ -393,6 +394,15 @@ def decomposed(**options):
     return lrrec.interop.from_sklearn(peer, **({"items": ITEMS, "seen": DATA} | options)).recommend(USERS, 3).items
 
 
+def imported(**options):
+    """A model that Spark saved."""
+    with tempfile.TemporaryDirectory() as folder:
+        of_users, of_items = ((np.arange(len(V)), V) for V in (BASE.user_factors_, BASE.item_factors_))
+        write_spark(Path(folder), of_users, of_items)
+        model = lrrec.interop.from_spark(folder, **({"users": USERS, "items": ITEMS, "seen": DATA} | options))
+    return model.recommend(USERS, 3).items
+
+
 def factors(**options):
     given = {"user_factors": BASE.user_factors_, "item_factors": BASE.item_factors_, "seen": DATA}
     if "user_factors" not in options:
@@ -488,6 +498,7 @@ MATRICES = {
     "from_factors.seen": lambda X: factors(seen=X),
     "from_implicit.seen": lambda X: converted(seen=X),
     "from_sklearn.seen": lambda X: decomposed(seen=X),
+    "from_spark.seen": lambda X: imported(seen=X),
 }  # fmt: skip
 
 # One value, or one vector, for each id: (call, ids, values in their order).
@@ -569,6 +580,8 @@ IDS = {
     "from_implicit.items": (lambda ids: converted(items=ids), ITEMS),
     "from_implicit.users": (lambda ids: converted(users=ids), USERS),
     "from_sklearn.items": (lambda ids: decomposed(items=ids), ITEMS),
+    "from_spark.items": (lambda ids: imported(items=ids), ITEMS),
+    "from_spark.users": (lambda ids: imported(users=ids), USERS),
 }  # fmt: skip
 
 # Objects of lrrec, or arrays in an order that only lrrec knows: anything labelled is refused.

@@ -4,11 +4,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from copy import copy
-from typing import Any
+from io import BytesIO
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from lrrec.adapt import bank_files
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.domain_fits import check_unfitted, fit_domains
 from lrrec.adapt.mixed_batch import Group, Scorer, Served, View, as_rows, known_users, new_users, of_users
@@ -22,6 +24,7 @@ from lrrec.linalg.ranking import rank
 from lrrec.models.base.model_files import fingerprint, same_model
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import MAX_K, Recommendations
+from lrrec.typing import PathLike
 from lrrec.validate import check_bool, check_int, check_threads, first_three
 
 BLOCK_ROWS = 256  # users scored at once
@@ -253,6 +256,49 @@ class AdapterBank(MutableMapping):
         with self._writing:
             self._adapters = {**self._adapters, **dict(zip(members, fitted, strict=True))}
         return self
+
+    def save(self, path: PathLike, *, float16: bool = False, histories: bool = False) -> None:
+        """Write the adapters to a folder; `AdapterBank.load(path, base)` reads it. The base is not in it.
+
+        Parameters
+        ----------
+        path : path
+            A file for each adapter and an index of the domains. A bank in it is replaced as a whole or not at all.
+        float16, histories : bool, default False
+            As for `Adapter.save`.
+
+        Raises
+        ------
+        DataError
+            If a domain is neither an integer nor a string.
+        """
+        contents = {}
+        for domain, adapter in self._adapters.items():
+            adapter.save(file := BytesIO(), float16=float16, histories=histories)
+            contents[domain] = file.getvalue()
+        bank_files.write(path, contents)
+
+    @classmethod
+    def load(cls, path: PathLike, base: BaseLike) -> Self:
+        """Return the bank of a folder that `save`, or `lrrec.spark.adapt`, wrote.
+
+        Parameters
+        ----------
+        path : path
+        base : Recommender, or list or dict of them
+            The model that the adapters were fitted to.
+
+        Raises
+        ------
+        FileFormatError
+            If the folder holds no bank, a file in it is damaged, or the base is another.
+
+        Notes
+        -----
+        All adapters are read. Nothing in a file is executed.
+        """
+        bank = cls(base)
+        return cls(bank.base, bank_files.read(path, bank.base))
 
 
 def _check_names(names: Iterable[Any], what: str) -> None:

@@ -165,6 +165,16 @@ def make(columns: dict[str, np.ndarray], backend: str) -> Frame:
     return library.table(columns | {name: library.array([], library.string()) for name in no_strings})
 
 
+def matrix_of_lists(column: Any) -> np.ndarray:
+    """Return an Arrow column of lists of numbers, which are equally long, as a matrix (n, D)."""
+    lists = column.combine_chunks()
+    lengths = np.diff(lists.offsets)
+    if not len(lengths) or lists.null_count or (lengths != lengths[0]).any():
+        raise DataError("the lists of a column must be present and equally long")
+    values: np.ndarray = lists.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(lengths), lengths[0])
+
+
 def as_column(values: Any, name: str) -> Any:
     """Return a sequence as a column whose values pandas does not convert."""
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
