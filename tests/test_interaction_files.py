@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import lrrec
 from lrrec import IALS, Interactions
+from lrrec.cli import app
 from lrrec.errors import FileFormatError
 
 FRAME = pd.DataFrame({
@@ -69,3 +71,24 @@ def test_other_files_are_refused(likes, tmp_path):
     for mmap in (False, True):
         with pytest.raises(FileFormatError):
             Interactions.open(tmp_path / "data.lrrec", mmap=mmap, verify=True)
+
+
+def test_the_command_line_reads_them(tmp_path):
+    data = Interactions.from_frame(FRAME, value="value", duplicates="max")
+    data.save(tmp_path / "data.lrrec")
+    words = [
+        "fit",
+        str(tmp_path / "data.lrrec"),
+        "-m",
+        "popularity",
+        "--min-rating",
+        "1",
+        "-o",
+        str(tmp_path / "model"),
+    ]
+    run = CliRunner().invoke(app, words)
+    assert run.exit_code == 0, run.output
+    assert lrrec.load(tmp_path / "model").seen_.sum() == 3
+    run = CliRunner().invoke(app, [*words, "--user-column", "who"])
+    assert run.exit_code != 0
+    assert "columns are for CSV and Parquet files" in " ".join(str(run.exception or run.output).split())

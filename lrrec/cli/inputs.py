@@ -25,7 +25,7 @@ MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 
 @dataclass
 class Source:
-    """The data of a command: a data set by name, or a CSV or Parquet file with these columns."""
+    """The data of a command: a data set by name, a CSV or Parquet file with these columns, or saved interactions."""
 
     data: str
     data_home: Path | None = None
@@ -61,16 +61,19 @@ class Source:
 
     def _read(self) -> "Interactions":
         """Read the data."""
-        if self.dataset is not None:
+        saved = self.dataset is None and self.data.lower().endswith(".lrrec")
+        if saved or self.dataset is not None:
+            kind = "a file of interactions" if saved else "a data set"
             if (self.user, self.item, self.value, self.time) != ("user", "item", None, None):
-                raise ParameterError(f"columns are for CSV files: leave them out, {self.data!r} is a data set")
+                raise ParameterError(f"columns are for CSV and Parquet files: leave them out, {self.data!r} is {kind}")
+        if self.dataset is not None:
             return self.dataset.interactions(self.min_rating)
         if not Path(self.data).exists():
             names = ", ".join(lrrec.datasets.names())
             raise ParameterError(f"DATA must be an existing file or one of {names}, got {self.data!r}")
-        if self.min_rating is not None and self.value is None:
+        if self.min_rating is not None and self.value is None and not saved:
             raise ParameterError("--min-rating needs the column of the values of a CSV file: add --value-column")
-        interactions = self._read_file()
+        interactions = lrrec.Interactions.open(self.data) if saved else self._read_file()
         return interactions if self.min_rating is None else interactions.binarize(self.min_rating)
 
     def _read_file(self) -> "Interactions":

@@ -14,16 +14,12 @@ DataHome = Annotated[
         help="Folder with data sets, searched before LRREC_DATA, the cache and the network.", show_default=False
     ),
 ]
-Data = Annotated[
-    str, typer.Argument(help="Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV or Parquet file.")
-]
-OptionalData = Annotated[
-    str | None,
-    typer.Argument(
-        help="Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV or Parquet file.",
-        show_default=False,
-    ),
-]
+DATA_HELP = (
+    "Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV or Parquet file, or of saved interactions "
+    "(.lrrec)."
+)
+Data = Annotated[str, typer.Argument(help=DATA_HELP)]
+OptionalData = Annotated[str | None, typer.Argument(help=DATA_HELP, show_default=False)]
 UserColumn = Annotated[str, typer.Option("--user-column", help="CSV: column of user ids.")]
 ItemColumn = Annotated[str, typer.Option("--item-column", help="CSV: column of item ids.")]
 ValueColumn = Annotated[

@@ -6,7 +6,7 @@ from lrrec.interop.implicit import ImplicitModel, from_implicit, to_implicit
 from lrrec.interop.index import open_index
 from lrrec.interop.onnx import to_onnx
 from lrrec.interop.sklearn import from_sklearn
-from lrrec.interop.spark import from_spark
+from lrrec.interop.spark_als import from_spark
 from lrrec.models.base.item_index import ItemIndex
 
 __all__ = [
