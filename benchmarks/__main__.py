@@ -12,7 +12,7 @@ from benchmarks import documents, report
 
 NAMES = (
     "interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "serving", "neural", "evaluation",
-    "pipelines", "markets",
+    "pipelines", "markets", "scale",
 )  # fmt: skip
 
 
