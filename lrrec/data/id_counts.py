@@ -102,8 +102,9 @@ class _Hashed:
 
     def add(self, ids: np.ndarray, counts: np.ndarray) -> None:
         """Add ids that are not among them."""
-        self.ids = self.ids.append(pd.Index(ids)) if len(self.ids) else pd.Index(ids)
-        self.counts = np.concatenate((self.counts, counts))
+        if len(ids):
+            self.ids = self.ids.append(pd.Index(ids)) if len(self.ids) else pd.Index(ids)
+            self.counts = np.concatenate((self.counts, counts))
 
     def count(self, ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Count the distinct ids that are among them; return which, bool (n,)."""
