@@ -49,6 +49,13 @@ def final_ids(distinct: np.ndarray, name: str, *, as_written: bool = False) -> n
 
 def _factorized(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     native = series.to_native()
+    of_arrow = not isinstance(native, pd.Series) and hasattr(native, "dictionary_encode")
+    if of_arrow and series.dtype in (nw.String, nw.Categorical) and len(series):
+        parts = native.dictionary_encode().unify_dictionaries().chunks  # no text becomes an object of Python twice
+        code_of_row = np.concatenate([part.indices.to_numpy() for part in parts])
+        used = np.bincount(code_of_row, minlength=len(parts[0].dictionary)) > 0
+        distinct = parts[0].dictionary.filter(used).to_numpy(zero_copy_only=False)
+        return _one_kind(distinct, name), (np.cumsum(used, dtype=np.int32) - 1)[code_of_row]
     column: Any = native if isinstance(native, pd.Series) else series.to_numpy()
     if isinstance(column.dtype, pd.CategoricalDtype):
         code_of_row, distinct = column.cat.codes.to_numpy(), column.cat.categories

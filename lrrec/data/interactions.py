@@ -170,7 +170,7 @@ class Interactions:
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
         if duplicates is not None:
             check_option(duplicates, "duplicates", POLICIES)
-        table = ParquetTable(path, list(roles.values()))
+        table = ParquetTable(path, roles)
         if table.n_rows <= BATCH:
             return _read(table.whole(list(roles.values())), roles, duplicates, time_format)
         rows = read_grouped(table, roles, time_format)

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,28 +15,31 @@ BATCH = 2**20  # rows
 
 
 class ParquetTable:
-    """The columns of a path, a pattern such as "2024-*.parquet", a folder or an open file; called, it is read again.
+    """The columns that `roles` names of a Parquet file; called, it is read again.
+
+    It is a path, a pattern such as "2024-*.parquet", a folder of files or an open file.
 
     Attributes
     ----------
     n_rows : int
     """
 
-    def __init__(self, source: Any, names: Sequence[str]) -> None:
+    def __init__(self, source: Any, roles: Mapping[str, str]) -> None:
         self.source = source
+        ids = [roles["user"], roles["item"]]
         self._batches: Any
         with self._errors():
             if hasattr(source, "read"):
-                file = import_extra("pyarrow.parquet", None, "from_parquet").ParquetFile(source)
+                file = import_extra("pyarrow.parquet", None, "from_parquet").ParquetFile(source, read_dictionary=ids)
                 found, self.n_rows = file.schema_arrow.names, file.metadata.num_rows
                 self._batches = file.iter_batches
             else:
-                opened = import_extra("pyarrow.dataset", None, "from_parquet").dataset(
-                    _paths(os.fspath(source)), format="parquet", partitioning="hive"
-                )
+                dataset = import_extra("pyarrow.dataset", None, "from_parquet")
+                form = dataset.ParquetFileFormat(read_options={"dictionary_columns": ids})  # of text
+                opened = dataset.dataset(_paths(os.fspath(source)), format=form, partitioning="hive")
                 found, self.n_rows = opened.schema.names, opened.count_rows()
                 self._batches = opened.to_batches
-        absent = [name for name in names if name not in found]
+        absent = [name for name in roles.values() if name not in found]
         if absent:
             raise DataError(f"{source} must have the columns {first_three(absent)}, got {', '.join(found)}")
 
