@@ -54,7 +54,7 @@ def _factorized(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
         parts = native.dictionary_encode().unify_dictionaries().chunks  # no text becomes an object of Python twice
         code_of_row = np.concatenate([part.indices.to_numpy() for part in parts])
         used = np.bincount(code_of_row, minlength=len(parts[0].dictionary)) > 0
-        distinct = parts[0].dictionary.filter(used).to_numpy(zero_copy_only=False)
+        distinct = parts[0].dictionary.to_numpy(zero_copy_only=False)[used]
         return _one_kind(distinct, name), (np.cumsum(used, dtype=np.int32) - 1)[code_of_row]
     column: Any = native if isinstance(native, pd.Series) else series.to_numpy()
     if isinstance(column.dtype, pd.CategoricalDtype):
