@@ -28,7 +28,7 @@ POOLS = {
 def in_parts(monkeypatch, tmp_path):
     """Reads a frame from a Parquet file, a few rows at a time."""
     monkeypatch.setattr(parquet, "BATCH", 3)
-    monkeypatch.setattr(interactions, "BATCH", 0)
+    monkeypatch.setattr(interactions, "AT_ONCE", 0)
     monkeypatch.setattr(streaming, "BLOCK", 4)
     monkeypatch.setattr(id_counts, "MIN_SPAN", 20)
 

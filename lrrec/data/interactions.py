@@ -16,7 +16,7 @@ from lrrec.data.events import Events
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions_parts import checked
 from lrrec.data.merging import POLICIES, grouped
-from lrrec.data.parquet import BATCH, ParquetTable
+from lrrec.data.parquet import AT_ONCE, ParquetTable
 from lrrec.data.streaming import merge_grouped, read_grouped
 from lrrec.errors import DataError
 from lrrec.typing import ArrayLike, FileLike, Frame, FrameLike, Ids, MatrixLike
@@ -165,13 +165,14 @@ class Interactions:
 
         Notes
         -----
-        Larger tables are read twice, a million rows at a time, the ids first: memory for the result and little more.
+        Tables of more than 16 million rows are read twice, in batches, the ids first: memory for the result and little
+        more.
         """
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
         if duplicates is not None:
             check_option(duplicates, "duplicates", POLICIES)
         table = ParquetTable(path, roles)
-        if table.n_rows <= BATCH:
+        if table.n_rows <= AT_ONCE:
             return _read(table.whole(list(roles.values())), roles, duplicates, time_format)
         rows = read_grouped(table, roles, time_format)
         merger = Merger(rows.users, rows.items, duplicates, rows.label)

@@ -12,6 +12,7 @@ from lrrec.errors import DataError
 from lrrec.validate import first_three, import_extra
 
 BATCH = 2**20  # rows
+AT_ONCE = 2**24  # rows of a table that is read at once, which is faster
 
 
 class ParquetTable:
