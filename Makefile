@@ -60,7 +60,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.extras: $(VENV)/.dev
 	@echo "Installing Spark, search indexes and ONNX into $(VENV) (once, about a minute) ..."
-	$(PIP) --editable '.[dev,torch,spark,index,onnx,hub]' hnswlib faiss-cpu onnxruntime grpcio grpcio-status zstandard
+	$(PIP) --editable '.[dev,torch,spark,index,onnx,hub]' 'pyspark[connect]' hnswlib faiss-cpu onnxruntime
 	@touch $@
 
 .venv-oldest/.dev: pyproject.toml constraints-oldest.txt

@@ -1,7 +1,7 @@
 """Tables that are large for the memory: read from Parquet, fitted from a mapped file, served; each in a new process.
 
-Peaks are of a process's own memory, less what it had after its imports; pages of mapped files, which the system takes
-back when it needs them, do not count. The largest table is worked on under a hard limit.
+Peaks are of anonymous memory, less that after the imports; pages of mapped files, which the system takes back when it
+needs them, do not count. The largest table is worked on under a hard limit.
 """
 
 import json
@@ -131,7 +131,7 @@ def serve(model: str) -> dict[str, Any]:
 
 
 class Peak:
-    """The largest memory that a process has of its own, without the pages of mapped files, from Linux."""
+    """The peak of a process's anonymous memory, which mapped files do not count in, from Linux."""
 
     def __init__(self) -> None:
         self.before, self.largest = self.now(), 0

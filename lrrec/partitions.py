@@ -6,7 +6,7 @@ one partition, in as many batches as they come in.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError
 from lrrec.evaluation.evaluator import evaluate
-from lrrec.linalg.threads import run_blocks
+from lrrec.linalg.threads import on_one_thread
 from lrrec.loading import load
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
@@ -65,7 +65,7 @@ def adapt(table: Any, *, path: str, adapter: Any, float16: bool = False) -> Any:
     """
     fit = DomainFitter(open_model(path), adapter, value=_value(table), float16=float16)
     try:
-        (row,) = _on_one_thread(partial(fit, table)).to_dict("records")
+        (row,) = on_one_thread(partial(fit, table)).to_dict("records")
     except DataError as error:
         row = {"domain": table["domain"][0].as_py(), "verdict": f"not adapted: {error}"}
     return _pyarrow().Table.from_pylist([row], _verdict_schema(table))
@@ -96,12 +96,12 @@ def evaluate_users(batches: Iterable[Any], *, path: str, metrics: Sequence[str],
         if not test.num_rows:
             continue
         split = _split(model, _interactions(test), table.filter(arrow.compute.invert(table["is_test"])))
-        found = _on_one_thread(partial(evaluate, model, split, metrics=metrics, exclude_seen=exclude_seen))
-        n, (lowest, highest) = len(found.users), found.protocol.value_range
+        result = on_one_thread(partial(evaluate, model, split, metrics=metrics, exclude_seen=exclude_seen))
+        n, (lowest, highest) = len(result.users), result.protocol.value_range
         yield arrow.RecordBatch.from_pydict({
-            "user": arrow.array(found.users),
-            "history_size": arrow.array(found.history_sizes, arrow.int64()),
-            "values": arrow.array(np.column_stack(list(found.values.values())).tolist()),
+            "user": arrow.array(result.users),
+            "history_size": arrow.array(result.history_sizes, arrow.int64()),
+            "values": arrow.array(np.column_stack(list(result.values.values())).tolist()),
             "n_items": arrow.array(np.full(n, len(model.items_))),
             "lowest": arrow.array(np.full(n, lowest)),
             "highest": arrow.array(np.full(n, highest)),
@@ -121,19 +121,19 @@ def _opened(path: str, replaced: int | None) -> Recommender:
 
 def whole_users(batches: Iterable[Any], n_rows: int = BLOCK_ROWS) -> Iterator[Any]:
     """Yield tables of n_rows rows or a few more, with all rows of their users, of batches with each user's together."""
-    arrow, held, n_held = _pyarrow(), [], 0
+    arrow, pending, n_pending = _pyarrow(), [], 0
     for batch in batches:
-        held.append(batch)
-        n_held += batch.num_rows
-        if n_held < max(n_rows, 1):
+        pending.append(batch)
+        n_pending += batch.num_rows
+        if n_pending < max(n_rows, 1):
             continue
-        table = arrow.Table.from_batches(held)
+        table = arrow.Table.from_batches(pending)
         start = arrow.compute.index(table["user"], table["user"][-1]).as_py()  # of the last user, who may go on
         if start > 0:
             yield table.slice(0, start)
-            held, n_held = table.slice(start).to_batches(), n_held - start
-    if n_held:
-        yield arrow.Table.from_batches(held)
+            pending, n_pending = table.slice(start).to_batches(), n_pending - start
+    if n_pending:
+        yield arrow.Table.from_batches(pending)
 
 
 def _split(model: Recommender, test: Interactions, history: Any) -> Split:
@@ -165,13 +165,6 @@ def _verdict_schema(table: Any) -> Any:
         ("domain", table.schema.field("domain").type), ("method", arrow.string()), ("users", arrow.int64()),
         ("parameters", arrow.int64()), ("verdict", arrow.string()), ("adapter", arrow.binary()),
     ])  # fmt: skip
-
-
-def _on_one_thread(function: Callable[[], Any]) -> Any:
-    """What a function returns that would use all cores: a cluster runs a task on each."""
-    found: list[Any] = []
-    run_blocks(lambda *_: found.append(function()), [(0, 1)], 1)
-    return found[0]
 
 
 def _pyarrow() -> Any:

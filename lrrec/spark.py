@@ -143,15 +143,15 @@ def adapt(
 
     Notes
     -----
-    Every domain is a task of its own (up to 10,000 tasks), on one thread. The adapters, of kilobytes each, come back to
-    the driver, which writes them: a task that is repeated does no harm.
+    Each domain is fitted on one thread, in up to 10,000 tasks. The adapters, kilobytes each, come back to the driver,
+    which writes them: a task that is repeated does no harm.
     """
     adapter, folder = check_unfitted(adapter), _path(path, "path")
     max_rows, float16 = check_int(max_rows, "max_rows", low=1), check_bool(float16, "float16")
     fit = partial(partitions.adapt, path=_path(model_path), adapter=adapter, float16=float16)
     rows = _rows(df, "df", by=by, user=user, item=item, value=value).withColumnRenamed("by", "domain")
     n_domains = _check_sizes(rows, by, max_rows)
-    bank_files.made(folder)
+    bank_files.make_folder(folder)
     schema = (
         types.StructType([rows.schema["domain"]])
         .add("method", "string").add("users", "long").add("parameters", "long")

@@ -53,7 +53,7 @@ def index(clustered, kind):
     return opened(clustered, kind)
 
 
-def alike(lists, exact):
+def assert_same_lists(lists, exact):
     """The same lists: scores of other batches may differ in their last digits."""
     np.testing.assert_array_equal(lists.indices, exact.indices)
     np.testing.assert_allclose(lists.scores.filled(0), exact.scores.filled(0), rtol=1e-5)
@@ -143,7 +143,7 @@ def test_filters_are_never_violated_and_lists_are_full(options, index, clustered
 
 def test_a_list_that_needs_the_whole_catalogue_is_the_models(index, clustered):
     for options in ({"k": N_ITEMS + 5}, {"k": N_ITEMS // 2}, {"items": SHARED[:3], "k": 7}):
-        alike(index.recommend(**options), clustered.recommend(**options))
+        assert_same_lists(index.recommend(**options), clustered.recommend(**options))
     assert (index.recommend(k=N_ITEMS + 5).items.count(axis=1) == N_ITEMS - np.diff(clustered.seen_.indptr)).all()
 
 
@@ -174,10 +174,10 @@ def test_users_and_items_without_evidence(kind, likes, by_search):
     model = IALS(8, n_iter=2, random_state=0).fit(likes.align_items(lrrec.IdMap([*likes.items.ids, 10**6])))
     index = opened(model, kind)
     users = [likes.users.ids[0], 10**9]
-    alike(index.recommend(users, 5, unknown="mask"), model.recommend(users, 5, unknown="mask"))
+    assert_same_lists(index.recommend(users, 5, unknown="mask"), model.recommend(users, 5, unknown="mask"))
     lists = index.recommend(users, 5, unknown="popular")
     np.testing.assert_array_equal(lists.filled[1], True)
-    alike(lists, model.recommend(users, 5, unknown="popular"))
+    assert_same_lists(lists, model.recommend(users, 5, unknown="popular"))
     assert 10**6 not in index.recommend(k=20).items
     assert by_search
 
@@ -267,7 +267,7 @@ def test_factors_of_any_size_are_searched(kind):
         graph = inner_product_search.GRAPHS[kind].build(V.astype(np.float32))
         Q = (rng.normal(size=(20, 6)) * scale).astype(np.float32)
         best = np.argsort(-Q @ V.T.astype(np.float64), axis=1)[:, :5]
-        found = graph.search(Q, 5)
-        assert np.mean([len(np.intersect1d(a, b)) / 5 for a, b in zip(found, best, strict=True)]) >= 0.95
+        positions = graph.search(Q, 5)
+        assert np.mean([len(np.intersect1d(a, b)) / 5 for a, b in zip(positions, best, strict=True)]) >= 0.95
     nothing = from_factors(np.ones((2, 3)), np.zeros((4, 3)))
     assert opened(nothing, kind).recommend_from(np.eye(4)[:1], 2, unknown="mask").items.count() == 0

@@ -1,5 +1,7 @@
 """Saved interactions come back as they were, in memory or mapped, and fit the same models."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,6 +35,17 @@ def parts(data):
     )  # fmt: skip
     events = data.events
     return own if events is None else (*own, events.duplicates, events.min_value, parts(events.unmerged))
+
+
+def test_stored_files_are_read_for_ever():
+    """Written by tests/data/make_files.py."""
+    data = Interactions.open(Path(__file__).parent / "data" / "lrrec-2" / "Interactions.data")
+    assert (data.users.ids.tolist(), data.items.ids.tolist()) == (["a", "ü"], [-2, 1, 3])
+    assert data.matrix.toarray().tolist() == [[0, -1, 0], [0, 0, 1]]
+    assert data.times.tolist() == [3, 9, 5]
+    assert data.events.duplicates == "last"
+    assert data.events.unmerged.matrix.data.tolist() == [0, 2.5, -1, 1]
+    assert data.events.times.tolist() == [3, 3, 9, 5]
 
 
 @pytest.mark.parametrize("mmap", [False, True])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
 import lrrec
-from lrrec.errors import ParameterError
+from lrrec.errors import DataError, ParameterError
 from lrrec.metrics import METRICS, count_hits, find_hits, measure, parse, rating_metrics, registry
 from lrrec.metrics.registry import METRIC_KINDS, Metric, check_names
 
@@ -77,6 +77,17 @@ def test_a_hit_moved_up_never_hurts(places, at):
     )
     for name in BINARY:
         assert after[name] >= before[name] - 1e-12
+
+
+@pytest.mark.parametrize("wide", [2**32 + 1, 2, np.iinfo(np.int64).max])
+def test_lists_of_items_that_do_not_exist_are_refused(wide):
+    """Their indices could wrap around to those of other items."""
+    relevant = sp.csr_array([[0, 1]], dtype=np.float32)
+    for refused in (lambda lists: measure(lists, relevant, np.array([0]), ["hit@1"]),
+                    lambda lists: count_hits(lists, relevant, np.array([0]))):  # fmt: skip
+        with pytest.raises(DataError, match="lists must hold item indices below 2, got"):
+            refused(np.array([[wide]]))
+    assert count_hits(np.array([[-(2**32) + 1]]), relevant, np.array([0])).tolist() == [0]
 
 
 def test_ndcg_is_scikit_learns():

@@ -75,11 +75,11 @@ def test_a_user_without_history_is_no_nan(encoder, tmp_path):
 @pytest.mark.parametrize("exclude_seen", [True, False])
 def test_lists_of_histories(encoder, ratings, exclude_seen, tmp_path):
     X = ratings.align_items(encoder.items_).matrix[:40]
-    found = run(written(encoder, tmp_path / "m.onnx", 7, exclude_seen=exclude_seen), history=X.toarray())
+    outputs = run(written(encoder, tmp_path / "m.onnx", 7, exclude_seen=exclude_seen), history=X.toarray())
     lists = encoder.recommend_from(X, 7, exclude_seen=exclude_seen)
-    assert found["indices"].dtype == np.int64
-    np.testing.assert_allclose(found["scores"], lists.scores, rtol=1e-4, atol=1e-5)
-    assert (found["indices"] == lists.indices).mean() > 0.98  # but for scores that differ in their last digit
+    assert outputs["indices"].dtype == np.int64
+    np.testing.assert_allclose(outputs["scores"], lists.scores, rtol=1e-4, atol=1e-5)
+    assert (outputs["indices"] == lists.indices).mean() > 0.98  # but for scores that differ in their last digit
 
 
 @pytest.mark.parametrize(
@@ -90,21 +90,21 @@ def test_lists_of_user_factors(model, ratings, tmp_path):
     users, X = model.user_factors_[:40], model.seen_[:40].toarray()
     scores = run(written(model, tmp_path / "all.onnx"), user_factors=users)["scores"]
     np.testing.assert_allclose(scores, users @ model.item_factors_.T, rtol=1e-5, atol=1e-5)
-    found = run(written(model, tmp_path / "k.onnx", 7), user_factors=users, history=X)
+    outputs = run(written(model, tmp_path / "k.onnx", 7), user_factors=users, history=X)
     lists = model.recommend(model.users_.ids[:40], 7)
-    np.testing.assert_allclose(found["scores"], lists.scores, rtol=1e-5)
-    assert (found["indices"] == lists.indices).mean() > 0.98
-    found = run(written(model, tmp_path / "seen.onnx", 7, exclude_seen=False), user_factors=users)
-    assert (found["indices"] == model.recommend(model.users_.ids[:40], 7, exclude_seen=False).indices).mean() > 0.98
+    np.testing.assert_allclose(outputs["scores"], lists.scores, rtol=1e-5)
+    assert (outputs["indices"] == lists.indices).mean() > 0.98
+    outputs = run(written(model, tmp_path / "seen.onnx", 7, exclude_seen=False), user_factors=users)
+    assert (outputs["indices"] == model.recommend(model.users_.ids[:40], 7, exclude_seen=False).indices).mean() > 0.98
 
 
 def test_places_that_cannot_be_filled(tmp_path):
     """Seen items, and one without evidence, are in no list."""
     X = np.array([[1, 1, 1, 0, 0], [1, 1, 0, 1, 0.0]])
     model = TruncatedSVD(2).fit(X)
-    found = run(written(model, tmp_path / "m.onnx", 5), history=X)
-    np.testing.assert_array_equal(found["indices"], [[3, -1, -1, -1, -1], [2, -1, -1, -1, -1]])
-    assert (found["scores"][:, 1:] == -np.inf).all()
+    outputs = run(written(model, tmp_path / "m.onnx", 5), history=X)
+    np.testing.assert_array_equal(outputs["indices"], [[3, -1, -1, -1, -1], [2, -1, -1, -1, -1]])
+    assert (outputs["scores"][:, 1:] == -np.inf).all()
 
 
 def test_metadata_name_the_items(tmp_path):

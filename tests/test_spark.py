@@ -77,11 +77,11 @@ def together(frame):
     return frame.loc[keys.sort_values(kind="stable").index]
 
 
-def assert_same_lists(found, expected):
-    found, expected = (f.sort_values(["user", "rank"], ignore_index=True) for f in (found, expected))
+def assert_same_lists(actual, expected):
+    actual, expected = (f.sort_values(["user", "rank"], ignore_index=True) for f in (actual, expected))
     columns = ["user", "item", "rank"]
-    pd.testing.assert_frame_equal(found[columns], expected[columns], check_dtype=False)
-    np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-6, atol=1e-6)
+    pd.testing.assert_frame_equal(actual[columns], expected[columns], check_dtype=False)
+    np.testing.assert_allclose(actual["score"], expected["score"], rtol=1e-6, atol=1e-6)
 
 
 def frame_of(record_batches):
@@ -123,8 +123,8 @@ def test_a_partition_gets_the_lists_of_recommend_from(data, model, options, monk
     if "unknown" in options:
         data = pd.concat([data, strangers(data)], ignore_index=True)
     work = pickle.loads(pickle.dumps(partial(partitions.recommend, path=path, k=7, **options)))
-    found = frame_of(work(batches(together(data), range(100, len(data), 177))))
-    assert_same_lists(found, fitted.recommend_from(read(data), 7, **options).to_frame())
+    actual = frame_of(work(batches(together(data), range(100, len(data), 177))))
+    assert_same_lists(actual, fitted.recommend_from(read(data), 7, **options).to_frame())
     assert frame_of(work(batches(together(data)))).dtypes["rank"] == np.int32
 
 
@@ -133,8 +133,8 @@ def test_a_list_for_each_user_is_matched_by_id(data, model, monkeypatch):
     fitted, path = model
     lists = {user: fitted.items_.ids[n % 9 : n % 9 + 20].tolist() for n, user in enumerate(read(data).users)}
     for options in ({"items": lists}, {"exclude": dict([*lists.items()][:99])}):
-        found = frame_of(partitions.recommend(batches(together(data)), path=path, k=7, **options))
-        assert_same_lists(found, fitted.recommend_from(read(data), 7, **options).to_frame())
+        actual = frame_of(partitions.recommend(batches(together(data)), path=path, k=7, **options))
+        assert_same_lists(actual, fitted.recommend_from(read(data), 7, **options).to_frame())
 
 
 def test_a_partition_without_rows_has_no_lists(data, model):
@@ -183,12 +183,12 @@ def evaluated(model, history, test):
     return lrrec.evaluate(model[0], split, metrics=METRICS)
 
 
-def assert_same_figures(found, expected):
-    np.testing.assert_array_equal(found.users, expected.users)
-    np.testing.assert_array_equal(found.history_sizes, expected.history_sizes)
+def assert_same_figures(actual, expected):
+    np.testing.assert_array_equal(actual.users, expected.users)
+    np.testing.assert_array_equal(actual.history_sizes, expected.history_sizes)
     for name in METRICS:
-        np.testing.assert_allclose(found.values[name], expected.values[name], rtol=0, atol=1e-9)
-        assert found.mean()[name] == pytest.approx(expected.mean()[name], abs=1e-9)
+        np.testing.assert_allclose(actual.values[name], expected.values[name], rtol=0, atol=1e-9)
+        assert actual.mean()[name] == pytest.approx(expected.mean()[name], abs=1e-9)
         assert expected.mean()[name] > 0
 
 
@@ -208,12 +208,12 @@ def test_partitions_have_the_figures_of_evaluate(data, trained, repeats, monkeyp
     history, test = parts_of(data, repeats=repeats)
     both = pd.concat([history.assign(is_test=False), test.assign(is_test=True)], ignore_index=True)
     work = partial(partitions.evaluate_users, path=trained[1], metrics=METRICS, exclude_seen=not repeats)
-    found = frame_of(work(batches(together(both), range(100, len(both), 177)))).sort_values("user")
+    actual = frame_of(work(batches(together(both), range(100, len(both), 177)))).sort_values("user")
     expected = evaluated(trained, history, test)
     assert expected.protocol.exclude_seen is not repeats
-    np.testing.assert_allclose(np.array([*found["values"]]).T, [*expected.values.values()], atol=1e-9)
-    np.testing.assert_array_equal(found["history_size"], expected.history_sizes)
-    assert (found["lowest"].min(), found["highest"].max()) == expected.protocol.value_range
+    np.testing.assert_allclose(np.array([*actual["values"]]).T, [*expected.values.values()], atol=1e-9)
+    np.testing.assert_array_equal(actual["history_size"], expected.history_sizes)
+    assert (actual["lowest"].min(), actual["highest"].max()) == expected.protocol.value_range
 
 
 @pytest.fixture(scope="module")
@@ -243,9 +243,9 @@ def check_bank(path, base, domains):
     for name in bank:
         target = read(domains[domains["domain"] == name])
         alone = lrrec.adapt.LowRank(**ADAPTER.get_params()).fit(target, base=base)
-        found, expected = bank.recommend_from(target, name, k=5), alone.recommend_from(target, 5)
-        np.testing.assert_array_equal(found.items, expected.items)
-        np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4, atol=1e-6)
+        actual, expected = bank.recommend_from(target, name, k=5), alone.recommend_from(target, 5)
+        np.testing.assert_array_equal(actual.items, expected.items)
+        np.testing.assert_allclose(actual.scores, expected.scores, rtol=1e-4, atol=1e-6)
 
 
 # Banks as folders.
@@ -448,18 +448,18 @@ def dying(batches, *, folder, **options):
 def test_spark_recommends_what_one_machine_does(data, model, session, spark, options):
     if options:
         data = pd.concat([data, strangers(data)], ignore_index=True)
-    found = spark.recommend(sent(session, data), model[1], 7, value="value", **options)
-    assert found.columns == ["user", "item", "rank", "score"]
-    assert_same_lists(found.toPandas(), model[0].recommend_from(read(data), 7, **options).to_frame())
+    actual = spark.recommend(sent(session, data), model[1], 7, value="value", **options)
+    assert actual.columns == ["user", "item", "rank", "score"]
+    assert_same_lists(actual.toPandas(), model[0].recommend_from(read(data), 7, **options).to_frame())
 
 
 @needs_spark
 def test_a_killed_worker_changes_nothing(data, model, session, spark, monkeypatch, tmp_path):
     monkeypatch.setattr(partitions, "recommend", partial(dying, folder=tmp_path))
-    found = spark.recommend(sent(session, data), model[1], 7, value="value").toPandas()
+    actual = spark.recommend(sent(session, data), model[1], 7, value="value").toPandas()
     assert [*tmp_path.iterdir()]
     monkeypatch.undo()
-    assert_same_lists(found, model[0].recommend_from(read(data), 7).to_frame())
+    assert_same_lists(actual, model[0].recommend_from(read(data), 7).to_frame())
 
 
 @needs_spark
@@ -488,8 +488,8 @@ def test_columns_of_any_name_and_width(plays, session, spark, tmp_path):
     fitted = IALS(4, n_iter=2, random_state=0).fit(likes := Interactions.from_frame(plays[["user", "item"]]))
     fitted.save(tmp_path / "m")
     odd = plays[["user", "item"]].astype("int32").rename(columns={"user": "the.user", "item": "a`b"})
-    found = spark.recommend(sent(session, odd), tmp_path / "m", 4, user="the.user", item="a`b").toPandas()
-    assert_same_lists(found, fitted.recommend_from(likes, 4).to_frame())
+    actual = spark.recommend(sent(session, odd), tmp_path / "m", 4, user="the.user", item="a`b").toPandas()
+    assert_same_lists(actual, fitted.recommend_from(likes, 4).to_frame())
 
 
 @needs_spark
@@ -497,23 +497,23 @@ def test_spark_evaluates_as_one_machine_does(data, trained, session, spark):
     for repeats in (True, False):
         history, test = parts_of(data, repeats=repeats)
         expected = evaluated(trained, history, test)
-        found = spark.evaluate(
+        actual = spark.evaluate(
             sent(session, history), sent(session, test), trained[1], metrics=METRICS, value="value"
         )  # fmt: skip
-        assert_same_figures(found, expected)
-        np.testing.assert_allclose([*found.interval().values()], [*expected.interval().values()], atol=1e-9)
+        assert_same_figures(actual, expected)
+        np.testing.assert_allclose([*actual.interval().values()], [*expected.interval().values()], atol=1e-9)
         for name in ("exclude_seen", "n_cold", "value_range", "served_from", "n_users", "metrics"):
-            assert getattr(found.protocol, name) == getattr(expected.protocol, name), name
+            assert getattr(actual.protocol, name) == getattr(expected.protocol, name), name
 
 
 @needs_spark
 def test_spark_adapts_as_one_machine_does(domains, model, session, spark, tmp_path):
     table = sent(session, domains.rename(columns={"domain": "market"}))
-    found = spark.adapt(table, model[1], tmp_path / "bank", by="market", value="value", adapter=ADAPTER)
-    assert found["market"].tolist() == ["", "de/at", "fr"]
-    assert found["method"].tolist()[1:] == ["low-rank"] * 2
-    assert found["verdict"].str.startswith("not adapted").tolist() == [True, False, False]
-    assert found["users"].tolist()[1:] == [domains[domains["domain"] == name]["user"].nunique()
+    actual = spark.adapt(table, model[1], tmp_path / "bank", by="market", value="value", adapter=ADAPTER)
+    assert actual["market"].tolist() == ["", "de/at", "fr"]
+    assert actual["method"].tolist()[1:] == ["low-rank"] * 2
+    assert actual["verdict"].str.startswith("not adapted").tolist() == [True, False, False]
+    assert actual["users"].tolist()[1:] == [domains[domains["domain"] == name]["user"].nunique()
                                            for name in ("de/at", "fr")]  # fmt: skip
     check_bank(tmp_path / "bank", model[0], domains)
     with pytest.raises(DataError, match=r"domain '(fr|de/at)' has [\d,]+ interactions, and max_rows is 100"):
@@ -581,9 +581,9 @@ session = SparkSession.builder.remote("local[2]").getOrCreate()
 frame = pd.read_parquet(folder + "/plays.parquet")
 table = session.createDataFrame(pa.Table.from_pandas(frame, preserve_index=False))
 model = load(folder + "/model")
-found = spark.recommend(table, folder + "/model", 5).toPandas().sort_values(["user", "rank"])
+actual = spark.recommend(table, folder + "/model", 5).toPandas().sort_values(["user", "rank"])
 expected = model.recommend_from(Interactions.from_frame(frame[["user", "item"]]), 5).to_frame()
-assert found["item"].tolist() == expected.sort_values(["user", "rank"])["item"].tolist()
+assert actual["item"].tolist() == expected.sort_values(["user", "rank"])["item"].tolist()
 test = table.where("item % 4 = 0")
 assert spark.evaluate(table.where("item % 4 > 0"), test, folder + "/model").mean()["ndcg@10"] > 0
 adapter = LowRank(rank=2, reg=1.0, fold_in_reg=0.02, new_item_reg=1.0, n_iter=1)

@@ -104,6 +104,13 @@ def test_errors_name_rows_of_the_file(in_parts):
         in_parts(frame.iloc[:0])
 
 
+def test_an_open_file_is_read_in_parts(in_parts, tmp_path):
+    frame = pd.DataFrame({"user": [3, 1, 3, 2, 1], "item": list("yxzxy"), "value": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    expected = columns(in_parts(frame, value="value"))
+    with (tmp_path / "t.parquet").open("rb") as file:
+        assert columns(Interactions.from_parquet(file, value="value")) == expected
+
+
 def test_several_files_are_read_in_the_order_of_their_names(in_parts, tmp_path):
     folder = tmp_path / "parts"
     folder.mkdir()

@@ -19,12 +19,12 @@ INDEX, FORMAT = "bank.json", "lrrec-bank-1"
 
 
 def write(path: PathLike, contents: Mapping[Any, bytes]) -> None:
-    """Write the files of adapters, by domain, to a folder; the bank that it held is replaced as a whole or not at all.
+    """Write the files of adapters, by domain, to a folder; a bank in it is replaced as a whole or not at all.
 
     A file's name is the hash of its contents: those that an older index names stay as they are until it is replaced.
     """
     contents = {_plain(domain): content for domain, content in contents.items()}
-    folder = made(path)
+    folder = make_folder(path)
     before = {name for _, name in _read_index(folder)} if (folder / INDEX).is_file() else set()
     index = [[domain, f"{hashlib.sha256(content).hexdigest()[:32]}.lrrec"] for domain, content in contents.items()]
     for (_, name), content in zip(index, contents.values(), strict=True):
@@ -37,7 +37,7 @@ def write(path: PathLike, contents: Mapping[Any, bytes]) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def made(path: PathLike) -> Path:
+def make_folder(path: PathLike) -> Path:
     """Return the folder at a path, which is made where there is none."""
     folder = as_path(path)
     try:

@@ -16,7 +16,7 @@ from lrrec.adapt.selection.low_rank_adapter import LowRankAdapter
 from lrrec.adapt.selection.selector import AdapterSelector
 from lrrec.data.interactions import Interactions
 from lrrec.errors import ParameterTypeError
-from lrrec.linalg.threads import run_blocks
+from lrrec.linalg.threads import on_one_thread
 from lrrec.models.base.recommender import Recommender
 
 WORTH_PROCESSES = 15.0  # seconds of work left: starting processes takes several
@@ -52,9 +52,7 @@ def check_unfitted(adapter: Any) -> Any:
 
 def _fit(base: Recommender, adapter: Any, target: Interactions) -> Any:
     """Return the best adapter of a target, fitted on one thread."""
-    fitted: list[Any] = []
-    run_blocks(lambda *_: fitted.append(clone(adapter).fit(target, base=base).best_), [(0, 1)], 1)
-    return fitted[0]
+    return on_one_thread(lambda: clone(adapter).fit(target, base=base).best_)
 
 
 def _fit_on_processes(base: Recommender, adapter: Any, targets: Sequence[Interactions], n_jobs: int) -> list[Any]:

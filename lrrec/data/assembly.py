@@ -39,7 +39,8 @@ class Merger:
     ) -> tuple[Entries | None, Entries | None]:  # fmt: skip
         """Return the rows in order, and merged.
 
-        Merged is None where no pair repeats; where one does, rows without times are.
+        The second is None where no pair repeats; the first is None where one does and there are no times, as nothing
+        needs the rows then.
 
         Parameters
         ----------

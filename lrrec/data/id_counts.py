@@ -95,7 +95,7 @@ class IdCounts:
 
 
 class _Hashed:
-    """Ids with their counts, found by their hashes."""
+    """Ids with their counts, in a hash table."""
 
     def __init__(self) -> None:
         self.ids, self.counts = pd.Index([], dtype=object), np.zeros(0, dtype=np.int64)

@@ -169,11 +169,11 @@ class Interactions:
         more.
         """
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
-        if duplicates is not None:
-            check_option(duplicates, "duplicates", POLICIES)
         table = ParquetTable(path, roles)
         if table.n_rows <= AT_ONCE:
             return _read(table.whole(list(roles.values())), roles, duplicates, time_format)
+        if duplicates is not None:
+            check_option(duplicates, "duplicates", POLICIES)
         rows = read_grouped(table, roles, time_format)
         merger = Merger(rows.users, rows.items, duplicates, rows.label)
         return merger.build(cls, *merge_grouped(rows, merger))

@@ -56,7 +56,7 @@ def find_sums(order: np.ndarray, starts: np.ndarray, values: np.ndarray) -> np.n
 
 
 def warn_of_sums(sums: list[np.ndarray], label: str) -> None:
-    """Warn of runs of duplicates whose values are added, what `find_sums` found in each part of the rows."""
+    """Warn of runs of duplicates whose values are added. sums: the result of `find_sums` for each part of the rows."""
     n_pairs = sum(map(len, sums))
     if n_pairs:
         some = [pair for part in sums for pair in part[:3].tolist()][:3]

@@ -32,17 +32,17 @@ class ParquetTable:
         with self._errors():
             if hasattr(source, "read"):
                 file = import_extra("pyarrow.parquet", None, "from_parquet").ParquetFile(source, read_dictionary=ids)
-                found, self.n_rows = file.schema_arrow.names, file.metadata.num_rows
+                columns, self.n_rows = file.schema_arrow.names, file.metadata.num_rows
                 self._batches = file.iter_batches
             else:
                 dataset = import_extra("pyarrow.dataset", None, "from_parquet")
                 form = dataset.ParquetFileFormat(read_options={"dictionary_columns": ids})  # of text
                 opened = dataset.dataset(_paths(os.fspath(source)), format=form, partitioning="hive")
-                found, self.n_rows = opened.schema.names, opened.count_rows()
+                columns, self.n_rows = opened.schema.names, opened.count_rows()
                 self._batches = opened.to_batches
-        absent = [name for name in roles.values() if name not in found]
+        absent = [name for name in roles.values() if name not in columns]
         if absent:
-            raise DataError(f"{source} must have the columns {first_three(absent)}, got {', '.join(found)}")
+            raise DataError(f"{source} must have the columns {first_three(absent)}, got {', '.join(columns)}")
 
     def __call__(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield the rows in order, batch by batch, as narwhals frames of the named columns."""

@@ -1,7 +1,8 @@
 """Approximate search for the largest inner products, by the graphs (HNSW) of usearch, hnswlib and faiss.
 
-The graphs connect vectors of large inner products. Vectors are centred first, which ranks alike, x . (y - m) = x . y -
-x . m, and keeps what they have in common, such as a column of ones for users' biases, from outweighing the rest.
+The graphs connect vectors of large inner products. Vectors are centred first: the ranking stays the same, because
+x . (y - m) = x . y - x . m, and a component that all share, such as a column of ones for users' biases, cannot outweigh
+the others.
 
 References: Malkov & Yashunin (2018), "Efficient and robust approximate nearest neighbor search using hierarchical
 navigable small world graphs"; Morozov & Babenko (2018), "Non-metric similarity graphs for maximum inner product
@@ -40,7 +41,7 @@ class Graph:
     def search(self, queries: np.ndarray, count: int, n_threads: int = 1) -> np.ndarray:
         """Return about the `count` positions of the largest inner products for queries (B, D) other than 0.
 
-        int64 (B, count), in no order that matters; -1 where fewer were found.
+        int64 (B, count), in no order that matters; -1 where the graph returns fewer.
         """
         norms = np.sqrt(np.einsum("bd,bd->b", queries, queries, dtype=np.float64))
         unit = (queries / norms[:, None]).astype(np.float32)
@@ -53,9 +54,9 @@ class Graph:
     @classmethod
     def from_bytes(cls, blob: bytes, shape: tuple[int, ...]) -> Self:
         """Return the index of vectors of a shape that `to_bytes` wrote; ValueError or RuntimeError for another."""
-        native, found = cls._unpack(blob, shape[1])
-        if found != shape:
-            raise ValueError(f"it has {found[0]} vectors of {found[1]} columns")
+        native, stored_shape = cls._unpack(blob, shape[1])
+        if stored_shape != shape:
+            raise ValueError(f"it has {stored_shape[0]} vectors of {stored_shape[1]} columns")
         return cls(native, shape)
 
     @staticmethod
@@ -92,11 +93,11 @@ class USearch(Graph):
     def _search(self, unit: np.ndarray, count: int, width: int, n_threads: int) -> np.ndarray:
         self.native.expansion_search = width
         matches = self.native.search(unit, count, threads=n_threads)
-        found = np.full((len(unit), count), -1, dtype=np.int64)
+        positions = np.full((len(unit), count), -1, dtype=np.int64)
         if len(unit) == 1:  # the matches of a single query are flat
-            found[0, : len(matches.keys)] = matches.keys
-            return found
-        return np.where(np.arange(count) < matches.counts[:, None], matches.keys.astype(np.int64), found)
+            positions[0, : len(matches.keys)] = matches.keys
+            return positions
+        return np.where(np.arange(count) < matches.counts[:, None], matches.keys.astype(np.int64), positions)
 
     def _pack(self) -> bytes:
         return bytes(self.native.save())
@@ -125,8 +126,8 @@ class HNSWLib(Graph):
             positions, _ = self.native.knn_query(unit, k=count, num_threads=n_threads)
         except RuntimeError:  # a query has fewer results
             return np.full((len(unit), count), -1, dtype=np.int64)
-        found: np.ndarray = positions.astype(np.int64)
-        return found
+        result: np.ndarray = positions.astype(np.int64)
+        return result
 
     def _pack(self) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
@@ -160,8 +161,8 @@ class Faiss(Graph):
 
     def _search(self, unit: np.ndarray, count: int, width: int, n_threads: int) -> np.ndarray:
         faiss = _faiss()
-        found: np.ndarray = self.native.search(unit, count, params=faiss.SearchParametersHNSW(efSearch=width))[1]
-        return found
+        positions: np.ndarray = self.native.search(unit, count, params=faiss.SearchParametersHNSW(efSearch=width))[1]
+        return positions
 
     def _pack(self) -> bytes:
         faiss = _faiss()

@@ -109,6 +109,13 @@ def balanced_blocks(indptr: np.ndarray, n_blocks: int, row_cost: float = 8) -> l
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
+def on_one_thread(function: Callable[[], T]) -> T:
+    """Return function(), which starts no thread: parallel work inside of it stays on this one."""
+    results: list[T] = []
+    run_blocks(lambda *_: results.append(function()), [(0, 1)], 1)
+    return results[0]
+
+
 def run_blocks(work: Callable[[int, int], object], blocks: Iterable[tuple[int, int]], n_threads: int) -> None:
     """Call work(start, stop) for every block, on n_threads threads including the calling one.
 

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.errors import DataError
 from lrrec.linalg.kernels import as_input, index_arrays
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.metrics import kernels
@@ -129,7 +130,7 @@ def locate_hits(
 
     Arguments as for `lrrec.metrics.measure`.
     """
-    lists = np.ascontiguousarray(lists, dtype=np.int32)
+    lists = _for_kernels(lists, relevant)
     indptr, indices = index_arrays(relevant)
     capacity = int(np.minimum(indptr[rows + 1] - indptr[rows], lists.shape[1]).sum())
     starts, n_listed = np.zeros(len(lists) + 1, dtype=np.int64), np.empty(len(lists), dtype=np.int64)
@@ -166,7 +167,7 @@ def find_hits(lists: np.ndarray, relevant: sp.csr_array) -> np.ndarray:
 
 def count_hits(lists: np.ndarray, relevant: sp.csr_array, rows: np.ndarray, *, n_threads: int = 1) -> np.ndarray:
     """Return how many places of each list hold an item of its row of `relevant`, int64 (B,). See `measure`."""
-    out, lists = np.empty(len(lists), dtype=np.int64), np.ascontiguousarray(lists, dtype=np.int32)
+    out, lists = np.empty(len(lists), dtype=np.int64), _for_kernels(lists, relevant)
     indptr, indices = index_arrays(relevant)
 
     def work(start: int, stop: int) -> None:
@@ -175,6 +176,15 @@ def count_hits(lists: np.ndarray, relevant: sp.csr_array, rows: np.ndarray, *, n
 
     run_blocks(work, list_blocks(lists, n_threads), n_threads)
     return out
+
+
+def _for_kernels(lists: np.ndarray, relevant: sp.csr_array) -> np.ndarray:
+    """Lists as int32; those of wider integers, which could wrap around to other items, are checked."""
+    if lists.dtype == np.int32:
+        return np.ascontiguousarray(lists)
+    if lists.size and lists.max() >= relevant.shape[1]:
+        raise DataError(f"lists must hold item indices below {relevant.shape[1]}, got {lists.max()}")
+    return np.maximum(lists.astype(np.int64), -1).astype(np.int32)
 
 
 def list_blocks(lists: np.ndarray, n_threads: int) -> list[tuple[int, int]]:

@@ -43,6 +43,13 @@ def interactions(seed: int, n_users: int, name: str = "{}") -> lrrec.Interaction
     return lrrec.Interactions.from_pairs(*ids)
 
 
+def events() -> lrrec.Interactions:
+    """Ratings with times, of which one was revised."""
+    return lrrec.Interactions.from_pairs(
+        ["ü", "a", "a", "a"], [3, 1, 1, -2], values=[1.0, 2.5, -1.0, 0.0], times=[5, 3, 9, 3], duplicates="last"
+    )
+
+
 def main(*, rewrite: bool) -> None:
     """Write the files that are missing, or all of them, and what they recommend."""
     folder = Path(__file__).parent / file_format.FORMAT
@@ -62,6 +69,8 @@ def main(*, rewrite: bool) -> None:
         expected[name] = {"base": base, "items": lists.items.tolist(), "scores": lists.scores.tolist()}
         print(folder / name)
 
+    if rewrite or not (folder / "Interactions.data").exists():
+        events().save(folder / "Interactions.data")
     for model in MODELS:
         save(f"{type(model).__name__}.lrrec", lambda model=model: model.fit(train), target)
     save("IALS-without-histories.lrrec", lambda: lrrec.load(folder / "IALS.lrrec"), target, histories=False)

@@ -64,12 +64,12 @@ def read(path: FileLike, model: Any) -> "ItemIndex":
 
 
 class ItemIndex(Recommends):
-    """A factor model that finds its items by an approximate-search index, with exact scores.
+    """A factor model that takes its candidates from an approximate-search index, with exact scores.
 
     Made by `lrrec.interop.open_index`. `recommend`, `recommend_from` and `recommend_all` take the options of
     `lrrec.Recommender` and return its `Recommendations`: the index finds candidates, as many as it takes until k are
     left of those that may be recommended, and the model scores them. Lists may lack an item of the model's lists where
-    the index did not find it.
+    the index does not return it.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class ItemIndex(Recommends):
     Notes
     -----
     The model itself ranks all items where that costs less and where the index is of no use: when more than half of the
-    catalogue would have to be found, with a list of candidates for each user, and for popular items.
+    catalogue would be candidates, with a list of candidates for each user, and for popular items.
     """
 
     def __init__(self, model: Any, graph: Graph) -> None:
@@ -142,7 +142,7 @@ class ItemIndex(Recommends):
     def _first_count(
         self, users: np.ndarray, k: int, allowed: np.ndarray, left_out: list[tuple[sp.csr_array, np.ndarray]]
     ) -> int:
-        """How many candidates to ask for first: enough for the average user, if filters hit all items alike."""
+        """How many candidates to ask for first: enough for the average user, if filters leave out items at random."""
         n_allowed = np.count_nonzero(allowed)
         if not n_allowed or not len(users):
             return len(self._labels)
@@ -155,8 +155,8 @@ class ItemIndex(Recommends):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return which users (B, D) have k of `count` candidates left, and the k best of all, (B, k), with scores."""
         usable = np.isfinite(U).all(axis=1) & U.any(axis=1)  # the model refuses or masks others
-        found = self.graph.search(np.where(usable[:, None], U, np.float32(1)), count, options.n_threads)
-        columns = np.sort(np.where(found < 0, -1, self._labels[found]), axis=1)  # of equal scores the first comes first
+        positions = self.graph.search(np.where(usable[:, None], U, np.float32(1)), count, options.n_threads)
+        columns = np.sort(np.where(positions < 0, -1, self._labels[positions]), axis=1)  # rising, which breaks ties
         scores = np.einsum("bd,bmd->bm", U, self._item_factors[columns])
         check_finite(scores[usable])
         scores[(columns < 0) | ~allowed[columns]] = -np.inf
