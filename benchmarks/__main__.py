@@ -11,8 +11,8 @@ import importlib
 from benchmarks import documents, report
 
 NAMES = (
-    "interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "serving", "neural", "evaluation",
-    "pipelines", "markets", "scale",
+    "interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "adapt_shared", "serving", "neural",
+    "evaluation", "pipelines", "markets", "scale",
 )  # fmt: skip
 
 

@@ -15,11 +15,11 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 import lrrec
-from benchmarks import adapt_shared, curves
+from benchmarks import curves
 from benchmarks.report import RESULTS, quality_row, relative
 from benchmarks.transfers import Transfer, get, transfers
 from lrrec import IALS, AdapterSelector, Interactions, LowRankAdapter, Split
-from lrrec.adapt import Adapter, Anchored, FoldIn, LowRank, Scratch
+from lrrec.adapt import Adapter, Anchored, FoldIn, ItemItem, ItemItemScratch, LowRank, Scratch
 from lrrec.interop import from_factors
 from lrrec.linalg import solve_rows
 
@@ -32,6 +32,7 @@ GUARDED = {  # the guard decides on the validation users; or by cross-validation
     "auto, guarded": "guarded",
     "auto, guarded on its own": "guarded, no validation users",
 }
+SINGLE = ("fold-in", "scratch", "scratch, item-item", "anchored", "pooled")  # what a team might do instead
 
 
 def run() -> Iterator[dict[str, Any]]:
@@ -48,7 +49,6 @@ def run() -> Iterator[dict[str, Any]]:
         if name == "latest-small":
             yield from histories(transfer, runs)
     curves.draw()
-    yield from adapt_shared.run()
 
 
 def source_model(transfer: Transfer) -> tuple[IALS, Split]:
@@ -115,6 +115,8 @@ class Run:
         popular = train.align_items(adapt("fold-in", FoldIn()).items_)
         note("popularity", lrrec.Popularity().fit(popular), 0.0, 0)
         adapt("scratch", Scratch())
+        adapt("scratch, item-item", ItemItemScratch())
+        adapt("item-item", ItemItem())
         adapt("anchored", Anchored())
         for rank in RANKS:
             adapter = adapt(f"low rank {rank}", LowRank(rank))
@@ -133,7 +135,7 @@ class Run:
                 validation=validation if name == "auto, guarded" else None,
             )  # fmt: skip
             note(name, guarded, time.perf_counter() - begun, guarded.n_parameters)
-            results[name]["kept"] = guarded.best_.name
+            results[name]["kept"] = guarded.best_.label
         if size in self.transfer.sizes[:-1]:
             self._pooled(train, adapt, results)
         adapt("continued", FoldIn(), base=self._continued(train))
@@ -243,6 +245,9 @@ def verdicts(
             averages(results[100], "low rank 8"), averages(results[n_users], "scratch"), 0.98,
         )  # fmt: skip
         yield seconds_row(transfer, at25)
+        for rival, target in {"low rank 8": 1.05, "pooled": 1.05, "fold-in": 1.25}.items():
+            ours, rivals = averages(at25, "auto, guarded"), averages(at25, rival)
+            yield ratio_row(f"{transfer.name}: 25 users, guarded", rival, ours, rivals, target)
     for method, label in GUARDED.items():
         for size, runs in results.items():
             yield guarded_row(transfer, size, runs, method, label)
@@ -271,11 +276,14 @@ def seconds_row(transfer: Transfer, runs: list[dict[str, dict[str, Any]]]) -> di
 
 def guarded_row(
     transfer: Transfer, size: int, runs: list[dict[str, dict[str, Any]]], method: str, label: str,
-    rivals: tuple[str, ...] = ("fold-in", "scratch"),
+    rivals: tuple[str, ...] = SINGLE,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return whether the guard's choice is worse than the better rival, by more than a standard error."""
+    """Return whether the guard's choice is worse than the best rival, by more than a standard error."""
     guarded = np.concatenate([run[method]["values"]["ndcg@20"] for run in runs])
-    values = {rival: np.concatenate([run[rival]["values"]["ndcg@20"] for run in runs]) for rival in rivals}
+    values = {
+        rival: np.concatenate([run[rival]["values"]["ndcg@20"] for run in runs])
+        for rival in rivals if rival in runs[0]
+    }  # fmt: skip
     best = max(values, key=lambda rival: values[rival].mean())
     difference = guarded - values[best]
     error = difference.std(ddof=1) / np.sqrt(len(difference))

@@ -10,9 +10,11 @@ SHOWN = {  # method: label, color, line
     "low rank 8": ("low rank 8", "#c0392b", "-"),
     "auto, guarded": ("guarded", "#e67e22", "--"),
     "auto, guarded on its own": ("guarded, no validation users", "#f1c40f", "--"),
+    "item-item": ("item-item", "#d35fb7", "-"),
     "anchored": ("full rank, anchored", "#8e44ad", ":"),
     "pooled": ("pooled retraining (needs the source)", "#2c7fb8", "-."),
     "scratch": ("from scratch", "#7f8c8d", "-"),
+    "scratch, item-item": ("from scratch, item-item", "#7f8c8d", "--"),
     "fold-in": ("fold-in (no adaptation)", "#2c3e50", ":"),
     "continued": ("ALS continued on the target", "#16a085", ":"),
 }

@@ -77,6 +77,11 @@ def test_inverses_are_the_dense_truth(n, block):
         invert(-np.eye(n))
 
 
+def test_a_matrix_of_no_rows_has_an_inverse(capfd):
+    invert(np.zeros((0, 0), dtype=np.float32))
+    assert capfd.readouterr() == ("", "")  # LAPACK prints its errors
+
+
 def test_ease_is_the_constrained_ridge(likes):
     model = EASE(reg=20).fit(likes)
     X, B = likes.matrix.toarray().astype(np.float64), model.item_weights_.astype(np.float64)

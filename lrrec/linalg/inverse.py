@@ -40,6 +40,8 @@ def invert(A: np.ndarray, *, block: int | None = None, n_threads: int | None = N
     Goodnight (1979), "A tutorial on the SWEEP operator".
     """
     n, n_threads = len(A), check_threads(n_threads)
+    if n == 0:  # LAPACK would print an error
+        return
     if n <= SMALL and block is None:
         A[:] = _small_inverse(A)
         return
