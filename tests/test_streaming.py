@@ -1,5 +1,6 @@
 """Tables that are read in parts are what they are when read at once: ids, order, duplicates, times, errors."""
 
+import itertools
 import warnings
 
 import narwhals as nw
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lrrec import Interactions
-from lrrec.data import id_counts, interactions, parquet, streaming
+from lrrec.data import id_counts, interactions, parquet, streaming, text_ids
 from lrrec.data.id_counts import IdCounts
 from lrrec.data.merging import POLICIES
+from lrrec.data.text_ids import TextIds, is_text
 from lrrec.errors import DataError, DataWarning
 
 BIG = 2**60
@@ -31,6 +33,7 @@ def in_parts(monkeypatch, tmp_path):
     monkeypatch.setattr(interactions, "AT_ONCE", 0)
     monkeypatch.setattr(streaming, "BLOCK", 4)
     monkeypatch.setattr(id_counts, "MIN_SPAN", 20)
+    monkeypatch.setattr(text_ids, "MIN_PENDING", 4)
 
     def read(frame, **options):
         frame.to_parquet(tmp_path / "t.parquet", row_group_size=5)
@@ -87,7 +90,59 @@ def test_ids_are_counted(parts, span):
         want, inverse, how_often = np.unique(np.concatenate(parts), return_inverse=True, return_counts=True)
         assert ids.ids.tolist() == want.tolist()
         assert numbers.tolist() == how_often.tolist()
-        assert np.concatenate([counts.codes(one) for one in series]).tolist() == inverse.tolist()
+        assert np.concatenate([counts.codes(len(one), one) for one in series]).tolist() == inverse.tolist()
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "B", "007", "7", "é", "", "\U0001f600"]), min_size=1, max_size=5), min_size=1
+    ),
+    st.sampled_from(["plain", "dictionary", "larger dictionary", "slices of one"]),
+    st.sampled_from([1, 3, 100]),
+)
+def test_ids_of_text_are_counted(parts, form, pending):
+    """Of text, of dictionaries with more than occurs, and of slices that share one."""
+    pa = pytest.importorskip("pyarrow")
+    whole = pa.array([text for part in parts for text in part])
+    cuts = np.cumsum([0, *map(len, parts)])
+    encoded = pa.DictionaryArray.from_arrays(
+        whole.dictionary_encode().indices,
+        pa.concat_arrays([whole.dictionary_encode().dictionary, pa.array(["unused"])]),
+    )
+    arrays_of = {
+        "plain": [pa.array(part) for part in parts],
+        "dictionary": [pa.array(part).dictionary_encode() for part in parts],
+        "larger dictionary": [encoded.take(pa.array(range(a, b))) for a, b in itertools.pairwise(cuts)],
+        "slices of one": [encoded.slice(a, b - a) for a, b in itertools.pairwise(cuts)],
+    }
+    series = [nw.from_native(pa.chunked_array([array]), series_only=True) for array in arrays_of[form]]
+    ids = TextIds("x", len(whole))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_ids, "MIN_PENDING", pending)
+        for one in series:
+            assert is_text(one)
+            ids.add(one)
+        found, numbers = ids.finish()
+    want, inverse, how_often = np.unique(whole.to_pylist(), return_inverse=True, return_counts=True)
+    assert found.ids.tolist() == want.tolist()
+    assert numbers.tolist() == how_often.tolist()
+    assert np.concatenate([ids.codes(len(one)) for one in series]).tolist() == inverse.tolist()
+
+
+def test_a_file_that_changes_meanwhile_is_refused(in_parts, monkeypatch, tmp_path):
+    """Ids of text are read once; a file of as many other rows must not give its values to them."""
+    frame = pd.DataFrame({"user": list("abcd"), "item": list("xyxz"), "value": [1.0, 2.0, 3.0, 4.0]})
+    other = frame.assign(user=frame["user"].str.upper())
+    counted = streaming._count_ids
+
+    def change(*args):
+        result = counted(*args)
+        other.to_parquet(tmp_path / "t.parquet", row_group_size=5, compression="none")
+        return result
+
+    monkeypatch.setattr(streaming, "_count_ids", change)
+    with pytest.raises(DataError, match="must stay as it is while it is read"):
+        in_parts(frame, value="value")
 
 
 def test_errors_name_rows_of_the_file(in_parts):
@@ -133,4 +188,4 @@ def test_a_table_that_changes_meanwhile_is_refused(change):
         yield from (nw.from_native(frame[names].iloc[begin : begin + 2]) for begin in range(0, len(frame), 2))
 
     with pytest.raises(DataError, match="must stay as it is while it is read"):
-        streaming.read_grouped(batches, {"user": "user", "item": "item"}, None)
+        streaming.read_grouped(batches, 4, {"user": "user", "item": "item"}, None)

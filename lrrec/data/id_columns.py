@@ -103,7 +103,7 @@ def _as_written(texts: np.ndarray, name: str) -> np.ndarray:
 def _as_given(texts: np.ndarray, name: str) -> np.ndarray:
     """Distinct ids of a source with types; a warning if some differ by spaces alone."""
     stripped, spaced = _stripped(texts)
-    twice = spaced[np.isin(stripped[stripped != texts], texts)]
+    twice = spaced[np.isin(stripped[stripped != texts], texts)] if len(spaced) else spaced
     if len(twice):
         warn(
             f"{name}: {len(twice)} ids differ from others by spaces around them alone: {first_three(twice)}. Strip them"

@@ -55,8 +55,8 @@ class IdCounts:
         self._ids = IdMap(ids)
         return self._ids, counts
 
-    def codes(self, series: Any) -> np.ndarray:
-        """Return the index of the id of each row of a part, int32 (n,); ids that were not counted are refused."""
+    def codes(self, n_rows: int, series: Any) -> np.ndarray:
+        """Return the index of the id of each row of a part, int32 (n_rows,); ids that were not counted are refused."""
         if self._table is not None:
             places = as_ids(np.asarray(series.to_numpy()), self.name) - self._low
             counted = places.min() >= 0 and places.max() < len(self._table)

@@ -174,7 +174,7 @@ class Interactions:
             return _read(table.whole(list(roles.values())), roles, duplicates, time_format)
         if duplicates is not None:
             check_option(duplicates, "duplicates", POLICIES)
-        rows = read_grouped(table, roles, time_format)
+        rows = read_grouped(table, table.n_rows, roles, time_format)
         merger = Merger(rows.users, rows.items, duplicates, rows.label)
         return merger.build(cls, *merge_grouped(rows, merger))
 

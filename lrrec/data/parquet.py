@@ -8,6 +8,7 @@ from typing import Any
 
 from lrrec.data import frames
 from lrrec.data.frames import brief
+from lrrec.data.id_counts import CHANGED
 from lrrec.errors import DataError
 from lrrec.validate import first_three, import_extra
 
@@ -29,6 +30,7 @@ class ParquetTable:
         self.source = source
         ids = [roles["user"], roles["item"]]
         self._batches: Any
+        self._files: list[str] = []
         with self._errors():
             if hasattr(source, "read"):
                 file = import_extra("pyarrow.parquet", None, "from_parquet").ParquetFile(source, read_dictionary=ids)
@@ -39,7 +41,8 @@ class ParquetTable:
                 form = dataset.ParquetFileFormat(read_options={"dictionary_columns": ids})  # of text
                 opened = dataset.dataset(_paths(os.fspath(source)), format=form, partitioning="hive")
                 columns, self.n_rows = opened.schema.names, opened.count_rows()
-                self._batches = opened.to_batches
+                self._batches, self._files = opened.to_batches, opened.files
+        self._stamps = self._stamped()
         absent = [name for name in roles.values() if name not in columns]
         if absent:
             raise DataError(f"{source} must have the columns {first_three(absent)}, got {', '.join(columns)}")
@@ -48,9 +51,11 @@ class ParquetTable:
         """Yield the rows in order, batch by batch, as narwhals frames of the named columns."""
         arrow = import_extra("pyarrow", None, "from_parquet")
         with self._errors():
+            self._check_unchanged()
             for batch in self._batches(columns=list(names), batch_size=BATCH):
                 if batch.num_rows:
                     yield frames.eager(arrow.Table.from_batches([batch]))
+            self._check_unchanged()
 
     def whole(self, names: Sequence[str]) -> Any:
         """Return all rows as one narwhals frame."""
@@ -60,6 +65,15 @@ class ParquetTable:
             if not batches:
                 raise DataError(f"{self.source} must have at least one row, got none")
             return frames.eager(arrow.Table.from_batches(batches))
+
+    def _check_unchanged(self) -> None:
+        if self._stamped() != self._stamps:
+            raise DataError(f"{self.source} {CHANGED}")
+
+    def _stamped(self) -> list[tuple[int, int]]:
+        """Size and time of change of each file."""
+        stats = map(os.stat, self._files)
+        return [(one.st_size, one.st_mtime_ns) for one in stats]
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from lrrec.data import frames
 from lrrec.data.assembly import Entries, Merger
 from lrrec.data.id_counts import CHANGED, IdCounts
 from lrrec.data.ids import IdMap
+from lrrec.data.text_ids import TextIds, is_text
 from lrrec.errors import DataError
 from lrrec.linalg import kernels
 from lrrec.validate import check_finite
@@ -31,41 +32,66 @@ class GroupedRows(NamedTuple):
     label: str
 
 
-def read_grouped(batches: Batches, roles: Mapping[str, str], time_format: str | None) -> GroupedRows:
-    """Read the columns that `roles` names, in two passes.
+def read_grouped(batches: Batches, n_rows: int, roles: Mapping[str, str], time_format: str | None) -> GroupedRows:
+    """Read the columns that `roles` names of a table of n_rows, in two passes.
 
-    Memory: 4 bytes a row for the item, those of values and times, the ids, and a batch.
+    Memory: 4 bytes a row for the item and for each column of ids that is text, those of values and times, the ids, and
+    a batch.
     """
-    users, items = (IdCounts(f"column {roles[role]!r}") for role in ("user", "item"))
-    n_counted = 0
-    for batch in batches([roles["user"], roles["item"]]):
-        users.add(frames.column(batch, roles["user"], "user", n_before=n_counted))
-        items.add(frames.column(batch, roles["item"], "item", n_before=n_counted))
-        n_counted += len(batch)
-    (user_ids, counts), (item_ids, _) = users.finish(), items.finish()
+    ids = _count_ids(batches, n_rows, {role: roles[role] for role in ("user", "item")})
+    (users, counts), (items, _) = (ids[role].finish() for role in ("user", "item"))
     indptr = np.concatenate(([0], np.cumsum(counts)))
-    free, columns = indptr[:-1].copy(), np.empty(n_counted, dtype=np.int32)
-    cells = {role: _Cells(roles[role], n_counted) for role in ("value", "time") if role in roles}
+    free, columns = indptr[:-1].copy(), np.empty(n_rows, dtype=np.int32)
+    cells = {role: _Cells(roles[role], n_rows) for role in ("value", "time") if role in roles}
     label = f"column {roles['value']!r}" if "value" in roles else "values"
-    n_read = 0
-    for batch in batches(list(roles.values())):
-        parts = {role: frames.column(batch, name, role, n_before=n_read) for role, name in roles.items()}
-        places = np.empty(len(batch), dtype=np.int64)
-        kernels.take_places(users.codes(parts["user"]), free, places)
-        if places.max() >= len(columns):
+    n_read, again = 0, {role: name for role, name in roles.items() if not isinstance(ids.get(role), TextIds)}
+    for n_more, batch in _batches_again(batches, n_rows, list(again.values())):
+        if n_read + n_more > n_rows:
             break
-        columns[places] = items.codes(parts["item"])
+        parts = {role: frames.column(batch, name, role, n_before=n_read) for role, name in again.items()}
+        user_codes, item_codes = (ids[role].codes(n_more, parts.get(role)) for role in ("user", "item"))
+        places = np.empty(n_more, dtype=np.int64)
+        kernels.take_places(user_codes, free, places)
+        if places.max() >= n_rows:
+            break
+        columns[places] = item_codes
         if "value" in parts:
             numbers = frames.numbers(parts["value"], roles["value"])
             check_finite(numbers, label, n_before=n_read)
             cells["value"].put(places, _narrow(numbers))
         if "time" in parts:
             cells["time"].put(places, frames.times(parts["time"], roles["time"], time_format))
-        n_read += len(batch)
-    if n_read != n_counted or (free != indptr[1:]).any():
+        n_read += n_more
+    if n_read != n_rows or (free != indptr[1:]).any():
         raise DataError(f"the table {CHANGED}")
     values, times = (cells[role].array if role in cells else None for role in ("value", "time"))
-    return GroupedRows(user_ids, item_ids, indptr, columns, values, times, label)
+    return GroupedRows(users, items, indptr, columns, values, times, label)
+
+
+def _count_ids(batches: Batches, n_rows: int, roles: Mapping[str, str]) -> dict[str, IdCounts | TextIds]:
+    """The first pass: the ids of the columns that `roles` names, counted."""
+    ids: dict[str, IdCounts | TextIds] = {}
+    n_counted = 0
+    for batch in batches(list(roles.values())):
+        for role, name in roles.items():
+            series, label = frames.column(batch, name, role, n_before=n_counted), f"column {name!r}"
+            if role not in ids:
+                ids[role] = TextIds(label, n_rows) if is_text(series) else IdCounts(label)
+            ids[role].add(series)
+        n_counted += len(batch)
+    if not n_counted:
+        raise DataError("the table must have at least one row, got none")
+    if n_counted != n_rows:
+        raise DataError(f"the table {CHANGED}")
+    return ids
+
+
+def _batches_again(batches: Batches, n_rows: int, names: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """The second pass: the number of rows of each batch, and the columns that have to be read again, if any."""
+    if names:
+        yield from ((len(batch), batch) for batch in batches(names))
+    else:
+        yield from ((min(BLOCK, n_rows - begin), None) for begin in range(0, n_rows, BLOCK))
 
 
 def merge_grouped(rows: GroupedRows, merger: Merger) -> tuple[Entries | None, Entries | None]:
