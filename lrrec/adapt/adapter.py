@@ -222,8 +222,8 @@ class Adapter(Recommender):
         """An unfitted adapter of parameters from a file."""
         return cls(**params)
 
-    def _for_scoring(self) -> Self:
-        """The adapter in a form that scores many blocks of users quickly."""
+    def _for_scoring(self, n_users: int | None = None) -> Self:
+        """The adapter in a form that scores so many users quickly; many when None."""
         return self
 
     # What all kinds share.
@@ -284,8 +284,8 @@ class Adapter(Recommender):
         adapter_files.write(path, self, float16=float16, histories=check_bool(histories, "histories"))
         self.domain_.cache.clear()
 
-    def _recommend(self, *args: Any, **options: Any) -> Any:
-        return super(Adapter, self._for_scoring())._recommend(*args, **options)
+    def _recommend(self, users: np.ndarray, *args: Any, **options: Any) -> Any:
+        return super(Adapter, self._for_scoring(len(users)))._recommend(users, *args, **options)
 
 
 def is_auto(value: Any) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.linalg import kernels
+from lrrec.linalg.changed_matrix import ChangedMatrix
 from lrrec.linalg.dense import ONE_THREAD, eigh, few_product, gram, kept_spectrum, product, rotate, spectrum
 from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_threads
@@ -113,7 +114,7 @@ class QuadraticLoss:
 
 def solve_ridge(
     loss: QuadraticLoss,
-    Y: np.ndarray,
+    Y: np.ndarray | ChangedMatrix,
     lam: np.ndarray,
     *,
     prior: np.ndarray | None = None,
@@ -127,8 +128,8 @@ def solve_ridge(
     Parameters
     ----------
     loss : QuadraticLoss, shape (n_rows, n_columns)
-    Y : ndarray of float32 or float64, shape (n_columns, D)
-        The fixed factors; the result has its type.
+    Y : ndarray of float32 or float64, or ChangedMatrix, shape (n_columns, D)
+        The fixed factors; the result has its type. A changed matrix is for a few rows, without basis and prior.
     lam : ndarray, shape (n_rows,)
         The L2 penalty of each row.
     prior : ndarray, shape (n_rows, D), optional
@@ -154,21 +155,25 @@ def solve_ridge(
     B = None if basis is None else basis.astype(dtype)
     shared = np.zeros(Y.shape[1] if B is None else B.shape[1], dtype=dtype)
     if a:
-        G, eigenvalues, E = kept_spectrum(Y, n_threads) if keep else spectrum(Y, n_threads)
+        if isinstance(Y, ChangedMatrix):
+            G, eigenvalues, E = Y.spectrum
+        else:
+            G, eigenvalues, E = kept_spectrum(Y, n_threads) if keep else spectrum(Y, n_threads)
         if basis is not None:
             eigenvalues, E = eigh(basis.T @ G @ basis)
         E, shared = E.astype(dtype), (a * np.maximum(eigenvalues, 0)).astype(dtype)
         B = E if B is None else B @ E
-    Z = kernels.as_input(Y)
+    if B is not None and 2 * len(indices) < len(Y):
+        occurring, indices = np.unique(indices, return_inverse=True)
+        indices, Z = indices.astype(np.int32), Y[occurring]
+    else:
+        Z = kernels.as_input(np.asarray(Y))
     if B is not None:
-        if 2 * len(indices) < len(Y):
-            occurring, indices = np.unique(indices, return_inverse=True)
-            indices, Z = indices.astype(np.int32), Y[occurring]
         Z = few_product(Z, B) if few else product(Z, B, n_threads)
     weights, linear = (kernels.as_input(values, dtype) for values in (loss.weights.data, loss.linear))
     X = np.zeros((loss.shape[0], Z.shape[1]), dtype=dtype)
     if prior is not None:
-        linear = linear - weights * loss.scores(prior, Y, n_threads=n_threads)
+        linear = linear - weights * loss.scores(prior, np.asarray(Y), n_threads=n_threads)
         if a:
             X -= dtype(a) * (prior @ (G @ B).astype(dtype))
     if row_linear is not None:

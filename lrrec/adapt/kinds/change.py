@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from lrrec.linalg.changed_matrix import ChangedMatrix
+
 
 @dataclass(frozen=True, eq=False)
 class Change:
@@ -49,6 +51,10 @@ class Change:
         V = V0 + np.float32(scale) * (self.A @ self.B.T) if self.A.shape[1] else V0.copy()
         V[self.rows] = self._replaced(V0, scale)
         return V
+
+    def unmade(self, V0: np.ndarray, scale: float = 1.0) -> ChangedMatrix:
+        """Return the changed matrix, of which only the rows that are asked for are made."""
+        return ChangedMatrix(V0, self.A, np.float32(scale) * self.B, self.rows, self._replaced(V0, scale))
 
     def apply_to_encoder(self, arrays: Mapping[str, np.ndarray], scale: float = 1.0) -> dict[str, np.ndarray]:
         """Return the encoder's arrays, changed."""

@@ -72,8 +72,8 @@ class Composite(Adapter):
         """What `_scores` needs of users' histories beside the members' encodings."""
         return matrix
 
-    def _for_scoring(self) -> Self:
-        return self._with_members([member._for_scoring() for member in self.members_])
+    def _for_scoring(self, n_users: int | None = None) -> Self:
+        return self._with_members([member._for_scoring(n_users) for member in self.members_])
 
     def _with_members(self, members: list[Any]) -> Self:
         other = copy.copy(self)

@@ -13,6 +13,9 @@ from lrrec.adapt.domain import Domain
 from lrrec.adapt.kinds.change import Change
 from lrrec.adapt.sources import Sources
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.linalg.changed_matrix import ChangedMatrix
+from lrrec.linalg.dense import FEW_ROWS
+from lrrec.linalg.ranking import Columns
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.finite import check_learned
 from lrrec.models.base.model_files import same_model
@@ -37,6 +40,7 @@ class FactorAdapter(Adapter, FactorModel):
     serves_without_history = True  # from the base's factors of the same user
     low_rank: ClassVar[bool] = False  # whether changes of this kind can be truncated and added
     _item_factors: np.ndarray | None = None
+    _unmade: tuple[Change, float, ChangedMatrix] | None = None
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         name, encodes = type(base).__name__, bool(getattr(base, "_encoder_arrays", ()))
@@ -90,10 +94,25 @@ class FactorAdapter(Adapter, FactorModel):
     def _n_columns(self) -> int:
         return self.domain_.item_factors.shape[1]
 
-    def _for_scoring(self) -> Self:
+    def _for_scoring(self, n_users: int | None = None) -> Self:
+        if n_users is not None and n_users <= FEW_ROWS:
+            return self
         scorer = copy.copy(self)
         scorer._item_factors = self.item_factors_
         return scorer
+
+    def _scores(self, encoded: np.ndarray, columns: Columns) -> np.ndarray:
+        if self._item_factors is not None:
+            return super()._scores(encoded, columns)
+        return self._for_few().scores(encoded, columns)
+
+    def _for_few(self) -> ChangedMatrix:
+        """The changed item factors, to serve a few users; the same until the change or its scale is another."""
+        kept = self._unmade
+        if kept is None or kept[0] is not self.change_ or kept[1] != self._scale:
+            changed = self.change_.unmade(self.domain_.item_factors, self._scale)
+            kept = self._unmade = self.change_, self._scale, changed
+        return kept[2]
 
     def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         return super(Adapter, self._for_scoring())._predict(rows, columns)
@@ -112,6 +131,9 @@ class FactorAdapter(Adapter, FactorModel):
     def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> np.ndarray:
         if self.domain_.encoder:
             return encode(matrix, self._encoder_now())
+        few = matrix.shape[0] <= FEW_ROWS and 2 * matrix.nnz < matrix.shape[1]
+        if few and priors is None and type(self.base_)._fold_in is QuadraticModel._fold_in:
+            return self.base_._fold_in(matrix, self._for_few(), self.base_._penalties(matrix, self._fold_in_reg()))
         return self.domain_.fold_in(matrix, self.item_factors_, self._fold_in_reg(), priors)
 
     def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:

@@ -1,6 +1,7 @@
 """QuadraticModel: a factor model with a quadratic loss, which folds new users in."""
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -29,7 +30,7 @@ class QuadraticModel(FactorModel):
         target = V[column, :, None].astype(np.float64)
         return ridge_shares(self._quadratic_loss(matrix), V, self._penalties(matrix, reg), target)[:, 0], {}
 
-    def _fold_in(self, matrix: sp.csr_array, V: np.ndarray, lam: np.ndarray) -> np.ndarray:
+    def _fold_in(self, matrix: sp.csr_array, V: Any, lam: np.ndarray) -> np.ndarray:
         """Return user factors (B, D) that minimise the objective for histories (B, I), item factors V (I, D) fixed.
 
         lam (B,): the penalties of the rows, as `_penalties` gives them. The result depends on V by its Gram matrix and

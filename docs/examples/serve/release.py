@@ -1,0 +1,69 @@
+"""What is served: a model and its adapters in a folder, loaded again when they change."""
+
+import hashlib
+import logging
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prometheus_client import Counter
+
+import lrrec
+
+MODEL, BANK = "model.lrrec", "bank"
+RELOADS = Counter("lrrec_reloads", "Releases that were read after the first", ["result"])
+
+
+class Release(NamedTuple):
+    """A model, and the adapters of its markets; never changed. version: of the files they were read from."""
+
+    model: Any
+    bank: lrrec.AdapterBank
+    version: str
+
+    @classmethod
+    def load(cls, folder: Path) -> "Release":
+        """Map a folder's model into memory, which all processes share, and read the bank, if there is one."""
+        version = version_of(folder)
+        model = lrrec.load(folder / MODEL, mmap=True)
+        bank = lrrec.AdapterBank.load(folder / BANK, model) if (folder / BANK).exists() else lrrec.AdapterBank(model)
+        if version_of(folder) != version:
+            raise RuntimeError(f"{folder} has changed while it was read")
+        return cls(model, bank, version)
+
+
+def version_of(folder: Path) -> str:
+    """Return a name that changes with the model's file or the bank's index."""
+    stat, index = (folder / MODEL).stat(), folder / BANK / "bank.json"
+    adapters = index.read_bytes() if index.exists() else b""
+    return hashlib.sha256(f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns}".encode() + adapters).hexdigest()[:12]
+
+
+class Releases:
+    """The present release of a folder, or of what a link points to; looked at again every `seconds`.
+
+    A release that cannot be read is not taken: the one before goes on being served.
+    """
+
+    def __init__(self, link: Path, seconds: float) -> None:
+        self.link, self.seconds = link, seconds
+        self.present = Release.load(link.resolve())
+        self._stopped = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self.seconds):
+            try:
+                folder = self.link.resolve()  # once: a link may move on meanwhile
+                if version_of(folder) != self.present.version:
+                    self.present = Release.load(folder)
+                    RELOADS.labels("taken").inc()
+            except Exception:
+                RELOADS.labels("failed").inc()
+                logging.getLogger(__name__).warning("the release cannot be read", exc_info=True)

@@ -1,0 +1,63 @@
+"""A tall matrix with a change of low rank, of which only the rows that are asked for are made."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lrrec.linalg import kernels
+from lrrec.linalg.dense import Spectrum, inner_products, spectrum
+from lrrec.linalg.ranking import Columns
+
+
+class ChangedMatrix:
+    """V = V0 + A B^T with some rows replaced: scores and fold-in of a few users without V.
+
+    Parameters
+    ----------
+    V0, A, B : ndarray of float32, shapes (I, D), (I, R), (D, R)
+    rows, values : ndarray, shapes (m,), rising, and (m, D)
+        The rows that are replaced, and by what.
+    """
+
+    def __init__(self, V0: np.ndarray, A: np.ndarray, B: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
+        self.V0, self.A, self.B, self.rows, self.values = V0, A, B, rows, values
+        self.shape, self.dtype = V0.shape, V0.dtype
+        if len(rows) == len(V0):
+            self.V0, self.A, self.rows, self.values = values, A[:, :0], rows[:0], values[:0]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """Rows of V: an array of indices, or a slice."""
+        part = self.V0[index]
+        if self.A.shape[1]:
+            part = part + self.A[index] @ self.B[:, : self.A.shape[1]].T
+        if len(self.rows):
+            wanted = np.arange(len(self))[index] if isinstance(index, slice) else index
+            place = np.minimum(np.searchsorted(self.rows, wanted), len(self.rows) - 1)
+            replaced = self.rows[place] == wanted
+            part = np.where(replaced[:, None], self.values[place], part)
+        return part
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """V itself."""
+        return np.array(self[:], dtype=dtype)
+
+    def scores(self, U: np.ndarray, columns: Columns = slice(None)) -> np.ndarray:
+        """U V^T (n, m) for a few users U (n, D)."""
+        if not isinstance(columns, slice) or columns != slice(None):
+            return inner_products(U, self[columns])
+        scores = inner_products(U, self.V0)
+        if self.A.shape[1]:
+            kernels.add_low_rank(scores, U @ self.B, np.ascontiguousarray(self.A.T), 0, 0, len(self))
+        if len(self.rows):
+            scores[:, self.rows] = inner_products(U, self.values)
+        return scores
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Eigenvalues and eigenvectors of V^T V; the matrix itself, which a fold-in does not need, is not kept."""
+        _, eigenvalues, E = spectrum(np.asarray(self))
+        return np.zeros((0, 0)), eigenvalues, E.astype(self.dtype)
