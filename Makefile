@@ -26,9 +26,9 @@ soak: $(VENV)/.dev
 test-oldest: .venv-oldest/.dev
 	.venv-oldest/bin/python -m pytest $(IN_PARALLEL)
 
-# With the optional packages that take much space: Spark, which needs Java 17, search indexes, ONNX.
+# With the optional packages that take much space: Spark, which needs Java 17, search indexes, ONNX, a web server.
 test-extras: $(VENV)/.extras
-	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not soak" tests/test_spark.py tests/test_index.py tests/test_onnx.py tests/test_hub.py
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not soak" tests/test_spark.py tests/test_index.py tests/test_onnx.py tests/test_hub.py tests/test_serve_example.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -59,8 +59,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.runtime
 
 $(VENV)/.extras: $(VENV)/.dev
-	@echo "Installing Spark, search indexes and ONNX into $(VENV) (once, about a minute) ..."
-	$(PIP) --editable '.[dev,torch,spark,index,onnx,hub]' 'pyspark[connect]' hnswlib faiss-cpu onnxruntime
+	@echo "Installing Spark, search indexes, ONNX and a web server into $(VENV) (once, about a minute) ..."
+	$(PIP) --editable '.[dev,torch,spark,index,onnx,hub]' 'pyspark[connect]' hnswlib faiss-cpu onnxruntime httpx -r docs/examples/serve/requirements.txt
 	@touch $@
 
 .venv-oldest/.dev: pyproject.toml constraints-oldest.txt

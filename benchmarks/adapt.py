@@ -135,7 +135,7 @@ class Run:
                 validation=validation if name == "auto, guarded" else None,
             )  # fmt: skip
             note(name, guarded, time.perf_counter() - begun, guarded.n_parameters)
-            results[name]["kept"] = guarded.best_.label
+            results[name]["kept"] = guarded.best_.name
         if size in self.transfer.sizes[:-1]:
             self._pooled(train, adapt, results)
         adapt("continued", FoldIn(), base=self._continued(train))

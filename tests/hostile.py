@@ -506,6 +506,8 @@ def calls(folder):
     csv, parquet = folder / "data.csv", folder / "data.parquet"
     FRAME.to_csv(csv, index=False)
     FRAME.to_parquet(parquet)
+    json_lines = folder / "data.jsonl"
+    FRAME.to_json(json_lines, orient="records", lines=True)
     DATA.save(folder / "interactions")
     adapted().save(folder / "adapter")
     others = {
@@ -594,6 +596,7 @@ def calls(folder):
         "Interactions.save": lambda path=folder / "saved", **o: DATA.save(path, **o),
         "Interactions.open": lambda path=folder / "interactions", **o: Interactions.open(path, **o),
         "Interactions.from_parquet": lambda path=parquet, **o: Interactions.from_parquet(path, **o),
+        "Interactions.from_json_lines": lambda path=json_lines, **o: Interactions.from_json_lines(path, **o),
         "Interactions.from_frame": lambda df=FRAME, **o: Interactions.from_frame(df, **o),
         "Interactions.from_matrix": lambda X=DENSE, **o: Interactions.from_matrix(X, **o),
         "Interactions.from_pairs": lambda users=USERS[:5], items=USERS[:5], **o: Interactions.from_pairs(

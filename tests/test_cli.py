@@ -135,7 +135,7 @@ def test_data_info_counts(run, real_data):
         (("fit", "made-up", "-o", "m", "-m", "magic"), "--model must be one of 'ials', 'popularity', 'svd'"),
         (("fit", "made-up", "-o", "m", "-p", "rank=3"), "--param must be NAME=VALUE with NAME one of"),
         (("fit", "made-up", "-o", "m", "-p", "help"), "--param must be NAME=VALUE with NAME one of alpha, "),
-        (("fit", "made-up", "-o", "m", "--time-column", "t"), "columns are for CSV and Parquet files"),
+        (("fit", "made-up", "-o", "m", "--time-column", "t"), "columns are for tables"),
         (("fit", "made-up", "-o", "m", "-p", "n_factors=0"), "n_factors must be an integer >= 1, got 0"),
         (("fit", "made-up", "-o", "no/where/m"), "--out must be a file in a folder that exists"),
         (("recommend", "none"), "does not exist"),

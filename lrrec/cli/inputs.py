@@ -1,5 +1,6 @@
 """From the options of a command to data, splits and models; checks before any work is done."""
 
+import glob
 import inspect
 import json
 from collections.abc import Iterable
@@ -23,9 +24,17 @@ N_NEGATIVES = 99
 MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 
 
+def _reader(data: str) -> str:
+    """Return which method of Interactions reads a file, by its suffixes; a folder is one of Parquet files."""
+    suffixes = Path(data.lower()).suffixes[-2:]
+    if suffixes[-1:] == [".parquet"] or Path(data).is_dir():
+        return "from_parquet"
+    return "from_json_lines" if {".jsonl", ".ndjson"} & set(suffixes) else "from_csv"
+
+
 @dataclass
 class Source:
-    """The data of a command: a data set by name, a CSV or Parquet file with these columns, or saved interactions."""
+    """The data of a command: a data set by name, a file with these columns, or saved interactions."""
 
     data: str
     data_home: Path | None = None
@@ -65,10 +74,10 @@ class Source:
         if saved or self.dataset is not None:
             kind = "a file of interactions" if saved else "a data set"
             if (self.user, self.item, self.value, self.time) != ("user", "item", None, None):
-                raise ParameterError(f"columns are for CSV and Parquet files: leave them out, {self.data!r} is {kind}")
+                raise ParameterError(f"columns are for tables: leave them out, {self.data!r} is {kind}")
         if self.dataset is not None:
             return self.dataset.interactions(self.min_rating)
-        if not Path(self.data).exists():
+        if not (Path(self.data).exists() or glob.glob(self.data)):
             names = ", ".join(lrrec.datasets.names())
             raise ParameterError(f"DATA must be an existing file or one of {names}, got {self.data!r}")
         if self.min_rating is not None and self.value is None and not saved:
@@ -78,12 +87,11 @@ class Source:
 
     def _read_file(self) -> "Interactions":
         """Read the file as its options say; ratings, which min_rating tells them to be, are revised, not added."""
-        is_csv = not self.data.lower().endswith(".parquet")
-        read: Any = lrrec.Interactions.from_csv if is_csv else lrrec.Interactions.from_parquet
+        read: Any = getattr(lrrec.Interactions, _reader(self.data))
         columns: dict[str, Any] = {"user": self.user, "item": self.item, "value": self.value, "time": self.time}
         names = [name for name in inspect.signature(read).parameters if name not in ("path", *columns)]
         options = {"duplicates": None if self.min_rating is None else "last"}
-        options |= {"delimiter": self.delimiter} if is_csv else {}
+        options |= {"delimiter": self.delimiter} if "delimiter" in names else {}
         options |= parse_pairs(self.read, names, "--read", "the file")
         if options.get("header", 0) is None:  # columns have numbers
             columns = {role: int(name) if str(name).isdecimal() else name for role, name in columns.items()}

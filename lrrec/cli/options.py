@@ -15,8 +15,8 @@ DataHome = Annotated[
     ),
 ]
 DATA_HELP = (
-    "Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV or Parquet file, or of saved interactions "
-    "(.lrrec)."
+    "Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV file, a Parquet file (.parquet, or a "
+    "folder of them), JSON lines (.jsonl) or saved interactions (.lrrec)."
 )
 Data = Annotated[str, typer.Argument(help=DATA_HELP)]
 OptionalData = Annotated[str | None, typer.Argument(help=DATA_HELP, show_default=False)]

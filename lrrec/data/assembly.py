@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.data import tables
 from lrrec.data.events import Events
 from lrrec.data.ids import IdMap
-from lrrec.data.merging import find_sums, merge, warn_of_sums
+from lrrec.data.merging import POLICIES, find_sums, grouped, merge, warn_of_sums
 from lrrec.errors import DataError
-from lrrec.validate import first_three, to_float32
+from lrrec.validate import check_option, first_three, to_float32
 
 
 class Entries(NamedTuple):
@@ -90,3 +91,26 @@ class Merger:
     def warn(self) -> None:
         """Warn of the values that were added, once for all parts."""
         warn_of_sums(self._sums, self.label)
+
+
+def read_rows(
+    cls: Any, frame: Any, roles: dict[str, str], duplicates: str | None, time_format: str | None, *,
+    ids_as_written: bool = False,
+) -> Any:  # fmt: skip
+    """Return the Interactions, `cls`, of the columns of a narwhals frame, which `roles` names."""
+    if duplicates is not None:
+        check_option(duplicates, "duplicates", POLICIES)
+    rows = tables.read_columns(frame, roles, time_format, ids_as_written=ids_as_written)
+    cells = grouped(rows.of_user, rows.of_item, len(rows.users), len(rows.items))
+    return assemble(cls, IdMap(rows.users), IdMap(rows.items), cells, rows.values, rows.times, duplicates, rows.label)
+
+
+def assemble(
+    cls: Any, users: IdMap, items: IdMap, cells: sp.csc_array, values: np.ndarray | None, times: np.ndarray | None,
+    duplicates: str | None, label: str,
+) -> Any:  # fmt: skip
+    """Return the Interactions, `cls`, of rows in the order of `cells`, merged as `Merger` does."""
+    merger = Merger(users, items, duplicates, label)
+    read, merged = merger.merge(cells.data, cells.indices, cells.indptr, values, times)
+    merger.warn()
+    return merger.build(cls, read, merged)

@@ -159,11 +159,11 @@ def opened(source: Any, form: Format) -> Iterator[Records]:
     """Open a path, compressed or not, or use an open file, of bytes or of text."""
     name = str(getattr(source, "name", "the file")) if hasattr(source, "read") else str(source)
     with ExitStack() as stack:
-        file = source if hasattr(source, "read") else stack.enter_context(_open(as_path(source).expanduser()))
+        file = source if hasattr(source, "read") else stack.enter_context(open_path(as_path(source).expanduser()))
         yield Records(name, _blocks(_chunks(file, form.encoding), form), form)
 
 
-def _open(path: Path) -> IO[bytes]:
+def open_path(path: Path) -> IO[bytes]:
     """Open a path for reading bytes, decompressed by its suffix."""
     if path.suffix in OPENERS:
         return import_extra(OPENERS[path.suffix], None, f"a {path.suffix} file").open(path, "rb")

@@ -3,19 +3,20 @@
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import scipy.sparse as sp
 
 from lrrec.data import frames, labels, tables
 from lrrec.data.alignment import align, k_core
-from lrrec.data.assembly import Merger
+from lrrec.data.assembly import Merger, assemble, read_rows
 from lrrec.data.concatenation import joined
 from lrrec.data.events import Events
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions_parts import checked
-from lrrec.data.merging import POLICIES, grouped
+from lrrec.data.json_lines import read_json_lines
+from lrrec.data.merging import POLICIES
 from lrrec.data.parquet import AT_ONCE, ParquetTable
 from lrrec.data.streaming import merge_grouped, read_grouped
 from lrrec.errors import DataError
@@ -96,7 +97,7 @@ class Interactions:
         O(n log n) time for n rows. A million rows take a fraction of a second.
         """
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
-        return _read(frames.eager(df), roles, duplicates, time_format)
+        return read_rows(cls, frames.eager(df), roles, duplicates, time_format)
 
     @classmethod
     def from_pairs(
@@ -108,7 +109,7 @@ class Interactions:
         The same as `from_frame` for data that are not in a frame; see there. pandas Series must have the same index.
         """
         frame = tables.from_pairs(user=users, item=items, value=values, time=times)
-        return _read(frames.eager(frame), {str(role): str(role) for role in frame}, duplicates, time_format)
+        return read_rows(cls, frames.eager(frame), {str(role): str(role) for role in frame}, duplicates, time_format)
 
     @classmethod
     def from_csv(
@@ -149,7 +150,7 @@ class Interactions:
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
         frame = frames.eager(tables.read_csv(path, roles, form, time_format))
         named = {role: str(name) for role, name in roles.items()}
-        return _read(frame, named, duplicates, time_format, ids_as_written=True)
+        return read_rows(cls, frame, named, duplicates, time_format, ids_as_written=True)
 
     @classmethod
     def from_parquet(
@@ -171,12 +172,27 @@ class Interactions:
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
         table = ParquetTable(path, roles)
         if table.n_rows <= AT_ONCE:
-            return _read(table.whole(list(roles.values())), roles, duplicates, time_format)
+            return read_rows(cls, table.whole(list(roles.values())), roles, duplicates, time_format)
         if duplicates is not None:
             check_option(duplicates, "duplicates", POLICIES)
         rows = read_grouped(table, table.n_rows, roles, time_format)
         merger = Merger(rows.users, rows.items, duplicates, rows.label)
         return merger.build(cls, *merge_grouped(rows, merger))
+
+    @classmethod
+    def from_json_lines(
+        cls, path: FileLike | TextIO, *, user: str = "user", item: str = "item", value: str | None = None,
+        time: str | None = None, duplicates: str | None = None, time_format: str | None = None,
+    ) -> "Interactions":  # fmt: skip
+        """Read a file with a JSON object in each line, which has the named fields. See `from_frame`.
+
+        Parameters
+        ----------
+        path : path or open file, of bytes or of text
+            Compressed files (.gz, .bz2, .xz, .zst, .zip) too.
+        """
+        roles = frames.check_roles(user=user, item=item, value=value, time=time)
+        return read_rows(cls, frames.eager(read_json_lines(path, roles)), roles, duplicates, time_format)
 
     @classmethod
     def from_matrix(cls, X: MatrixLike, *, users: Ids | None = None, items: Ids | None = None) -> "Interactions":
@@ -226,7 +242,7 @@ class Interactions:
         parts = list(parts) if listed else []
         if not parts or not all(isinstance(part, Interactions) for part in parts):
             raise DataError(f"parts must be one or more Interactions, got {[type(part).__name__ for part in parts]}")
-        return _assemble(*joined(parts), duplicates, "values")
+        return assemble(cls, *joined(parts), duplicates, "values")
 
     @property
     def n_users(self) -> int:
@@ -282,8 +298,8 @@ class Interactions:
         rows = self.events.unmerged.filter(mask)
         read = np.arange(len(rows)), rows.matrix.indices, rows.matrix.indptr
         cells = sp.csc_array(read, shape=rows.matrix.shape[::-1])
-        merged = _assemble(
-            self.users, self.items, cells, rows.matrix.data, rows.times, self.events.duplicates, "values"
+        merged = assemble(
+            Interactions, self.users, self.items, cells, rows.matrix.data, rows.times, self.events.duplicates, "values"
         )  # fmt: skip
         return merged if self.events.min_value is None else merged.binarize(self.events.min_value)
 
@@ -376,25 +392,3 @@ def as_interactions(
     if items is not None:
         check_columns(matrix, len(items), owner)
     return Interactions(matrix, IdMap.range(matrix.shape[0]), IdMap.range(matrix.shape[1]) if items is None else items)
-
-
-def _read(
-    frame: Any, roles: dict[str, str], duplicates: str | None, time_format: str | None, *, ids_as_written: bool = False
-) -> Interactions:
-    """Interactions of the columns of a narwhals frame, which `roles` names."""
-    if duplicates is not None:
-        check_option(duplicates, "duplicates", POLICIES)
-    rows = tables.read_columns(frame, roles, time_format, ids_as_written=ids_as_written)
-    cells = grouped(rows.of_user, rows.of_item, len(rows.users), len(rows.items))
-    return _assemble(IdMap(rows.users), IdMap(rows.items), cells, rows.values, rows.times, duplicates, rows.label)
-
-
-def _assemble(
-    users: IdMap, items: IdMap, cells: sp.csc_array, values: np.ndarray | None, times: np.ndarray | None,
-    duplicates: str | None, label: str,
-) -> Interactions:  # fmt: skip
-    """Interactions of the rows read, in the order of `cells`, duplicates merged: added, with a warning, where None."""
-    merger = Merger(users, items, duplicates, label)
-    read, merged = merger.merge(cells.data, cells.indices, cells.indptr, values, times)
-    merger.warn()
-    return merger.build(Interactions, read, merged)

@@ -91,7 +91,7 @@ def read_csv(source: Any, roles: Mapping[str, Any], form: Format, time_format: s
         raise DataError(f"{name} must be a CSV file with a header line: {brief(error)}") from None
     if not parts:
         raise DataError(f"{name} must have at least one row, got none")
-    return pd.DataFrame({str(roles[role]): _joined([part[role] for part in parts], roles[role]) for role in roles})
+    return pd.DataFrame({str(roles[role]): joined([part[role] for part in parts], roles[role]) for role in roles})
 
 
 def _places(records: Records, roles: Mapping[str, Any]) -> dict[str, int]:
@@ -152,8 +152,8 @@ def _columns(
     return {role: frame[place] for role, place in places.items()}
 
 
-def _joined(parts: list[pd.Series], name: Any) -> Any:
-    """The parts of a column as one."""
+def joined(parts: list[pd.Series], name: Any) -> Any:
+    """Return the parts of a column as one: numbers, or categories or objects of text."""
 
     def is_text(part: pd.Series) -> bool:
         return isinstance(part.dtype, pd.CategoricalDtype)

@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,8 @@ def service(link: Path, n_workers: int) -> Iterator[int]:
     try:
         for _ in range(600):
             try:
-                ask(http.client.HTTPConnection("127.0.0.1", port), "GET", "/health")
+                with connected(port) as connection:
+                    ask(connection, "GET", "/health")
                 break
             except OSError:
                 time.sleep(0.1)
@@ -101,6 +102,11 @@ def service(link: Path, n_workers: int) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def connected(port: int) -> closing[http.client.HTTPConnection]:
+    """Open a connection to the service, for a with statement."""
+    return closing(http.client.HTTPConnection("127.0.0.1", port))
 
 
 def ask(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -113,20 +119,20 @@ def ask(connection: http.client.HTTPConnection, method: str, path: str, body: An
 
 def client(port: int, seed: int, n_requests: int, rows: list[list[int]], expected: Expected) -> tuple[Counter, Any]:
     """Ask again and again; return how many answers were right, by version, and the seconds of each."""
-    rng, connection = np.random.default_rng(seed), http.client.HTTPConnection("127.0.0.1", port)
-    seconds, counts = np.zeros(n_requests), Counter[str]()
-    for number in range(n_requests):
-        user, market = int(rng.integers(N_ASKED)), [None, MARKET][rng.integers(2)]
-        by_history = bool(rng.integers(2))
-        body: dict[str, Any] = {"k": K, "market": market}
-        body |= {"history": rows[user]} if by_history else {"user": user}
-        begun = time.perf_counter()
-        status, answer = ask(connection, "POST", "/recommend", body)
-        seconds[number] = time.perf_counter() - begun
-        right = status == 200 and answer["items"] == expected.get((answer["version"], market, user, by_history))
-        counts[answer["version"] if right else "wrong"] += 1
-        if not right:
-            print(status, body, answer, file=sys.stderr)
+    rng, seconds, counts = np.random.default_rng(seed), np.zeros(n_requests), Counter[str]()
+    with connected(port) as connection:
+        for number in range(n_requests):
+            user, market = int(rng.integers(N_ASKED)), [None, MARKET][rng.integers(2)]
+            by_history = bool(rng.integers(2))
+            body: dict[str, Any] = {"k": K, "market": market}
+            body |= {"history": rows[user]} if by_history else {"user": user}
+            begun = time.perf_counter()
+            status, answer = ask(connection, "POST", "/recommend", body)
+            seconds[number] = time.perf_counter() - begun
+            right = status == 200 and answer["items"] == expected.get((answer["version"], market, user, by_history))
+            counts[answer["version"] if right else "wrong"] += 1
+            if not right:
+                print(status, body, answer, file=sys.stderr)
     return counts, seconds
 
 
@@ -168,7 +174,8 @@ def run(
             ))  # fmt: skip
             elapsed = time.perf_counter() - begun
             changes.join()
-            _, text = ask(http.client.HTTPConnection("127.0.0.1", port), "GET", "/metrics")
+            with connected(port) as connection:
+                _, text = ask(connection, "GET", "/metrics")
     counts = sum((one for one, _ in results), Counter[str]())
     seconds = np.concatenate([one for _, one in results])
     return {

@@ -16,13 +16,13 @@ import scipy.sparse as sp
 from fastapi import FastAPI, HTTPException, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, StrictInt, StrictStr, model_validator
 from release import Release, Releases
 
 import lrrec
 from lrrec.errors import LrrecError, UnknownIdError
 
-Id = int | str
+Id = StrictInt | StrictStr
 
 REQUESTS = Counter("lrrec_requests", "Requests for recommendations", ["status"])
 SECONDS = Histogram(
