@@ -50,7 +50,8 @@ def test_a_model_loads_from_a_read_only_image(tmp_path):
         env=os.environ | variables, capture_output=True, text=True,
     )  # fmt: skip
     assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout.startswith(str(tmp_path))
+    package = os.path.dirname(lrrec.__file__)  # whose own cache is read where it was filled before
+    assert run.stdout.startswith((str(tmp_path), package))
 
 
 @pytest.fixture
@@ -77,6 +78,28 @@ def test_the_cache_is_among_temporary_files(nothing_can_be_written):
     assert list(folder.rglob("*.nbi"))
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert jit.config.CACHE_DIR == ""
+
+
+def test_a_cache_that_was_filled_before_is_read_where_it_cannot_be_written(monkeypatch, tmp_path):
+    """As in an image that `lrrec warmup` was run in."""
+    filled = tmp_path / "filled"
+    monkeypatch.setattr(jit.config, "CACHE_DIR", str(filled))
+    assert doubler()(3) == 6
+    before = {path: path.stat().st_mtime_ns for path in filled.rglob("*")}
+
+    def refuse(locator):
+        raise PermissionError(locator.get_cache_path())
+
+    monkeypatch.setattr(caching._CacheLocator, "ensure_cache_path", refuse)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    double = doubler()
+    assert double(3) == 6
+    assert sum(double.stats.cache_hits.values()) == 1
+    assert {path: path.stat().st_mtime_ns for path in filled.rglob("*")} == before
+    monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path / "empty"))
+    double = doubler()
+    assert double(3) == 6
+    assert not sum(double.stats.cache_hits.values())
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs permission bits")

@@ -15,7 +15,7 @@ def warmup() -> None:
 
     begun = time.perf_counter()
     compile_kernels()
-    folders = sorted({kernel._cache.cache_path for kernel in KERNELS if hasattr(kernel._cache, "cache_path")})
+    folders = sorted(filter(None, {getattr(kernel._cache, "cache_path", None) for kernel in KERNELS}))
     typer.echo(f"{len(KERNELS)} kernels in {time.perf_counter() - begun:.0f} s")
     for folder in folders:
         typer.echo(folder)

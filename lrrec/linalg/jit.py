@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 config: Any = numba.config  # its settings are not declared
 KERNELS: list[Any] = []  # all that Python calls
@@ -26,13 +26,35 @@ class _Cache(FunctionCache):
             super().save_overload(sig, data)
 
 
+class _Filled:
+    """A place of numba's that is only read: it has to hold something."""
+
+    def ensure_cache_path(self: Any) -> None:
+        """Raise OSError where there is no cache."""
+        if not any(name.endswith(".nbi") for name in os.listdir(self.get_cache_path())):
+            raise FileNotFoundError(self.get_cache_path())
+
+
+class _FilledPlaces(CompileResultCacheImpl):
+    """NUMBA_CACHE_DIR and `__pycache__`, where they were filled."""
+
+    _locator_classes: Any = [  # noqa: RUF012
+        type(f"Filled{place.__name__}", (_Filled, place), {}) for place in CompileResultCacheImpl._locator_classes[:2]
+    ]
+
+
+class _FilledCache(_Cache):
+    _impl_class: Any = _FilledPlaces
+
+
 def kernel(*, helper: bool = False, **options: Any) -> Callable[[Any], Any]:
     """Return numba's `njit` for kernels: they release the interpreter lock, and are cached.
 
     A helper is called by kernels only, and needs no wrapper for Python.
 
     The cache is where numba puts it (NUMBA_CACHE_DIR, `__pycache__`, the user's cache folder). Where none of these can
-    be written, as in containers with a read-only image, it is a folder of temporary files of the user's, or none.
+    be written, as in containers with a read-only image, it is one of the first two that was filled before, by `lrrec
+    warmup` when the image was made; or a folder of temporary files of the user's; or none.
     """
 
     def compiled(function: Any) -> Any:
@@ -52,6 +74,10 @@ def _cache(function: Any) -> _Cache:
     try:
         return _Cache(function)
     except RuntimeError:  # numba found no folder that can be written
+        pass
+    try:
+        return _FilledCache(function)
+    except RuntimeError:
         configured, config.CACHE_DIR = config.CACHE_DIR, _private_folder()
     try:
         return _Cache(function)
