@@ -48,10 +48,12 @@ ADAPTERS: dict[str, dict[str, Any]] = {
     "FoldIn": {},
     "ItemItem": {"weight": 0.5, "reg": 5.0},
     "ItemItemScratch": {"reg": 5.0},
+    "JoinedItemKNN": {"n_neighbors": 3, "shrink": 1.0},
     "LowRank": LOW_RANK,
     "Popular": {},
     "Scratch": {},
 }
+FIT_OPTIONS = {"JoinedItemKNN": {"same_users": True}}
 TOWERS = {name: {"n_epochs": 1, "random_state": 0} for name in ("LowRankTowers", "FullRankTowers", "ScratchTowers")}
 
 
@@ -66,7 +68,7 @@ def fitted(name="IALS"):
 
 @functools.cache
 def adapted(name="LowRank"):
-    return getattr(adapt, name)(**ADAPTERS[name]).fit(DATA, base=fitted())
+    return getattr(adapt, name)(**ADAPTERS[name]).fit(DATA, base=fitted(), **FIT_OPTIONS.get(name, {}))
 
 
 @functools.cache
@@ -446,13 +448,19 @@ def _of_adapters():
         yield (
             f"Adapter.fit[{name}]",
             functools.partial(
-                lambda n, X=DENSE, **o: getattr(adapt, n)(**ADAPTERS[n]).fit(X, **({"base": fitted()} | o)), name
+                lambda n, X=DENSE, **o: getattr(adapt, n)(**ADAPTERS[n]).fit(
+                    X, **({"base": fitted()} | FIT_OPTIONS.get(n, {}) | o)
+                ),
+                name,
             ),
         )
         yield (
             f"Adapter.update[{name}]",
             functools.partial(
-                lambda n, new: getattr(adapt, n)(**ADAPTERS[n]).fit(DATA, base=fitted()).update(new), name
+                lambda n, new: (
+                    getattr(adapt, n)(**ADAPTERS[n]).fit(DATA, base=fitted(), **FIT_OPTIONS.get(n, {})).update(new)
+                ),
+                name,
             ),
         )
     for name in TOWERS:

@@ -18,6 +18,7 @@ ADAPTERS = {
     "Anchored": "lrrec.adapt.kinds.anchored",
     "ItemItem": "lrrec.adapt.kinds.item_item_adapter",
     "ItemItemScratch": "lrrec.adapt.kinds.item_item_adapter",
+    "JoinedItemKNN": "lrrec.adapt.kinds.joined_item_knn",
     "LowRank": "lrrec.adapt.kinds.low_rank",
     "LowRankTowers": "lrrec.adapt.kinds.two_tower",
     "FullRankTowers": "lrrec.adapt.kinds.two_tower",

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt import ADAPTERS, adapter_files
-from lrrec.adapt.domain import Domain, as_target, check_fitted, joined, make_domain
+from lrrec.adapt.domain import BaseUsers, Domain, as_target, check_fitted, joined, make_domain
 from lrrec.adapt.search_rules import SearchRules
 from lrrec.adapt.sources import BaseLike, as_base
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
@@ -208,8 +208,8 @@ class Adapter(Recommender):
         """Fit the change to a teacher's scores; see `lrrec.adapt.distillation`."""
         raise ParameterTypeError(f"{type(self).__name__} cannot be distilled into: use LowRank or Anchored")
 
-    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> Any:
-        """`_encode` of users about whom the base knows something: priors (B, D)."""
+    def _encode_around(self, matrix: sp.csr_array, known: BaseUsers | None) -> Any:
+        """`_encode` of users as the base knows them."""
         return self._encode(matrix)
 
     def _stored_params(self) -> Settings:

@@ -20,6 +20,32 @@ PER_ITEM = ("embedding_", "center_")  # arrays of an encoder with a row an item
 
 
 @dataclass(frozen=True, eq=False)
+class BaseUsers:
+    """Users of a domain as the base knows them. rows : ndarray of int64, shape (n,), in the base; -1 for others."""
+
+    base: Any
+    rows: np.ndarray
+
+    def __getitem__(self, selected: Any) -> "BaseUsers":
+        return BaseUsers(self.base, self.rows[selected])
+
+    @cached_property
+    def factors(self) -> np.ndarray:
+        """Of a factor model: the base's factors of the users (n, D), 0 where it does not know them."""
+        factors = self.base.user_factors_[np.maximum(self.rows, 0)]
+        return np.where(self.rows[:, None] >= 0, factors, np.float32(0))
+
+    @cached_property
+    def exists(self) -> np.ndarray:
+        """Which of them the base knows something about, bool (n,)."""
+        if hasattr(self.base, "user_factors_"):
+            known: Any = self.factors.any(axis=1)
+        else:
+            known = (self.rows >= 0) & (np.diff(self.base.seen_.indptr)[np.maximum(self.rows, 0)] > 0)
+        return np.asarray(known)
+
+
+@dataclass(frozen=True, eq=False)
 class Domain:
     """What an adapter is fitted to: I items in the catalogue.
 
@@ -88,31 +114,29 @@ class Domain:
             arrays[name] = extended
         return arrays
 
-    def priors(self, users: IdMap) -> np.ndarray | None:
-        """The base's factors of users of the same ids (n, D), 0 where it does not know them; None unless same_users."""
-        if not self.same_users:
-            return None
-        rows = self.base.users_.find(users.ids)
-        return np.where(rows[:, None] >= 0, self.base.user_factors_[np.maximum(rows, 0)], np.float32(0))
+    def base_users(self, users: IdMap) -> BaseUsers | None:
+        """Users of the same ids as the base knows them; None unless same_users."""
+        return BaseUsers(self.base, self.base.users_.find(users.ids)) if self.same_users else None
 
     @cached_property
-    def user_priors(self) -> np.ndarray | None:
-        """The priors of the domain's users."""
-        return self.priors(self.data.users)
+    def users(self) -> BaseUsers | None:
+        """The domain's users as the base knows them; None unless same_users."""
+        return self.base_users(self.data.users)
 
     def fold_in(
-        self, matrix: sp.csr_array, V: np.ndarray, reg: float | None, priors: np.ndarray | None = None
+        self, matrix: sp.csr_array, V: np.ndarray, reg: float | None, known: BaseUsers | None = None
     ) -> np.ndarray:
-        """User factors for histories (B, I) by the base's fold-in against V, shrunk toward the priors (B, D) if given.
+        """User factors for histories (B, I) by the base's fold-in against V.
 
-        A user without a history stays at the prior.
+        With `known`, they are shrunk toward the base's factors of the users: one without a history stays at them.
         """
+        priors = None if known is None else known.factors
         return self.fold_in_penalized(matrix, V, self.base._penalties(matrix, reg), priors)
 
     def fold_in_penalized(
         self, matrix: sp.csr_array, V: np.ndarray, lam: np.ndarray, priors: np.ndarray | None = None
     ) -> np.ndarray:
-        """`fold_in` with the penalty of each row, lam (B,)."""
+        """`fold_in` with the penalty of each row, lam (B,), shrunk toward priors (B, D)."""
         if priors is None:
             return self.base._fold_in(matrix, V, lam)
         loss, lam = self.base._quadratic_loss(matrix), np.maximum(lam, np.finfo(np.float32).tiny)

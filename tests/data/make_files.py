@@ -26,7 +26,7 @@ ADAPTERS = [
     adapt.FoldIn(fold_in_reg=0.02), adapt.Scratch(reg=0.02), adapt.Anchored(**FIXED), adapt.LowRank(1, **FIXED),
     adapt.Popular(), adapt.ByHistory(adapt.LowRank(1, **FIXED), adapt.Popular()), adapt.ItemItemScratch(reg=1.0),
     adapt.Blended([adapt.LowRank(1, **FIXED), adapt.ItemItemScratch(reg=1.0)], [2.0, 1.0]),
-    adapt.ItemItem(weight=1.0, reg=1.0, scaling=0.5),
+    adapt.ItemItem(weight=1.0, reg=1.0, scaling=0.5), adapt.JoinedItemKNN(3, shrink=1.0),
     adapt.ScratchTowers(**TOWERS), adapt.FullRankTowers(reg=1.0, shrinkage=0.1, **TOWERS),
     adapt.LowRankTowers(1, reg=1.0, shrinkage=0.1, **TOWERS),
 ]  # fmt: skip
@@ -80,7 +80,9 @@ def main(*, rewrite: bool) -> None:
         base = "NeuralMF.lrrec" if "Towers" in kind else "IALS.lrrec"
         save(
             f"{kind}.adapter",
-            lambda adapter=adapter, base=base: adapter.fit(target, base=lrrec.load(folder / base)),
+            lambda adapter=adapter, base=base: adapter.fit(
+                target, base=lrrec.load(folder / base), same_users="Joined" in type(adapter).__name__
+            ),
             target, base, histories="Rank" in kind,
         )  # fmt: skip
     known.write_text(json.dumps(expected))

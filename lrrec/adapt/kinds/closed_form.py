@@ -30,7 +30,7 @@ class AlternatingSolver:
         self.domain = domain
         matrix = domain.data.matrix[users]
         self.penalties = domain.base._penalties(matrix, params["fold_in_reg"])
-        self.priors = None if domain.user_priors is None else domain.user_priors[users]
+        self.priors = None if domain.users is None else domain.users.factors[users]
         self.items = ReducedItems(domain, matrix, shared=params["anchor"] == "constant")
         self.matrix, V0 = self.items.matrix, self.items.V0
         self.old, self.new = self.items.old, self.items.new

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter, Callback, Settings, from_stored
-from lrrec.adapt.domain import Domain
+from lrrec.adapt.domain import BaseUsers, Domain
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.models.base.blending import Encoded
 from lrrec.models.base.recommender import Recommender
@@ -65,8 +65,8 @@ class Composite(Adapter):
     def _encode(self, matrix: sp.csr_array) -> Encoded:
         return self._encode_around(matrix, None)
 
-    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> Encoded:
-        return Encoded(self._own(matrix), [member._encode_around(matrix, priors) for member in self.members_])
+    def _encode_around(self, matrix: sp.csr_array, known: BaseUsers | None) -> Encoded:
+        return Encoded(self._own(matrix), [member._encode_around(matrix, known) for member in self.members_])
 
     def _own(self, matrix: sp.csr_array) -> Any:
         """What `_scores` needs of users' histories beside the members' encodings."""

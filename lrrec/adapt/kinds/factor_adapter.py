@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter, is_auto
-from lrrec.adapt.domain import Domain
+from lrrec.adapt.domain import BaseUsers, Domain
 from lrrec.adapt.kinds.change import Change
 from lrrec.adapt.sources import Sources
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
@@ -78,7 +78,7 @@ class FactorAdapter(Adapter, FactorModel):
         fresh = copy.copy(self)
         fresh._scale = check_real(value, "scale", low=0)
         matrix = self.domain_.data.matrix
-        fresh.user_factors_ = fresh._encode_around(matrix, self.domain_.user_priors)
+        fresh.user_factors_ = fresh._encode_around(matrix, self.domain_.users)
         counts = np.maximum(self.item_counts_, np.bincount(matrix.indices, minlength=matrix.shape[1]))
         fresh.item_evidence_ = fresh._item_evidence(self.domain_, counts)
         become(self, fresh)
@@ -128,13 +128,13 @@ class FactorAdapter(Adapter, FactorModel):
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         return self._encode_around(matrix, None)
 
-    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> np.ndarray:
+    def _encode_around(self, matrix: sp.csr_array, known: BaseUsers | None) -> np.ndarray:
         if self.domain_.encoder:
             return encode(matrix, self._encoder_now())
         few = matrix.shape[0] <= FEW_ROWS and 2 * matrix.nnz < matrix.shape[1]
-        if few and priors is None and type(self.base_)._fold_in is QuadraticModel._fold_in:
+        if few and known is None and type(self.base_)._fold_in is QuadraticModel._fold_in:
             return self.base_._fold_in(matrix, self._for_few(), self.base_._penalties(matrix, self._fold_in_reg()))
-        return self.domain_.fold_in(matrix, self.item_factors_, self._fold_in_reg(), priors)
+        return self.domain_.fold_in(matrix, self.item_factors_, self._fold_in_reg(), known)
 
     def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
         if self.domain_.encoder:

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Callback
-from lrrec.adapt.domain import Domain
+from lrrec.adapt.domain import BaseUsers, Domain
 from lrrec.adapt.kinds.change import Change
 from lrrec.adapt.kinds.factor_adapter import FactorAdapter, check_auto_real, check_quadratic, own_reg
 from lrrec.data.ids import IdMap
@@ -58,5 +58,5 @@ class Scratch(FactorAdapter):
         target = Interactions(data.matrix[users], IdMap(data.users.ids[users]), data.items)
         self.change_ = Change.replace_all(model.fit(target).item_factors_)
 
-    def _encode_around(self, matrix: sp.csr_array, priors: np.ndarray | None) -> np.ndarray:
+    def _encode_around(self, matrix: sp.csr_array, known: BaseUsers | None) -> np.ndarray:
         return super()._encode_around(matrix, None)

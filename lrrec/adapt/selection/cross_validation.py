@@ -139,4 +139,4 @@ def prepared(adapter: Any, fold: Fold) -> tuple[Any, Any]:
     matrix = adapter.domain_.data.matrix[fold.fit]
     adapter._find_evidence(np.bincount(matrix.indices, minlength=matrix.shape[1]))
     scorer = adapter._for_scoring()
-    return scorer, scorer._encode_around(fold.history, fold.priors)
+    return scorer, scorer._encode_around(fold.history, fold.known)

@@ -6,6 +6,7 @@ from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.kinds.anchored import Anchored
 from lrrec.adapt.kinds.fold_in import FoldIn
 from lrrec.adapt.kinds.item_item_adapter import ItemItem, ItemItemScratch
+from lrrec.adapt.kinds.joined_item_knn import JoinedItemKNN
 from lrrec.adapt.kinds.low_rank import LowRank
 from lrrec.adapt.kinds.scratch import Scratch
 from lrrec.adapt.kinds.second_order import available_kinds
@@ -16,7 +17,8 @@ def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = Fal
     """Return the adapters worth comparing for a base, the low-rank change last.
 
     Fold-in; models of the target alone; adapters of the base's factors, or towers; item-item models, one for each kind
-    of statistics that the base has. Item-item models do not predict ratings, and are left out for a base that does.
+    of statistics that the base has, and for the same users one of the histories in both domains. Item-item models do
+    not predict ratings, and are left out for a base that does.
     """
     item_item: list[Adapter] = []
     if not base._predicts_ratings:
@@ -29,5 +31,6 @@ def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = Fal
     if isinstance(base, QuadraticModel):
         # New items alone: their factors start from nothing, and users' from the base's.
         anchored = Anchored(n_iter=12, balance=0.0) if same_users else Anchored()
+        item_item += [JoinedItemKNN()] if same_users and base.seen_.nnz and not base._predicts_ratings else []
         return [FoldIn(), Scratch(), *item_item, anchored, LowRank(rank)]
     return item_item

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.adapt.domain import Domain
+from lrrec.adapt.domain import BaseUsers, Domain
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg.ranking import ALL_CANDIDATES, Candidates
@@ -29,13 +29,13 @@ class Fold:
     """Fit to some users, recommend to validation users from their histories, and compare with their test items.
 
     fit : ndarray of int, the indices of the users to fit to. history, test : csr_array, shapes (n, I), over the
-    catalogue. priors : ndarray, shape (n, D), or None. candidates : the items that are ranked for them.
+    catalogue. known : the validation users as the base knows them, or None. candidates : the items that are ranked.
     """
 
     fit: np.ndarray
     history: sp.csr_array
     test: sp.csr_array
-    priors: np.ndarray | None = None
+    known: BaseUsers | None = None
     candidates: Candidates = ALL_CANDIDATES
 
 
@@ -88,18 +88,18 @@ def _cut_folds(domain: Domain, history: float | int | str, rng: np.random.Genera
         groups = np.array_split(eligible, min(N_FOLDS, len(eligible)))
     share = 0.8 if isinstance(history, str) else history
     mask = history_mask(domain.data, share, _order(domain.data, rng))
-    histories, tests, priors = domain.data.filter(mask).matrix, domain.data.filter(~mask).matrix, domain.user_priors
+    histories, tests, users = domain.data.filter(mask).matrix, domain.data.filter(~mask).matrix, domain.users
     fits = [np.setdiff1d(domain.active_users, group) for group in groups]
     folds = {WITH: [
-        Fold(fit, histories[group], tests[group], None if priors is None else priors[group])
+        Fold(fit, histories[group], tests[group], None if users is None else users[group])
         for fit, group in zip(fits, groups, strict=True)
     ]}  # fmt: skip
     if serves_users_without_history(domain):
-        assert priors is not None
-        known = [group[(priors[group] != 0).any(axis=1)] for group in groups]
+        assert users is not None
+        known = [group[users.exists[group]] for group in groups]
         cold = [
             Fold(fit, sp.csr_array((len(group), len(domain.items)), dtype=np.float32),
-                  domain.data.matrix[group], priors[group])
+                  domain.data.matrix[group], users[group])
             for fit, group in zip(fits, known, strict=True) if len(group)
         ]  # fmt: skip
         folds |= {WITHOUT: cold} if cold else {}
@@ -117,20 +117,20 @@ def _order(data: Interactions, rng: np.random.Generator) -> np.ndarray:
 def _given_folds(domain: Domain, validation: Split) -> Iterator[tuple[str, list[Fold]]]:
     """Fit to all of the target's users, and validate on others, with the candidates of the split."""
     history, test = validation.history, validation.test
-    priors = domain.priors(history.users)
+    users = domain.base_users(history.users)
     histories, tests = (part.align_items(domain.items).matrix for part in (history, test))
     has_history, has_test = np.diff(histories.indptr) > 0, np.diff(test.matrix.indptr) > 0
     rows = np.flatnonzero(has_history & has_test)
     if len(rows):
-        part = None if priors is None else priors[rows]
+        part = None if users is None else users[rows]
         candidates = _candidates(domain, validation, rows)
         yield WITH, [Fold(domain.active_users, histories[rows], tests[rows], part, candidates)]
-    if priors is not None and serves_users_without_history(domain):
-        rows = np.flatnonzero((priors != 0).any(axis=1) & has_test)
+    if users is not None and serves_users_without_history(domain):
+        rows = np.flatnonzero(users.exists & has_test)
         if len(rows):
             nothing = sp.csr_array((len(rows), len(domain.items)), dtype=np.float32)
             candidates = _candidates(domain, validation, rows)
-            yield WITHOUT, [Fold(domain.active_users, nothing, tests[rows], priors[rows], candidates)]
+            yield WITHOUT, [Fold(domain.active_users, nothing, tests[rows], users[rows], candidates)]
 
 
 def _candidates(domain: Domain, validation: Split, rows: np.ndarray) -> Candidates:
