@@ -106,7 +106,8 @@ def fit_model(name, data=DATA):
 
 
 def fit_adapter(name):
-    return lambda **options: getattr(adapt, name)(**(ADAPTERS[name] | options)).fit(DATA, base=fitted())
+    fit = {"base": fitted(), **FIT_OPTIONS.get(name, {})}
+    return lambda **options: getattr(adapt, name)(**(ADAPTERS[name] | options)).fit(DATA, **fit)
 
 
 @functools.cache
