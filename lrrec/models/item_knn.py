@@ -5,8 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.linalg.ranking import top_k
-from lrrec.linalg.threads import even_blocks
+from lrrec.linalg.neighbors import column_norms, nearest_columns
 from lrrec.models.base.finite import check_finite
 from lrrec.models.base.item_item import ItemItemModel
 from lrrec.validate import check_int, check_real
@@ -32,7 +31,7 @@ class ItemKNN(ItemItemModel):
 
     Notes
     -----
-    O(sum over users of n_u^2) time. Memory: a block of dense similarities, and n_neighbors weights an item.
+    O(sum over users of n_u^2) time. Memory: a block of similarities, and n_neighbors weights an item.
 
     References
     ----------
@@ -56,22 +55,10 @@ class ItemKNN(ItemItemModel):
     def _fit(self, matrix: sp.csr_array) -> None:
         k = check_int(self.n_neighbors, "n_neighbors", low=1)
         shrink = check_real(self.shrink, "shrink", low=0)
-        n_items = matrix.shape[1]
-        columns = matrix.T.tocsr()
-        norms = np.sqrt(np.asarray((columns * columns).sum(axis=1)).ravel()).astype(np.float32)
+        norms = column_norms(matrix)
         check_finite(norms, "norms of the items")
-        blocks = []
-        for start, stop in even_blocks(n_items, 2**24 // n_items):
-            products = (columns[start:stop] @ matrix).toarray()
-            with np.errstate(divide="ignore", invalid="ignore"):
-                similarities = products / (norms[start:stop, None] * norms + np.float32(shrink))
-            similarities[np.arange(stop - start), np.arange(start, stop)] = 0
-            similarities[~(similarities > 0)] = -np.inf
-            neighbors, values = top_k(similarities.astype(np.float32, copy=False), min(k, n_items))
-            rows, places = np.nonzero(neighbors >= 0)
-            entries = values[rows, places], (rows, neighbors[rows, places])
-            blocks.append(sp.csr_array(entries, shape=(stop - start, n_items)))
-        self.item_weights_ = sp.csr_array(sp.vstack(blocks, format="csr").T.tocsr())
+        itself = np.arange(matrix.shape[1])
+        self.item_weights_ = nearest_columns(matrix, matrix, (norms, norms), k, shrink, [itself]).T.tocsr()
 
     def _neighbor_weights(self, rows: np.ndarray) -> sp.csr_array:
         return self.item_weights_[:, rows].T

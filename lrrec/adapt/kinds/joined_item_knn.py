@@ -11,9 +11,9 @@ from lrrec.adapt.domain import BaseUsers, Domain, check_ranks
 from lrrec.adapt.kinds.factor_adapter import check_auto_real
 from lrrec.adapt.search_rules import SearchRules
 from lrrec.errors import ParameterError
-from lrrec.linalg.ranking import Columns, top_k
+from lrrec.linalg.neighbors import column_norms, nearest_columns
+from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import positive
-from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.finite import check_finite
 from lrrec.models.base.item_item import mark_zeros
 from lrrec.models.base.recommender import Recommender
@@ -86,27 +86,19 @@ class JoinedItemKNN(Adapter):
         return {"shrink": SHRINKS}
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
-        domain, shrink = self.domain_, np.float32(self.params_["shrink"])
+        domain = self.domain_
         known: Any = domain.users
         of_target = positive(domain.data.matrix[users])
         before = positive(domain.base.seen_)
         both = sp.csr_array(sp.hstack((before[known.rows[users]] * known.exists[users, None], of_target), format="csr"))
-        norms = np.concatenate((_norms(before), _norms(of_target)))
         n_before, n_items = before.shape[1], of_target.shape[1]
-        columns, blocks = of_target.T.tocsr(), []
-        itself = np.stack((np.where(domain.in_base, domain.base_indices, -1), n_before + np.arange(n_items)))
-        for start, stop in even_blocks(n_items, max(2**24 // both.shape[1], 1)):
-            products = (columns[start:stop] @ both).toarray()
-            with np.errstate(divide="ignore", invalid="ignore"):
-                similarities = products / (norms[n_before + start : n_before + stop, None] * norms + shrink)
-            for same in itself[:, start:stop]:
-                similarities[np.flatnonzero(same >= 0), same[same >= 0]] = 0
-            similarities[~(similarities > 0)] = -np.inf
-            neighbors, values = top_k(similarities.astype(np.float32, copy=False), min(self.n_neighbors, len(norms)))
-            rows, places = np.nonzero(neighbors >= 0)
-            entries = values[rows, places], (rows, neighbors[rows, places])
-            blocks.append(sp.csr_array(entries, shape=(stop - start, len(norms))))
-        self.weights_ = sp.csr_array(sp.vstack(blocks, format="csr").T.tocsr())
+        norms = [column_norms(matrix) for matrix in (before, of_target)]
+        for part in norms:
+            check_finite(part, "norms of the items")
+        itself = [np.where(domain.in_base, domain.base_indices, -1), n_before + np.arange(n_items)]
+        both_norms = norms[1], np.concatenate(norms)
+        similar = nearest_columns(of_target, both, both_norms, self.n_neighbors, self.params_["shrink"], itself)
+        self.weights_ = similar.T.tocsr()
 
     def _encode(self, matrix: sp.csr_array) -> sp.csr_array:
         return self._encode_around(matrix, None)
@@ -162,11 +154,3 @@ class JoinedItemKNN(Adapter):
         if not (self.weights_.data > 0).all():
             raise ValueError("similarities must be > 0")
         self._remember(domain.data)
-
-
-def _norms(matrix: sp.csr_array) -> np.ndarray:
-    """The norms of the columns, float32."""
-    squares = np.bincount(matrix.indices, np.square(matrix.data, dtype=np.float64), minlength=matrix.shape[1])
-    norms: np.ndarray = np.sqrt(squares).astype(np.float32)
-    check_finite(norms, "norms of the items")
-    return norms
