@@ -35,20 +35,21 @@ GUARDED = {  # the guard decides on the validation users; or by cross-validation
 SINGLE = ("fold-in", "scratch", "scratch, item-item", "anchored", "pooled")  # what a team might do instead
 
 
-def run() -> Iterator[dict[str, Any]]:
-    details: list[dict[str, Any]] = []
-    for name in transfers():
-        transfer = get(name)
-        base, source = source_model(transfer)
-        print(f"{transfer.name}: {transfer.source!r} to {transfer.target!r}; base {' '.join(repr(base).split())}")
-        runs = [Run(transfer, base, source, seed) for seed in range(SEEDS)]
-        results = {size: [run.measure(size) for run in runs] for size in transfer.sizes}
-        details += list(summary(transfer, results))
-        (RESULTS / "adapt-details.json").write_text(json.dumps(details, indent=1) + "\n")
-        yield from verdicts(name, transfer, results)
-        if name == "latest-small":
-            yield from histories(transfer, runs)
-    curves.draw()
+PARTS = transfers()
+
+
+def run(name: str) -> Iterator[dict[str, Any]]:
+    transfer = get(name)
+    base, source = source_model(transfer)
+    print(f"{transfer.name}: {transfer.source!r} to {transfer.target!r}; base {' '.join(repr(base).split())}")
+    runs = [Run(transfer, base, source, seed) for seed in range(SEEDS)]
+    results = {size: [run.measure(size) for run in runs] for size in transfer.sizes}
+    details = list(summary(transfer, results))
+    (RESULTS / f"adapt-{name}-details.json").write_text(json.dumps(details, indent=1) + "\n")
+    curves.draw(name)
+    yield from verdicts(name, transfer, results)
+    if name == "latest-small":
+        yield from histories(transfer, runs)
 
 
 def source_model(transfer: Transfer) -> tuple[IALS, Split]:

@@ -1,7 +1,7 @@
 """Draw nDCG@20 against the number of target users, one picture for each transfer, from the stored details."""
 
 import json
-import re
+import sys
 from typing import Any
 
 from benchmarks.report import RESULTS
@@ -20,33 +20,27 @@ SHOWN = {  # method: label, color, line
 }
 
 
-def draw() -> list[str]:
-    """Write an SVG for each transfer beside the results, and return their names."""
+def draw(name: str) -> None:
+    """Write the SVG of a transfer beside its results."""
     from matplotlib.figure import Figure
 
-    details: list[dict[str, Any]] = json.loads((RESULTS / "adapt-details.json").read_text())
-    names = []
-    for transfer in dict.fromkeys(row["transfer"] for row in details):
-        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-        axes = figure.subplots()
-        for method, (label, color, style) in SHOWN.items():
-            points = [
-                (row["users"], row["ndcg@20"])
-                for row in details if row["transfer"] == transfer and row["method"] == method
-            ]  # fmt: skip
+    details: list[dict[str, Any]] = json.loads((RESULTS / f"adapt-{name}-details.json").read_text())
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for method, (label, color, style) in SHOWN.items():
+        points = [(row["users"], row["ndcg@20"]) for row in details if row["method"] == method]
+        if points:
             axes.plot(*zip(*points, strict=True), style, color=color, label=label, marker="o", markersize=3)
-        sizes = sorted({row["users"] for row in details if row["transfer"] == transfer})
-        axes.set_xscale("log")
-        axes.set_xticks(sizes, [str(size) for size in sizes])
-        axes.minorticks_off()
-        axes.set(xlabel="target users that the model is adapted to", ylabel="nDCG@20 on new users", title=transfer)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, framealpha=0.9, edgecolor="none")
-        name = "adapt-" + re.sub(r"[^a-z0-9]+", "-", transfer.lower()).strip("-") + ".svg"
-        figure.savefig(RESULTS / name, metadata={"Date": None})
-        names.append(name)
-    return names
+    sizes = sorted({row["users"] for row in details})
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    title = details[0]["transfer"]
+    axes.set(xlabel="target users that the model is adapted to", ylabel="nDCG@20 on new users", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, framealpha=0.9, edgecolor="none")
+    figure.savefig(RESULTS / f"adapt-{name}.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":
-    print("\n".join(draw()))
+    draw(sys.argv[1])

@@ -42,7 +42,7 @@ def with_tables(text: str) -> str:
         body = GENERATED[marker]() if marker in GENERATED else table(stored(marker.removeprefix("results: ")))
         return f"<!-- {marker} -->\n{body}\n<!-- end -->"
 
-    return re.sub(r"<!-- (results: \w+|recipes|metrics) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
+    return re.sub(r"<!-- (results: [\w-]+|recipes|metrics) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
 def stored(name: str) -> list[dict[str, Any]]:
