@@ -104,4 +104,4 @@ def test_the_command_line_reads_them(tmp_path):
     assert lrrec.load(tmp_path / "model").seen_.sum() == 3
     run = CliRunner().invoke(app, [*words, "--user-column", "who"])
     assert run.exit_code != 0
-    assert "columns are for CSV and Parquet files" in " ".join(str(run.exception or run.output).split())
+    assert "columns are for tables" in " ".join(str(run.exception or run.output).split())
