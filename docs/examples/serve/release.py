@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import threading
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from prometheus_client import Counter
 import lrrec
 
 MODEL, BANK = "model.lrrec", "bank"
+TRIES = 10
 RELOADS = Counter("lrrec_reloads", "Releases that were read after the first", ["result"])
 
 
@@ -47,10 +49,19 @@ class Releases:
 
     def __init__(self, link: Path, seconds: float) -> None:
         self.link, self.seconds = link, seconds
-        self.present = Release.load(link.resolve())
+        self.present = self._first()
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
+
+    def _first(self) -> Release:
+        """Load the first release; it may be replaced meanwhile, which is no reason not to start."""
+        for _ in range(TRIES - 1):
+            try:
+                return Release.load(self.link.resolve())
+            except Exception:
+                time.sleep(0.1)
+        return Release.load(self.link.resolve())
 
     def stop(self) -> None:
         """Look no more."""

@@ -106,6 +106,10 @@ class FactorAdapter(Adapter, FactorModel):
             return super()._scores(encoded, columns)
         return self._for_few().scores(encoded, columns)
 
+    @property
+    def _has_inner_products(self) -> bool:
+        return type(self)._scores is FactorAdapter._scores
+
     def _for_few(self) -> ChangedMatrix:
         """The changed item factors, to serve a few users; the same until the change or its scale is another."""
         kept = self._unmade

@@ -149,10 +149,15 @@ class FactorModel(TransformerMixin, Recommender):
         self._check_inner_products("to_index()")
         item_index.write(path, self, kind)
 
+    @property
+    def _has_inner_products(self) -> bool:
+        """Whether scores are inner products of the factors, and nothing else."""
+        return type(self)._scores is FactorModel._scores
+
     def _check_inner_products(self, what: str) -> None:
         """Refuse to export the factors of a model that scores in another way."""
         self._check_fitted()
-        if type(self)._scores is not FactorModel._scores:
+        if not self._has_inner_products:
             raise ParameterTypeError(
                 f"{what} needs scores that are inner products of factors, and {type(self).__name__} scores in another "
                 "way: use recommend()"
