@@ -17,21 +17,31 @@ RELOADS = Counter("lrrec_reloads", "Releases that were read after the first", ["
 
 
 class Release(NamedTuple):
-    """A model, and the adapters of its markets; never changed. version: of the files they were read from."""
+    """A model, and the adapters of its markets; never changed.
+
+    version names the contents of the files that they were read from, and stamp when these were written.
+    """
 
     model: Any
     bank: lrrec.AdapterBank
     version: str
+    stamp: tuple[int, ...]
 
     @classmethod
     def load(cls, folder: Path) -> "Release":
         """Map a folder's model into memory, which all processes share, and read the bank, if there is one."""
-        version = version_of(folder)
+        stamp, version = stamp_of(folder), version_of(folder)
         model = lrrec.load(folder / MODEL, mmap=True)
         bank = lrrec.AdapterBank.load(folder / BANK, model) if (folder / BANK).exists() else lrrec.AdapterBank(model)
-        if version_of(folder) != version:
+        if stamp_of(folder) != stamp:  # even if the contents are again what they were
             raise RuntimeError(f"{folder} has changed while it was read")
-        return cls(model, bank, version)
+        return cls(model, bank, version, stamp)
+
+
+def stamp_of(folder: Path) -> tuple[int, ...]:
+    """Return which files a folder has, and since when."""
+    files = [path.stat() for path in (folder / MODEL, folder / BANK / "bank.json") if path.exists()]
+    return tuple(number for file in files for number in (file.st_ino, file.st_size, file.st_mtime_ns))
 
 
 def version_of(folder: Path) -> str:
@@ -72,7 +82,7 @@ class Releases:
         while not self._stopped.wait(self.seconds):
             try:
                 folder = self.link.resolve()  # once: a link may move on meanwhile
-                if version_of(folder) != self.present.version:
+                if stamp_of(folder) != self.present.stamp:
                     self.present = Release.load(folder)
                     RELOADS.labels("taken").inc()
             except Exception:
