@@ -19,17 +19,17 @@ def test_nearest_columns(seed, k, shrink, cells):
     sparse = sp.csr_array(A), sp.csr_array(B)
     norms = column_norms(sparse[0]), column_norms(sparse[1])
     np.testing.assert_allclose(norms[0], np.linalg.norm(A, axis=0), rtol=1e-6)
-    found = []
+    nearest = []
     for share in (0.0, 2.0):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(neighbors, "SPARSE", share)
             patch.setattr(neighbors, "CELLS", cells)
-            found.append(nearest_columns(*sparse, norms, k, shrink, excluded).toarray())
-    np.testing.assert_array_equal(found[0], found[1])
+            nearest.append(nearest_columns(*sparse, norms, k, shrink, excluded).toarray())
+    np.testing.assert_array_equal(nearest[0], nearest[1])
     with np.errstate(invalid="ignore"):
         exact = np.nan_to_num((A.T @ B) / (np.outer(*norms) + np.float32(shrink)))
     for row, array in enumerate(exact):
         array[excluded[0][row]] = array[excluded[0][row]] if excluded[0][row] < 0 else 0
         order = [j for j in np.lexsort((np.arange(7), -np.round(array, 5))) if array[j] > 0]
-        assert np.count_nonzero(found[0][row]) == min(k, len(order))
-        np.testing.assert_allclose(np.sort(found[0][row])[::-1][: len(order[:k])], array[order[:k]], rtol=1e-5)
+        assert np.count_nonzero(nearest[0][row]) == min(k, len(order))
+        np.testing.assert_allclose(np.sort(nearest[0][row])[::-1][: len(order[:k])], array[order[:k]], rtol=1e-5)

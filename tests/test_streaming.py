@@ -122,9 +122,9 @@ def test_ids_of_text_are_counted(parts, form, pending):
         for one in series:
             assert is_text(one)
             ids.add(one)
-        found, numbers = ids.finish()
+        id_map, numbers = ids.finish()
     want, inverse, how_often = np.unique(whole.to_pylist(), return_inverse=True, return_counts=True)
-    assert found.ids.tolist() == want.tolist()
+    assert id_map.ids.tolist() == want.tolist()
     assert numbers.tolist() == how_often.tolist()
     assert np.concatenate([ids.codes(len(one)) for one in series]).tolist() == inverse.tolist()
 

@@ -60,19 +60,19 @@ def _objects(texts: list[Any], numbers: list[int], name: str) -> list[Any]:
     """What lines hold, of bytes or of text."""
     try:
         whole: Any = b"[%s]" % b",".join(texts) if isinstance(texts[0], bytes) else f"[{','.join(texts)}]"
-        found = json.loads(whole)  # faster than line by line
-        if len(found) == len(texts):
-            return list(found)
-    except (ValueError, RecursionError):  # of which line, is found below
+        objects = json.loads(whole)  # faster than line by line
+        if len(objects) == len(texts):
+            return list(objects)
+    except (ValueError, RecursionError):  # the wrong line is looked for below
         pass
-    found = []
+    objects = []
     for number, text in zip(numbers, texts, strict=True):
         try:
-            found.append(json.loads(text))
+            objects.append(json.loads(text))
         except (ValueError, RecursionError) as error:
             shown = text[:100] if isinstance(text, str) else text[:100].decode(errors="replace")
             raise DataError(f"{name}, line {number} must be a JSON object, got {shown!r}: {error}") from None
-    return found
+    return objects
 
 
 def _columns(records: list[tuple[int, Any]], roles: Mapping[str, str], name: str) -> dict[str, pd.Series]:

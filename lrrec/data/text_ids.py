@@ -78,11 +78,10 @@ class TextIds:
         if not self._pending:
             return
         text = self._arrow.large_string()
-        parts = [self._known, *(dictionary.cast(text) for _, dictionary in self._pending)]
+        known = [self._known] if len(self._known) else []  # first, so that its codes stay
+        parts = [*known, *(dictionary.cast(text) for _, dictionary in self._pending)]
         encoded = self._arrow.chunked_array(parts, text).dictionary_encode().unify_dictionaries().chunks
-        if len(encoded) > len(self._pending):  # there is no chunk of an empty part
-            encoded = encoded[1:]
-        for (n_rows, _), part in zip(self._pending, encoded, strict=True):
+        for (n_rows, _), part in zip(self._pending, encoded[len(known) :], strict=True):
             rows = slice(self._begin, self._begin + n_rows)
             self._codes[rows] = part.indices.to_numpy()[self._codes[rows]]
             self._begin += n_rows

@@ -33,7 +33,7 @@ class ChangedMatrix:
         """Rows of V: an array of indices, or a slice."""
         part = self.V0[index]
         if self.A.shape[1]:
-            part = part + self.A[index] @ self.B[:, : self.A.shape[1]].T
+            part = part + self.A[index] @ self.B.T
         if len(self.rows):
             wanted = np.arange(len(self))[index] if isinstance(index, slice) else index
             place = np.minimum(np.searchsorted(self.rows, wanted), len(self.rows) - 1)

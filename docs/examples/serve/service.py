@@ -80,8 +80,8 @@ def recommend(question: Question, request: Request) -> Answer:
         REQUESTS.labels("wrong").inc()
         raise HTTPException(400, str(error)) from None
     REQUESTS.labels("answered").inc()
-    found = lists.indices[0] >= 0
-    return Answer(items=lists.items[0][found].tolist(), scores=lists.scores[0][found].tolist(), version=release.version)
+    items, scores = lists.items[0].compressed().tolist(), lists.scores[0].compressed().tolist()  # without empty places
+    return Answer(items=items, scores=scores, version=release.version)
 
 
 def ranked(release: Release, question: Question) -> lrrec.Recommendations:

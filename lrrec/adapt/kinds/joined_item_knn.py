@@ -15,7 +15,7 @@ from lrrec.linalg.neighbors import column_norms, nearest_columns
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import positive
 from lrrec.models.base.finite import check_finite
-from lrrec.models.base.item_item import mark_zeros
+from lrrec.models.base.item_item import mark_zeros, weighted_sums
 from lrrec.models.base.recommender import Recommender
 from lrrec.validate import check_compressed, check_int
 
@@ -124,8 +124,7 @@ class JoinedItemKNN(Adapter):
         return counts > 0
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
-        scores: np.ndarray = (encoded @ self.weights_[:, columns]).toarray()
-        return scores
+        return weighted_sums(encoded, self.weights_, columns)
 
     def _mark_unsupported(self, scores: np.ndarray, encoded: sp.csr_array) -> None:
         mark_zeros(scores, encoded)

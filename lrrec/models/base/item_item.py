@@ -1,6 +1,7 @@
 """ItemItemModel: a recommender whose scores are a user's history times item-item weights."""
 
 from os import PathLike
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,15 +34,7 @@ class ItemItemModel(Recommender):
     item_weights_: np.ndarray | sp.csr_array
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
-        weights = self.item_weights_
-        if not (isinstance(columns, slice) and columns == slice(None)):
-            if encoded.nnz < len(self.items_):  # selecting the rows of a few users first is cheaper
-                items = np.unique(encoded.indices)
-                encoded, weights = encoded[:, items], weights[items]
-            weights = weights[:, columns]
-        if isinstance(weights, np.ndarray):
-            return times(encoded, weights, n_threads=1)
-        return (encoded @ weights).toarray()
+        return weighted_sums(encoded, self.item_weights_, columns)
 
     def _mark_unsupported(self, scores: np.ndarray, encoded: sp.csr_array) -> None:
         mark_zeros(scores, encoded)
@@ -80,6 +73,19 @@ class ItemItemModel(Recommender):
             self._check_array(path, "item_weights_", shape)
         elif self.item_weights_.shape != shape:
             raise FileFormatError(f"{path}: item_weights_ must be items x items, got {self.item_weights_.shape}")
+
+
+def weighted_sums(encoded: sp.csr_array, weights: Any, columns: Columns) -> np.ndarray:
+    """Return histories (B, J) times some columns of the weights (J, I), sparse or dense."""
+    if not (isinstance(columns, slice) and columns == slice(None)):
+        if encoded.nnz < weights.shape[0]:  # selecting the rows of a few users first is cheaper
+            items = np.unique(encoded.indices)
+            encoded, weights = encoded[:, items], weights[items]
+        weights = weights[:, columns]
+    if isinstance(weights, np.ndarray):
+        return times(encoded, weights, n_threads=1)
+    sums: np.ndarray = (encoded @ weights).toarray()
+    return sums
 
 
 def mark_zeros(scores: np.ndarray, encoded: sp.csr_array) -> None:
