@@ -95,6 +95,14 @@ def test_new_users_are_encoded_by_the_model(index, clustered, by_search):
     assert sum(by_search) == 50
 
 
+def test_indexes_of_a_small_model_are_the_same_each_time(kind, likes):
+    """Threads that add vectors side by side would leave out other edges each time."""
+    model = IALS(16, n_iter=3, random_state=0).fit(likes)
+    first, *others = [opened(model, kind).recommend(k=5) for _ in range(6)]
+    for lists in others:
+        assert_same_lists(lists, first)
+
+
 @pytest.mark.parametrize("fit", [
     lambda data: IALS(16, n_iter=3, random_state=0).fit(data),
     lambda data: TruncatedSVD(16).fit(data),

@@ -19,6 +19,8 @@ import numpy as np
 from lrrec.validate import import_extra
 
 CONNECTIVITY, BUILD_WIDTH = 32, 200  # edges of a vector; candidates for them
+ADDED_ALONE = 10_000  # vectors that one thread adds first to a graph of usearch, which does not connect vectors that
+# are added at the same time: a small graph would lack vectors next to each other
 SEARCH_WIDTH = 128  # candidates of a search, at least; twice the number of results where that is more
 
 
@@ -87,7 +89,10 @@ class USearch(Graph):
         index = usearch.Index(
             ndim=vectors.shape[1], metric="ip", dtype="f32", connectivity=CONNECTIVITY, expansion_add=BUILD_WIDTH
         )
-        index.add(np.arange(len(vectors)), vectors)
+        positions = np.arange(len(vectors))
+        for part, n_threads in ((positions[:ADDED_ALONE], 1), (positions[ADDED_ALONE:], 0)):
+            if len(part):
+                index.add(part, vectors[part], threads=n_threads)
         return index
 
     def _search(self, unit: np.ndarray, count: int, width: int, n_threads: int) -> np.ndarray:
