@@ -28,7 +28,7 @@ def test_parts_are_those_of_the_whole(seed, rank, n_replaced):
         np.testing.assert_allclose(changed[index], whole[index], atol=1e-5)
         np.testing.assert_allclose(changed.scores(U, index), U @ whole[index].T, atol=1e-4)
     np.testing.assert_array_equal(np.asarray(changed), changed[:])
-    _, eigenvalues, E = changed.spectrum
+    eigenvalues, E = changed.spectrum
     np.testing.assert_allclose((E * eigenvalues) @ E.T, whole.T @ whole, atol=1e-3)
 
 

@@ -58,6 +58,6 @@ class ChangedMatrix:
 
     @cached_property
     def spectrum(self) -> Spectrum:
-        """Eigenvalues and eigenvectors of V^T V; the matrix itself, which a fold-in does not need, is not kept."""
-        _, eigenvalues, E = spectrum(np.asarray(self))
-        return np.zeros((0, 0)), eigenvalues, E.astype(self.dtype)
+        """Eigenvalues and eigenvectors of V^T V."""
+        eigenvalues, E = spectrum(np.asarray(self))
+        return eigenvalues, E.astype(self.dtype)

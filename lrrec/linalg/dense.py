@@ -16,23 +16,34 @@ SLICE = 4096  # rows of one BLAS call
 FEW_ROWS = 4
 ONE_THREAD = 2**18  # multiplications of one BLAS call, up to which it starts no thread
 eigh = one_threaded_blas(np.linalg.eigh)
-Spectrum = tuple[np.ndarray, np.ndarray, np.ndarray]
+qr = one_threaded_blas(np.linalg.qr)
+Spectrum = tuple[np.ndarray, np.ndarray]
 _kept: dict[int, tuple["weakref.ref[np.ndarray]", Spectrum]] = {}  # id of an array -> the array, its spectrum
 
 
 def gram(Y: np.ndarray, n_threads: int = 1) -> np.ndarray:
     """Return Y^T Y in double precision, (D, D), summed in a fixed order: bit-identical for any number of threads."""
-    total = cross(Y, Y, n_threads)
-    if not np.isfinite(total).all():
+    return checked(cross(Y, Y, n_threads))
+
+
+def checked(squares: np.ndarray) -> np.ndarray:
+    """Return sums of squares of factors, which must be finite."""
+    if not np.isfinite(squares).all():
         raise DataError("the factors are no longer finite: scale the values down, or raise the regularization")
-    return total
+    return squares
 
 
 def spectrum(Y: np.ndarray, n_threads: int = 1) -> Spectrum:
-    """Return G = Y^T Y = E diag(e) E^T as (G, e, E), in double precision, e >= 0 rising."""
-    G = gram(Y, n_threads)
-    eigenvalues, E = eigh(G)
-    return G, np.maximum(eigenvalues, 0), E
+    """Return Y^T Y = E diag(e) E^T as (e, E), in double precision, e >= 0 rising."""
+    eigenvalues, E = eigh(gram(Y, n_threads))
+    return np.maximum(eigenvalues, 0), E
+
+
+def thin_spectrum(Y: np.ndarray) -> Spectrum:
+    """Return e (n,) and E (D, n) with Y^T Y = E diag(e) E^T as `spectrum` does, for Y (n, D) with n < D."""
+    Q, R = qr(Y.T.astype(np.float64))
+    eigenvalues, W = eigh(checked(R @ R.T))
+    return np.maximum(eigenvalues, 0), Q @ W
 
 
 def kept_spectrum(Y: np.ndarray, n_threads: int = 1) -> Spectrum:
@@ -108,10 +119,13 @@ def subtract(W: np.ndarray, X: np.ndarray, E: np.ndarray, n_threads: int = 1) ->
     run_blocks(work, even_blocks(len(X), SLICE // 4), n_threads)
 
 
-def rotate(X: np.ndarray, E: np.ndarray, n_threads: int = 1) -> None:
-    """Replace X by X E, for tall C-contiguous X (n, D) and E (D, D)."""
+def rotate(X: np.ndarray, E: np.ndarray, n_threads: int = 1) -> np.ndarray:
+    """Return X E for tall C-contiguous X (n, C) and E (C, D), written over X where E is square."""
+    if len(E) != E.shape[1]:
+        return product(X, E, n_threads)
 
     def work(start: int, stop: int) -> None:
         X[start:stop] = X[start:stop] @ E
 
     run_blocks(work, even_blocks(len(X), SLICE // 4), n_threads)
+    return X

@@ -15,7 +15,17 @@ import scipy.sparse as sp
 
 from lrrec.linalg import kernels
 from lrrec.linalg.changed_matrix import ChangedMatrix
-from lrrec.linalg.dense import ONE_THREAD, eigh, few_product, gram, kept_spectrum, product, rotate, spectrum
+from lrrec.linalg.dense import (
+    ONE_THREAD,
+    eigh,
+    few_product,
+    gram,
+    kept_spectrum,
+    product,
+    rotate,
+    spectrum,
+    thin_spectrum,
+)
 from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_threads
 
@@ -146,7 +156,8 @@ def solve_ridge(
     Notes
     -----
     Exact, in the eigenbasis of B^T Y^T Y B = E diag(e) E^T, where the part a B^T Y^T Y B of every row's matrix is
-    diagonal. A row of n cells costs O(n^2 R + n^3) where n < R (dual system) and O(n R^2 + R^3) otherwise; a row
+    diagonal; without row_linear, rows lie in the span of Y's rows, so that R is n_columns where these are fewer than
+    the factors. A row of n cells costs O(n^2 R + n^3) where n < R (dual system) and O(n R^2 + R^3) otherwise; a row
     without cells costs O(R). To this come O(n_columns D^2) once, unless it is kept.
     """
     dtype, n_threads = Y.dtype.type, check_threads(n_threads)
@@ -156,12 +167,17 @@ def solve_ridge(
     shared = np.zeros(Y.shape[1] if B is None else B.shape[1], dtype=dtype)
     if a:
         if isinstance(Y, ChangedMatrix):
-            G, eigenvalues, E = Y.spectrum
-        else:
-            G, eigenvalues, E = kept_spectrum(Y, n_threads) if keep else spectrum(Y, n_threads)
-        if basis is not None:
+            eigenvalues, E = Y.spectrum
+        elif basis is not None:
+            G = gram(Y, n_threads)
             eigenvalues, E = eigh(basis.T @ G @ basis)
-        E, shared = E.astype(dtype), (a * np.maximum(eigenvalues, 0)).astype(dtype)
+        elif len(Y) < Y.shape[1] and row_linear is None:
+            eigenvalues, E = thin_spectrum(Y)
+        else:
+            eigenvalues, E = kept_spectrum(Y, n_threads) if keep else spectrum(Y, n_threads)
+        shared = (a * np.maximum(eigenvalues, 0)).astype(dtype)
+        GB = E * eigenvalues if basis is None else G @ basis @ E
+        E = E.astype(dtype)
         B = E if B is None else B @ E
     if B is not None and 2 * len(indices) < len(Y):
         occurring, indices = np.unique(indices, return_inverse=True)
@@ -175,7 +191,7 @@ def solve_ridge(
     if prior is not None:
         linear = linear - weights * loss.scores(prior, np.asarray(Y), n_threads=n_threads)
         if a:
-            X -= dtype(a) * (prior @ (G @ B).astype(dtype))
+            X -= dtype(a) * (prior @ GB.astype(dtype))
     if row_linear is not None:
         X += row_linear.astype(dtype) if B is None else row_linear.astype(dtype) @ B
     lam = np.asarray(lam).astype(dtype)
@@ -190,9 +206,7 @@ def solve_ridge(
         work(0, len(X))
         return few_product(X, np.ascontiguousarray(E.T)) if a else X
     run_blocks(work, balanced_blocks(indptr, max(1, min(len(X) // 64, 64))), n_threads)
-    if a:
-        rotate(X, np.ascontiguousarray(E.T), n_threads)
-    return X
+    return rotate(X, np.ascontiguousarray(E.T), n_threads) if a else X
 
 
 def ridge_shares(loss: QuadraticLoss, Y: np.ndarray, lam: np.ndarray, targets: np.ndarray) -> np.ndarray:
