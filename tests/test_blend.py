@@ -10,6 +10,7 @@ from checks import assert_same, quality
 import lrrec
 from lrrec import ALS, EASE, IALS, AdapterSelector, Blend, Interactions, ItemKNN, Popularity
 from lrrec.adapt import Blended, FoldIn, ItemItemScratch, LowRank
+from lrrec.adapt.selection import blend_search, cross_validation
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.blending import find_weights, ranked_values, standardized
 
@@ -183,6 +184,24 @@ def test_the_selector_blends_what_complements_each_other(seed):
         assert isinstance(selector.best_, Blended) == blend
         values[blend] = quality(selector, (train, rest.filter(mask), rest.filter(~mask)))
     assert values[True] > values[False]
+
+
+def test_members_of_small_targets_are_not_fitted_again_to_be_blended(base, parts, monkeypatch):
+    """Their scores of the validation users are kept, and lead to the same blend."""
+
+    def choose():
+        selector = AdapterSelector(
+            [FoldIn(), LowRank(2, **FIXED), ItemItemScratch()], random_state=0, metric="recall@5"
+        )
+        chosen = selector.fit(parts[0], base=base)
+        return chosen.verdict_, chosen.report_.round(6).to_string(), chosen.best_.get_params().get("weights")
+
+    monkeypatch.setattr(cross_validation, "KEPT_CELLS", 0)
+    again = choose()
+    assert again[2] is not None
+    monkeypatch.undo()
+    monkeypatch.setattr(blend_search, "prepared", lambda *_: pytest.fail("a member was fitted again"))
+    assert choose() == again
 
 
 def test_no_blend_of_ratings(likes):

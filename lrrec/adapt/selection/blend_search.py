@@ -43,7 +43,7 @@ def find_blend(cv: CrossValidation, results: Sequence[CandidateResult]) -> Candi
     def refit(start: int, stop: int) -> None:
         for place in range(start, stop):
             fold = folds[place]
-            scored = [prepared(clone(member.adapter)._adapt(cv.domain, fold.fit), fold) for member in members]
+            scored = [_scored(cv, member, place) for member in members]
             of_folds[place] = ranked_values(scored, fold.history, fold.test, cv.metric, fold.candidates)
 
     run_blocks(refit, even_blocks(len(folds), 1), check_threads(None))
@@ -66,6 +66,14 @@ def find_blend(cv: CrossValidation, results: Sequence[CandidateResult]) -> Candi
     adapter = Blended([clone(member.adapter) for member, _ in chosen], [weight for _, weight in chosen])
     n_parameters = sum(member.n_parameters for member, _ in chosen)
     return CandidateResult(adapter, scores(weights), fold_numbers, n_parameters, members[0].overlap, nested_scores)
+
+
+def _scored(cv: CrossValidation, member: CandidateResult, place: int) -> tuple[Any, Any]:
+    """What scores for a member in a fold, and the validation users: what was kept, or the member, fitted again."""
+    if kept := member.kept[place]:
+        return kept, kept.users
+    fold = cv.folds[cv.group][place]
+    return prepared(clone(member.adapter)._adapt(cv.domain, fold.fit), fold)
 
 
 def _bagged(tried: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ class CandidateResult:
 
     scores : the metric of each validation user. nested_scores : the same by nested cross-validation, where settings
     were chosen. fold_numbers : the fold of each user. overlap : with several folds, the sum over them of
-    n_validation / n_training, for `difference`.
+    n_validation / n_training, for `difference`. kept : for each fold, the scores of all items (`KeptScores`), or None.
     """
 
     adapter: Any
@@ -24,6 +24,7 @@ class CandidateResult:
     n_parameters: int
     overlap: float = 0.0
     nested_scores: np.ndarray | None = None
+    kept: Sequence[Any] = ()
 
     @property
     def estimated_scores(self) -> np.ndarray:

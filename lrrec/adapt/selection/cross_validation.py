@@ -20,13 +20,33 @@ from lrrec.metrics import measure, parse
 from lrrec.validate import check_threads
 
 ParameterPath = Mapping[str, Sequence[Any]]
+KEPT_CELLS = 10**5  # of a fold's users and items: 400 kB; to score so few again would take longer than to keep them
+
+
+class Measured(NamedTuple):
+    """The metric of each validation user of a fold, and the scores of all items that it was measured on, if kept."""
+
+    values: np.ndarray
+    kept: "KeptScores | None" = None
+
+
+class KeptScores:
+    """The scores (n_users, n_items) that an adapter, fitted in a fold, gave its users; asked for by their numbers."""
+
+    def __init__(self, scorer: Any, encoded: Any) -> None:
+        self.scores, self._predicts_ratings = scorer._supported_scores(encoded, slice(None)), scorer._predicts_ratings
+        self.users = np.arange(len(self.scores))
+
+    def _supported_scores(self, users: np.ndarray, columns: Columns) -> np.ndarray:
+        scores: np.ndarray = self.scores[users][:, columns]
+        return scores
 
 
 class Measurement(NamedTuple):
-    """An adapter with its settings, the scores of its validation users by the id of their fold, its parameters."""
+    """An adapter with its settings, what it reached in each fold by the fold's id, and its parameters."""
 
     adapter: Any
-    scores: dict[int, np.ndarray]
+    folds: dict[int, Measured]
     n_parameters: int
 
 
@@ -87,41 +107,44 @@ class CrossValidation:
     def _along_path(self, adapter: Any, folds: Sequence[Fold], path: ParameterPath) -> Iterator[Measurement]:
         """Measurements in folds that are fitted to the same users, for each value on the path."""
         for values, fitted in adapter._fit_path(self.domain, folds[0].fit, path):
-            scores = {id(fold): _measure(fitted, fold, self.metric) for fold in folds}
-            yield Measurement(clone(adapter).set_params(**values), scores, fitted.n_parameters)
+            measured = {id(fold): _measure(fitted, fold, self.metric) for fold in folds}
+            yield Measurement(clone(adapter).set_params(**values), measured, fitted.n_parameters)
 
     def _without_scores(self, adapter: Any, path: ParameterPath) -> list[Measurement]:
         """Measurements of an adapter that cannot be fitted: 0 for everybody."""
         folds = [fold for folds in self.folds.values() for fold in folds]
-        scores = {id(fold): np.zeros(fold.history.shape[0]) for fold in folds}
+        zeros = {id(fold): Measured(np.zeros(fold.history.shape[0])) for fold in folds}
         settings = [dict(zip(path, values, strict=True)) for values in itertools.product(*path.values())]
-        return [Measurement(clone(adapter).set_params(**values), scores, 0) for values in settings]
+        return [Measurement(clone(adapter).set_params(**values), zeros, 0) for values in settings]
 
     def _result(self, measurement: Measurement) -> CandidateResult:
         """The group's scores together; users of a single fold are cut into folds for nested cross-validation."""
-        adapter, scores, n_parameters = measurement
+        adapter, measured, n_parameters = measurement
         folds = self.folds[self.group]
-        parts = [scores[id(fold)] for fold in folds]
+        parts, kept = zip(*(measured[id(fold)] for fold in folds), strict=True)
         if len(folds) == 1:
-            return CandidateResult(adapter, parts[0], np.arange(len(parts[0])) % N_FOLDS, n_parameters)
+            return CandidateResult(adapter, parts[0], np.arange(len(parts[0])) % N_FOLDS, n_parameters, kept=kept)
         fold_numbers = np.repeat(np.arange(len(folds)), [len(part) for part in parts])
         overlap = sum(len(part) / len(fold.fit) for part, fold in zip(parts, folds, strict=True))
-        return CandidateResult(adapter, np.concatenate(parts), fold_numbers, n_parameters, overlap)
+        return CandidateResult(adapter, np.concatenate(parts), fold_numbers, n_parameters, overlap, kept=kept)
 
 
 def _joined(parts: Sequence[Measurement]) -> Measurement:
     """One measurement of those in some of the folds each."""
-    scores = {fold: values for part in parts for fold, values in part.scores.items()}
-    return parts[-1]._replace(scores=scores)
+    folds = {fold: measured for part in parts for fold, measured in part.folds.items()}
+    return parts[-1]._replace(folds=folds)
 
 
-def _measure(adapter: Any, fold: Fold, metric: str) -> np.ndarray:
+def _measure(adapter: Any, fold: Fold, metric: str) -> Measured:
     """The metric of each validation user, served as `recommend` does: popular items where it has no score."""
     _, k = parse(metric, ("ranking",))
     assert k is not None
     n_users, n_items = fold.history.shape
     likes = np.bincount(positive(adapter.domain_.data.matrix[fold.fit]).indices, minlength=n_items)
     scorer, encoded = prepared(adapter, fold)
+    kept = KeptScores(scorer, encoded) if n_users * n_items <= KEPT_CELLS else None
+    if kept is not None:
+        scorer, encoded = kept, kept.users
 
     def score(block: slice, columns: Columns) -> np.ndarray:
         return scorer._supported_scores(encoded[block], columns)
@@ -131,7 +154,7 @@ def _measure(adapter: Any, fold: Fold, metric: str) -> np.ndarray:
         popularity=np.where(likes > 0, likes, -np.inf).astype(np.float32), n_threads=check_threads(None),
     )  # fmt: skip
     values = measure(lists, fold.test, np.arange(n_users), [metric])[0][:, 0]
-    return np.nan_to_num(values)  # 0 for all candidates where a user's test interactions are dislikes
+    return Measured(np.nan_to_num(values), kept)  # 0 for all candidates where a user's test interactions are dislikes
 
 
 def prepared(adapter: Any, fold: Fold) -> tuple[Any, Any]:
