@@ -1,5 +1,6 @@
 """The matrices that the benchmarks run on: a generated one, and two real ones where they are available."""
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -47,9 +48,9 @@ def real(name: str) -> sp.csr_array:
 
 
 def data_home() -> str | None:
-    """Return the folder of real data beside the project, None where there is none."""
+    """Return the folder of real data beside the project, or that of LRREC_DATA; None where there is neither."""
     beside = Path(__file__).parents[2] / "shared" / "data"
-    return str(beside) if beside.is_dir() else None
+    return str(beside) if beside.is_dir() else os.environ.get("LRREC_DATA")
 
 
 def get(name: str) -> sp.csr_array:

@@ -189,3 +189,17 @@ def test_a_table_that_changes_meanwhile_is_refused(change):
 
     with pytest.raises(DataError, match="must stay as it is while it is read"):
         streaming.read_grouped(batches, 4, {"user": "user", "item": "item"}, None)
+
+
+def test_memory_does_not_grow_with_the_table(tmp_path, monkeypatch):
+    """What was read is let go, and little is read ahead: Arrow holds a small part of the file at any time."""
+    arrow = pytest.importorskip("pyarrow")
+    monkeypatch.setattr(parquet, "BATCH", 2**16)
+    path, n_rows = tmp_path / "t.parquet", 2**21
+    ids = np.random.default_rng(0).integers(0, 2**60, n_rows)
+    frame = pd.DataFrame({"user": ids, "item": ids[::-1]})
+    frame.to_parquet(path, row_group_size=2**16, compression=None)
+    table, before = parquet.ParquetTable(path, {"user": "user", "item": "item"}), arrow.total_allocated_bytes()
+    held = [arrow.total_allocated_bytes() - before for _ in table(["user", "item"])]
+    assert len(held) == 32
+    assert max(held) < path.stat().st_size / 3

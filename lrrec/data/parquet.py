@@ -4,6 +4,7 @@ import glob
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from lrrec.data import frames
@@ -13,6 +14,7 @@ from lrrec.errors import DataError
 from lrrec.validate import first_three, import_extra
 
 BATCH = 2**20  # rows
+READ_AHEAD = {"batch_readahead": 2, "fragment_readahead": 1}  # with more, the memory grows with the table
 AT_ONCE = 2**24  # rows of a table that is read at once, which is faster
 
 
@@ -38,10 +40,13 @@ class ParquetTable:
                 self._batches = file.iter_batches
             else:
                 dataset = import_extra("pyarrow.dataset", None, "from_parquet")
-                form = dataset.ParquetFileFormat(read_options={"dictionary_columns": ids})  # of text
+                form = dataset.ParquetFileFormat(
+                    read_options={"dictionary_columns": ids},  # of text
+                    default_fragment_scan_options=dataset.ParquetFragmentScanOptions(pre_buffer=False),
+                )
                 opened = dataset.dataset(_paths(os.fspath(source)), format=form, partitioning="hive")
                 columns, self.n_rows = opened.schema.names, opened.count_rows()
-                self._batches, self._files = opened.to_batches, opened.files
+                self._batches, self._files = partial(opened.to_batches, **READ_AHEAD), opened.files
         self._stamps = self._stamped()
         absent = [name for name in roles.values() if name not in columns]
         if absent:
