@@ -32,7 +32,7 @@ ONLY_IN = {
     "jinja2": ("report/page.py",),
     "optuna": ("tuning/search.py",),
     "pyspark": ("spark.py",),
-    "numba": ("linalg/jit.py", "linalg/kernels/", "metrics/kernels.py"),
+    "numba": ("linalg/jit.py", "linalg/kernels/", "metrics/kernels.py", "data/csv_kernel.py"),
     "typer": ("cli/",),
 }
 MAX_LINES = 400

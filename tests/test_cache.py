@@ -122,10 +122,11 @@ def test_a_folder_that_is_not_private_is_not_used(nothing_can_be_written, fault)
 
 
 @pytest.mark.parametrize("method", ["load_overload", "save_overload"])
-def test_a_full_or_vanished_disk_is_no_error(method, monkeypatch):
+def test_a_full_or_vanished_disk_is_no_error(method, monkeypatch, tmp_path):
     def fail(*args):
         raise OSError("no space left on device")
 
+    monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(jit.FunctionCache, method, fail)
     assert doubler()(3) == 6
 

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 import lrrec
 from lrrec import Interactions, cli
 from lrrec.data import csv_blocks
+from lrrec.data.csv_kernel import scan_records
 from lrrec.errors import DataError, DataWarning, ParameterError
 
 
@@ -101,6 +102,22 @@ def test_what_the_csv_module_writes_is_read_in_blocks_of_any_size(rows, delimite
                 Interactions.from_csv(io.BytesIO(file.getvalue().encode()), delimiter=delimiter)
     finally:
         csv_blocks.BLOCK_BYTES = before
+
+
+WRITTEN = st.one_of(st.integers(-(2**64), 2**64).map(str), st.text(st.sampled_from("0179-+ a"), max_size=21))
+
+
+@given(st.lists(st.tuples(WRITTEN, WRITTEN), min_size=1, max_size=6), st.booleans())
+def test_integers_of_a_block_are_those_that_python_writes(rows, quoted):
+    text = "".join(f"{first},x,{second}\n" for first, second in rows).encode()
+    integers, whole = np.empty((2, len(rows)), dtype=np.int64), np.empty(2, dtype=bool)
+    places = np.array([0, -1, 1])
+    assert scan_records(np.frombuffer(text, dtype=np.uint8), ord(","), quoted, places, integers, whole) == len(rows)
+    for column, values in enumerate(zip(*rows, strict=True)):
+        plain = all(re.fullmatch("0|-?[1-9][0-9]*", value) and abs(int(value)) < 2**63 for value in values)
+        assert whole[column] == plain
+        if plain:
+            assert integers[column].tolist() == [int(value) for value in values]
 
 
 # How files are written.

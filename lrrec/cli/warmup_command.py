@@ -23,6 +23,7 @@ def warmup() -> None:
 
 def compile_kernels() -> None:
     """Use every model, with what is done with models, on the data that come with lrrec."""
+    import io
     from importlib.util import find_spec
 
     import numpy as np
@@ -52,4 +53,5 @@ def compile_kernels() -> None:
     linalg.truncated_svd(split.train.matrix, 4)
     linalg.top_k(np.zeros((1, 100)), 5)
     linalg.kernels.take_places(np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int64), np.empty(1, dtype=np.int64))
+    lrrec.Interactions.from_csv(io.StringIO("user,item\n1,2\n"))
     interop.from_factors(base.user_factors_, base.item_factors_)

@@ -9,16 +9,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from lrrec.data.csv_kernel import NEWLINE, QUOTE, scan_records
 from lrrec.errors import DataError, ParameterError
 from lrrec.validate import as_path, check_int, import_extra
 
 BLOCK_BYTES, HEADER_BYTES = 2**25, 2**20
 OPENERS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "zstandard"}  # suffix -> module with a function open
-NEWLINE, QUOTE, MINUS, ZERO = b'\n"-0'
 UNIT = "\x1f"  # stands for a delimiter of several characters: parsers of the field know single ones alone
 
 
@@ -66,6 +66,14 @@ class Format:
         return csv.reader(io.StringIO(text, newline=""), delimiter=self.separator, quoting=quoting, strict=True)
 
 
+class Block(NamedTuple):
+    """Some records, and those columns of them that are integers as Python writes them (no 007, +7, " 7" or quotes)."""
+
+    text: bytes
+    n_records: int
+    integers: dict[int, np.ndarray]
+
+
 class Records:
     """The records of a CSV file after its header, in UTF-8, block by block; line ends are those of Unix.
 
@@ -78,7 +86,6 @@ class Records:
     def __init__(self, source: str, blocks: Iterator[bytes], form: Format) -> None:
         self.source, self.form, self._blocks = source, form, blocks
         self._first, self._line = next(blocks, b""), 0
-        self._regular = False  # whether the block has neither blank lines nor quotes within fields
         rows, n_rows = form.records(self._first[:HEADER_BYTES].decode(errors="replace")), (form.header or 0) + 1
         try:
             found = [record for _, record in zip(range(n_rows), filter(any, rows), strict=False)]
@@ -94,43 +101,28 @@ class Records:
         if len(set(self.names)) < len(self.names):
             raise DataError(f"{source} must have distinct column names, got {', '.join(self.names)}")
 
-    def __iter__(self) -> Iterator[tuple[bytes, int]]:
-        """Yield each block and the number of its records; raise DataError at a record with other fields."""
-        for block in itertools.chain([self._first], self._blocks):
-            n_records = self._count(block)
-            yield block, n_records
-            self._line += block.count(b"\n")
+    def blocks(self, places: Iterable[int]) -> Iterator[Block]:
+        """Yield the blocks, with columns of integers at some places; raise DataError at a record with other fields."""
+        columns = sorted(set(places))
+        for text in itertools.chain([self._first], self._blocks):
+            n_lines = text.count(b"\n")
+            yield self._scan(text, n_lines, columns)
+            self._line += n_lines
 
-    def plain_columns(self, block: bytes, places: list[int]) -> list[int]:
-        """Which columns of integers are written as Python writes them: no 007, +7, " 7" or quotes."""
-        if not self._regular:
-            return []
-        text, n_fields = np.frombuffer(b"\n" + block, dtype=np.uint8), len(self.names)
-        is_bound = (text == self.form.separator.encode()[0]) | (text == NEWLINE)
-        if self.form.quoted and b'"' in block:
-            is_bound &= ~_inside(text)
-        bounds = np.flatnonzero(is_bound)
-        plain = []
-        for place in places:
-            begin, end = bounds[place:-1:n_fields] + 1, bounds[place + 1 :: n_fields] - 1
-            first, last = text[begin], text[end]
-            leading = np.where(first == MINUS, text[begin + 1], first)  # 1 to 9, or a single 0
-            good = (leading > ZERO) & (leading <= ZERO + 9) & (last >= ZERO) & (last <= ZERO + 9)
-            if (good | (first == ZERO) & (begin == end)).all():
-                plain.append(place)
-        return plain
-
-    def _count(self, block: bytes) -> int:
-        """The number of records, all of as many fields as there are names."""
-        n_fields, separator = len(self.names), self.form.separator.encode()
-        structure = _structure(block, separator[0], quoted=self.form.quoted)
-        pattern = separator * (n_fields - 1) + b"\n"
-        n_records = 0 if structure is None else len(structure) // n_fields
-        self._regular = structure == pattern * n_records
-        return n_records if self._regular else self._count_slowly(block)
+    def _scan(self, text: bytes, n_lines: int, columns: list[int]) -> Block:
+        rows = np.full(len(self.names), -1)
+        rows[columns] = np.arange(len(columns))
+        integers, whole = np.empty((len(columns), n_lines), dtype=np.int64), np.empty(len(columns), dtype=bool)
+        separator = self.form.separator.encode()[0]
+        n_records = scan_records(
+            np.frombuffer(text, dtype=np.uint8), separator, self.form.quoted, rows, integers, whole
+        )
+        if n_records < 0:
+            return Block(text, self._count_slowly(text), {})
+        return Block(text, n_records, {columns[row]: integers[row, :n_records] for row in np.flatnonzero(whole)})
 
     def _count_slowly(self, block: bytes) -> int:
-        """`_count` by the exact reader, for blank lines and quotes within fields; finds the first bad record."""
+        """The number of records by the exact reader, for blank lines and quotes in fields; finds the first bad one."""
         text = block.decode(errors="replace")
         reader, n_records, begin = self.form.records(text), 0, 0
         try:
@@ -194,7 +186,7 @@ def _blocks(chunks: Iterable[bytes], form: Format) -> Iterator[bytes]:
         rest += chunk if begun else chunk.removeprefix(codecs.BOM_UTF8)
         begun = True
         cut = rest.rfind(b"\n") + 1
-        if form.quoted and b'"' in rest:
+        if form.quoted and rest.count(b'"', 0, cut) % 2:  # the last line ends within quotes
             text = np.frombuffer(rest, dtype=np.uint8)
             ends = (text == NEWLINE) & ~_inside(text)
             cut = len(rest) - int(np.argmax(ends[::-1])) if ends.any() else 0
@@ -214,20 +206,6 @@ def _normalized(block: bytes, form: Format) -> bytes:
             raise DataError("a file with a delimiter of several characters must not hold the character U+001F")
         block = block.replace(form.delimiter.encode(), UNIT.encode())
     return block
-
-
-def _structure(block: bytes, separator: int, *, quoted: bool) -> bytes | None:
-    """The separators and line ends outside of quotes; None where quotes are neither first nor last of a field."""
-    if not (quoted and b'"' in block):
-        return block.translate(None, bytes(set(range(256)) - {separator, NEWLINE}))
-    text = np.frombuffer(block, dtype=np.uint8)
-    ends = (text == separator) | (text == NEWLINE)
-    quotes = np.flatnonzero(text == QUOTE)
-    bounds = ends | (text == QUOTE)
-    opening, closing = quotes[::2], quotes[1::2]
-    if len(quotes) % 2 or not bounds[opening - 1].all() or not bounds[closing + 1].all():
-        return None
-    return text[ends & ~_inside(text)].tobytes()
 
 
 def _inside(text: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from lrrec.data import frames
-from lrrec.data.csv_blocks import UNIT, Format, Records, opened
+from lrrec.data.csv_blocks import UNIT, Block, Format, Records, opened
 from lrrec.data.frames import brief
 from lrrec.data.id_columns import codes
 from lrrec.data.labels import same_order
@@ -74,10 +74,8 @@ def read_csv(source: Any, roles: Mapping[str, Any], form: Format, time_format: s
     try:
         with opened(source, form) as records:
             places = _places(records, roles)
-            parts = [
-                _parse(block, n_records, records, places, time_format)
-                for block, n_records in records if n_records
-            ]  # fmt: skip
+            blocks = records.blocks(places[role] for role in IDS)
+            parts = [_parse(block, records, places, time_format) for block in blocks if block.n_records]
     except LrrecError:
         raise
     except FileNotFoundError:
@@ -110,20 +108,14 @@ def _places(records: Records, roles: Mapping[str, Any]) -> dict[str, int]:
     return {role: records.names.index(name) for role, name in roles.items()}
 
 
-def _parse(
-    block: bytes, n_records: int, records: Records, places: Mapping[str, int], time_format: str | None
-) -> dict[str, pd.Series]:
+def _parse(block: Block, records: Records, places: Mapping[str, int], time_format: str | None) -> dict[str, pd.Series]:
     """The columns of a block's records, by role; ids as int64 where all are written as Python writes them, or text."""
-    texts = {places["time"]} if time_format is not None and "time" in places else set()
-    parts = _columns(block, n_records, records, places, texts)
-    numeric = [role for role in IDS if pd.api.types.is_any_real_numeric_dtype(parts[role]) or parts[role].dtype == bool]
-    whole = [places[role] for role in numeric if parts[role].dtype == np.int64]
-    plain = records.plain_columns(block, whole) if whole else []
-    changed = [role for role in numeric if places[role] not in plain]
-    if changed:
-        texts |= {places[role] for role in changed}
-        parts |= _columns(block, n_records, records, {role: places[role] for role in changed}, texts)
-    for role in set(IDS) - set(numeric) | set(changed):
+    parts = {role: pd.Series(block.integers[places[role]]) for role in IDS if places[role] in block.integers}
+    others = {role: place for role, place in places.items() if role not in parts}
+    texts = {place for role, place in others.items() if role in IDS or (role == "time" and time_format is not None)}
+    if others:
+        parts |= _columns(block, records, others, texts)
+    for role in set(IDS) & set(others):
         ids = parts[role] = parts[role].astype("category")
         broken = [text for text in ids.cat.categories.tolist() if "\n" in text] if records.form.quoted else []
         if broken:
@@ -137,18 +129,16 @@ def _parse(
     return parts
 
 
-def _columns(
-    block: bytes, n_records: int, records: Records, places: Mapping[str, int], texts: set[int]
-) -> dict[str, pd.Series]:
+def _columns(block: Block, records: Records, places: Mapping[str, int], texts: set[int]) -> dict[str, pd.Series]:
     """The columns of a block at some places, by role, numbers where they are and not among the texts."""
     frame = pd.read_csv(  # type: ignore[call-overload]  # whose stubs want literals
-        io.BytesIO(block), sep=records.form.separator, header=None, names=range(len(records.names)), index_col=False,
-        usecols=list(places.values()), dtype=dict.fromkeys(texts & set(places.values()), str),
-        keep_default_na=False, quoting=records.form.quoting, decimal=records.form.decimal, low_memory=False,
+        io.BytesIO(block.text), sep=records.form.separator, header=None, names=range(len(records.names)),
+        index_col=False, usecols=list(places.values()), dtype=dict.fromkeys(texts, str), keep_default_na=False,
+        quoting=records.form.quoting, decimal=records.form.decimal, low_memory=False,
         na_values={place: [""] if role in IDS else MISSING for role, place in places.items()},
     )  # fmt: skip
-    if len(frame) != n_records:
-        raise DataError(f"{records.source} must have {n_records} rows, as its lines do, got {len(frame)}")
+    if len(frame) != block.n_records:
+        raise DataError(f"{records.source} must have {block.n_records} rows, as its lines do, got {len(frame)}")
     return {role: frame[place] for role, place in places.items()}
 
 
