@@ -105,18 +105,17 @@ class Records:
         """Yield the blocks, with columns of integers at some places; raise DataError at a record with other fields."""
         columns = sorted(set(places))
         for text in itertools.chain([self._first], self._blocks):
-            n_lines = text.count(b"\n")
-            yield self._scan(text, n_lines, columns)
+            characters = np.frombuffer(text, dtype=np.uint8)
+            n_lines = int(np.count_nonzero(characters == NEWLINE))
+            yield self._scan(text, characters, n_lines, columns)
             self._line += n_lines
 
-    def _scan(self, text: bytes, n_lines: int, columns: list[int]) -> Block:
+    def _scan(self, text: bytes, characters: np.ndarray, n_lines: int, columns: list[int]) -> Block:
         rows = np.full(len(self.names), -1)
         rows[columns] = np.arange(len(columns))
         integers, whole = np.empty((len(columns), n_lines), dtype=np.int64), np.empty(len(columns), dtype=bool)
         separator = self.form.separator.encode()[0]
-        n_records = scan_records(
-            np.frombuffer(text, dtype=np.uint8), separator, self.form.quoted, rows, integers, whole
-        )
+        n_records = scan_records(characters, separator, self.form.quoted, rows, integers, whole)
         if n_records < 0:
             return Block(text, self._count_slowly(text), {})
         return Block(text, n_records, {columns[row]: integers[row, :n_records] for row in np.flatnonzero(whole)})
@@ -186,7 +185,7 @@ def _blocks(chunks: Iterable[bytes], form: Format) -> Iterator[bytes]:
         rest += chunk if begun else chunk.removeprefix(codecs.BOM_UTF8)
         begun = True
         cut = rest.rfind(b"\n") + 1
-        if form.quoted and rest.count(b'"', 0, cut) % 2:  # the last line ends within quotes
+        if form.quoted and b'"' in rest and rest.count(b'"', 0, cut) % 2:  # the last line ends within quotes
             text = np.frombuffer(rest, dtype=np.uint8)
             ends = (text == NEWLINE) & ~_inside(text)
             cut = len(rest) - int(np.argmax(ends[::-1])) if ends.any() else 0

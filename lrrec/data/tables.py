@@ -89,7 +89,8 @@ def read_csv(source: Any, roles: Mapping[str, Any], form: Format, time_format: s
         raise DataError(f"{name} must be a CSV file with a header line: {brief(error)}") from None
     if not parts:
         raise DataError(f"{name} must have at least one row, got none")
-    return pd.DataFrame({str(roles[role]): joined([part[role] for part in parts], roles[role]) for role in roles})
+    columns = {str(roles[role]): joined([part[role] for part in parts], roles[role]) for role in roles}
+    return pd.DataFrame(columns, copy=False)
 
 
 def _places(records: Records, roles: Mapping[str, Any]) -> dict[str, int]:
