@@ -75,6 +75,12 @@ def test_parts_are_the_whole(in_parts, ids, duplicates, roles, n_rows):
     assert result(in_parts) == result(Interactions.from_frame)
 
 
+def test_indices_take_as_little_memory_as_those_of_small_tables(in_parts):
+    frame = pd.DataFrame({"user": [1, 2, 2], "item": [5, 5, 7]})
+    for matrix in (in_parts(frame).matrix, Interactions.from_frame(frame).matrix):
+        assert matrix.indices.dtype == matrix.indptr.dtype == np.int32
+
+
 @given(
     st.lists(arrays(np.int64, st.integers(1, 5), elements=st.integers(-9, 9) | st.integers(-BIG, BIG)), min_size=1),
     st.sampled_from([1, 20, 2**22]),

@@ -81,7 +81,9 @@ class Merger:
 
         def of(entries: Any, events: Events | None = None) -> Any:
             shape = len(self.users), len(self.items)
-            matrix = sp.csr_array((entries.data, entries.columns, entries.indptr), shape=shape)
+            small = len(entries.data) <= np.iinfo(np.int32).max  # indices take the type of indptr
+            indptr = entries.indptr.astype(np.int32 if small else np.int64, copy=False)
+            matrix = sp.csr_array((entries.data, entries.columns, indptr), shape=shape)
             return cls(matrix, self.users, self.items, entries.times, events)
 
         if merged is None:
