@@ -104,6 +104,23 @@ def test_what_the_csv_module_writes_is_read_in_blocks_of_any_size(rows, delimite
         csv_blocks.BLOCK_BYTES = before
 
 
+def test_large_blocks_are_read_in_parts(monkeypatch):
+    """Their lines are those of small blocks, and so are the errors."""
+    monkeypatch.setattr(csv_blocks, "PART_BYTES", 8)
+    monkeypatch.setattr(csv_blocks, "check_threads", lambda _: 3)
+    lines = [f"{user},{item},{user * item}" for user in range(7) for item in range(10**6, 10**6 + 9)]
+    text = "user,item,value\n" + "\n".join(lines)
+    got = read(text, value="value")
+    assert table(got) == [[*map(int, line.split(","))] for line in lines]
+    for broken, message in ((lines[40] + ",", "line 42 must"), (f"007,{10**6},1", None)):
+        changed = text.replace(lines[40], broken)
+        if message is None:
+            assert "007" in read(changed, value="value").users.ids
+        else:
+            with pytest.raises(DataError, match=message):
+                read(changed, value="value")
+
+
 WRITTEN = st.one_of(st.integers(-(2**64), 2**64).map(str), st.text(st.sampled_from("0179-+ a"), max_size=21))
 
 
@@ -112,7 +129,9 @@ def test_integers_of_a_block_are_those_that_python_writes(rows, quoted):
     text = "".join(f"{first},x,{second}\n" for first, second in rows).encode()
     integers, whole = np.empty((2, len(rows)), dtype=np.int64), np.empty(2, dtype=bool)
     places = np.array([0, -1, 1])
-    assert scan_records(np.frombuffer(text, dtype=np.uint8), ord(","), quoted, places, integers, whole) == len(rows)
+    characters = np.frombuffer(text, dtype=np.uint8)
+    n = scan_records(0, len(text), characters, ord(","), quoted, places, 0, integers, whole)
+    assert n == len(rows)
     for column, values in enumerate(zip(*rows, strict=True)):
         plain = all(re.fullmatch("0|-?[1-9][0-9]*", value) and abs(int(value)) < 2**63 for value in values)
         assert whole[column] == plain

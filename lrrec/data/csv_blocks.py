@@ -15,9 +15,10 @@ import numpy as np
 
 from lrrec.data.csv_kernel import NEWLINE, QUOTE, scan_records
 from lrrec.errors import DataError, ParameterError
-from lrrec.validate import as_path, check_int, import_extra
+from lrrec.linalg.threads import even_blocks, run_blocks
+from lrrec.validate import as_path, check_int, check_threads, import_extra
 
-BLOCK_BYTES, HEADER_BYTES = 2**25, 2**20
+BLOCK_BYTES, HEADER_BYTES, PART_BYTES = 2**25, 2**20, 2**20
 OPENERS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "zstandard"}  # suffix -> module with a function open
 UNIT = "\x1f"  # stands for a delimiter of several characters: parsers of the field know single ones alone
 
@@ -106,19 +107,32 @@ class Records:
         columns = sorted(set(places))
         for text in itertools.chain([self._first], self._blocks):
             characters = np.frombuffer(text, dtype=np.uint8)
-            n_lines = int(np.count_nonzero(characters == NEWLINE))
-            yield self._scan(text, characters, n_lines, columns)
-            self._line += n_lines
+            edges, begins = _parts(text, characters, quoted=self.form.quoted)
+            yield self._scan(text, characters, edges, begins, columns)
+            self._line += int(begins[-1])
 
-    def _scan(self, text: bytes, characters: np.ndarray, n_lines: int, columns: list[int]) -> Block:
+    def _scan(
+        self, text: bytes, characters: np.ndarray, edges: list[int], begins: np.ndarray, columns: list[int]
+    ) -> Block:
+        """A block, of the parts characters[edges[p]:edges[p + 1]] with the lines begins[p] to begins[p + 1]."""
         rows = np.full(len(self.names), -1)
         rows[columns] = np.arange(len(columns))
-        integers, whole = np.empty((len(columns), n_lines), dtype=np.int64), np.empty(len(columns), dtype=bool)
+        integers = np.empty((len(columns), begins[-1]), dtype=np.int64)
+        whole, counts = np.empty((len(begins) - 1, len(columns)), dtype=bool), np.empty(len(begins) - 1, dtype=np.int64)
         separator = self.form.separator.encode()[0]
-        n_records = scan_records(characters, separator, self.form.quoted, rows, integers, whole)
-        if n_records < 0:
+
+        def work(part: int, _: int) -> None:
+            counts[part] = scan_records(
+                edges[part], edges[part + 1], characters, separator, self.form.quoted, rows, begins[part], integers,
+                whole[part],
+            )  # fmt: skip
+
+        run_blocks(work, even_blocks(len(counts), 1), len(counts))
+        if (counts < 0).any():
             return Block(text, self._count_slowly(text), {})
-        return Block(text, n_records, {columns[row]: integers[row, :n_records] for row in np.flatnonzero(whole)})
+        n_records = int(counts.sum())
+        found = np.flatnonzero(whole.all(axis=0))
+        return Block(text, n_records, {columns[row]: integers[row, :n_records] for row in found})
 
     def _count_slowly(self, block: bytes) -> int:
         """The number of records by the exact reader, for blank lines and quotes in fields; finds the first bad one."""
@@ -205,6 +219,15 @@ def _normalized(block: bytes, form: Format) -> bytes:
             raise DataError("a file with a delimiter of several characters must not hold the character U+001F")
         block = block.replace(form.delimiter.encode(), UNIT.encode())
     return block
+
+
+def _parts(text: bytes, characters: np.ndarray, *, quoted: bool) -> tuple[list[int], np.ndarray]:
+    """Edges of parts of whole lines, one for each thread, and the number of lines before each edge."""
+    n_parts = 1 if quoted and b'"' in text else min(check_threads(None), len(text) // PART_BYTES + 1)
+    cuts = {text.find(b"\n", part * len(text) // n_parts) + 1 for part in range(1, n_parts)}
+    edges = sorted({0, len(text)} | cuts)
+    lines = [np.count_nonzero(characters[begin:end] == NEWLINE) for begin, end in itertools.pairwise(edges)]
+    return edges, np.concatenate(([0], np.cumsum(lines, dtype=np.int64)))
 
 
 def _inside(text: np.ndarray) -> np.ndarray:

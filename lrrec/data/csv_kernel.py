@@ -10,23 +10,23 @@ TEN = np.uint64(10)
 
 
 @kernel()
-def scan_records(text, separator, quoted, rows, integers, whole):
-    """Count the records of a block of bytes, uint8 (n,), that ends with a line's end; -1 if one is irregular.
+def scan_records(start, stop, text, separator, quoted, rows, n_before, integers, whole):
+    """Count the records of text[start:stop], uint8, whole lines; -1 if one is irregular.
 
     A regular record has as many fields as `rows`, int64 (n_fields,), and quotes, if they enclose fields, are first or
-    last of a field or doubled. Field f of record r is read to integers[rows[f], r], int64 (n_columns, n_lines), unless
-    rows[f] < 0; whole[rows[f]], bool (n_columns,), is set to whether all of them are integers of 64 bits as Python
-    writes them: no 007, +7, " 7" or quotes.
+    last of a field or doubled. Field f of record r is read to integers[rows[f], n_before + r], int64 (n_columns,
+    n_lines), unless rows[f] < 0; whole[rows[f]], bool (n_columns,), is set to whether all of them are integers of 64
+    bits as Python writes them: no 007, +7, " 7" or quotes.
     """
     whole[:] = True
-    field, begin, n, inside, other = 0, 0, 0, False, False
+    field, begin, n, inside, other = 0, start, 0, False, False
     value = np.uint64(0)
-    for i in range(len(text)):
+    for i in range(start, stop):
         byte = text[i]
         if ZERO <= byte <= ZERO + 9 and byte != separator:
             value = TEN * value + np.uint64(byte - ZERO)
         elif quoted and byte == QUOTE:
-            at = text[i + 1] if inside else text[i - 1] if i else NEWLINE
+            at = text[i + 1] if inside else text[i - 1] if i > start else NEWLINE
             if at != separator and at != NEWLINE and at != QUOTE:
                 return -1
             inside, other = not inside, True
@@ -35,7 +35,7 @@ def scan_records(text, separator, quoted, rows, integers, whole):
             if row >= 0:
                 negative = i > begin and text[begin] == MINUS
                 n_digits = i - begin - negative
-                integers[row, n] = -np.int64(value) if negative else np.int64(value)
+                integers[row, n_before + n] = -np.int64(value) if negative else np.int64(value)
                 if other or not 0 < n_digits <= 19 or value > LARGEST or (text[i - n_digits] == ZERO and i - begin > 1):
                     whole[row] = False
             begin, other, value = i + 1, False, np.uint64(0)
