@@ -91,8 +91,9 @@ def mixed_bank(matrix: Any) -> dict[str, Any]:
     base = IALS(D, n_iter=3, random_state=0).fit(matrix)
     users = np.arange(N_ADAPTERS * N_USERS)
     data = Interactions.from_matrix(matrix[: len(users)])
-    low_rank, item_item = LowRank(rank=8, reg=1.0, fold_in_reg=0.01), ItemItem(statistics="scores")
-    kinds = [low_rank, low_rank, FoldIn(), item_item, Blended([low_rank, item_item], [1.0, 1.0])]
+    low_rank = LowRank(rank=8, reg=1.0, fold_in_reg=0.01)
+    item_item = ItemItem(statistics="scores", weight=0.1, reg=30.0, scaling=0.0)
+    kinds = [low_rank, low_rank, FoldIn(fold_in_reg=None), item_item, Blended([low_rank, item_item], [1.0, 1.0])]
     served = AdapterBank(base)
     for number, kind in enumerate(kinds):
         some = np.flatnonzero(users // N_USERS % len(kinds) == number)
