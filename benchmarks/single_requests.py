@@ -92,8 +92,8 @@ def by_index(n_items: int = 200_000) -> dict[str, Any]:
         taken = milliseconds(lambda user: index.recommend(users[[user]], K), rng)
         exact = milliseconds(lambda user: model.recommend(users[[user]], K), rng)
         some = users[:300]
-        found, right = (one.recommend(some, K).items.data for one in (index, model))
-    recall = float(np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(found, right, strict=True)]))
+        approximate, true = (one.recommend(some, K).items.data for one in (index, model))
+    recall = float(np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(approximate, true, strict=True)]))
     shown = (
         f"p50 {np.median(taken):.2f} ms, recall {recall:.3f}; exact {np.median(exact):.2f} ms; built in {built:.0f} s"
     )
@@ -159,7 +159,7 @@ def ask(path: str, n_threads: int, barrier: Any, queue: Any) -> None:
 
 
 def mapped() -> Iterator[dict[str, Any]]:
-    """A model of 2 GB: loaded, mapped, asked for the first time, and saved."""
+    """A model of 2 GB: saved, mapped, and its first list."""
     rng = np.random.default_rng(0)
     U, V = (rng.standard_normal((n, D), dtype=np.float32) for n in LARGE)
     model = from_factors(

@@ -78,7 +78,7 @@ class Work:
         }  # fmt: skip
         for name, part in self.frames.items():
             part.to_parquet(self.path(name), row_group_size=2**17)
-        trained_on = Interactions.from_frame(frame.assign(user=frame["user"] + 10**9))  # all users asked about are new
+        trained_on = Interactions.from_frame(frame.assign(user=frame["user"] + 10**9))  # lists are for new users
         self.model = IALS(D, n_iter=3, random_state=0).fit(trained_on)
         self.few = trained_on.to_frame().head(1000)
         self.model_path = folder / "model.lrrec"

@@ -197,6 +197,22 @@ def test_a_table_that_changes_meanwhile_is_refused(change):
         streaming.read_grouped(batches, 4, {"user": "user", "item": "item"}, None)
 
 
+def test_folders_and_types_of_files_are_the_same_in_parts(in_parts, tmp_path, monkeypatch):
+    """A column that the names of folders hold, and files whose integers and columns are of another type and order."""
+    for market, dtype, order in (("uk", "int64", ["user", "item"]), ("jp", "int32", ["item", "user"])):
+        folder = tmp_path / "data" / f"market={market}"
+        folder.mkdir(parents=True)
+        frame = pd.DataFrame({"user": [1, 2, 2], "item": [7, 8, 9]}, dtype=dtype)
+        frame[order].to_parquet(folder / "a.parquet")
+    for item in ("item", "market"):
+        read = []
+        for at_once in (0, 100):
+            monkeypatch.setattr(interactions, "AT_ONCE", at_once)
+            read.append(columns(Interactions.from_parquet(tmp_path / "data", item=item, duplicates="sum")))
+        assert read[0] == read[1]
+    assert read[0][0][1] == ["jp", "uk"]
+
+
 def test_memory_does_not_grow_with_the_table(tmp_path, monkeypatch):
     """What was read is let go, and little is read ahead: Arrow holds a small part of the file at any time."""
     arrow = pytest.importorskip("pyarrow")

@@ -131,8 +131,8 @@ class Records:
         if (counts < 0).any():
             return Block(text, self._count_slowly(text), {})
         n_records = int(counts.sum())
-        found = np.flatnonzero(whole.all(axis=0))
-        return Block(text, n_records, {columns[row]: integers[row, :n_records] for row in found})
+        integer_rows = np.flatnonzero(whole.all(axis=0))
+        return Block(text, n_records, {columns[row]: integers[row, :n_records] for row in integer_rows})
 
     def _count_slowly(self, block: bytes) -> int:
         """The number of records by the exact reader, for blank lines and quotes in fields; finds the first bad one."""

@@ -20,7 +20,7 @@ from lrrec.metrics import measure, parse
 from lrrec.validate import check_threads
 
 ParameterPath = Mapping[str, Sequence[Any]]
-KEPT_CELLS = 10**5  # of a fold's users and items: 400 kB; to score so few again would take longer than to keep them
+KEPT_CELLS = 10**5  # scores of a fold's users that are kept, 400 kB: a fit to score them again takes longer
 
 
 class Measured(NamedTuple):
@@ -31,7 +31,7 @@ class Measured(NamedTuple):
 
 
 class KeptScores:
-    """The scores (n_users, n_items) that an adapter, fitted in a fold, gave its users; asked for by their numbers."""
+    """The scores (n_users, n_items) that an adapter gave the validation users of a fold, who are encoded as indices."""
 
     def __init__(self, scorer: Any, encoded: Any) -> None:
         self.scores, self._predicts_ratings = scorer._supported_scores(encoded, slice(None)), scorer._predicts_ratings
