@@ -162,9 +162,10 @@ def mapped() -> Iterator[dict[str, Any]]:
     """A model of 2 GB: saved, mapped, and its first list."""
     rng = np.random.default_rng(0)
     U, V = (rng.standard_normal((n, D), dtype=np.float32) for n in LARGE)
-    model = from_factors(
-        U, V, seen=sp.csr_array((LARGE[0], LARGE[1]), dtype=np.float32), unobserved_weight=0.1, reg=0.1
-    )
+    cells = np.arange(1000, dtype=np.int32), np.arange(1000, dtype=np.int32)  # the first users have one item each
+    seen = sp.csr_array((np.ones(1000, dtype=np.float32), cells), shape=LARGE)
+    model = from_factors(U, V, seen=seen, unobserved_weight=0.1, reg=0.1)
+    model.recommend([0], K)  # warm-up
     with tempfile.TemporaryDirectory() as folder:
         path, taken = Path(folder) / "model", []
         for _ in range(3):
@@ -180,7 +181,9 @@ def mapped() -> Iterator[dict[str, Any]]:
         loaded = lrrec.load(path, mmap=True)
         opened = time.perf_counter() - begun
         begun = time.perf_counter()
-        loaded.recommend([5], K, exclude_seen=False, unknown="mask")
+        filled = not loaded.recommend([5], K).items.mask.any()
         first = time.perf_counter() - begun
     shown = f"{opened:.3f} s; {first:.2f} s"
-    yield quality_row("mapping it; the first list", "", shown, "0.1 s; 0.2 s", bool(opened <= 0.1 and first <= 0.2))
+    yield quality_row(
+        "mapping it; the first list", "", shown, "0.1 s; 0.2 s", bool(filled and opened <= 0.1 and first <= 0.2)
+    )

@@ -9,7 +9,7 @@ import json
 import math
 import mmap
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -20,7 +20,8 @@ from lrrec.errors import DataError, FileFormatError
 FORMAT = "lrrec-2"
 CHECKSUM = "checksum"
 ALIGNMENT = 64  # bytes: where the arrays begin
-CHUNK = 2**22  # bytes read and checked, or written, at a time
+CHUNK = 2**22  # bytes read and checked at a time
+PART = 2**18  # bytes written at a time: they are still in the processor's cache
 MAX_HEADER = 10**8  # bytes, as in the safetensors format
 RESIDUE = 0x2144DF1C  # the CRC-32 of any bytes that are followed by their own CRC-32
 DTYPES = {
@@ -64,15 +65,28 @@ def write(file: Any, strings: Mapping[str, str], arrays: Mapping[str, np.ndarray
     text = json.dumps({"__metadata__": dict(strings), **places}).encode()
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
     header = len(text).to_bytes(8, "little") + text
-    total = crc = zlib.crc32(header)
+    crc = zlib.crc32(header)
     _write_all(file, header)
-    for array in flat:
-        for start in range(0, len(array), CHUNK):
-            part = array[start : start + CHUNK].data
-            total = zlib.crc32(part, total)
+    with ThreadPoolExecutor(1) as executor:  # reading the memory for the checksum takes as long as writing it
+        total = executor.submit(_checksum, flat, crc)
+        for part in _parts(flat):
             _write_all(file, part)
     checksum = crc.to_bytes(4, "little")
-    _write_all(file, checksum + zlib.crc32(checksum, total).to_bytes(4, "little"))
+    _write_all(file, checksum + zlib.crc32(checksum, total.result()).to_bytes(4, "little"))
+
+
+def _parts(flat: Sequence[np.ndarray]) -> Iterator[memoryview]:
+    """The bytes of arrays, some at a time."""
+    for array in flat:
+        for start in range(0, len(array), PART):
+            yield array[start : start + PART].data
+
+
+def _checksum(flat: Sequence[np.ndarray], crc: int) -> int:
+    """The CRC-32 of what has this one, followed by the arrays."""
+    for part in _parts(flat):
+        crc = zlib.crc32(part, crc)
+    return crc
 
 
 def _entry(dtype: np.dtype, shape: tuple[int, ...], begin: int, end: int) -> dict[str, Any]:

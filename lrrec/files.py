@@ -8,6 +8,7 @@ import io
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -28,6 +29,8 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+SYNC_SECONDS = 0.05  # between two times that a file in the making is brought to the disk
 
 
 def write(
@@ -77,7 +80,8 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
         raise FileFormatError(f"path must be in a folder that exists, got {str(path)!r}") from None
     try:
         with file:
-            yield file
+            with _kept_on_disk(file):
+                yield file
             file.flush()
             os.fsync(file.fileno())  # the contents before the name, in case that the machine stops
             umask = os.umask(0)
@@ -88,6 +92,29 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
             os.replace(unfinished, path)
     finally:
         Path(unfinished).unlink(missing_ok=True)
+
+
+@contextmanager
+def _kept_on_disk(file: BinaryIO) -> Iterator[None]:
+    """Bring to the disk what is written meanwhile, so that little is left to wait for at the end."""
+    done, errors = threading.Event(), list[OSError]()
+
+    def sync() -> None:
+        try:
+            while not done.wait(SYNC_SECONDS):
+                os.fsync(file.fileno())
+        except OSError as error:  # the system reports it once: a later call would not know
+            errors.append(error)
+
+    thread = threading.Thread(target=sync, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _unfinished(path: Path) -> tuple[BinaryIO, str]:

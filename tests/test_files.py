@@ -1,5 +1,6 @@
 """Saved models: whole or not at all, and hostile files are refused."""
 
+import copy
 import json
 import os
 
@@ -10,6 +11,7 @@ from safetensors.numpy import load_file
 import lrrec
 from lrrec import file_format, files
 from lrrec.errors import DataError, FileFormatError
+from lrrec.models.base import model_files
 
 
 @pytest.fixture
@@ -140,3 +142,18 @@ def test_fortran_order_survives(tmp_path):
     files.write(tmp_path / "a", "IALS", {"x": np.float32(1)}, {"array": array})
     np.testing.assert_array_equal(load_file(tmp_path / "a")["array"], array)
     assert files.read(tmp_path / "a")[1] == {"x": 1.0}
+
+
+def test_large_arrays_are_told_apart_by_every_part(likes, monkeypatch):
+    monkeypatch.setattr(model_files, "PART", 1000)
+    model = lrrec.IALS(6, n_iter=1, random_state=0).fit(likes)
+    V = model.item_factors_
+    assert V.nbytes > 5000
+    fingerprints = {model_files.fingerprint(model)}
+    for place in (0, 300, V.size - 1):
+        other = copy.copy(model)
+        other.item_factors_ = V.copy()
+        other.item_factors_.flat[place] += 1
+        fingerprints.add(model_files.fingerprint(other))
+    assert len(fingerprints) == 4
+    assert model_files.fingerprint(model) in fingerprints

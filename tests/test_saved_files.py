@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -437,6 +438,25 @@ def test_a_full_disk_leaves_the_old_file_whenever_it_is_full(tmp_path, monkeypat
             with pytest.raises(OSError, match="No space left"):
                 lrrec.load(NOW / "EASE.lrrec").save(path)
         assert unchanged(tmp_path, before)
+
+
+def test_an_error_of_the_disk_while_writing_is_not_lost(tmp_path, monkeypatch):
+    """The system reports it to the first who brings the file to the disk, and to nobody after."""
+    path, calls = tmp_path / "model", []
+    path.write_bytes(b"before")
+
+    def fails_once(handle):
+        calls.append(handle)
+        if len(calls) == 1:
+            raise OSError("Input/output error")
+
+    monkeypatch.setattr(files.os, "fsync", fails_once)
+    monkeypatch.setattr(files, "SYNC_SECONDS", 0.0)
+    with pytest.raises(OSError, match="Input/output error"), files.replacing(path) as file:  # noqa: PT012
+        file.write(b"after")
+        while not calls:
+            time.sleep(0.001)
+    assert unchanged(tmp_path, b"before")
 
 
 def test_a_file_system_that_takes_no_more_leaves_the_old_file(tmp_path):

@@ -12,9 +12,12 @@ from lrrec import files
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, FileFormatError
+from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.models import MODELS
 from lrrec.typing import FileLike
+from lrrec.validate import check_threads
 
+PART = 2**23  # bytes of an array that are hashed at a time
 PER_USER = ("user_factors_",)  # learned arrays with a row a user
 
 
@@ -32,8 +35,21 @@ def fingerprint(model: Any) -> str:
     for name, array in sorted(arrays.items()):
         array = array.astype(np.int64, copy=False) if array.dtype.kind == "i" else array  # scipy chooses index types
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        digest.update(_hashed(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
     return digest.hexdigest()[:16]
+
+
+def _hashed(flat: np.ndarray) -> Any:
+    """The bytes of an array, or where they are many their hashes, part by part, which several threads compute."""
+    if len(flat) <= PART:
+        return flat.data
+    parts, hashes = even_blocks(len(flat), PART), dict[int, bytes]()
+
+    def work(start: int, stop: int) -> None:
+        hashes[start] = hashlib.blake2b(flat[start:stop].data, digest_size=32).digest()
+
+    run_blocks(work, parts, check_threads(None))
+    return b"".join(hashes[start] for start, _ in parts)
 
 
 def same_model(one: Any, other: Any) -> bool:
