@@ -6,11 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 from checks import population
+from sklearn.base import clone
 from test_adapt import GIVEN
 
 import lrrec
 from lrrec import IALS, AdapterBank, DomainFitter, Interactions
-from lrrec.adapt import Anchored, FoldIn, LowRank
+from lrrec.adapt import Anchored, Blended, FoldIn, ItemItem, LowRank
 from lrrec.errors import DataError, ParameterError, UnknownIdError
 
 
@@ -26,7 +27,9 @@ def target(made_up, likes):
 
 @pytest.fixture(scope="module")
 def bank(base, target):
-    """Domains of thirty users: low-rank with new items, of the base's items alone, full rank, narrow, unchanged."""
+    """Domains of thirty users: low-rank with new items, of the base's items alone, full rank, narrow, unchanged; then
+    item-item with new items and of the base's items, and blends whose members do, and do not, score through the base.
+    """
     known = target.filter(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
     rows, few = target.rows(), known.rows()
     make = {
@@ -37,6 +40,16 @@ def bank(base, target):
         "it": Anchored(**GIVEN).fit(target.filter((rows >= 60) & (rows < 90)), base=base),
         "es": LowRank(rank=3, **GIVEN).fit(target.filter(rows >= 90), base=base, catalogue=target.items.ids),
         "uk": FoldIn(fold_in_reg=0.02).fit(target.filter(rows < 5), base=base),
+    }
+    low_rank, item_item = LowRank(rank=2, **GIVEN), ItemItem(statistics="scores", weight=2.0, reg=5.0, scaling=0.5)
+    blends = Blended([low_rank, item_item], [1, 2]), Blended([item_item, Anchored(**GIVEN)], [1, 1])
+    part, narrow = target.filter((rows >= 30) & (rows < 60)), known.filter(few < 30)
+    make |= {
+        "nl": clone(item_item).fit(part, base=base),
+        "be": clone(item_item).fit(narrow, base=base, catalogue=base.items_.ids),
+        "lu": blends[0].fit(part, base=base),
+        "ch": clone(blends[0]).fit(narrow, base=base, catalogue=base.items_.ids),
+        "at": blends[1].fit(part, base=base),
     }
     return AdapterBank(base, make)
 
@@ -51,6 +64,8 @@ def test_a_mixed_batch_is_each_adapters_own(bank):
         want = bank[name].recommend([user], 15)
         np.testing.assert_allclose(lists.scores[row], want.scores[0], rtol=1e-3, atol=1e-5)
         assert (lists.items[row] == want.items[0]).mean() > 0.9  # scores that are equal but for rounding may swap
+    for name, n_vectors in {"de": 1, "it": 0, "nl": 1, "be": 1, "lu": 2, "ch": 2, "at": 0}.items():
+        assert len((bank[name]._training_vectors(np.arange(3)) or ([],))[0]) == n_vectors
     one = bank.recommend(users[:3], domains[:3], k=15)
     np.testing.assert_allclose(one.scores, lists.scores[:3], rtol=1e-4)
 
@@ -58,18 +73,19 @@ def test_a_mixed_batch_is_each_adapters_own(bank):
 def test_histories(bank, target):
     rest = target.filter(target.rows() < 8)
     asked = Interactions(rest.matrix[:8], lrrec.IdMap(rest.users.ids[:8]), rest.items)
-    lists = bank.recommend_from(asked, ["de", "it"] * 4, k=10)
-    for row, name in enumerate(["de", "it"] * 4):
+    names = ["de", "it", "nl", "lu"] * 2
+    lists = bank.recommend_from(asked, names, k=10)
+    for row, name in enumerate(names):
         want = bank[name].recommend_from(asked, 10, users=[asked.users.ids[row]])
         np.testing.assert_allclose(lists.scores[row], want.scores[0], rtol=1e-3)
 
 
 def test_adding_replacing_removing(bank, base):
     copy = AdapterBank(base, dict(bank))
-    assert len(copy) == 5
+    assert len(copy) == len(bank)
     copy["de"] = copy["fr"]
     del copy["it"]
-    assert set(copy) == {"de", "fr", "es", "uk"}
+    assert set(copy) == set(bank) - {"it"}
     assert copy["de"] is bank["fr"]
     assert copy.n_parameters == sum(adapter.n_parameters for adapter in copy.values())
     with pytest.raises(UnknownIdError, match="domain must be one of"):

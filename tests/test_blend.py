@@ -23,7 +23,9 @@ def test_scores_are_standardized_over_the_new_items():
     scores[1, [3, 9]], scores[2], scores[3], scores[4] = np.nan, np.nan, 4.0, 1e4
     histories = sp.csr_array((rng.random((5, 40)) < 0.2).astype(np.float32))
     for ratings in (False, True):
-        z = standardized(scores.copy(), histories, ratings=ratings)
+        unknown = np.ones((5, 40), dtype=bool)
+        z = standardized(scores.copy(), histories, unknown, ratings=ratings)
+        np.testing.assert_array_equal(unknown, np.isnan(scores))
         for user in range(2):
             filled = scores[user] if ratings else np.nan_to_num(scores[user])
             new = (histories.toarray()[user] == 0) & ~np.isnan(filled)

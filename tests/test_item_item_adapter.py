@@ -58,6 +58,23 @@ def test_the_dual_equals_the_dense_solution(problem):
     np.testing.assert_allclose(dual.scores(H, columns), whole.scores(H)[:, columns], rtol=1e-4, atol=1e-5)
 
 
+def test_users_that_were_fitted_are_encoded_without_their_histories(problem):
+    X, L, _ = problem
+    rng = np.random.default_rng(1)
+    S = FactoredGram(L.astype(np.float32), rng.normal(size=(5, 5)), rng.random(30))
+    dual, rows = DualWeights(X, S, 0.5), np.array([4, 0, 7])
+    for mine, other in zip(dual.encode_training(rows), dual.encode(X[rows]), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
+
+
+def test_adapters_of_one_base_share_its_item_factors(base, target):
+    known = target.filter(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
+    adapter = ItemItem(weight=2.0, reg=5.0, scaling=0.5, statistics="scores").fit(
+        known, base=base, catalogue=base.items_.ids
+    )
+    assert adapter.weights_.L is base.item_factors_
+
+
 def test_an_inverse_that_is_corrected_for_the_users_equals_the_dense_solution(problem):
     X, L, H = problem
     L[[2, 11]] = 0  # items that the base does not know
@@ -75,7 +92,7 @@ def test_scaling_means_the_same_for_factors_and_matrices(problem, exponent):
     _, L, _ = problem
     L[3] = 0
     S = L @ L.T
-    factors, matrix = scaled(FactoredGram(L), exponent, 3.0).L, scaled(S.astype(np.float32), exponent, 3.0)
+    factors, matrix = scaled(FactoredGram(L), exponent, 3.0).root(), scaled(S.astype(np.float32), exponent, 3.0)
     np.testing.assert_allclose(factors @ factors.T, matrix, atol=1e-5)
     known = np.diag(S) > 0
     np.testing.assert_allclose(np.diag(matrix)[known].mean(), 3.0, rtol=1e-5)

@@ -222,6 +222,22 @@ class Adapter(Recommender):
         """An unfitted adapter of parameters from a file."""
         return cls(**params)
 
+    def _vectors(self, encoded: Any) -> tuple[list[np.ndarray], Any] | None:
+        """Return vectors (n, D) of users, and what else `_from_products` needs of them.
+
+        For adapters whose scores follow from the vectors' inner products with the domain's item factors before
+        adaptation: a bank computes those of many domains at once. None for others.
+        """
+        return None
+
+    def _training_vectors(self, rows: np.ndarray) -> tuple[list[np.ndarray], Any] | None:
+        """Return `_vectors` of users of the target, given by their indices."""
+        return self._vectors(self._training_users(rows))
+
+    def _from_products(self, products: Iterator[np.ndarray], rest: Any) -> np.ndarray:
+        """Return `_supported_scores` of all items from the inner products (n, I) of `_vectors`, written over them."""
+        raise NotImplementedError
+
     def _for_scoring(self, n_users: int | None = None) -> Self:
         """The adapter in a form that scores so many users quickly; many when None."""
         return self

@@ -27,15 +27,14 @@ from lrrec.models.base.results import MAX_K, Recommendations
 from lrrec.typing import PathLike
 from lrrec.validate import check_bool, check_int, check_threads, first_three
 
-BLOCK_ROWS = 256  # users scored at once
-
 
 class AdapterBank(MutableMapping):
     """Adapters of one base, by domain; one call serves users of many domains, each through their domain's adapter.
 
-    Of a factor model the base's scores are computed once for a mixed batch, and each low-rank change is added as
-    U B A^T: no merged table is ever made. Adapters of other kinds score for themselves. Adding, replacing and removing
-    are atomic: a call in progress keeps the adapters that it began with.
+    Inner products with the item factors of the base are computed once for a mixed batch, and each adapter makes its
+    scores of them: a low-rank change is added as U B A^T, so that no merged table is ever made; item-item adapters by
+    statistics of scores, and blends of such adapters, need nothing else. Other kinds score for themselves. Adding,
+    replacing and removing are atomic: a call in progress keeps the adapters that it began with.
 
     Parameters
     ----------
@@ -179,7 +178,7 @@ class AdapterBank(MutableMapping):
         seen = as_rows([history for part in served for history in part.histories], scorer.width)
         indices, values = rank(
             scorer, len(ids), scorer.width, k, seen=seen, seen_rows=np.arange(len(ids)) if exclude_seen else None,
-            n_threads=n_threads, block_rows=BLOCK_ROWS,
+            n_threads=n_threads,
         )  # fmt: skip
         base_ids = self.base.items_.ids
         items = base_ids[np.minimum(np.maximum(indices, 0), len(base_ids) - 1)]
@@ -303,6 +302,6 @@ class AdapterBank(MutableMapping):
 
 def _check_names(names: Iterable[Any], what: str) -> None:
     """Refuse names of domains that cannot be keys of a dict."""
-    for name in names:
-        if not isinstance(name, Hashable) or isinstance(name, np.ndarray):
-            raise ParameterTypeError(f"{what} must be names that can be keys of a dict, got {type(name).__name__}")
+    for kind in set(map(type, names)):
+        if not issubclass(kind, Hashable) or issubclass(kind, np.ndarray):
+            raise ParameterTypeError(f"{what} must be names that can be keys of a dict, got {kind.__name__}")

@@ -1,6 +1,8 @@
 """Scoring of users of many domains at once: the base's scores, and what each domain's adapter changes of them."""
 
+from collections.abc import Iterator
 from copy import copy
+from functools import cached_property
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -13,9 +15,8 @@ from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import UnknownIdError
 from lrrec.linalg import kernels
-from lrrec.linalg.ranking import Columns
+from lrrec.linalg.ranking import ALL_COLUMNS, Columns
 from lrrec.linalg.threads import even_blocks
-from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.recommender import Recommender
 from lrrec.validate import first_three
 
@@ -30,72 +31,112 @@ class Group(NamedTuple):
 
 
 class Served(NamedTuple):
-    """Users as their adapter encodes them, the bank's columns of their histories, and whose say nothing."""
+    """Users of a domain: target users by their rows, or new ones as encoded.
 
+    histories : the bank's columns of each. cold : whose histories say nothing.
+    """
+
+    rows: np.ndarray | None
     encoded: Any
     histories: list[np.ndarray]
     cold: np.ndarray | None = None
 
+    def encode(self, adapter: Adapter, part: slice) -> tuple[list[np.ndarray], Any]:
+        """Some of the users as vectors and what else is needed, or as none and encoded; see `Adapter._vectors`."""
+        if self.rows is None:
+            encoded = self.encoded[part]
+            return adapter._vectors(encoded) or ([], encoded)
+        rows = self.rows[part]
+        return adapter._training_vectors(rows) or ([], adapter._training_users(rows))
+
+
+class Piece:
+    """Users of one domain in a block of rows.
+
+    Attributes
+    ----------
+    rows : slice
+        Where they are in the block.
+    vectors : list of ndarray
+        For inner products with the base's item factors, where scores follow from those; see `Adapter._vectors`.
+    encoded : array-like
+        What else is needed of the users.
+    """
+
+    def __init__(self, view: "View", served: Served, within: slice, rows: slice) -> None:
+        self.view, self.rows = view, rows
+        self.vectors, self.encoded = served.encode(view.adapter, within)
+        self.cold = None if served.cold is None else served.cold[within]
+
+    @property
+    def is_low_rank(self) -> bool:
+        """Whether scores are the base's and a product of low rank."""
+        return bool(self.vectors) and self.view.is_low_rank
+
 
 class Scorer:
-    """Scores of users in groups: the base's scores once for all factor adapters, and what each changes of them."""
+    """Scores of users in groups: the base's inner products for all at once, and what each adapter makes of them."""
 
     def __init__(self, base: Recommender, groups: list[Group], served: list[Served]) -> None:
         self.base, self.views, self.served = base, [group.view for group in groups], served
         self.bounds = np.concatenate(([0], np.cumsum([len(group.rows) for group in groups]))).astype(np.int64)
         self.n_base = len(base.items_)
         self.width = max((view.width for view in self.views), default=self.n_base)
-        self.U: np.ndarray | None = None
-        if isinstance(base, FactorModel):
-            n_factors = base.item_factors_.shape[1]
-            self.U = np.zeros((int(self.bounds[-1]), n_factors), dtype=np.float32)
-            for view, part, start in zip(self.views, served, self.bounds, strict=False):
-                if view.changes_factors:
-                    self.U[start : start + len(part.encoded)] = part.encoded
 
     def __call__(self, block: slice, columns: Columns) -> np.ndarray:
         """Scores of a block of users over all of the bank's columns."""
-        scores = np.empty((block.stop - block.start, self.width), dtype=np.float32)
+        pieces, n_rows = self._pieces(block), block.stop - block.start
+        scores = np.empty((n_rows, self.width), dtype=np.float32)
         scores[:, self.n_base :] = -np.inf
-        low_rank, others, parts = [], [], []
-        first = int(np.searchsorted(self.bounds, block.start, side="right")) - 1
-        for number in range(first, len(self.views)):
-            begin, end = max(self.bounds[number], block.start), min(self.bounds[number + 1], block.stop)
-            if begin >= block.stop:
-                break
-            view = self.views[number]
-            parts.append((number, begin, end))
-            if begin < end and view.is_low_rank and self.U is not None:
-                low_rank.append((self.U[begin:end] @ view.B, view.At, begin - block.start))
-            elif begin < end:
-                others.append((number, begin, end))
-        if self.U is not None:
-            V0 = self.base.item_factors_
-            for start, stop in even_blocks(self.n_base, TILE):
-                np.matmul(self.U[block], V0[start:stop].T, out=scores[:, start:stop])
-                for Z, At, top in low_rank:
-                    kernels.add_low_rank(scores, Z, At, top, start, stop)
-        for number, begin, end in others:
-            view, rows = self.views[number], scores[begin - block.start : end - block.start]
-            if view.changes_factors and self.U is not None:
-                view.add(rows, self.U[begin:end])
+        more = self._multiply(pieces, scores)
+        for piece in pieces:
+            rows = scores[piece.rows]
+            if piece.is_low_rank:
+                piece.view.adapter._marked(rows[:, : self.n_base], piece.encoded, ALL_COLUMNS)
+            elif piece.vectors:
+                n_more = len(piece.vectors) - 1
+                products = [rows[:, : self.n_base], *(next(more) for _ in range(n_more))]
+                piece.view.finish(rows, products, piece.encoded, piece.vectors)
             else:
-                start = self.bounds[number]
-                view.score(rows, self.served[number].encoded[begin - start : end - start])
-        for number, begin, end in parts:
-            self._leave_out(scores[begin - block.start : end - block.start], number, begin, end)
+                piece.view.score(rows, piece.encoded)
+            if piece.cold is not None:
+                rows[piece.cold] = -np.inf
         return scores
 
-    def _leave_out(self, scores: np.ndarray, number: int, begin: int, end: int) -> None:
-        """Set the scores of some users of a domain to -inf where their adapter has no evidence."""
-        view = self.views[number]
-        if len(view.without_evidence):
-            scores[:, view.without_evidence] = -np.inf
-        if view.changes_factors and self.U is not None:
-            scores[~self.U[begin:end].any(axis=1)] = -np.inf
-        cold, start = self.served[number].cold, self.bounds[number]
-        if cold is not None:
-            scores[cold[begin - start : end - start]] = -np.inf
+    def _pieces(self, block: slice) -> list[Piece]:
+        """The groups that a block of users is of."""
+        pieces = []
+        number = int(np.searchsorted(self.bounds, block.start, side="right")) - 1
+        while number < len(self.views) and self.bounds[number] < block.stop:
+            start = int(self.bounds[number])
+            begin, end = max(start, block.start), min(int(self.bounds[number + 1]), block.stop)
+            if begin < end:
+                within, rows = slice(begin - start, end - start), slice(begin - block.start, end - block.start)
+                pieces.append(Piece(self.views[number], self.served[number], within, rows))
+            number += 1
+        return pieces
+
+    def _multiply(self, pieces: list[Piece], scores: np.ndarray) -> Iterator[np.ndarray]:
+        """Write the inner products of each user's first vectors, with changes of low rank, and return the others'."""
+        with_vectors = [piece for piece in pieces if piece.vectors]
+        if not with_vectors:
+            return iter(())
+        V0: np.ndarray = self.base.item_factors_
+        U = np.zeros((len(scores), V0.shape[1]), dtype=np.float32)
+        for piece in with_vectors:
+            U[piece.rows] = piece.vectors[0]
+        others = [vectors for piece in with_vectors for vectors in piece.vectors[1:]]
+        W = np.concatenate(others) if others else np.empty((0, V0.shape[1]), dtype=np.float32)
+        more = np.empty((len(W), self.n_base), dtype=np.float32)
+        changes = [(piece.vectors[0] @ piece.view.B, piece.view.At, piece.rows.start)
+                   for piece in with_vectors if piece.is_low_rank]  # fmt: skip
+        for start, stop in even_blocks(self.n_base, TILE):
+            np.matmul(U, V0[start:stop].T, out=scores[:, start:stop])
+            for Z, At, top in changes:
+                kernels.add_low_rank(scores, Z, At, top, start, stop)
+            if len(W):
+                np.matmul(W, V0[start:stop].T, out=more[:, start:stop])
+        return iter(np.split(more, np.cumsum([len(vectors) for vectors in others])[:-1]))
 
 
 class View:
@@ -114,30 +155,20 @@ class View:
         self.columns = domain.base_indices.copy()  # the bank's column of each of the adapter's items
         self.columns[domain.new_items] = n_base + np.arange(n_new)
         self.width, self.all_base_items = n_base + n_new, len(domain.base_indices) == n_base and not n_new
-        self.without_evidence = self.columns[~adapter.item_evidence_]
-        self.changes_factors = isinstance(adapter, FactorAdapter)
+        self.is_low_rank = self.all_base_items and isinstance(adapter, FactorAdapter) and not len(adapter.change_.rows)
         if isinstance(adapter, FactorAdapter):
-            self._take_change(adapter)
-
-    def _take_change(self, adapter: FactorAdapter) -> None:
-        """The change as a product of low rank, and the rows that are replaced."""
-        domain, change, scale = adapter.domain_, adapter.change_, np.float32(adapter.scale)
-        A = change.A if domain.in_base.all() else change.A[domain.in_base]
-        self.At, self.B = np.ascontiguousarray(A.T), change.B * scale
-        self.rows = np.union1d(change.rows, domain.new_items)
-        self.values = domain.item_factors[self.rows]
-        replaced = np.searchsorted(self.rows, change.rows)
-        self.values[replaced] += scale * (change.values - self.values[replaced])
+            change = adapter.change_
+            self.At, self.B = np.ascontiguousarray(change.A.T), change.B * np.float32(adapter.scale)
 
     def is_current(self) -> bool:
         """Whether the adapter is still as it was when the view was made."""
         adapter = self.reference()
         return adapter is not None and all(old is new for old, new in zip(self.state, _state(adapter), strict=True))
 
-    @property
-    def is_low_rank(self) -> bool:
-        """Whether A B^T over the base's items is all there is."""
-        return self.changes_factors and self.all_base_items and not len(self.rows)
+    @cached_property
+    def unserved(self) -> np.ndarray:
+        """Which of the adapter's users it has nothing to recommend from, bool (n,)."""
+        return ~self.adapter._can_serve(np.arange(len(self.adapter.users_)))
 
     def histories(self, matrix: sp.csr_array, rows: np.ndarray) -> list[np.ndarray]:
         """The bank's columns in some rows of a matrix over the adapter's items."""
@@ -152,24 +183,28 @@ class View:
         at = np.minimum(np.searchsorted(self.users, users), len(self.users) - 1)
         return np.where(self.users[at] == users, self.order[at], -1)
 
-    def add(self, scores: np.ndarray, U: np.ndarray) -> None:
-        """Turn the base's scores of some rows, followed by -inf, into the adapter's, in place."""
-        if len(self.At):
-            scores[:, self.columns[: self.At.shape[1]]] += (U @ self.B) @ self.At
-        self._exclude_other_items(scores)
-        if len(self.rows):
-            scores[:, self.columns[self.rows]] = U @ self.values.T
+    def finish(self, scores: np.ndarray, products: list[np.ndarray], rest: Any, vectors: list[np.ndarray]) -> None:
+        """Write the adapter's scores of some rows, from inner products with the base's item factors (n, n_base)."""
+        domain = self.adapter.domain_
+        if not self.all_base_items:
+            products = [part[:, np.maximum(domain.base_indices, 0)] for part in products]
+            for part, U in zip(products, vectors, strict=True):
+                part[:, domain.new_items] = U @ domain.item_factors[domain.new_items].T
+        self._write(scores, self.adapter._from_products(map(np.ascontiguousarray, products), rest))
 
     def score(self, scores: np.ndarray, encoded: Any) -> None:
         """Write the adapter's own scores of some rows."""
-        scores[:] = -np.inf
-        scores[:, self.columns] = self.adapter._supported_scores(encoded, slice(None))
+        self._write(scores, self.adapter._supported_scores(encoded, ALL_COLUMNS))
 
-    def _exclude_other_items(self, scores: np.ndarray) -> None:
-        if not self.all_base_items:
-            outside = np.ones(scores.shape[1], dtype=bool)
-            outside[self.columns] = False
-            scores[:, outside] = -np.inf
+    def _write(self, scores: np.ndarray, values: np.ndarray) -> None:
+        """Write scores of the adapter's items at the bank's columns."""
+        if self.all_base_items:
+            part = scores[:, : values.shape[1]]
+            if not np.may_share_memory(part, values):
+                part[:] = values
+        else:
+            scores[:] = -np.inf
+            scores[:, self.columns] = values
 
     def ids(self, indices: np.ndarray) -> np.ndarray:
         """Item ids of the bank's columns; those at negative columns have no meaning."""
@@ -189,17 +224,17 @@ def known_users(view: View, users: np.ndarray) -> Served:
     places = view.find(users)
     unknown = places < 0
     if len(adapter.users_):
-        unknown |= ~adapter._can_serve(np.maximum(places, 0))
+        unknown |= view.unserved[np.maximum(places, 0)]
     if unknown.any():
         raise UnknownIdError(f"unknown users: {first_three(users[unknown])} are not known in their domain")
-    return Served(adapter._training_users(places), view.histories(adapter.seen_, places))
+    return Served(places, None, view.histories(adapter.seen_, places))
 
 
 def new_users(view: View, data: Interactions, rows: np.ndarray) -> Served:
     """Users given by their histories."""
     matrix, _ = view.adapter._histories(of_users(data, rows))
     _, cold = view.adapter._cold_histories(matrix)
-    return Served(view.adapter._encode(matrix), view.histories(matrix, np.arange(len(rows))), cold)
+    return Served(None, view.adapter._encode(matrix), view.histories(matrix, np.arange(len(rows))), cold)
 
 
 def of_users(data: Interactions, rows: np.ndarray) -> Interactions:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lrrec.linalg import kernels
 from lrrec.linalg.dense import Spectrum, inner_products, spectrum
-from lrrec.linalg.ranking import Columns
+from lrrec.linalg.ranking import ALL_COLUMNS, Columns, are_all
 
 
 class ChangedMatrix:
@@ -45,11 +45,14 @@ class ChangedMatrix:
         """V itself."""
         return np.array(self[:], dtype=dtype)
 
-    def scores(self, U: np.ndarray, columns: Columns = slice(None)) -> np.ndarray:
+    def scores(self, U: np.ndarray, columns: Columns = ALL_COLUMNS) -> np.ndarray:
         """U V^T (n, m) for a few users U (n, D)."""
-        if not isinstance(columns, slice) or columns != slice(None):
+        if not are_all(columns):
             return inner_products(U, self[columns])
-        scores = inner_products(U, self.V0)
+        return self.change(inner_products(U, self.V0), U)
+
+    def change(self, scores: np.ndarray, U: np.ndarray) -> np.ndarray:
+        """Turn U V0^T (n, I) into U V^T, in place."""
         if self.A.shape[1]:
             kernels.add_low_rank(scores, U @ self.B, np.ascontiguousarray(self.A.T), 0, 0, len(self))
         if len(self.rows):

@@ -8,29 +8,30 @@ which is EASE (Steck 2019) for the Gram matrix X^T X + S: B = I - P / diag(P), P
 """
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg.lapack import dpotri
 
 from lrrec.errors import DataError
-from lrrec.linalg.dense import product
+from lrrec.linalg import kernels
+from lrrec.linalg.dense import inner_products, product
 from lrrec.linalg.inverse import invert
-from lrrec.linalg.ranking import Columns
+from lrrec.linalg.ranking import ALL_COLUMNS, Columns, are_all
 from lrrec.linalg.sparse import co_occurrences
 from lrrec.linalg.threads import even_blocks, one_threaded_blas
 from lrrec.validate import check_threads
 
 MAX_DENSE = 20_000  # items: from more on, the weights would not fit memory
-ALL = slice(None)
 
 
 class ItemItemWeights(ABC):
     """Item-item weights B, with which users' histories are scored."""
 
     @abstractmethod
-    def scores(self, histories: sp.csr_array, columns: Columns = ALL) -> np.ndarray:
+    def scores(self, histories: sp.csr_array, columns: Columns = ALL_COLUMNS) -> np.ndarray:
         """H B at the given columns, float32 (b, n_columns), for histories H (b, I)."""
 
 
@@ -40,46 +41,108 @@ class DenseWeights(ItemItemWeights):
     def __init__(self, B: np.ndarray) -> None:
         self.B = B
 
-    def scores(self, histories: sp.csr_array, columns: Columns = ALL) -> np.ndarray:
+    def scores(self, histories: sp.csr_array, columns: Columns = ALL_COLUMNS) -> np.ndarray:
         """See `ItemItemWeights`."""
         out: np.ndarray = histories @ self.B[:, columns]
         return out
 
 
-class DualWeights(ItemItemWeights):
-    """B by the inverse of a matrix of the n users and the R columns of L, for S = L L^T; B is never formed.
+class FactoredGram:
+    """The matrix diag(s) L M M^T L^T diag(s) (I, I).
 
-    With Z = [X; L^T] (n + R, I) and K = Z Z^T + reg I, Woodbury's identity gives reg P = I - Z^T K^-1 Z.
+    L : ndarray of float32, shape (I, D), which is only referred to. M : ndarray, shape (D, R), and s : ndarray, shape
+    (I,), the unit matrix and ones when not given.
     """
 
-    def __init__(self, X: sp.csr_array, L: np.ndarray, reg: float) -> None:
-        self.X, self.L = X.astype(np.float64), L.astype(np.float64)
-        n = X.shape[0]
-        K = np.empty((n + L.shape[1],) * 2)
-        K[:n, :n] = (self.X @ self.X.T).toarray()
-        K[:n, n:] = self.X @ self.L
+    def __init__(self, L: np.ndarray, M: np.ndarray | None = None, s: np.ndarray | None = None) -> None:
+        self.L, self.M = L, np.eye(L.shape[1]) if M is None else M
+        self.s = np.ones(len(L)) if s is None else s
+
+    @cached_property
+    def unscaled(self) -> np.ndarray:
+        """L M (I, R), in double precision."""
+        product: np.ndarray = self.L @ self.M
+        return product
+
+    def root(self) -> np.ndarray:
+        """diag(s) L M (I, R)."""
+        root: np.ndarray = self.unscaled * self.s[:, None]
+        return root
+
+    def times(self, weights: np.ndarray) -> "FactoredGram":
+        """The matrix with weights (I,) on both sides."""
+        other = FactoredGram(self.L, self.M, self.s * weights)
+        other.unscaled = self.unscaled
+        return other
+
+
+GramMatrix = np.ndarray | FactoredGram
+
+
+class DualWeights(ItemItemWeights):
+    """B by the inverse of a matrix of the n users and the R columns of F, for S = F F^T; B is never formed.
+
+    With Z = [X; F^T] (n + R, I) and K = Z Z^T + reg I, Woodbury's identity gives reg P = I - Z^T K^-1 Z. Of F, which is
+    diag(s) L M, only the parts are kept.
+    """
+
+    def __init__(self, X: sp.csr_array, S: FactoredGram, reg: float) -> None:
+        self.X, self.L, self.M, self.s, self.reg = X.astype(np.float32), S.L, S.M, S.s, reg
+        F, n = S.root(), X.shape[0]
+        X = X.astype(np.float64)
+        K = np.empty((n + F.shape[1],) * 2)
+        K[:n, :n] = (X @ X.T).toarray()
+        K[:n, n:] = X @ F
         K[n:, :n] = K[:n, n:].T
-        K[n:, n:] = self.L.T @ self.L
+        K[n:, n:] = F.T @ F
         K[np.diag_indices_from(K)] += reg
-        self.factor = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
+        factor, _ = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
         self.diagonal = np.empty(X.shape[1])  # of reg P
-        by_item = self.X.T.tocsr()
+        by_item = X.T.tocsr()
         for start, stop in even_blocks(X.shape[1], max(1, 2**22 // len(K))):
-            Z = np.hstack((by_item[start:stop].toarray(), self.L[start:stop])).T
-            root = solve_triangular(self.factor[0], Z, lower=True, overwrite_b=True, check_finite=False)
+            Z = np.hstack((by_item[start:stop].toarray(), F[start:stop])).T
+            root = solve_triangular(factor, Z, lower=True, overwrite_b=True, check_finite=False)
             self.diagonal[start:stop] = 1 - np.einsum("mi,mi->i", root, root)
         if not (self.diagonal > 0).all():
             raise DataError("the item-item weights cannot be solved for in double precision: raise reg")
+        half, _ = dpotri(factor, lower=1)
+        inverse = np.tril(half) + np.tril(half, -1).T
+        T = np.concatenate((inverse[:n], self.M @ inverse[n:]))
+        self.T = np.hstack((T[:, :n], T[:, n:] @ self.M.T))  # K^-1 between [X; L^T diag(s)] on both sides
 
-    def scores(self, histories: sp.csr_array, columns: Columns = ALL) -> np.ndarray:
+    def encode(self, histories: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+        """Return vectors for inner products with L, float32 (b, D), and weights of the users' rows, float64 (b, n)."""
+        n = self.X.shape[0]
+        right = np.empty((histories.shape[0], len(self.T)))
+        kernels.dual_products(*_csr(histories), *_csr(self.X), self.s, kernels.as_input(self.L), right)
+        coefficients = right @ self.T
+        return coefficients[:, n:].astype(np.float32), coefficients[:, :n]
+
+    def encode_training(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `encode` of rows of X, given by their indices: K^-1 Z Z^T = I - reg K^-1."""
+        n = self.X.shape[0]
+        coefficients = -self.reg * self.T[rows]
+        coefficients[np.arange(len(rows)), rows] += 1
+        return coefficients[:, n:].astype(np.float32), coefficients[:, :n]
+
+    def finish(
+        self, products: np.ndarray, of_users: np.ndarray, histories: sp.csr_array, columns: Columns = ALL_COLUMNS
+    ) -> np.ndarray:
+        """Turn inner products with rows of L, float32 (b, n_columns), into scores, in place; see `encode`."""
+        X, diagonal, s = self.X, self.diagonal, self.s
+        if not are_all(columns):
+            X, histories, diagonal, s = X[:, columns], histories[:, columns], diagonal[columns], s[columns]
+        kernels.finish_dual_rows(products, np.ascontiguousarray(of_users), s, diagonal, *_csr(X), *_csr(histories))
+        return products
+
+    def scores(self, histories: sp.csr_array, columns: Columns = ALL_COLUMNS) -> np.ndarray:
         """See `ItemItemWeights`."""
-        H, n = histories.astype(np.float64), self.X.shape[0]
-        coefficients = cho_solve(self.factor, np.hstack(((H @ self.X.T).toarray(), H @ self.L)).T, check_finite=False).T
-        diagonal = self.diagonal[columns]
-        scores = (coefficients[:, :n] @ self.X[:, columns] + coefficients[:, n:] @ self.L[columns].T) / diagonal
-        own = H[:, columns].tocoo()
-        scores[own.row, own.col] += own.data * (1 - 1 / diagonal[own.col])
-        return scores.astype(np.float32)
+        vectors, of_users = self.encode(histories)
+        return self.finish(inner_products(vectors, self.L[columns]), of_users, histories, columns)
+
+
+def _csr(A: sp.csr_array) -> tuple[np.ndarray, ...]:
+    return *kernels.index_arrays(A), kernels.as_input(A.data, np.float32)
 
 
 class PriorInverse:
@@ -126,7 +189,7 @@ class UpdatedWeights(ItemItemWeights):
         if not (self.diagonal > 0).all():
             raise DataError("the item-item weights cannot be solved for in single precision: raise reg")
 
-    def scores(self, histories: sp.csr_array, columns: Columns = ALL) -> np.ndarray:
+    def scores(self, histories: sp.csr_array, columns: Columns = ALL_COLUMNS) -> np.ndarray:
         """See `ItemItemWeights`."""
         out: np.ndarray = (histories @ self.W.T) @ self.V[:, columns]
         out -= self.Q.times(histories * self.factor)[:, columns]
@@ -136,22 +199,13 @@ class UpdatedWeights(ItemItemWeights):
         return out
 
 
-class FactoredGram(NamedTuple):
-    """The matrix L L^T (I, I), by L (I, R)."""
-
-    L: np.ndarray
-
-
-GramMatrix = np.ndarray | FactoredGram
-
-
 def solve_item_item(X: sp.csr_array, S: GramMatrix, reg: float, *, n_threads: int | None = None) -> ItemItemWeights:
     """Return the weights B that minimise the objective of this module.
 
     Parameters
     ----------
     X : csr_array, shape (n, I)
-    S : ndarray, shape (I, I), or FactoredGram of L (I, R)
+    S : ndarray, shape (I, I), or FactoredGram of rank R
         Symmetric and positive semi-definite.
     reg : float
         > 0.
@@ -169,16 +223,16 @@ def solve_item_item(X: sp.csr_array, S: GramMatrix, reg: float, *, n_threads: in
         If I^2 numbers are needed for more than 20,000 items, or reg is too small to solve.
     """
     n_items = X.shape[1]
-    if isinstance(S, FactoredGram) and X.shape[0] + S.L.shape[1] <= n_items:
-        return one_threaded_blas(DualWeights)(X, S.L, reg)
+    if isinstance(S, FactoredGram) and X.shape[0] + S.M.shape[1] <= n_items:
+        return one_threaded_blas(DualWeights)(X, S, reg)
     if n_items > MAX_DENSE:
         raise DataError(
             f"item-item weights of {n_items:,} items do not fit memory: at most {MAX_DENSE:,} can be solved"
         )
     A = co_occurrences(X.astype(np.float32), n_threads=n_threads)  # the upper half, which is all that is read
     if isinstance(S, FactoredGram):
-        L = S.L.astype(np.float32)
-        S = product(L, L.T, check_threads(n_threads))
+        F = S.root().astype(np.float32)
+        S = product(F, F.T, check_threads(n_threads))
     A += S
     return DenseWeights(zero_diagonal_ridge(A, reg, n_threads=n_threads))
 
@@ -208,7 +262,7 @@ def scaled(S: GramMatrix, exponent: float, weight: float) -> GramMatrix:
     An exponent of 0 keeps counts, 1 gives cosines.
     """
     if isinstance(S, FactoredGram):
-        diagonal = np.einsum("ir,ir->i", S.L, S.L, dtype=np.float64)
+        diagonal = np.einsum("ir,ir->i", S.unscaled, S.unscaled) * S.s**2
     else:
         diagonal = np.maximum(np.diag(S).astype(np.float64), 0)
     known = diagonal > 0
@@ -217,6 +271,6 @@ def scaled(S: GramMatrix, exponent: float, weight: float) -> GramMatrix:
         root[known] = diagonal[known] ** (-exponent / 2)
         root *= np.sqrt(weight / np.mean(diagonal[known] ** (1 - exponent)))
     if isinstance(S, FactoredGram):
-        return FactoredGram(S.L * root[:, None])
+        return S.times(root)
     result: np.ndarray = S * root.astype(np.float32)[:, None] * root.astype(np.float32)
     return result

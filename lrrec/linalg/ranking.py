@@ -12,6 +12,7 @@ from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.validate import check_int
 
 Columns = slice | np.ndarray
+ALL_COLUMNS = slice(None)
 BLOCK_CELLS = 2**23  # scores in a block: 32 MB of float32 a thread
 BLOCK_ROWS = 512
 
@@ -33,7 +34,7 @@ class Candidates:
     @property
     def columns(self) -> Columns:
         """The columns to score."""
-        return slice(None) if self.shared is None else self.shared
+        return ALL_COLUMNS if self.shared is None else self.shared
 
     def of_rows(self, rows: slice | np.ndarray) -> "Candidates":
         """The candidates of some rows alone."""
@@ -42,6 +43,11 @@ class Candidates:
 
 
 ALL_CANDIDATES = Candidates()
+
+
+def are_all(columns: Columns) -> bool:
+    """Whether columns are all of them, in their order."""
+    return isinstance(columns, slice) and columns == ALL_COLUMNS
 
 
 def rank(

@@ -1,16 +1,17 @@
 """Blended: the standardized scores of several adapters of one base, added up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter, Settings, from_stored
 from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.kinds.composite import Composite
 from lrrec.errors import ParameterTypeError
-from lrrec.models.base.blending import Blends, check_weights
+from lrrec.models.base.blending import Blends, Encoded, check_weights
 from lrrec.models.blend import Blend
 
 
@@ -72,7 +73,26 @@ class Blended(Blends, Composite):
         return np.any([member._can_serve(rows) for member in self.members_], axis=0)
 
     def _blended(self) -> tuple[list[Any], np.ndarray]:
-        return self.members_, check_weights(self.weights, len(self.members_))
+        weights = np.asarray(self.weights, dtype=np.float64)
+        return self.members_, weights / weights.sum()
+
+    def _vectors(self, encoded: Encoded) -> tuple[list[np.ndarray], Any] | None:
+        parts = zip(self.members_, encoded.parts, strict=True)
+        return self._joined(encoded.own, [member._vectors(part) for member, part in parts])
+
+    def _training_vectors(self, rows: np.ndarray) -> tuple[list[np.ndarray], Any] | None:
+        return self._joined(self.seen_[rows], [member._training_vectors(rows) for member in self.members_])
+
+    def _joined(self, own: sp.csr_array, parts: list[Any]) -> tuple[list[np.ndarray], Any] | None:
+        """The vectors of all members; None unless all have them, and a weight."""
+        if not all(self.weights) or any(part is None for part in parts):
+            return None
+        return [vectors for part in parts for vectors in part[0]], Encoded(own, [rest for _, rest in parts])
+
+    def _from_products(self, products: Iterator[np.ndarray], rest: Encoded) -> np.ndarray:
+        scores, unknown = self._sum(rest, lambda member, part: member._from_products(products, part))
+        scores[unknown] = np.nan
+        return scores
 
     def merge(self) -> Blend:
         """Return a `Blend` of the merged members."""

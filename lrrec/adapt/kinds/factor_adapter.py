@@ -1,7 +1,7 @@
 """FactorAdapter: adapters that change the factors of a factor model."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,7 +15,7 @@ from lrrec.adapt.sources import Sources
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg.changed_matrix import ChangedMatrix
 from lrrec.linalg.dense import FEW_ROWS
-from lrrec.linalg.ranking import Columns
+from lrrec.linalg.ranking import ALL_COLUMNS, Columns
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.finite import check_learned
 from lrrec.models.base.model_files import same_model
@@ -105,6 +105,13 @@ class FactorAdapter(Adapter, FactorModel):
         if self._item_factors is not None:
             return super()._scores(encoded, columns)
         return self._for_few().scores(encoded, columns)
+
+    def _vectors(self, encoded: np.ndarray) -> tuple[list[np.ndarray], Any] | None:
+        replaced = len(self.change_.rows) == len(self.change_.A)
+        return ([encoded], encoded) if self._has_inner_products and not replaced else None
+
+    def _from_products(self, products: Iterator[np.ndarray], rest: Any) -> np.ndarray:
+        return self._marked(self._for_few().change(next(products), rest), rest, ALL_COLUMNS)
 
     @property
     def _has_inner_products(self) -> bool:

@@ -1,6 +1,6 @@
 """ItemItem: item-item weights of the target, with the base's second-order statistics as their prior."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from lrrec.adapt.sources import models_of
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
+    DualWeights,
     FactoredGram,
     GramMatrix,
     ItemItemWeights,
@@ -31,7 +32,9 @@ from lrrec.linalg.item_item_weights import (
     scaled,
     solve_item_item,
 )
-from lrrec.linalg.ranking import Columns
+from lrrec.linalg.ranking import ALL_COLUMNS, Columns
+from lrrec.models.base.blending import Encoded
+from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.item_item import mark_zeros
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
@@ -222,11 +225,36 @@ class ItemItem(Adapter):
             image[items] = scaled(counts, self.params_["scaling"], self.params_["weight"]) @ z[items]
         else:
             S: Any = self._prior()
-            image = S.L @ (S.L.T @ z)
+            F = S.root()
+            image = F @ (F.T @ z)
         return np.array([part.sum() for part in np.array_split(image, N_SUMS)])
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
         return self.weights_.scores(encoded, columns)
+
+    @property
+    def _dual(self) -> DualWeights | None:
+        """The weights, where scores follow from inner products with the item factors of the base."""
+        weights, single = self.weights_, isinstance(self.base_, FactorModel)
+        return (
+            weights if single and isinstance(weights, DualWeights) and weights.L is self.domain_.item_factors else None
+        )
+
+    def _vectors(self, encoded: sp.csr_array) -> tuple[list[np.ndarray], Any] | None:
+        if self._dual is None:
+            return None
+        vectors, of_users = self._dual.encode(encoded)
+        return [vectors], Encoded(encoded, [of_users])
+
+    def _training_vectors(self, rows: np.ndarray) -> tuple[list[np.ndarray], Any] | None:
+        if self._dual is None:
+            return None
+        vectors, of_users = self._dual.encode_training(np.searchsorted(self.domain_.active_users, rows))
+        return [vectors], Encoded(self.seen_[rows], [of_users])
+
+    def _from_products(self, products: Iterator[np.ndarray], rest: Encoded) -> np.ndarray:
+        weights: Any = self.weights_
+        return self._marked(weights.finish(next(products), rest.parts[0], rest.own), rest.own, ALL_COLUMNS)
 
     def _mark_unsupported(self, scores: np.ndarray, encoded: sp.csr_array) -> None:
         mark_zeros(scores, encoded)
@@ -307,7 +335,7 @@ class ItemItemScratch(ItemItem):
         return counts > 0
 
     def _prior(self) -> GramMatrix:
-        return FactoredGram(np.zeros((len(self.domain_.items), 0)))
+        return FactoredGram(np.zeros((len(self.domain_.items), 0), dtype=np.float32))
 
 
 def _source_weights(n_sources: int) -> list[list[float]]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.sources import models_of
 from lrrec.errors import ParameterError
-from lrrec.linalg.dense import gram
+from lrrec.linalg.dense import kept_spectrum
 from lrrec.linalg.item_item_weights import FactoredGram, GramMatrix
 from lrrec.linalg.sparse import co_occurrences
 from lrrec.models.base.factor_model import FactorModel
@@ -62,9 +63,13 @@ def second_order(domain: Domain, kind: str, source_weights: Sequence[float] | No
 
 
 def _of_scores(domain: Domain, source_weights: Sequence[float] | None = None) -> FactoredGram:
-    factors = _cached(domain, "factors", _score_factors)
-    roots = np.ones(len(factors)) if source_weights is None else np.sqrt(source_weights)
-    return FactoredGram(np.hstack([L * root for L, root in zip(factors, roots, strict=True)]))
+    parts = _cached(domain, "factors", _score_factors)
+    roots = np.ones(len(parts)) if source_weights is None else np.sqrt(source_weights)
+    if len(parts) == 1:
+        V, M = parts[0]
+        return FactoredGram(V, M * roots[0], domain.in_base.astype(np.float64))
+    V, M = (block for block in zip(*parts, strict=True))
+    return FactoredGram(np.hstack(V), block_diag(*(part * root for part, root in zip(M, roots, strict=True))))
 
 
 def _of_interactions(domain: Domain, source_weights: Sequence[float] | None = None) -> np.ndarray:
@@ -113,14 +118,15 @@ def _counts_of_models(domain: Domain) -> list[tuple[np.ndarray, np.ndarray]]:
     return parts
 
 
-def _score_factors(domain: Domain) -> list[np.ndarray]:
-    """For each model of the base, L (I, D) with L L^T = V U^T U V^T."""
-    parts = []
-    for model in models_of(domain.base):
-        eigenvalues, E = np.linalg.eigh(gram(model.user_factors_))
-        factors = (model.item_factors_ @ E) * np.sqrt(np.maximum(eigenvalues, 0))
-        places = model.items_.find(domain.items.ids)
-        L = np.zeros((len(domain.items), factors.shape[1]))
-        L[places >= 0] = factors[places[places >= 0]]
-        parts.append(L)
+def _score_factors(domain: Domain) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each model of the base, V (I, D) over the catalogue and M (D, D) with M M^T = U^T U."""
+    models, parts = models_of(domain.base), []
+    for model in models:
+        eigenvalues, E = kept_spectrum(model.user_factors_)
+        if len(models) == 1:
+            V = domain.item_factors
+        else:
+            places = model.items_.find(domain.items.ids)
+            V = np.where(places[:, None] >= 0, model.item_factors_[places], np.float32(0))
+        parts.append((V, E * np.sqrt(eigenvalues)))
     return parts

@@ -13,7 +13,7 @@ from lrrec.adapt.domain import Domain
 from lrrec.adapt.selection.candidate_result import CandidateResult
 from lrrec.adapt.selection.folds import N_FOLDS, WITH, Fold
 from lrrec.errors import DataError
-from lrrec.linalg.ranking import Columns, rank
+from lrrec.linalg.ranking import ALL_COLUMNS, Columns, rank
 from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.metrics import measure, parse
@@ -34,7 +34,7 @@ class KeptScores:
     """The scores (n_users, n_items) that an adapter gave the validation users of a fold, who are encoded as indices."""
 
     def __init__(self, scorer: Any, encoded: Any) -> None:
-        self.scores, self._predicts_ratings = scorer._supported_scores(encoded, slice(None)), scorer._predicts_ratings
+        self.scores, self._predicts_ratings = scorer._supported_scores(encoded, ALL_COLUMNS), scorer._predicts_ratings
         self.users = np.arange(len(self.scores))
 
     def _supported_scores(self, users: np.ndarray, columns: Columns) -> np.ndarray:

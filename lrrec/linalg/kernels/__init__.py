@@ -8,12 +8,14 @@ U, I: users, items; D: factors; N: cells (nonzeros) of a row or matrix; K: lengt
 
 from lrrec.linalg.kernels.arrays import as_input, index_arrays
 from lrrec.linalg.kernels.conjugate_gradient import cg_rows
-from lrrec.linalg.kernels.heap import mask_rows, top_k_rows
+from lrrec.linalg.kernels.dual import dual_products, finish_dual_rows
+from lrrec.linalg.kernels.heap import mark_zeros, mask_rows, top_k_rows
 from lrrec.linalg.kernels.low_rank_update import add_low_rank
 from lrrec.linalg.kernels.matmul import co_occurrences, dot_rows, few_products, gram_times, observed_loss, times_rows
 from lrrec.linalg.kernels.nonnegative import nonnegative_rows
 from lrrec.linalg.kernels.placement import take_places
 from lrrec.linalg.kernels.ridge import ridge_rows
+from lrrec.linalg.kernels.standardize import standardize_rows
 
 __all__ = [
     "add_low_rank",
@@ -21,13 +23,17 @@ __all__ = [
     "cg_rows",
     "co_occurrences",
     "dot_rows",
+    "dual_products",
     "few_products",
+    "finish_dual_rows",
     "gram_times",
     "index_arrays",
+    "mark_zeros",
     "mask_rows",
     "nonnegative_rows",
     "observed_loss",
     "ridge_rows",
+    "standardize_rows",
     "take_places",
     "times_rows",
     "top_k_rows",

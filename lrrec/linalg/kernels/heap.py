@@ -17,6 +17,15 @@ def mask_rows(scores, indptr, indices, rows):
             scores[b, indices[s]] = -np.inf
 
 
+@kernel()
+def mark_zeros(scores):
+    """Replace 0 by NaN in an array (B, I)."""
+    for b in range(scores.shape[0]):
+        row = scores[b]
+        for i in range(len(row)):
+            row[i] = np.nan if row[i] == 0 else row[i]
+
+
 @kernel(inline="always")
 def count_above(scores, b, begin, threshold):
     """Return how many of the STRIPE scores from scores[b, begin] on are above threshold; NaN never is.

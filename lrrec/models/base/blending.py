@@ -7,9 +7,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import ParameterError, ParameterTypeError
-from lrrec.linalg.ranking import ALL_CANDIDATES, Candidates, Columns, rank
+from lrrec.linalg import kernels
+from lrrec.linalg.ranking import ALL_CANDIDATES, ALL_COLUMNS, Candidates, Columns, rank
 from lrrec.metrics import measure, parse
 from lrrec.validate import check_real, check_threads
+
+SupportedScores = Callable[[Any, Any], np.ndarray]
 
 
 class Encoded:
@@ -39,30 +42,22 @@ def check_weights(weights: Any, n_members: int) -> np.ndarray:
     return shares
 
 
-def standardized(scores: np.ndarray, histories: sp.csr_array, *, ratings: bool = False) -> np.ndarray:
-    """Return z-scores (B, I) of each user: mean 0 and variance 1 over the items outside their history, in place.
+def standardized(
+    scores: np.ndarray, histories: sp.csr_array, unknown: np.ndarray, weight: float = 1.0, *, ratings: bool = False
+) -> np.ndarray:
+    """Return weight times the z-scores (B, I) of each user, in place, and clear unknown (B, I) where a score is known.
 
-    A score of NaN, for no evidence, counts as 0, which is what no connection between a user and an item means; among
-    ratings it is left out, and has a z-score of 0. Users of equal scores have z-scores of 0.
+    z-scores have mean 0 and variance 1 over the items outside the user's history. A score of NaN, for no evidence,
+    counts as 0, which is what no connection between a user and an item means; among ratings it is left out, and has a
+    z-score of 0. Users of equal scores have z-scores of 0.
     """
-    missing = np.isnan(scores)
-    if missing.any():
-        scores[missing] = 0
-    elsewhere = np.diff(histories.indptr)
-    rows = np.repeat(np.arange(len(scores)), elsewhere)
-    own = scores[rows, histories.indices].astype(np.float64)
-    n = scores.shape[1] - elsewhere
-    if ratings:
-        n = n - missing.sum(axis=1) + np.bincount(rows, missing[rows, histories.indices], len(scores))
-    total = scores.sum(axis=1, dtype=np.float64) - np.bincount(rows, own, len(scores))
-    squares = np.einsum("bi,bi->b", scores, scores, dtype=np.float64) - np.bincount(rows, own**2, len(scores))
-    mean = total / np.maximum(n, 1)
-    variance = squares / np.maximum(n, 1) - mean**2
-    deviation = np.sqrt(np.where(variance > 1e-12 * mean**2, variance, np.inf))
-    scores -= mean.astype(np.float32)[:, None]
-    scores /= deviation.astype(np.float32)[:, None]
-    if ratings:
-        scores[missing] = 0
+    scores = np.ascontiguousarray(scores, dtype=np.float32)
+    kernels.standardize_rows(scores, *kernels.index_arrays(histories), float(weight), ratings, unknown)
+    return scores
+
+
+def _supported(member: Any, encoded: Any) -> np.ndarray:
+    scores: np.ndarray = member._supported_scores(encoded, ALL_COLUMNS)
     return scores
 
 
@@ -80,17 +75,19 @@ class Blends:
         scores[unknown] = np.nan
         return scores[:, columns]
 
-    def _sum(self, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
-        """Return sum_k w_k z_k, float32 (B, I), and where no member with a weight > 0 has evidence, bool (B, I)."""
-        total = np.zeros(encoded.shape, dtype=np.float32)
+    def _sum(self, encoded: Encoded, supported: SupportedScores = _supported) -> tuple[np.ndarray, np.ndarray]:
+        """Return sum_k w_k z_k, float32 (B, I), and where no member with a weight > 0 has evidence, bool (B, I).
+
+        supported(member, part): a member's scores of all items, for users as it encodes them.
+        """
         unknown = np.ones(encoded.shape, dtype=bool)
-        for member, weight, part in zip(*self._blended(), encoded.parts, strict=True):
-            if weight:
-                scores = member._supported_scores(part, slice(None))
-                unknown &= np.isnan(scores)
-                scores = standardized(scores, encoded.own, ratings=member._predicts_ratings)
-                scores *= np.float32(weight)
-                total += scores
+        summands = (
+            standardized(supported(member, part), encoded.own, unknown, weight, ratings=member._predicts_ratings)
+            for member, weight, part in zip(*self._blended(), encoded.parts, strict=True) if weight
+        )  # fmt: skip
+        total = next(summands)
+        for summand in summands:
+            total += summand
         return total, unknown
 
 
@@ -135,9 +132,8 @@ def ranked_values(
     n_users, n_items = test.shape
     rows, unknown, parts = np.arange(n_users), np.ones(test.shape, dtype=bool), []
     for member, encoded in scored:
-        scores = member._supported_scores(encoded, slice(None))
-        unknown &= np.isnan(scores)
-        parts.append(standardized(scores, histories, ratings=member._predicts_ratings))
+        scores, ratings = _supported(member, encoded), member._predicts_ratings
+        parts.append(standardized(scores, histories, unknown, ratings=ratings))
 
     def values(weights: np.ndarray) -> np.ndarray:
         def total(block: slice, columns: Columns) -> np.ndarray:

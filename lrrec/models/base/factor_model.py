@@ -27,8 +27,7 @@ class FactorModel(TransformerMixin, Recommender):
 
     Attributes
     ----------
-    user_factors_ : ndarray of float32, shape (n_users, n_factors)
-    item_factors_ : ndarray of float32, shape (n_items, n_factors)
+    user_factors_, item_factors_ : ndarray of float32, shape (n_users, n_factors) and (n_items, n_factors)
         Read-only, as what follows from it is kept: change a copy, and make a model of it by `interop.from_factors`.
 
     Notes

@@ -13,7 +13,7 @@ from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import same_order
 from lrrec.errors import DataError, FileFormatError, NotFittedError, ParameterError
-from lrrec.linalg.ranking import BLOCK_CELLS, Columns
+from lrrec.linalg.ranking import ALL_COLUMNS, BLOCK_CELLS, Columns
 from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
@@ -184,7 +184,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
         distinct, which = np.unique(rows, return_inverse=True)
         order = np.argsort(which, kind="stable")
         for start, stop in even_blocks(len(distinct), max(1, BLOCK_CELLS // len(self.items_))):
-            scores = self._scores(self._training_users(distinct[start:stop]), slice(None))
+            scores = self._scores(self._training_users(distinct[start:stop]), ALL_COLUMNS)
             pairs = order[np.searchsorted(which[order], start) : np.searchsorted(which[order], stop)]
             out[pairs] = scores[which[pairs] - start, columns[pairs]]
         return out

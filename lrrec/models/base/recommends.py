@@ -72,7 +72,10 @@ class Recommends:
 
     def _supported_scores(self: Any, encoded: Any, columns: Columns) -> np.ndarray:
         """Return the scores as `_scores`, finite, or NaN where the model has no evidence for a user and an item."""
-        scores = self._scores(encoded, columns)
+        return self._marked(self._scores(encoded, columns), encoded, columns)
+
+    def _marked(self: Any, scores: np.ndarray, encoded: Any, columns: Columns) -> np.ndarray:
+        """Return scores of the items at columns as `_supported_scores` does, marked in place."""
         self._mark_unsupported(scores, encoded)
         unknown = ~self.item_evidence_[columns]
         if unknown.any():
