@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrrec.errors import DataError, ParameterError
-from lrrec.linalg import top_k
+from lrrec.linalg import ranking, top_k
 from lrrec.linalg.ranking import BLOCK_CELLS, Candidates, rank
 
 ROUGH = st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 1.0, np.inf])
@@ -79,6 +79,29 @@ def test_rank_masks_and_restricts(n_threads):
     in_list = np.take_along_axis(masked, own, axis=1)
     places = oracles.top_k(in_list, 6)
     np.testing.assert_array_equal(got, np.where(places < 0, -1, np.take_along_axis(own, np.maximum(places, 0), axis=1)))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_threads_that_share_the_columns_of_a_few_rows_change_nothing(n_threads, monkeypatch):
+    monkeypatch.setattr(ranking, "MANY_SCORES", 1)
+    rng = np.random.default_rng(0)
+    scores = rng.choice(np.array([np.nan, 0, 1, 2], dtype=np.float32), (2, 101))
+    seen, rows, parts = sp.csr_array((rng.random((2, 101)) < 0.3).astype(np.float32)), np.array([1, 0]), []
+
+    def score(block, columns):
+        parts.append(columns)
+        return scores[block, columns].copy()
+
+    options = {"seen": seen, "seen_rows": rows, "threshold": 0.5, "popularity": rng.random(101).astype(np.float32)}
+    want = rank(score, 2, 101, 9, **options)
+    assert parts == [slice(None)]
+    lists = rank(score, 2, 101, 9, **options, n_threads=n_threads, columns_apart=True)
+    assert len(parts) == 1 + n_threads
+    for mine, other in zip(lists, want, strict=True):
+        np.testing.assert_array_equal(mine, other)
+    some = Candidates(shared=np.array([3, 50]))
+    rank(score, 2, 101, 9, candidates=some, n_threads=n_threads, columns_apart=True)
+    assert parts[-1] is some.shared
 
 
 def test_memory_is_bounded_by_the_block():

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from lrrec.errors import DataError
 from lrrec.linalg import kernels
+from lrrec.linalg.dense import FEW_ROWS
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.validate import check_int
 
@@ -15,6 +16,7 @@ Columns = slice | np.ndarray
 ALL_COLUMNS = slice(None)
 BLOCK_CELLS = 2**23  # scores in a block: 32 MB of float32 a thread
 BLOCK_ROWS = 512
+MANY_SCORES = 2**17  # of a few rows, from which on starting threads is worth it
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def rank(
     popularity: np.ndarray | None = None,
     n_threads: int = 1,
     block_rows: int = BLOCK_ROWS,
+    columns_apart: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k best columns of each row, int32 (n_rows, k), and their scores, float32 (n_rows, k).
 
@@ -72,6 +75,9 @@ def rank(
     with a score is left have index -1 and score NaN; with popularity (n_columns,), they are filled by the columns
     without evidence of the largest popularity, -inf for never, and have score NaN. A thread keeps at most BLOCK_CELLS
     scores (at least a row) at a time.
+
+    columns_apart: whether score(block, slice of columns) takes no longer for all parts of the columns than for all at
+    once: then several threads share the columns of a few long rows.
     """
     indices = np.full((n_rows, k), -1, dtype=np.int32)
     values = np.full((n_rows, k), np.nan, dtype=np.float32)
@@ -82,7 +88,10 @@ def rank(
 
     def work(start: int, stop: int) -> None:
         block = slice(start, stop)
-        scores = np.ascontiguousarray(score(block, candidates.columns), dtype=np.float32)
+        if in_parts:
+            scores = _score_in_parts(score, block, n_columns, n_threads)
+        else:
+            scores = np.ascontiguousarray(score(block, candidates.columns), dtype=np.float32)
         for matrix, rows in left_out:
             if shared is None:
                 kernels.mask_rows(scores, *kernels.index_arrays(matrix), rows[block])
@@ -108,11 +117,26 @@ def rank(
     if shared is not None and not len(shared):
         return indices, values
     blocks = even_blocks(n_rows, max(1, min(block_rows, BLOCK_CELLS // max(n_columns, 1))))
+    few = columns_apart and len(blocks) == 1 and n_rows <= FEW_ROWS and are_all(candidates.columns)
+    in_parts = few and n_threads > 1 and n_rows * n_columns >= MANY_SCORES
     if len(blocks) == 1:
         work(*blocks[0])  # threads would cost more than they gain
     else:
         run_blocks(work, blocks, n_threads)
     return indices, values
+
+
+def _score_in_parts(
+    score: Callable[[slice, Columns], np.ndarray], block: slice, n_columns: int, n_threads: int
+) -> np.ndarray:
+    """Return the scores of a few rows, by as many ranges of columns as threads."""
+    scores = np.empty((block.stop - block.start, n_columns), dtype=np.float32)
+
+    def work(start: int, stop: int) -> None:
+        scores[:, start:stop] = score(block, slice(start, stop))
+
+    run_blocks(work, even_blocks(n_columns, -(-n_columns // n_threads)), n_threads)
+    return scores
 
 
 def _padded(lists: sp.csr_array, start: int, stop: int) -> np.ndarray:

@@ -153,6 +153,10 @@ class FactorModel(TransformerMixin, Recommender):
         """Whether scores are inner products of the factors, and nothing else."""
         return type(self)._scores is FactorModel._scores
 
+    @property
+    def _scores_columns_apart(self) -> bool:
+        return type(self)._scores is FactorModel._scores
+
     def _check_inner_products(self, what: str) -> None:
         """Refuse to export the factors of a model that scores in another way."""
         self._check_fitted()

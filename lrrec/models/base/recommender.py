@@ -66,6 +66,11 @@ class Recommender(Explains, Recommends, BaseEstimator):
         return names
 
     @property
+    def _scores_columns_apart(self) -> bool:
+        """Whether scores of some columns after others take no longer than those of all at once."""
+        return False
+
+    @property
     def _predicts_ratings(self) -> bool:
         """Whether scores are ratings to expect, and not only an order of items."""
         return False

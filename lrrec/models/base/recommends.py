@@ -264,7 +264,7 @@ class Recommends:
         indices, values = rank(
             score, len(users), len(self.items_), options.k, candidates=options.candidates, seen=seen,
             seen_rows=seen_rows if options.exclude_seen else None, threshold=options.threshold, popularity=popularity,
-            n_threads=options.n_threads,
+            n_threads=options.n_threads, columns_apart=self._scores_columns_apart,
         )  # fmt: skip
         unscored = np.isnan(values)
         check_finite(values[~unscored])
