@@ -29,6 +29,7 @@ TIMED = Interactions(DATA.matrix, DATA.users, DATA.items, times=np.arange(len(DA
 FRAME = TIMED.to_frame()
 SPLIT = lrrec.splits.random(DATA, random_state=0)
 LOW_RANK = {"rank": 2, "reg": 0.1, "fold_in_reg": 0.1, "new_item_reg": 0.1, "n_iter": 1}
+CHEAP = adapt.AdapterSelector([adapt.LowRank(**LOW_RANK)], blend=False, random_state=0)
 PARAMS: dict[str, dict[str, Any]] = {
     "ALS": {"n_factors": 2, "n_iter": 2, "random_state": 0},
     "Blend": {"models": [lrrec.EASE(), lrrec.Popularity()], "weights": [0.5, 0.5]},
@@ -151,6 +152,7 @@ ARGS = {
             "k",
             "n_threads",
             "n_jobs",
+            "tune_on",
             "rank",
             "n_neighbors",
             "n",
@@ -537,9 +539,14 @@ def calls(folder):
         "AdapterBank.__setitem__": lambda domain="b", adapter=None: AdapterBank(fitted()).__setitem__(
             domain, adapted() if adapter is None else adapter
         ),
-        "AdapterBank.fit_many": lambda interactions=DATA, by=["a", "b"] * 6, adapter=adapt.LowRank(**LOW_RANK), **o: (
+        "AdapterBank.fit_many": lambda interactions=DATA, by=["a", "b"] * 6, adapter=None, **o: (
             AdapterBank(fitted())
-            .fit_many(interactions, by=by, adapter=adapter, **{"n_jobs": 1, **o})
+            .fit_many(
+                interactions,
+                by=by,
+                adapter=(CHEAP if "tune_on" in o else adapt.LowRank(**LOW_RANK)) if adapter is None else adapter,
+                **{"n_jobs": 1, **o},
+            )
             .recommend(USERS[:4], ["a", "b"] * 2, k=2)
         ),
         "AdapterBank.save": lambda path=folder / "bank", **o: bank().save(path, **o),

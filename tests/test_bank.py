@@ -5,14 +5,16 @@ import pickle
 import numpy as np
 import polars as pl
 import pytest
-from checks import population
+from checks import assert_same, population
 from sklearn.base import clone
 from test_adapt import GIVEN
 
 import lrrec
 from lrrec import IALS, AdapterBank, DomainFitter, Interactions
-from lrrec.adapt import Anchored, Blended, FoldIn, ItemItem, LowRank
-from lrrec.errors import DataError, ParameterError, UnknownIdError
+from lrrec.adapt import AdapterSelector, Anchored, Blended, FoldIn, ItemItem, LowRank, Popular
+from lrrec.adapt.mixed_batch import of_users
+from lrrec.adapt.selection.shared_settings import agreed
+from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownIdError
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +118,34 @@ def test_many_are_fitted_at_a_time(base, target):
         bank.fit_many(target, ["a"])
     with pytest.raises(DataError, match="by must have a row for each user"):
         bank.fit_many(target, {})
+
+
+def test_settings_of_some_domains_serve_the_others(base, target):
+    by = np.arange(target.n_users) % 5
+    selector = AdapterSelector([Anchored(), ItemItem(statistics="scores")], blend=False, random_state=0)
+    bank = AdapterBank(base).fit_many(target, by, adapter=selector, tune_on=2)
+    alone = [clone(selector).fit(of_users(target, np.flatnonzero(by == domain)), base=base) for domain in (0, 4)]
+    for domain, one in zip((0, 4), alone, strict=True):  # the first and the last
+        assert_same(bank[domain].recommend(k=5), one.recommend(k=5))
+    candidates = agreed([one.tuned_ for one in alone])
+    assert [type(candidate) for candidate in candidates] == [FoldIn, Popular, Anchored, ItemItem]
+    assert not any("auto" in str(candidate.get_params()) for candidate in candidates)
+    untuned = AdapterSelector(candidates, blend=False, random_state=0)
+    for domain in (1, 2, 3):
+        want = clone(untuned).fit(of_users(target, np.flatnonzero(by == domain)), base=base)
+        assert_same(bank[domain].recommend(k=5), want.recommend(k=5))
+    with pytest.raises(ParameterTypeError, match="tune_on is for adapters that are compared, got Anchored"):
+        bank.fit_many(target, by, adapter=Anchored(**GIVEN), tune_on=2)
+    with pytest.raises(ParameterError, match="tune_on"):
+        bank.fit_many(target, by, tune_on=0)
+
+
+def test_domains_agree_on_medians_and_on_what_is_chosen_most_often():
+    tuned = [[ItemItem(weight=weight, reg=1.0, source_weights=each), LowRank(2), LowRank(rank)]
+             for weight, each, rank in ((1.0, [1.0, 0.3], 4), (30.0, [1.0, 1.0], 8), (3.0, [1.0, 1.0], 8))]  # fmt: skip
+    item_item, first, second = agreed(tuned)
+    assert (item_item.weight, item_item.reg, item_item.source_weights) == (3.0, 1.0, [1.0, 1.0])
+    assert (first.rank, second.rank) == (2, 8)
 
 
 def test_a_fitter_of_frames_pickles_and_fits_as_the_bank_does(base, target):

@@ -14,6 +14,7 @@ from lrrec.adapt import bank_files
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.domain_fits import check_unfitted, fit_domains
 from lrrec.adapt.mixed_batch import Group, Scorer, Served, View, as_rows, known_users, new_users, of_users
+from lrrec.adapt.selection.selector import AdapterSelector
 from lrrec.adapt.sources import BaseLike, as_base
 from lrrec.data.frames import as_column
 from lrrec.data.ids import as_ids
@@ -220,8 +221,9 @@ class AdapterBank(MutableMapping):
         return view
 
     def fit_many(
-        self, interactions: Interactions, by: Any, *, adapter: Any = None, n_jobs: int | None = None
-    ) -> "AdapterBank":
+        self, interactions: Interactions, by: Any, *, adapter: Any = None, tune_on: int | None = None,
+        n_jobs: int | None = None,
+    ) -> "AdapterBank":  # fmt: skip
         """Fit an adapter for every domain, several at a time, and add them all at once.
 
         Parameters
@@ -231,6 +233,10 @@ class AdapterBank(MutableMapping):
             The domain of each user.
         adapter : adapter, optional
             Unfitted; `LowRankAdapter()` when not given.
+        tune_on : int, optional
+            The number of domains, evenly spaced, on which the settings of a selector's candidates are tuned. In all
+            others its candidates have the medians of those settings, and are compared with each other as before:
+            several times faster. By default each domain is tuned for itself.
         n_jobs : int, optional
             How many may be fitted at a time, each on one thread: all cores when None. Where it takes long, processes
             are started, each with a copy of the base (joblib's "loky", unless `joblib.parallel_config` says
@@ -251,7 +257,14 @@ class AdapterBank(MutableMapping):
         for row, domain in enumerate(by):
             members[domain].append(row)
         targets = [of_users(interactions, np.array(rows)) for rows in members.values()]
-        fitted = fit_domains(self.base, check_unfitted(adapter), targets, check_threads(n_jobs))
+        adapter = check_unfitted(adapter)
+        if tune_on is not None:
+            check_int(tune_on, "tune_on", low=1)
+            if not isinstance(adapter, AdapterSelector):
+                raise ParameterTypeError(
+                    f"tune_on is for adapters that are compared, got {type(adapter).__name__}: take AdapterSelector()"
+                )
+        fitted = fit_domains(self.base, adapter, targets, check_threads(n_jobs), tune_on)
         with self._writing:
             self._adapters = {**self._adapters, **dict(zip(members, fitted, strict=True))}
         return self

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.domain import check_fitted, make_domain
+from lrrec.adapt.kinds.blended import Blended
 from lrrec.adapt.kinds.fold_in import FoldIn
 from lrrec.adapt.kinds.popular import Popular
 from lrrec.adapt.selection.blend_search import find_blend
@@ -82,6 +83,9 @@ class AdapterSelector(Recommender):
     verdict_ : str
         Why that one was kept, and how many target users the base is worth: the kept adapter, fitted to that many
         fewer, ranks as well as the best model of the target alone.
+    tuned_ : list of Adapter
+        The candidates that were compared, unfitted, with the settings that were chosen: `AdapterSelector(tuned_)`
+        compares them in another domain and tunes nothing.
     users_, items_ : IdMap
         Of the target; its catalogue.
 
@@ -162,6 +166,8 @@ class AdapterSelector(Recommender):
         folds = make_folds(domain, self.history, validation, check_rng(self.random_state))
         compared = self._compare_all(CrossValidation(domain, folds, self.metric), candidates)
         fresh = copy(self)
+        first, *_ = compared.values()
+        fresh.tuned_ = [clone(result.adapter) for result in first[0] if not isinstance(result.adapter, Blended)]
         fresh.report_ = report({group: parts[:2] for group, parts in compared.items()}, self.metric)
         winners = {group: kept.adapter for group, (_, kept, _) in compared.items()}
         if not guard and candidates[-1]._can_serve_group(domain, history=False):
@@ -276,7 +282,7 @@ class AdapterSelector(Recommender):
 
     def __getattr__(self, name: str) -> Any:
         """Whatever the winner has and the selector has not, e.g. `item_factors_`, `transform`, `truncate`."""
-        if name.startswith("_") or name in ("best_", "report_") or "best_" not in vars(self):
+        if name.startswith("_") or name in ("best_", "report_", "tuned_") or "best_" not in vars(self):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.best_, name)
 
