@@ -30,6 +30,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+HALF_ERROR = 1e-3  # the relative error that rounding to half precision makes at most, twice
 SYNC_SECONDS = 0.05  # between two times that a file in the making is brought to the disk
 
 
@@ -92,6 +93,20 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
             os.replace(unfinished, path)
     finally:
         Path(unfinished).unlink(missing_ok=True)
+
+
+def halved(name: str, array: np.ndarray) -> np.ndarray:
+    """Return an array of float32 in half precision, others as they are; refuse one that loses more than by rounding."""
+    if array.dtype != np.float32:
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):
+        half = array.astype(np.float16)
+        lost = np.linalg.norm((half.astype(np.float32) - array).ravel())
+    if not lost <= HALF_ERROR * np.linalg.norm(array.ravel()):
+        raise DataError(
+            f"{name} has values that float16 cannot hold, whose range is 6e-5 to 65504: save it with float16=False"
+        )
+    return half
 
 
 @contextmanager

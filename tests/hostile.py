@@ -351,6 +351,7 @@ ARGS = {
     "NeuralMF.with_items.items": ids(np.array([20, 21])),
     "NeuralMF.with_items.item_features": Arg("array", np.eye(2, 3)),
     "Recommender.save.histories": FLAG,
+    "Recommends.recommend_all.output": Arg("path"),
     "Adapter.save.histories": FLAG,
     "AdapterBank.save.histories": FLAG,
     "AdapterSelector.save.histories": FLAG,
@@ -522,7 +523,9 @@ def calls(folder):
     DATA.save(folder / "interactions")
     adapted().save(folder / "adapter")
     others = {
-        "Recommends.recommend_all": lambda path=folder / "lists", **o: fitted().recommend_all(path, **{"k": 3, **o}),
+        "Recommends.recommend_all": lambda output=folder / "lists", **o: fitted().recommend_all(
+            output, **{"k": 3, **o}
+        ),
         "Recommender.save": lambda path=folder / "saved", **o: fitted().save(path, **o),
         "FactorModel.compress": lambda n_factors: fitted().compress(n_factors),
         "FactorModel.similar_users": lambda users=USERS[:5], **o: fitted().similar_users(users, **{"k": 3, **o}),

@@ -107,8 +107,8 @@ NEW_KIND = '''
             scores[:, self.domain_.in_base] = self.base_._scores(encoded, slice(None))
             return (scores + self.popularity_)[:, columns]
 
-        def _pack(self, dtype):
-            return {"popularity": self.popularity_.astype(dtype)}
+        def _pack(self):
+            return {"popularity": self.popularity_}
 
         def _unpack(self, arrays):
             self.popularity_ = arrays["popularity"].astype(np.float32)

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import lrrec
-from lrrec import file_format, files
+from lrrec import adapt, file_format, files
 from lrrec.errors import DataError, FileFormatError
 from lrrec.models.base import model_files
 
@@ -157,3 +157,34 @@ def test_large_arrays_are_told_apart_by_every_part(likes, monkeypatch):
         fingerprints.add(model_files.fingerprint(other))
     assert len(fingerprints) == 4
     assert model_files.fingerprint(model) in fingerprints
+
+
+@pytest.mark.parametrize("name", ["IALS", "EASE", "RP3Beta", "Popularity", "TruncatedSVD", "Blend"])
+def test_half_precision(name, likes, tmp_path):
+    model = getattr(lrrec, name)()
+    model.set_params(**{key: 0 for key in ("random_state",) if key in model.get_params()}).fit(likes)
+    model.save(tmp_path / "whole")
+    model.save(tmp_path / "half", float16=True)
+    loaded = lrrec.load(tmp_path / "half", mmap=True)
+    sizes = [(tmp_path / name).stat().st_size for name in ("half", "whole")]
+    dense = name not in ("RP3Beta", "Popularity")  # those learn no dense array
+    assert sizes[0] < sizes[1] if dense else sizes[0] == sizes[1]
+    with open(tmp_path / "half", "rb") as file:
+        stored = file_format.read_header(file, "half").strings["fingerprint"]
+    assert stored == model_files.fingerprint(loaded)
+    assert (stored == model_files.fingerprint(model)) == (not dense)
+    mine, other = (one.recommend(k=10).items for one in (model, loaded))
+    assert np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(mine, other, strict=True)]) > 0.97
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e5])
+def test_values_that_half_precision_does_not_hold_are_refused(scale, likes, tmp_path):
+    model = lrrec.IALS(4, n_iter=1, random_state=0).fit(likes)
+    model.item_factors_ = model.item_factors_ * np.float32(scale)
+    with pytest.raises(DataError, match="item_factors_ has values that float16 cannot hold"):
+        model.save(tmp_path / "half", float16=True)
+    assert not any(tmp_path.iterdir())
+    model.save(tmp_path / "whole")
+    adapter = adapt.Anchored(reg=1.0, fold_in_reg=0.1, new_item_reg=1.0).fit(likes, base=model)
+    with pytest.raises(DataError, match="has values that float16 cannot hold"):
+        adapter.save(tmp_path / "adapter", float16=True)

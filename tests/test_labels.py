@@ -309,7 +309,7 @@ SETTINGS = re.compile(
     r".*\.(metrics|random_state|callback|scorer|params|edges|sizes|adapter|candidates_|space|student|make|base)"
     r"|(Comparison|Evaluation|Explanation|ItemIndex|LearningCurve|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
     r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates|Blend\.__init__\.models|Blended\.__init__\.members|ByHistory\..*"
-    r"|Report\.__init__\.(comparison|evaluations|transfer|tunings)"
+    r"|Recommends\.recommend_all\.output|Report\.__init__\.(comparison|evaluations|transfer|tunings)"
     r"|(evaluate|tune|from_implicit|ImplicitModel\.__init__)\.model|from_sklearn\.estimator|compare\.models|DomainFitter\.__init__\..*"
 )  # NOT_DATA
 SCALAR = re.compile(

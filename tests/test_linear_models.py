@@ -224,3 +224,6 @@ def test_recommend_all_writes_what_recommend_says(likes, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["all.parquet"]
     with pytest.raises(FileFormatError, match="folder that exists"):
         model.recommend_all(tmp_path / "none" / "all.parquet")
+    parts = []
+    assert model.recommend_all(parts.append, 4) == len(stored["user"].unique())
+    pd.testing.assert_frame_equal(pd.concat([part.to_frame() for part in parts]), model.recommend(k=4).to_frame())

@@ -164,8 +164,8 @@ class Adapter(Recommender):
         """Return an ordinary model that recommends the same, without the adapter."""
 
     @abstractmethod
-    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
-        """The change as named arrays."""
+    def _pack(self) -> dict[str, np.ndarray]:
+        """The change as named arrays; those of float32 may be stored in half precision."""
 
     @abstractmethod
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:

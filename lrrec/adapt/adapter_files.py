@@ -12,7 +12,7 @@ from lrrec.adapt.domain import Domain, with_base_users
 from lrrec.adapt.sources import as_base
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError, FileFormatError, ParameterTypeError
+from lrrec.errors import FileFormatError, ParameterTypeError
 from lrrec.models.base.model_files import fingerprint
 from lrrec.models.base.recommender import Recommender
 from lrrec.typing import FileLike
@@ -24,9 +24,9 @@ COMMON = ("base_indices", "item_counts", "users_.", "seen_.", "new_items.")  # n
 def write(path: FileLike, adapter: Any, *, float16: bool, histories: bool) -> None:
     """Write an adapter to path, replacing it whole or not at all."""
     stored, domain = adapter._stored_params(), adapter.domain_
-    arrays = adapter._pack(np.float16 if float16 else np.float32)
-    if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in arrays.values()):
-        raise DataError("the change has values beyond 65504, which float16 cannot hold: save it with float16=False")
+    arrays = adapter._pack()
+    if float16:
+        arrays = {name: files.halved(name, array) for name, array in arrays.items()}
     arrays |= {"base_indices": domain.base_indices[domain.in_base].astype(np.int32)}
     arrays |= {"item_counts": adapter.item_counts_}
     if not domain.in_base.all():

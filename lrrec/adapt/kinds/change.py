@@ -99,12 +99,12 @@ class Change:
         of_items = self.B.size + n_changed * self.A.shape[1] + self.values.size
         return of_items + sum(part.n_parameters for part in self.encoder.values())
 
-    def pack(self, dtype: type, prefix: str = "") -> dict[str, np.ndarray]:
+    def pack(self, prefix: str = "") -> dict[str, np.ndarray]:
         """Return the change as named arrays, to be stored."""
-        arrays = {prefix + name: getattr(self, name).astype(dtype) for name in ("A", "B", "values")}
+        arrays = {prefix + name: getattr(self, name) for name in ("A", "B", "values")}
         arrays[prefix + "rows"] = self.rows
         for name, part in self.encoder.items():
-            arrays |= part.pack(dtype, f"{prefix}encoder.{name}.")
+            arrays |= part.pack(f"{prefix}encoder.{name}.")
         return arrays
 
     @classmethod

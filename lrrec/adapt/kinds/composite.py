@@ -101,10 +101,10 @@ class Composite(Adapter):
         params |= dict(zip(cls._members, members, strict=True))
         return super()._from_stored(params)
 
-    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
+    def _pack(self) -> dict[str, np.ndarray]:
         return {
             f"{place}.{name}": array
-            for place, member in enumerate(self.members_) for name, array in member._pack(dtype).items()
+            for place, member in enumerate(self.members_) for name, array in member._pack().items()
         }  # fmt: skip
 
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -226,8 +226,8 @@ class FactorAdapter(Adapter, FactorModel):
         other.change_, other._scale = change, scale
         return other._remember_domain(self.domain_)
 
-    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
-        arrays = self.change_.pack(dtype)
+    def _pack(self) -> dict[str, np.ndarray]:
+        arrays = self.change_.pack()
         return arrays | {"A": arrays["A"][self.domain_.in_base], "scale": np.array([self._scale])}
 
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -276,9 +276,9 @@ class ItemItem(Adapter):
         model.item_weights_ = weights.B
         return model._remember(self.domain_.data, self.item_counts_, self.item_evidence_)
 
-    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
+    def _pack(self) -> dict[str, np.ndarray]:
         rows, sketch = self.rows_, self._sketch()
-        return {"data": rows.data.astype(dtype), "indices": rows.indices, "indptr": rows.indptr, "sketch": sketch}
+        return {"data": rows.data, "indices": rows.indices, "indptr": rows.indptr, "sketch": sketch}
 
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
         data, indices, indptr = (arrays[name] for name in ("data", "indices", "indptr"))

@@ -140,9 +140,9 @@ class JoinedItemKNN(Adapter):
         """Not possible: the histories are of two domains."""
         raise ParameterError("a joined item-item adapter cannot be merged: it needs the base's interactions")
 
-    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
+    def _pack(self) -> dict[str, np.ndarray]:
         weights = self.weights_
-        return {"data": weights.data.astype(dtype), "indices": weights.indices, "indptr": weights.indptr}
+        return {"data": weights.data, "indices": weights.indices, "indptr": weights.indptr}
 
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
         domain = self.domain_

@@ -60,8 +60,8 @@ class Popular(Adapter):
         self._check_fitted()
         return Popularity()._remember(self.domain_.data, self.counts_.astype(np.int64))
 
-    def _pack(self, dtype: type) -> dict[str, np.ndarray]:
-        return {"counts": self.counts_}
+    def _pack(self) -> dict[str, np.ndarray]:
+        return {"counts": self.counts_.astype(np.float64)}
 
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> None:
         counts = arrays["counts"]

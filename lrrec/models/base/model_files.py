@@ -21,15 +21,20 @@ PART = 2**23  # bytes of an array that are hashed at a time
 PER_USER = ("user_factors_",)  # learned arrays with a row a user
 
 
-def fingerprint(model: Any) -> str:
-    """A short hash of what a model scores with: its class, parameters, item ids and learned arrays of items."""
+def fingerprint(model: Any, *, float16: bool = False) -> str:
+    """A short hash of what a model scores with: its class, parameters, item ids and learned arrays of items.
+
+    float16: of the model that a file in half precision holds.
+    """
     digest = hashlib.sha256(type(model).__name__.encode())
     params, left_out = model.get_params(deep=False), ("random_state", "n_threads", model._parts)
     digest.update(files.canonical({k: v for k, v in params.items() if k not in left_out}).encode())
     for member in members(model):
-        digest.update(fingerprint(member).encode())
+        digest.update(fingerprint(member, float16=float16).encode())
     arrays = files.pack_ids("items", model.items_)
-    arrays |= {name: getattr(model, name) for name in set(model._learned) - set(PER_USER)}
+    for name in set(model._learned) - set(PER_USER):
+        array = getattr(model, name)
+        arrays[name] = files.halved(name, array).astype(array.dtype) if float16 else array
     for name in model._learned_csr:
         arrays |= files.pack_csr(name, getattr(model, name))
     for name, array in sorted(arrays.items()):
@@ -69,15 +74,15 @@ def check_loadable(cls: type, module: str | None, catalogue: str) -> None:
         )
 
 
-def write(path: FileLike, model: Any, *, histories: bool) -> None:
+def write(path: FileLike, model: Any, *, histories: bool, float16: bool) -> None:
     """Write a fitted model; without histories, nothing that has a row a user."""
     histories = histories and len(model.users_) > 0
     params = _stored_params(model)
-    arrays = _learned_arrays(model, histories=histories) | {"item_counts_": model.item_counts_}
+    arrays = _learned_arrays(model, histories=histories, float16=float16) | {"item_counts_": model.item_counts_}
     arrays |= files.pack_ids("items_", model.items_)
     if histories:
         arrays |= files.pack_ids("users_", model.users_) | files.pack_csr("seen_", model.seen_)
-    files.write(path, type(model).__name__, params, arrays, fingerprint=fingerprint(model))
+    files.write(path, type(model).__name__, params, arrays, fingerprint=fingerprint(model, float16=float16))
 
 
 def _stored_params(model: Any) -> dict[str, Any]:
@@ -96,9 +101,11 @@ def members(model: Any) -> list[Any]:
     return list(getattr(model, f"{model._parts}_")) if model._parts else []
 
 
-def _learned_arrays(model: Any, *, histories: bool) -> dict[str, np.ndarray]:
+def _learned_arrays(model: Any, *, histories: bool, float16: bool) -> dict[str, np.ndarray]:
     """What a model learned, beside its users, items and training data; of its members by their places."""
     arrays = {name: getattr(model, name) for name in _learned_names(model, histories=histories)}
+    if float16:
+        arrays = {name: files.halved(name, array) for name, array in arrays.items()}
     has_count = model.item_counts_ > 0
     if not has_count.any() or (has_count != model.item_evidence_).any():
         arrays["item_evidence_"] = model.item_evidence_
@@ -107,7 +114,8 @@ def _learned_arrays(model: Any, *, histories: bool) -> dict[str, np.ndarray]:
     for name in model._learned_csr:
         arrays |= files.pack_csr(name, getattr(model, name))
     for place, member in enumerate(members(model)):
-        arrays |= {f"{place}.{name}": array for name, array in _learned_arrays(member, histories=histories).items()}
+        of_member = _learned_arrays(member, histories=histories, float16=float16)
+        arrays |= {f"{place}.{name}": array for name, array in of_member.items()}
     return arrays
 
 
@@ -170,7 +178,7 @@ def _restore(
         if name in model._learned:
             arrays[name] = arrays["item_factors_"][:0]
     for name, array in arrays.items():
-        setattr(model, name, array)
+        setattr(model, name, array.astype(np.float32) if array.dtype == np.float16 else array)
     model._remember(data, counts, evidence)
     model._check_array(path, "item_evidence_", (data.n_items,), bool)
     model._check_array(path, "item_counts_", (data.n_items,), np.int64)

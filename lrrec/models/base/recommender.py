@@ -232,7 +232,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
         return float(values.mean())
 
     @of_one_fit
-    def save(self, path: FileLike, *, histories: bool = True) -> None:
+    def save(self, path: FileLike, *, histories: bool = True, float16: bool = False) -> None:
         """Write the fitted model to path, replacing it atomically; `lrrec.load` reads it.
 
         The file is in the safetensors format, has a checksum, and holds no code.
@@ -243,15 +243,21 @@ class Recommender(Explains, Recommends, BaseEstimator):
         histories : bool, default True
             Store the users, their factors and the training matrix, which `recommend` needs. Without them the file holds
             no user data: users are served by `recommend_from`.
+        float16 : bool, default False
+            Store learned arrays, sparse ones excepted, in half precision: half the size. They are float32 again when
+            they are loaded, and not mapped into memory by `load(mmap=True)`. The loaded model is another than this one,
+            and has adapters of its own.
 
         Raises
         ------
         DataError
             If `lrrec.load` could not load the file: the class is not in `lrrec.models.MODELS`, or a parameter is
-            neither a number, an array, a string nor None. A random_state that is a Generator is stored as None.
+            neither a number, an array, a string nor None. A random_state that is a Generator is stored as None. Or if
+            values are too large or too small for half precision.
         """
         self._check_fitted()
-        model_files.write(path, self, histories=check_bool(histories, "histories"))
+        check_bool(float16, "float16")
+        model_files.write(path, self, histories=check_bool(histories, "histories"), float16=float16)
 
     def _check_loaded(self, path: PathLike) -> None:
         """Raise FileFormatError if the learned arrays are inconsistent."""

@@ -1,6 +1,7 @@
 """Recommends: the lists of users from a model's scores, and what goes where a model has no evidence."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
@@ -195,18 +196,17 @@ class Recommends:
 
     @of_one_fit
     def recommend_all(
-        self: Any, path: PathLike, k: int = 10, *, exclude_seen: bool = True, items: ItemLists | None = None,
-        exclude: ItemLists | None = None, unknown_items: str = "raise", threshold: float | None = None,
-        unknown: str = "raise", n_threads: int | None = None,
+        self: Any, output: PathLike | Callable[[Recommendations], object], k: int = 10, *, exclude_seen: bool = True,
+        items: ItemLists | None = None, exclude: ItemLists | None = None, unknown_items: str = "raise",
+        threshold: float | None = None, unknown: str = "raise", n_threads: int | None = None,
     ) -> int:  # fmt: skip
         """Write the k best items of every user with an interaction to a Parquet file; return the number of users.
 
-        The columns are user, item, rank (from 1) and score; places that cannot be filled are left out. Needs pyarrow.
-
         Parameters
         ----------
-        path : path
-            Replaced atomically.
+        output : path, or function of Recommendations
+            A file, replaced atomically, with the columns user, item, rank (from 1) and score; places that cannot be
+            filled are left out. Needs pyarrow. Or what is called with the lists of some users after others.
         k : int, default 10
         exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads
             As for `recommend`.
@@ -219,10 +219,10 @@ class Recommends:
         self._check_histories("recommend_all()")
         users = self._active_users()
         options = Options.of(self, users, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads)
-        with files.parquet(path) as write:
+        with nullcontext(output) if callable(output) else files.parquet(output) as take:
             for start, stop in even_blocks(len(users), 10_000):
-                part = options.of_rows(slice(start, stop))
-                write(self._recommend_known(users[start:stop], part).to_frame("pyarrow"))
+                lists = self._recommend_known(users[start:stop], options.of_rows(slice(start, stop)))
+                take(lists if callable(output) else lists.to_frame("pyarrow"))
         return len(users)
 
     def _active_users(self: Any) -> np.ndarray:
