@@ -23,6 +23,7 @@ LAYERS = [
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {
     "torch": (
+        "models/neural/torch_import.py",
         "models/neural/towers.py",
         "models/neural/training.py",
         "adapt/kinds/lora.py",

@@ -1,5 +1,6 @@
 """NeuralMF: the towers in numpy are those of torch; training repeats, resumes, and stops where it should."""
 
+import os
 import subprocess
 import sys
 
@@ -317,3 +318,23 @@ def test_losses_and_their_gradients_are_as_written(torch, loss, dense, precision
         assert mine.dtype == torch.float32
         size = 1.0 if precision == "float32" else float(theirs.abs().max())
         torch.testing.assert_close(mine, theirs, rtol=within, atol=within * size)
+
+
+@pytest.mark.parametrize(("given", "spins"), [({}, "20000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)])
+def test_threads_of_torch_do_not_wait_actively_for_long(given, spins):
+    """The variable is set while torch is imported, which reads it then, and not after."""
+    code = (
+        "import builtins, os, sys\nseen, real = [], builtins.__import__\n"
+        "def spy(name, *rest, **options):\n"
+        "    if name == 'torch' and 'torch' not in sys.modules: seen.append(os.environ.get('GOMP_SPINCOUNT'))\n"
+        "    return real(name, *rest, **options)\n"
+        "builtins.__import__ = spy\nimport lrrec.models.neural.training\n"
+        "print(seen[0], os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | given, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(spins), "None"]

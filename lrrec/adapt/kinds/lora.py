@@ -6,11 +6,9 @@ arXiv:2312.03732; directions of the data to start from are the idea of Paischer 
 rule them all", arXiv:2410.07170.
 """
 
-import torch
-from torch import Tensor
-
 from lrrec.errors import ParameterError
-from lrrec.models.neural.towers import History, Table
+from lrrec.models.neural.torch_import import torch
+from lrrec.models.neural.towers import History, Table, Tensor
 
 
 class LowRankLayer(torch.nn.Module):

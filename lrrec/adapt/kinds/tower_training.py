@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.kinds.change import Change, order_columns
@@ -15,6 +14,7 @@ from lrrec.errors import DataError
 from lrrec.linalg.dense import gram
 from lrrec.linalg.sparse import times
 from lrrec.models.neural.encoder import encode, normalized
+from lrrec.models.neural.torch_import import torch
 from lrrec.models.neural.towers import Objective, Towers, device_of
 
 LAYERS = ("items", "bias", "embedding", "hidden", "output")

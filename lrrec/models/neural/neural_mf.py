@@ -214,7 +214,7 @@ class NeuralMF(IterativeModel):
         if init is not None:
             self._check_init(init, data)
         features, names = check_features(item_features, data.items)
-        import_extra("torch", "torch", "NeuralMF.fit()")
+        import_extra("lrrec.models.neural.torch_import", "torch", "NeuralMF.fit()", package="torch")
         resumes = checkpoint is not None and as_path(checkpoint, "checkpoint").exists()
         if init is None and self.init == "ials" and self.loss != "ratings" and not resumes:
             options: Any = {"unobserved_weight": self.init_unobserved_weight, "reg": self.init_reg}

@@ -3,17 +3,17 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from lrrec.errors import ParameterError
 from lrrec.models.neural.parameters import NeuralParameters
+from lrrec.models.neural.torch_import import torch
 
+Tensor: TypeAlias = torch.Tensor
+functional = torch.nn.functional
 TINY = 1e-38  # lower bound of softmax probabilities, which float32 may round to 0
 DENSE = 64  # a batch with at most so many cells for each observed one is scored as a dense matrix
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
 from lrrec.errors import FileFormatError
 from lrrec.files import canonical, replacing
@@ -18,6 +17,7 @@ from lrrec.models.base.iterative import DivergedError, Monitor
 from lrrec.models.neural.encoder import centers
 from lrrec.models.neural.item_features import Features
 from lrrec.models.neural.parameters import NeuralParameters
+from lrrec.models.neural.torch_import import torch
 from lrrec.models.neural.towers import Objective, Towers, device_of, features_of
 from lrrec.validate import as_path
 
