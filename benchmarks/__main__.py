@@ -15,8 +15,8 @@ from typing import Any
 from benchmarks import documents, report
 
 NAMES = (
-    "interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "adapt_shared", "serving", "neural",
-    "evaluation", "pipelines", "markets", "scale", "spark", "busy",
+    "interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "adapt_shared", "adapt_neural",
+    "serving", "neural", "evaluation", "pipelines", "markets", "scale", "spark", "busy",
 )  # fmt: skip
 
 

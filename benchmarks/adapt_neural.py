@@ -44,29 +44,30 @@ RIVALS = ("neural, fold-in", "neural, scratch")
 LITTLE_TO_GAIN = ("gender", "taste")  # transfers on which the guard is measured too
 
 
-def run() -> Iterator[dict[str, Any]]:
-    """Yield the rows of the main transfer with every method, and of the others at 25 and 100 users."""
-    details: list[dict[str, Any]] = []
-    for name in transfers():
-        transfer = get(name)
-        linear, source = source_model(transfer)
-        main = name == "latest-small"
-        base = neural_base(transfer, source)
-        runs = [Run(transfer, linear, source, seed) for seed in range(SEEDS)]
-        sizes = (25, 50, 100) if main else (25, 100)
-        methods = tuple(METHODS) if main else ELSEWHERE + (GUARDED,) * (name in LITTLE_TO_GAIN)
-        results = {size: [measure(run, base, size, methods) for run in runs] for size in sizes}
-        details += list(summary(transfer, results, "neural, fold-in"))
-        (RESULTS / "adapt-neural-details.json").write_text(json.dumps(details, indent=1) + "\n")
-        if main:
-            yield from verdicts(transfer, results)
-            yield merged(runs[0], base)
-            yield pooled_teacher(transfer, linear, runs)
-        else:
-            yield from (fold_in_row(transfer, results, size) for size in sizes)
-            if GUARDED in methods:
-                yield from (guarded_row(transfer, size, results[size], GUARDED, "NeuralMF, guarded", RIVALS)
-                            for size in sizes)  # fmt: skip
+PARTS = transfers()
+
+
+def run(name: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a transfer: of the main one with every method, of the others at 25 and 100 users."""
+    transfer = get(name)
+    linear, source = source_model(transfer)
+    main = name == "latest-small"
+    base = neural_base(transfer, source)
+    runs = [Run(transfer, linear, source, seed) for seed in range(SEEDS)]
+    sizes = (25, 50, 100) if main else (25, 100)
+    methods = tuple(METHODS) if main else ELSEWHERE + (GUARDED,) * (name in LITTLE_TO_GAIN)
+    results = {size: [measure(run, base, size, methods) for run in runs] for size in sizes}
+    details = list(summary(transfer, results, "neural, fold-in"))
+    (RESULTS / f"adapt_neural-{name}-details.json").write_text(json.dumps(details, indent=1) + "\n")
+    if main:
+        yield from verdicts(transfer, results)
+        yield merged(runs[0], base)
+        yield pooled_teacher(transfer, linear, runs)
+    else:
+        yield from (fold_in_row(transfer, results, size) for size in sizes)
+        if GUARDED in methods:
+            yield from (guarded_row(transfer, size, results[size], GUARDED, "NeuralMF, guarded", RIVALS)
+                        for size in sizes)  # fmt: skip
 
 
 def neural_base(transfer: Transfer, source: Split) -> NeuralMF:

@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 
 import lrrec
-from benchmarks import adapt_neural, matrices, neural_accuracy
+from benchmarks import matrices, neural_accuracy
 from benchmarks.report import quality_row, speed_row
 from lrrec import IALS, Interactions, NeuralMF, Split
 
@@ -36,7 +36,14 @@ PEERS = {  # name: epochs, further arguments
 COMPILED = "cornac-bpr"  # no neural model: for information
 
 
-def run() -> Iterator[dict[str, Any]]:
+PARTS = ("peers", "accuracy")
+
+
+def run(part: str) -> Iterator[dict[str, Any]]:
+    yield from neural_accuracy.run() if part == "accuracy" else beside_peers()
+
+
+def beside_peers() -> Iterator[dict[str, Any]]:
     split = held_out_interactions()
     ours = {name: train_ours(split, name) for name in OURS}
     for name in SOFTMAX:
@@ -54,8 +61,6 @@ def run() -> Iterator[dict[str, Any]]:
     for name, epochs in peers.items():
         if not isinstance(epochs, str):
             yield quality_speed_row(peer_label(name, epochs), epochs, ours)
-    yield from neural_accuracy.run()
-    yield from adapt_neural.run()
 
 
 def held_out_interactions() -> Split:
