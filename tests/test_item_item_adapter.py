@@ -67,6 +67,20 @@ def test_users_that_were_fitted_are_encoded_without_their_histories(problem):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
 
 
+def test_users_without_a_history_are_nobody_else(base, target):
+    """As a member of a blend that serves them from the base."""
+    some = target.filter(target.rows() % 3 == 0)
+    rows = np.arange(some.n_users)
+    assert (np.diff(some.matrix.indptr) == 0).any()
+    adapter = ItemItem(weight=2.0, reg=5.0, scaling=0.5, statistics="scores").fit(some, base=base)
+    for part in (rows, rows[-2:]):
+        (vectors,), rest = adapter._training_vectors(part)
+        (want,), other = adapter._vectors(adapter._training_users(part))
+        np.testing.assert_allclose(vectors, want, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(rest.parts[0], other.parts[0], atol=1e-8)
+    assert not vectors[np.diff(some.matrix.indptr)[rows[-2:]] == 0].any()
+
+
 def test_adapters_of_one_base_share_its_item_factors(base, target):
     known = target.filter(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
     adapter = ItemItem(weight=2.0, reg=5.0, scaling=0.5, statistics="scores").fit(

@@ -235,8 +235,8 @@ class AdapterBank(MutableMapping):
             Unfitted; `LowRankAdapter()` when not given.
         tune_on : int, optional
             The number of domains, evenly spaced, on which the settings of a selector's candidates are tuned. In all
-            others its candidates have the medians of those settings, and are compared with each other as before:
-            several times faster. By default each domain is tuned for itself.
+            others its candidates have the medians of those settings, and are compared with each other as before.
+            By default each domain is tuned for itself.
         n_jobs : int, optional
             How many may be fitted at a time, each on one thread: all cores when None. Where it takes long, processes
             are started, each with a copy of the base (joblib's "loky", unless `joblib.parallel_config` says

@@ -247,8 +247,8 @@ class ItemItem(Adapter):
         return [vectors], Encoded(encoded, [of_users])
 
     def _training_vectors(self, rows: np.ndarray) -> tuple[list[np.ndarray], Any] | None:
-        if self._dual is None:
-            return None
+        if self._dual is None or not np.isin(rows, self.domain_.active_users).all():  # others were not fitted to
+            return super()._training_vectors(rows)
         vectors, of_users = self._dual.encode_training(np.searchsorted(self.domain_.active_users, rows))
         return [vectors], Encoded(self.seen_[rows], [of_users])
 

@@ -245,8 +245,8 @@ class Recommender(Explains, Recommends, BaseEstimator):
             no user data: users are served by `recommend_from`.
         float16 : bool, default False
             Store learned arrays, sparse ones excepted, in half precision: half the size. They are float32 again when
-            they are loaded, and not mapped into memory by `load(mmap=True)`. The loaded model is another than this one,
-            and has adapters of its own.
+            they are loaded, and not mapped into memory by `load(mmap=True)`. The loaded model is not this one:
+            adapters that were fitted to this one are refused with it.
 
         Raises
         ------
