@@ -131,7 +131,7 @@ def test_data_info_counts(run, real_data):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("fit", "none.csv", "-o", "m"), "Error: DATA must be an existing file or one of gowalla"),
+        (("fit", "none.csv", "-o", "m"), "Error: DATA must be an existing file or one of citeulike-a"),
         (("fit", "made-up", "-o", "m", "-m", "magic"), "--model must be one of 'ials', 'popularity', 'svd'"),
         (("fit", "made-up", "-o", "m", "-p", "rank=3"), "--param must be NAME=VALUE with NAME one of"),
         (("fit", "made-up", "-o", "m", "-p", "help"), "--param must be NAME=VALUE with NAME one of alpha, "),

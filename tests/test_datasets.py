@@ -262,6 +262,23 @@ def test_published_splits(tmp_path):
         without.split("valid")
 
 
+def test_published_split_of_cold_items(tmp_path):
+    folder = tmp_path / "citeulike-a"
+    folder.mkdir()
+    for name, pairs in {"train": "0,0\n1,0\n1,3\n", "vali": "0,1\n", "test": "1,4\n0,2\n1,2\n"}.items():
+        (folder / f"cold-{name}.csv").write_text(f"uid,iid\n{pairs}")
+    (folder / "item-tag.dat").write_text("2 7 9\n1 7\n0\n1 8\n1 9\n")
+    dataset = datasets.load("citeulike-a", tmp_path)
+    assert dataset.items.set_index("item").tags.to_dict() == {0: "7|9", 1: "7", 2: "", 3: "8", 4: "9"}
+    assert dataset.parts == ("test", "valid")
+    for part, candidates, n_test in (("test", [2, 4], 3), ("valid", [1], 1)):
+        split = dataset.split(part)
+        assert split.train.matrix.toarray().tolist() == [[1, 0, 0, 0, 0], [1, 0, 0, 1, 0]]
+        assert split.candidates.tolist() == candidates
+        assert len(split.test) == n_test
+        assert not set(split.train.matrix.indices) & set(split.test.matrix.indices)
+
+
 def test_a_data_set_is_one_file(tmp_path, monkeypatch):
     """A recipe in the folder of recipes, of a format that has a reader: named, fetched, read, and known to others."""
     (tmp_path / "tiny.toml").write_text(

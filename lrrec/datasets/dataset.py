@@ -28,7 +28,7 @@ class Dataset:
     ratings : DataFrame
         user, item and, where the files have them, rating, time (UTC) and market; in the order of the files.
     items : DataFrame
-        item and, where the files have them, title and genres (joined by "|"). Some items may have no rating.
+        item and, where the files have them, title, genres and tags (joined by "|"). Some items may have no rating.
     users : DataFrame
         user and their attributes.
     """
@@ -73,7 +73,7 @@ class Dataset:
         ----------
         part : {"test", "valid"}, default "test"
             "valid" leaves the test interactions out and holds out a published part of the training interactions,
-            for tuning.
+            for tuning. Of a split of new items, training has neither, and the candidates are the items of the part.
 
         Raises
         ------
@@ -91,14 +91,15 @@ class Dataset:
         if tables.test is not None:
             return _with_test(data, tables.test, params)
         held_out = self._mask(data, tables.held_out)
-        train = data.filter(~held_out)
-        if part == "test":
-            test = data.filter(held_out)
-            candidates = None if tables.negatives is None else self._candidates(test, tables.negatives)
-            return Split(train, train, test, candidates, kind="published", params=params)
-        valid = self._mask(data, tables.valid)
-        kept = data.filter(~held_out & ~valid)
-        return Split(kept, kept, data.filter(valid), kind="published", params=params)
+        valid = np.zeros(len(data), dtype=bool) if tables.valid is None else self._mask(data, tables.valid)
+        train = data.filter(~held_out & ~valid if part == "valid" or tables.cold_items else ~held_out)
+        test = data.filter(held_out if part == "test" else valid)
+        candidates = None
+        if tables.cold_items:
+            candidates = data.items.ids[np.unique(test.matrix.indices)]
+        elif part == "test" and tables.negatives is not None:
+            candidates = self._candidates(test, tables.negatives)
+        return Split(train, train, test, candidates, kind="published", params=params)
 
     def _mask(self, data: Interactions, of_ratings: np.ndarray | None) -> np.ndarray:
         """A mask of rows of ratings as a mask of interactions."""

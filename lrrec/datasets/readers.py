@@ -16,10 +16,12 @@ class Tables:
     """The contents of a data set.
 
     ratings has the columns user, item and, where there are any, rating and time; items has item, title, genres (joined
-    by "|"); users has user and attributes. For a published split, held_out and valid are masks of the rows of ratings:
-    the test part, and the part of the training rows meant for validation; negatives holds the published negatives of
-    each test row as item ids (n_test, n). Of markets, ratings has a column market, and test, with the columns market,
-    user, item and candidates, is a test part that the ratings lack: lists of item ids to rank, all equally long.
+    by "|") or tags (numbers, joined by "|"); users has user and attributes. For a published split, held_out and valid
+    are masks of the rows of ratings: the test part, and the part of the training rows meant for validation; negatives
+    holds the published negatives of each test row as item ids (n_test, n). If cold_items, both parts are of items that
+    no training row has: validation rows are not for training, and a part's items are its candidates. Of markets,
+    ratings has a column market, and test, with the columns market, user, item and candidates, is a test part that the
+    ratings lack: lists of item ids to rank, all equally long.
     """
 
     ratings: pd.DataFrame
@@ -28,6 +30,7 @@ class Tables:
     held_out: np.ndarray | None = None
     valid: np.ndarray | None = None
     negatives: np.ndarray | None = None
+    cold_items: bool = False
     test: pd.DataFrame | None = None
 
 
@@ -87,6 +90,17 @@ def _adjacency(folder: Path) -> Tables:
         valid = pd.MultiIndex.from_frame(ratings).isin(pairs) & (np.arange(len(ratings)) < len(train))
     items, users = (pd.DataFrame({name: np.unique(ratings[name])}) for name in ("item", "user"))
     return Tables(ratings, items, users, held_out=np.arange(len(ratings)) >= len(train), valid=valid)
+
+
+def _citeulike(folder: Path) -> Tables:
+    """Pairs "uid,iid" in cold-train.csv, cold-vali.csv, cold-test.csv; "count tag tag ..." an item in item-tag.dat."""
+    parts = [pd.read_csv(folder / f"cold-{part}.csv", dtype=np.int64) for part in ("train", "vali", "test")]
+    part = np.repeat(np.arange(3), [len(rows) for rows in parts])
+    ratings = pd.concat(parts, ignore_index=True).rename(columns={"uid": "user", "iid": "item"})[["user", "item"]]
+    lines = (folder / "item-tag.dat").read_text().splitlines()
+    items = pd.DataFrame({"item": np.arange(len(lines)), "tags": ["|".join(line.split()[1:]) for line in lines]})
+    users = pd.DataFrame({"user": np.unique(ratings["user"])})
+    return Tables(ratings, items, users, held_out=part == 2, valid=part == 1, cold_items=True)
 
 
 def _neural_cf(folder: Path, base: Tables) -> Tables:
@@ -158,6 +172,7 @@ READERS: dict[str, Callable[..., Tables]] = {
     "movielens-csv": _movielens_csv,
     "made-up": _made_up,
     "adjacency": _adjacency,
+    "citeulike": _citeulike,
     "neural-cf": _neural_cf,
     "xmarket": _xmarket,
     "xmrec": _xmrec,
