@@ -17,13 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import lrrec
+from benchmarks import costs
 from benchmarks.report import RESULTS, ROOT, table
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/guide.md", "benchmarks/README.md", "datasets/README.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/guide.md",
+    "docs/scale.md",
+    "benchmarks/README.md",
+    "datasets/README.md",
+)
 USES = {  # when to use a model
-    "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt",
-    "NeuralMF": "two-tower network: the best lists if a longer fit is fine; takes item features (extra `torch`)",
-    "EASE": "linear regression of each item on all others: one parameter, up to some 20,000 items",
+    "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt; takes item features",
+    "NeuralMF": "two-tower network: the best lists if a longer fit is fine (extra `torch`)",
+    "EASE": "linear regression of each item on all others: one parameter, up to 20,000 items",
     "TruncatedSVD": "SVD of the matrix with rescaled rows and columns: the fastest factors",
     "NMF": "factors without negative values, which can be read as topics",
     "RP3Beta": "random walks from item to item over users: many items, few interactions per user",
@@ -120,6 +128,7 @@ def misses() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "results: models": model_table,
     "results: misses": misses,
+    "results: predictions": lambda: table(costs.predictions()),
     "recipes": recipe_table,
     "metrics": metric_table,
 }

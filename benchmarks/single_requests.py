@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 import lrrec
-from benchmarks.report import quality_row
+from benchmarks.report import installed, quality_row
 from lrrec.interop import from_factors, open_index
 
 N_USERS, D, K, N_SEEN = 2000, 64, 10, 20
@@ -29,7 +29,8 @@ LARGE = 6_000_000, 2_000_000  # users, items: 2 GB of factors
 def run() -> Iterator[dict[str, Any]]:
     for n_items, (stored, new) in AT_MOST.items():
         yield from one_by_one(n_items, stored, new)
-    yield by_index()
+    if installed("usearch"):
+        yield by_index()
     yield from together(drawn(20_000))
     yield from mapped()
 

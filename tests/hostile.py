@@ -112,6 +112,11 @@ def fit_adapter(name):
 
 
 @functools.cache
+def featured():
+    return model("IALS").fit(DATA, item_features=np.eye(8, 3))
+
+
+@functools.cache
 def neural():
     return model("NeuralMF").fit(DATA, item_features=np.eye(8, 3))
 
@@ -348,8 +353,8 @@ ARGS = {
     "Interactions.k_core.items": COUNT,
     "FactorModel.similar_items.candidates": ids(ITEMS[:3]),
     "ItemItemModel.similar_items.candidates": ids(ITEMS[:3]),
-    "NeuralMF.with_items.items": ids(np.array([20, 21])),
-    "NeuralMF.with_items.item_features": Arg("array", np.eye(2, 3)),
+    "FeatureModel.with_items.items": ids(np.array([20, 21])),
+    "FeatureModel.with_items.item_features": Arg("array", np.eye(2, 3)),
     "Recommender.save.histories": FLAG,
     "Recommends.recommend_all.output": Arg("path"),
     "Adapter.save.histories": FLAG,
@@ -532,7 +537,7 @@ def calls(folder):
         "FactorModel.transform": lambda X: fitted().transform(X),
         "FactorModel.to_index": lambda path=folder / "index", **o: fitted().to_index(path, **o),
         "NeuralMF.compress": lambda n_factors: neural().compress(n_factors),
-        "NeuralMF.with_items": lambda items=(20, 21), item_features=np.eye(2, 3): neural().with_items(
+        "FeatureModel.with_items": lambda items=(20, 21), item_features=np.eye(2, 3): featured().with_items(
             items, item_features
         ),
         "AdapterBank.__getitem__": lambda domain: bank()[domain],
@@ -853,7 +858,7 @@ ALLOWED = {
     # open: to be mended
     ("NeuralMF.__init__", "learning_rate", "2**63"),
     ("NeuralMF.__init__", "n_hidden", "uint64"),
-    ("NeuralMF.with_items", "item_features", "None"),
+    ("FeatureModel.with_items", "item_features", "None"),
     ("by_item_group", "test", "swapped csr"),
     ("evaluate_lists", "test", "swapped csr"),
     ("learning_curve", "target", "swapped csr"),

@@ -183,16 +183,18 @@ FEATURES = pd.DataFrame(RNG.normal(size=(8, 3)), index=ITEMS, columns=["old", "l
 NEW = pd.DataFrame(RNG.normal(size=(2, 3)), index=["x", "y"], columns=["old", "loud", "long"])
 
 
-@pytest.fixture(scope="module")
-def neural():
+@pytest.fixture(scope="module", params=["IALS", "NeuralMF"])
+def fit_with(request):
+    if request.param == "IALS":
+        return lambda features: small_ials().fit(DATA, item_features=features)
     pytest.importorskip("torch")
     model = lrrec.NeuralMF(2, n_hidden=2, n_epochs=1, init="random", random_state=0)
     return lambda features: lrrec.NeuralMF(**model.get_params()).fit(DATA, item_features=features)
 
 
-def test_item_features_are_aligned_by_item_and_matched_by_name(neural, tmp_path):
-    by_position = neural(FEATURES.to_numpy())
-    model = neural(pd.concat([FEATURES[::-1], NEW]))
+def test_item_features_are_aligned_by_item_and_matched_by_name(fit_with, tmp_path):
+    by_position = fit_with(FEATURES.to_numpy())
+    model = fit_with(pd.concat([FEATURES[::-1], NEW]))
     np.testing.assert_array_equal(model.feature_map_, by_position.feature_map_)
     expected = by_position.with_items(["x", "y"], NEW.to_numpy()).item_factors_
     model.save(tmp_path / "model")
@@ -200,7 +202,6 @@ def test_item_features_are_aligned_by_item_and_matched_by_name(neural, tmp_path)
         wider = fitted.with_items(["x", "y"], NEW.iloc[::-1, [2, 0, 1]])
         np.testing.assert_array_equal(wider.item_factors_[-2:], expected[-2:])
     assert list(model.feature_names_) == ["old", "loud", "long"]
-    assert list(model.compress(1).feature_names_) == ["old", "loud", "long"]
     np.testing.assert_array_equal(model.with_items(["x", "y"], NEW.to_numpy()).item_factors_, expected)
     np.testing.assert_array_equal(
         by_position.with_items(["x", "y"], NEW[::-1].set_axis(range(3), axis=1)).item_factors_, expected
@@ -218,8 +219,8 @@ def test_item_features_are_aligned_by_item_and_matched_by_name(neural, tmp_path)
     (pa.table(NEW.to_dict("list")), "a frame of pyarrow cannot"),
     ({"x": [1.0, 2.0, 3.0], "y": [1.0]}, "as many numbers for each item"),
 ])  # fmt: skip
-def test_item_features_that_cannot_be_matched(neural, features, words):
-    model = neural(FEATURES)
+def test_item_features_that_cannot_be_matched(fit_with, features, words):
+    model = fit_with(FEATURES)
     with pytest.raises(DataError, match=words):
         model.with_items(["x", "y"], features)
 
@@ -367,6 +368,15 @@ def selector_updated(new):
     return selector.fit(DATA, base=BASE).update(new).recommend(USERS, 3).items
 
 
+def small_ials():
+    return IALS(2, n_iter=2, random_state=0)
+
+
+def tuned_with(table):
+    pytest.importorskip("optuna")
+    return lrrec.tune(small_ials(), SPLIT, space={"reg": [0.01]}, item_features=table)
+
+
 def small_neural():
     pytest.importorskip("torch")
     return lrrec.NeuralMF(2, n_hidden=2, n_epochs=1, init="random", random_state=0)
@@ -488,7 +498,8 @@ MATRICES = {
     "ImplicitModel.__init__.data": lambda X: implicit_model(X).recommend(USERS, 3).items,
     "ImplicitModel.recommend_from.histories": lambda X: implicit_model().recommend_from(X, 3, users=USERS).items,
     "Interactions.from_matrix.X": lambda X: Interactions.from_matrix(X).to_frame()["value"],
-    "IterativeModel.fit.X": lambda X: IALS(2, n_iter=1, random_state=0).fit(X).recommend(USERS, 3).items,
+    "IALS.fit.X": lambda X: IALS(2, n_iter=1, random_state=0).fit(X).recommend(USERS, 3).items,
+    "IterativeModel.fit.X": lambda X: lrrec.NMF(2, n_iter=1, random_state=0).fit(X).recommend(USERS, 3).items,
     "NeuralMF.fit.X": lambda X: small_neural().fit(X).recommend(USERS, 3).items,
     "Blend.fit.X": lambda X: lrrec.Blend([EASE()]).fit(X).recommend(USERS, 3).items,
     "Recommender.fit.X": lambda X: EASE().fit(X).recommend(USERS, 3).items,
@@ -510,23 +521,29 @@ ALIGNED = {
     "AdapterBank.recommend_from.domain": (lambda domain: domain_lists_from(domain=domain), USERS, DOMAINS),
     "Evaluation.by_group.groups": (lambda groups: EVALUATION.by_group(groups)["mean"], EVALUATION.users,
                                    [user % 2 for user in EVALUATION.users.tolist()]),
+    "FeatureModel.with_items.item_features": (lambda table: small_ials().fit(
+        DATA, item_features=FEATURES.to_numpy()).with_items(["x", "y"], table).item_factors_, ["x", "y"],
+                                              NEW.to_numpy()),
+    "IALS.fit.item_features": (lambda table: small_ials().fit(DATA, item_features=table).feature_map_, ITEMS,
+                               FEATURES.to_numpy()),
     "Interactions.filter.mask": (lambda mask: DATA.filter(mask).to_frame()["value"], range(len(DATA)),
                                  (np.arange(len(DATA)) % 3 == 0).tolist()),
     "Interactions.filter_events.mask": (lambda mask: DATA.filter_events(mask).to_frame()["value"], range(len(DATA)),
                                  (np.arange(len(DATA)) % 3 == 0).tolist()),
     "NeuralMF.fit.item_features": (lambda table: small_neural().fit(DATA, item_features=table).feature_map_, ITEMS,
                                    FEATURES.to_numpy()),
-    "NeuralMF.with_items.item_features": (lambda table: small_neural().fit(
-        DATA, item_features=FEATURES.to_numpy()).with_items(["x", "y"], table).item_factors_, ["x", "y"],
-                                          NEW.to_numpy()),
     "by_item_group.groups": (lambda groups: by_item_group(groups=groups), ITEMS, GROUPS),
     "by_item_group.lists": (lambda lists: by_item_group(lists=lists), USERS, LISTS.items.tolist()),
+    "compare.item_features": (lambda table: lrrec.compare(
+        {"ials": small_ials()}, SPLIT, metrics=["ndcg@10"], item_features=table).models["ials"].feature_map_, ITEMS,
+                              FEATURES.to_numpy()),
     "compare.vectors": (lambda vectors: compared(vectors=vectors), ITEMS, DIRECTIONS),
     "evaluate.vectors": (lambda vectors: measured(vectors=vectors), ITEMS, DIRECTIONS),
     "evaluate_lists.lists": (lambda lists: listed(lists=lists), USERS, LISTS.items.tolist()),
     "evaluate_lists.vectors": (lambda vectors: listed(vectors=vectors), ITEMS, DIRECTIONS),
     "from_factors.item_factors": (lambda V: factors(item_factors=V, items=ITEMS), ITEMS, BASE.item_factors_),
     "from_factors.user_factors": (lambda U: factors(user_factors=U, users=USERS), USERS, BASE.user_factors_),
+    "tune.item_features": (lambda table: tuned_with(table).model_.feature_map_, ITEMS, FEATURES.to_numpy()),
     "history_mask.key": (lambda key: lrrec.splits.history_mask(DATA, 0.5, key), range(len(DATA)),
                          np.random.default_rng(2).random(len(DATA)).tolist()),
 }  # fmt: skip
@@ -540,6 +557,8 @@ IDS = {
         lambda ids: BASE.similar_items(ITEMS, 2, candidates=ids).neighbors.filled(""), ITEMS[:5]),
     "FactorModel.similar_items.items": (lambda ids: BASE.similar_items(ids, 2).neighbors, ITEMS),
     "FactorModel.similar_users.users": (lambda ids: BASE.similar_users(ids, 2).neighbors, USERS),
+    "FeatureModel.with_items.items": (lambda ids: [*small_ials().fit(
+        DATA, item_features=FEATURES).with_items(ids, NEW.to_numpy()).items_], ["y", "x"]),
     "IdMap.__init__.ids": (lambda ids: [*IdMap(ids)], ITEMS),
     "IdMap.find.ids": (DATA.items.find, ITEMS),
     "IdMap.indices.ids": (DATA.items.indices, ITEMS),
@@ -559,8 +578,6 @@ IDS = {
         lambda ids: EASE().fit(DATA).similar_items(ITEMS, 2, candidates=ids).neighbors.filled(""), ITEMS[:5]),
     "ItemItemModel.similar_items.items": (
         lambda ids: EASE().fit(DATA).similar_items(ids, 2).neighbors.filled(""), ITEMS),
-    "NeuralMF.with_items.items": (lambda ids: [*small_neural().fit(
-        DATA, item_features=FEATURES).with_items(ids, NEW.to_numpy()).items_], ["y", "x"]),
     "Recommender.predict.items": (lambda ids: BASE.predict(USERS[:8], ids), ITEMS),
     "Recommender.predict.users": (lambda ids: BASE.predict(ids, [*ITEMS, *ITEMS[:4]]), USERS),
     "Recommends.recommend.exclude": (lambda ids: BASE.recommend(USERS, 2, exclude=ids).items, ITEMS[:5]),

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import lrrec
+from lrrec.cli import inputs
 from lrrec.cli import options as opt
 from lrrec.cli.inputs import PROTOCOL_HELP, Source, check_out, check_protocol, fit_model, item_vectors, make_model
 from lrrec.cli.show import metrics_table, print_protocol
@@ -38,6 +39,7 @@ def evaluate(
     delimiter: opt.Delimiter = ",",
     read: opt.Read = None,
     data_home: opt.DataHome = None,
+    item_features: opt.ItemFeatures = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="CSV file for the values of every user.", show_default=False)
     ] = None,
@@ -57,10 +59,11 @@ def evaluate(
         data, data_home, min_rating, user, item, value, time, delimiter, read,
         min_interactions=min_interactions, test_file=test_file, history_file=history_file,
     )  # fmt: skip
+    features = inputs.item_features(item_features, estimator, source)
     results = {}
     for cut in source.splits(protocol, test_size=test_size, repeats=repeats, seed=seed):
         name = next((f"{one} {cut.params[one]}" for one in ("fold", "window") if one in cut.params), repr(estimator))
-        fitted = fit_model(estimator, cut.train)
+        fitted = fit_model(estimator, cut.train, features)
         results[name] = lrrec.evaluate(fitted, cut, metrics=metrics, vectors=item_vectors(cut, metrics))
     console = Console()
     console.print(metrics_table(results, mean=f"mean of {estimator!r}" if len(results) > 1 else None))

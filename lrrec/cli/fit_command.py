@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lrrec.cli import inputs
 from lrrec.cli import options as opt
 from lrrec.cli.inputs import Source, check_out, fit_model, make_model
 
@@ -24,6 +25,7 @@ def fit(
     delimiter: opt.Delimiter = ",",
     read: opt.Read = None,
     data_home: opt.DataHome = None,
+    item_features: opt.ItemFeatures = None,
 ) -> None:
     """Fit a model on all of the data and save it."""
     check_out(out)
@@ -31,7 +33,8 @@ def fit(
     source = Source(
         data, data_home, min_rating, user, item, value, time, delimiter, read, min_interactions=min_interactions
     )  # fmt: skip
+    features = inputs.item_features(item_features, estimator, source)
     interactions = source.interactions()
-    fitted = fit_model(estimator, interactions)
+    fitted = fit_model(estimator, interactions, features)
     fitted.save(out)
     typer.echo(f"{fitted!r} fitted on {interactions!r}, saved to {out} ({out.stat().st_size:,} bytes)")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MODELS = by_command_name()
 N_NEGATIVES = 99
+MOST_VALUES = 2000  # of a column of text that become features
 MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 
 
@@ -218,10 +219,49 @@ def item_vectors(split: "Split", metrics: list[str]) -> Any:
     return split.train.matrix.T if any(name.startswith("diversity") for name in metrics) else None
 
 
-def fit_model(model: Any, interactions: "Interactions") -> Any:
-    """Fit, with a progress bar where the model has one."""
-    shows = "progress" in inspect.signature(model.fit).parameters
-    return model.fit(interactions, progress=True) if shows else model.fit(interactions)
+def fit_model(model: Any, interactions: "Interactions", item_features: Any = None) -> Any:
+    """Fit, with a progress bar where the model has one, and with features of items where there are any."""
+    takes = inspect.signature(model.fit).parameters
+    options: dict[str, Any] = {"progress": True} if "progress" in takes else {}
+    if item_features is not None:
+        options["item_features"] = item_features
+    return model.fit(interactions, **options)
+
+
+def item_features(path: Path | None, model: Any, source: Source) -> Any:
+    """Read features of items from a CSV or Parquet file: a frame by item id, None without a file.
+
+    Columns of numbers are features; a column of text is a feature for each of its values, of which an item may have
+    several, with | between them.
+    """
+    if path is None:
+        return None
+    import pandas as pd
+
+    from lrrec.models.base.feature_model import check_taken
+
+    check_taken([model], path)
+
+    is_parquet = _reader(str(path)) == "from_parquet"
+    table = pd.read_parquet(path) if is_parquet else pd.read_csv(path, sep=source.delimiter)
+    if source.item not in table:
+        raise ParameterError(f"--item-features must have the column {source.item!r}, got {', '.join(table.columns)}")
+    table = table.set_index(source.item)
+    parts = []
+    for name, column in table.items():
+        if pd.api.types.is_numeric_dtype(column):
+            parts.append(column.astype("float32").to_frame())
+            continue
+        values = column.fillna("").astype(str).str.get_dummies("|")
+        if values.shape[1] > MOST_VALUES:
+            raise ParameterError(
+                f"--item-features must have columns of numbers or of at most {MOST_VALUES} different texts, got "
+                f"{values.shape[1]} in {name!r}: leave the column out"
+            )
+        parts.append(values.add_prefix(f"{name}=").astype("float32"))
+    if not parts:
+        raise ParameterError(f"--item-features must have a column beside {source.item!r}, got none")
+    return pd.concat(parts, axis=1)
 
 
 def as_one(models: list[Any]) -> Any:

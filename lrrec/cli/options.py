@@ -91,6 +91,14 @@ HistoryFile = Annotated[
     Path | None,
     typer.Option(help="CSV file of the histories of test users, where they are not in DATA.", show_default=False),
 ]
+ItemFeatures = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV or Parquet file of items: the column of their ids, and columns of numbers, or of texts with | "
+        "between several, such as genres. For ials and neural.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
 Delimiter = Annotated[str, typer.Option("--delimiter", help="CSV: what is between two columns.")]
 Read = Annotated[

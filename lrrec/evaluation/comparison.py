@@ -24,6 +24,7 @@ from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
 from lrrec.metrics.measurement import catalogue_for
 from lrrec.metrics.registry import DEFAULT_METRICS, check_names, parse
+from lrrec.models.base.feature_model import check_taken, fit_options
 from lrrec.splits import Split
 from lrrec.splits.split import check_split
 from lrrec.typing import Frame, Ids, MatrixLike, RandomState
@@ -231,6 +232,7 @@ class Comparison:
 def compare(
     models: dict[str, Any], split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool | None = None,
     candidates: Ids | int | None = None, vectors: MatrixLike | None = None, random_state: RandomState = 0,
+    item_features: MatrixLike | None = None,
 ) -> Comparison:  # fmt: skip
     """Evaluate several models on the same split.
 
@@ -243,6 +245,8 @@ def compare(
     split : Split
     metrics, exclude_seen, candidates, vectors, random_state
         As for `evaluate`; where candidates are drawn, they are the same for all models.
+    item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features), optional
+        For the models that are fitted here and take them, as for `IALS.fit`; the others are fitted without.
 
     Returns
     -------
@@ -281,6 +285,7 @@ def compare(
     names = check_names(metrics)  # before a model is fitted for nothing
     vectors, _ = align_matrix(vectors, split.items, "vectors")
     catalogue_for(names, split.train.matrix, vectors)
+    check_taken((model for model in models.values() if _is_unfitted(model)), item_features)
     seed = random_state if isinstance(random_state, numbers.Integral) else int(check_rng(random_state).integers(2**31))
     fitted: dict[str, Any] = {}
     evaluations: dict[str, Evaluation] = {}
@@ -290,7 +295,7 @@ def compare(
         if _is_unfitted(model):
             model = clone(model)
             began = time.perf_counter()
-            model.fit(split.train)
+            model.fit(split.train, **fit_options(model, item_features))
             fit_seconds[name] = time.perf_counter() - began
         timed = _Timed(model)
         with _naming(name):

@@ -133,15 +133,16 @@ def half_sweep(
     solver: str = "cg",
     cg_steps: int = 2,
     n_threads: int | None = None,
-) -> None:
+) -> np.ndarray | None:
     """Solve the rows X against Y as `solve_rows` does, in place, starting from X; for the loss of an objective.
 
-    X and Y may both be left in another orthonormal basis: this changes no score and saves the way back.
+    X and Y may both be left in another orthonormal basis, which is returned: this changes no score and saves the way
+    back.
     """
     if solver == "cg":
-        _cg_half_sweep(loss, X, Y, objective, cg_steps, check_threads(n_threads))
-    else:
-        X[:] = solve_ridge(loss, Y, objective.penalties(loss.weights, Y.dtype.type), n_threads=n_threads)
+        return _cg_half_sweep(loss, X, Y, objective, cg_steps, check_threads(n_threads))
+    X[:] = solve_ridge(loss, Y, objective.penalties(loss.weights, Y.dtype.type), n_threads=n_threads)
+    return None
 
 
 def _cg_half_sweep(
@@ -178,8 +179,9 @@ def _cg_half_sweep(
 
 
 def implicit_loss(
-    C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective, likes: np.ndarray | None = None
-) -> float:
+    C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective, likes: np.ndarray | None = None,
+    item_penalty: float | None = None,
+) -> float:  # fmt: skip
     """Return the value of an objective, in double precision.
 
     Parameters
@@ -191,6 +193,8 @@ def implicit_loss(
     objective : Objective
     likes : ndarray of bool, shape (n_entries,), optional
         As for `solve_rows`.
+    item_penalty : float, optional
+        All penalties of the item factors, where they have another prior mean than 0.
 
     Notes
     -----
@@ -198,7 +202,7 @@ def implicit_loss(
     """
     loss = objective.quadratic_loss(C, likes=likes)
     value = loss.loss(X, Y) + float(loss.linear.sum(dtype=np.float64))
-    for counts, factors in ((C, X), (C.T.tocsr(), Y)):
+    for counts, factors in ((C, X), (C.T.tocsr(), Y))[: 2 if item_penalty is None else 1]:
         squares = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
         value += float((objective.penalties(counts, np.float64) * squares).sum())
-    return value
+    return value + (item_penalty or 0.0)

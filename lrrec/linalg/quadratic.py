@@ -110,7 +110,7 @@ class QuadraticLoss:
         everywhere = self.unobserved_weight * float((gram(X, n_threads) * gram(Y, n_threads)).sum())
         return everywhere + sum(parts.values())
 
-    def times(self, values: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    def times(self, values: np.ndarray, Y: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
         """A Y (n_rows, D) for the matrix A with these values in the observed cells, and Y (n_columns, D)."""
         Y, values = kernels.as_input(Y), kernels.as_input(values)
         out, (indptr, indices) = np.empty((self.shape[0], Y.shape[1]), Y.dtype), kernels.index_arrays(self.weights)
@@ -118,7 +118,7 @@ class QuadraticLoss:
         def work(start: int, stop: int) -> None:
             kernels.times_rows(start, stop, indptr, indices, values, Y, out)
 
-        run_blocks(work, balanced_blocks(indptr, 64), check_threads(None))
+        run_blocks(work, balanced_blocks(indptr, 64), check_threads(n_threads))
         return out
 
 

@@ -1,19 +1,26 @@
 """iALS: matrix factorization of implicit feedback by alternating least squares."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.data.interactions import Interactions
+from lrrec.linalg.dense import rotate
 from lrrec.linalg.implicit_als import SOLVERS, Objective, half_sweep, implicit_loss
+from lrrec.linalg.linear_prior import LinearPrior
 from lrrec.linalg.quadratic import QuadraticLoss
-from lrrec.models.base.iterative import IterativeModel, Monitor
+from lrrec.models.base.feature_model import FeatureModel, Features, check_features
+from lrrec.models.base.iterative import Callback, IterativeModel, Monitor, Scorer
 from lrrec.models.base.quadratic_model import QuadraticModel
-from lrrec.typing import RandomState
+from lrrec.splits import Split
+from lrrec.typing import MatrixLike, PathLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng, check_threads
 
+EXACT_STEPS = 20  # of conjugate gradients for items with features where solver="cholesky"
 
-class IALS(IterativeModel, QuadraticModel):
+
+class IALS(FeatureModel, IterativeModel, QuadraticModel):
     """Implicit-feedback ALS: all pairs enter the loss, the observed ones with more weight; dislikes are possible.
 
     Minimises, with n_u and n_i the numbers of observed entries, a = unobserved_weight, nu = reg_exponent,
@@ -26,6 +33,10 @@ class IALS(IterativeModel, QuadraticModel):
     where w = alpha * |value|; the preference p is 1 where a value > 0 is observed and 0 elsewhere; c is
     1 + alpha * |value| (or alpha * |value|) where observed and 1 elsewhere. A negative value is a dislike, a confident
     zero (as in the library implicit). Use `Interactions.binarize()` for values of 1 and without dislikes.
+
+    With features f_i of items (`fit(X, item_features=)`), an item's factors are y_i = W^T f_i + c_i, and the penalty
+    falls on its own part c_i instead of y_i, and on the map W: an item with few interactions is what its features say,
+    and one with many has what they cannot say. Items without an interaction are placed by their features alone.
 
     Parameters
     ----------
@@ -45,13 +56,17 @@ class IALS(IterativeModel, QuadraticModel):
     reg_exponent : float, default 1.0
         nu: 1 scales a row's regularization by its frequency (with "hu": as Spark does), 0 treats all rows alike (as
         implicit does).
+    feature_reg : float, default 0.3
+        Penalty of the map W from features, > 0, in units of the mean of an item's penalty times |f_i|^2: 1 where the
+        features are expected to explain as much of an item as they leave. Typical: 0.1 to 10, less for many features.
     n_iter : int, default 16
         Iterations, at most; one solves all users, then all items.
     solver : {"cg", "cholesky"}, default "cg"
         How an iteration solves a row: a few preconditioned conjugate-gradient steps, or exactly. Fold-in and the final
         user factors are always exact.
     cg_steps : int, default 2
-        Steps of "cg" for a row in each iteration.
+        Steps of "cg" for a row in each iteration. Items with features are solved together with W, by twice as many
+        steps ("cholesky": 20).
     init_scale : float, default 0.1
         Initial factors are N(0, (init_scale / sqrt(n_factors))^2).
     random_state : int, Generator or None, default None
@@ -63,6 +78,10 @@ class IALS(IterativeModel, QuadraticModel):
     user_factors_ : ndarray of float32, shape (n_users, n_factors)
         Rows of users without an interaction are 0.
     item_factors_ : ndarray of float32, shape (n_items, n_factors)
+    feature_map_ : ndarray of float32, shape (n_features, n_factors)
+        W; no rows without item features.
+    feature_names_ : IdMap
+        The names of the item features: the columns of a frame, else their numbers.
     users_, items_ : IdMap
     seen_ : csr_array
         The training matrix.
@@ -70,7 +89,8 @@ class IALS(IterativeModel, QuadraticModel):
     Notes
     -----
     An iteration costs O(N D) for N interactions and D factors with "cg", plus O((U + I) D^2) for one change of basis a
-    side; "cholesky" costs O(N D^2 + (U + I) D^3) at most. The user factors are solved once more, exactly, after the
+    side; "cholesky" costs O(N D^2 + (U + I) D^3) at most. Item features with F nonzeros add O((N + F) D) for each of
+    their steps. The user factors are solved once more, exactly, after the
     last iteration, so that folding in a training user gives their own row. Memory: the matrix in both orientations, the
     factors twice, and buffers of a few MB a thread.
 
@@ -78,7 +98,7 @@ class IALS(IterativeModel, QuadraticModel):
     ----------
     Hu, Koren & Volinsky (2008), "Collaborative filtering for implicit feedback datasets", eq. 3; Rendle, Krichene,
     Zhang & Koren (2021), "Revisiting the performance of iALS on item recommendation benchmarks", arXiv:2110.14037,
-    eq. 4.
+    eq. 4. Features: Agarwal & Chen (2009), "Regression-based latent factor models", the linear case.
 
     Examples
     --------
@@ -94,6 +114,11 @@ class IALS(IterativeModel, QuadraticModel):
         "n_factors": [8, 16, 32, 64, 128, 256], "unobserved_weight": (0.005, 1.0, "log"), "reg": (0.001, 0.1, "log"),
     }  # fmt: skip
 
+    feature_tuning_space: ClassVar[dict[str, Any]] = {"feature_reg": (0.03, 10.0, "log")}
+
+    _learned = (*FeatureModel._learned, "feature_map_")
+    _learned_ids = ("feature_names_",)
+
     def __init__(
         self,
         n_factors: int = 64,
@@ -104,6 +129,7 @@ class IALS(IterativeModel, QuadraticModel):
         confidence: str = "1 + alpha r",
         reg: float = 0.005,
         reg_exponent: float = 1.0,
+        feature_reg: float = 0.3,
         n_iter: int = 16,
         solver: str = "cg",
         cg_steps: int = 2,
@@ -118,6 +144,7 @@ class IALS(IterativeModel, QuadraticModel):
         self.confidence = confidence
         self.reg = reg
         self.reg_exponent = reg_exponent
+        self.feature_reg = feature_reg
         self.n_iter = n_iter
         self.solver = solver
         self.cg_steps = cg_steps
@@ -132,25 +159,96 @@ class IALS(IterativeModel, QuadraticModel):
         n_factors = (self.tuning_space or {})["n_factors"]
         return {"n_factors": n_factors, "alpha": (0.5, 50.0, "log"), "reg": (0.1, 100.0, "log")}
 
-    def _iterate(self, matrix: sp.csr_array, monitor: Monitor) -> None:
+    def fit(
+        self,
+        X: Interactions | MatrixLike,
+        y: None = None,
+        *,
+        validation: Split | None = None,
+        scorer: Scorer | None = None,
+        patience: int = 2,
+        callback: Callback | None = None,
+        progress: bool = False,
+        item_features: MatrixLike | None = None,
+    ) -> Self:
+        """Learn from interactions, forgetting any earlier fit.
+
+        Parameters
+        ----------
+        X, y, validation, scorer, patience, callback, progress
+            As for `ALS.fit`.
+        item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features), optional
+            A row for each item of X: of a frame with its id in the index, else in the order of `X.items`. Numbers of
+            about the same size in all columns, as `sklearn.preprocessing` makes them; no column of ones is needed. See
+            `with_items` for items that come later.
+
+        Returns
+        -------
+        self
+        """
+        data = self._read(X)
+        features, names = check_features(item_features, data.items)
+        monitor = Monitor(self, data, validation, scorer, patience, callback, progress=progress)
+        return self._fit_iterations(monitor, features=features, names=names)
+
+    def _iterate(self, matrix: sp.csr_array, monitor: Monitor, **options: Any) -> None:
         n_factors = check_int(self.n_factors, "n_factors", low=1)
         check_option(self.solver, "solver", SOLVERS)
         solver: Any = {"solver": self.solver, "cg_steps": check_int(self.cg_steps, "cg_steps", low=1)}
         solver["n_threads"] = check_threads(self.n_threads)
         init_scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
+        features: Features = options["features"]
+        feature_reg = check_real(self.feature_reg, "feature_reg", low=0, open_low=True)
         objective, rng = self._objective(), check_rng(self.random_state)
         users, items = self._quadratic_loss(matrix), self._quadratic_loss(matrix.T.tocsr())
         V = rng.standard_normal((matrix.shape[1], n_factors), dtype=np.float32)
         V *= init_scale / np.sqrt(n_factors)
-        V[np.diff(items.weights.indptr) == 0] = 0
+        has_data = np.diff(items.weights.indptr) > 0
+        V[~has_data] = 0
         U = np.zeros((matrix.shape[0], n_factors), dtype=np.float32)
+        if features is None:
+            for _ in monitor:
+                half_sweep(users, U, V, objective, **solver)
+                half_sweep(items, V, U, objective, **solver)
+                monitor.record(
+                    {"item_factors_": V},
+                    lambda: implicit_loss(users.weights, U, V, objective, _likes(matrix)),
+                )
+            return
+        prior = LinearPrior(features, has_data, objective.penalties(items.weights), feature_reg, solver["n_threads"])
+        W = np.zeros((features.shape[1], n_factors), dtype=np.float32)
+        n_steps = 2 * solver["cg_steps"] if self.solver == "cg" else EXACT_STEPS
         for _ in monitor:
-            half_sweep(users, U, V, objective, **solver)
-            half_sweep(items, V, U, objective, **solver)
+            if (basis := half_sweep(users, U, V, objective, **solver)) is not None:
+                rotate(W, basis, solver["n_threads"])
+            prior.improve(items, V, W, U, n_steps)
             monitor.record(
-                {"item_factors_": V},
-                lambda: implicit_loss(users.weights, U, V, objective, _likes(matrix)),
+                {"item_factors_": np.where(has_data[:, None], V, prior.rows(W)), "feature_map_": W},
+                lambda: implicit_loss(users.weights, U, V, objective, _likes(matrix), prior.value(V, W)),
             )
+
+    def _finished(self, monitor: Monitor, **options: Any) -> Self:
+        finished = super()._finished(monitor)
+        if options["features"] is not None:
+            finished.feature_names_ = options["names"]
+        return finished
+
+    @property
+    def _unused_params(self) -> tuple[str, ...]:
+        return () if len(self.feature_map_) else ("feature_reg",)
+
+    def _of_new_items(self, features: sp.csr_array | np.ndarray) -> dict[str, np.ndarray]:
+        return {"item_factors_": np.asarray(features @ self.feature_map_)}
+
+    def _grown(self) -> Self:
+        if len(self.users_):
+            self.user_factors_ = self._encode(self.seen_)
+        return self
+
+    def _check_loaded(self, path: PathLike) -> None:
+        shape = (len(self.feature_names_), self.n_factors if len(self.feature_names_) else self.feature_map_.shape[1])
+        self._check_array(path, "feature_map_", shape)
+        super()._check_loaded(path)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         return self._objective().quadratic_loss(self._weights(matrix), likes=_likes(matrix))

@@ -15,13 +15,14 @@ from sklearn.base import clone
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.files import canonical
 from lrrec.metrics.registry import check_names
+from lrrec.models.base.feature_model import check_features, check_taken, digest, fit_options
 from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.splits.split import check_split
 from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
 from lrrec.tuning.tuning_result import Tuning
-from lrrec.typing import PathLike
+from lrrec.typing import MatrixLike, PathLike
 from lrrec.validate import as_path, check_bool, check_int, check_real, import_extra
 
 N_RANDOM = 8  # trials before the sampler uses the earlier ones
@@ -40,7 +41,7 @@ def tune(model: Any, split: Split, **options: Any) -> Tuning: ...
 def tune(  # type: ignore[misc]
     model: Any, split: Split, *, space: Any = None, metric: str = "ndcg@10", validation: Split | None = None,
     n_trials: int | None = 20, timeout: float | None = None, storage: PathLike | None = None,
-    random_state: int = 0, progress: bool = False,
+    random_state: int = 0, progress: bool = False, item_features: MatrixLike | None = None,
 ) -> Tuning | dict[str, Tuning]:  # fmt: skip
     """Search for the parameters with which a model is best on validation, and fit them on all training data.
 
@@ -70,6 +71,8 @@ def tune(  # type: ignore[misc]
     random_state : int, default 0
     progress : bool, default False
         Show a progress bar if there is a terminal.
+    item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features), optional
+        For every fit of models that take them, as for `IALS.fit`. By default `feature_reg` is then searched too.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def tune(  # type: ignore[misc]
     MissingDependencyError
         If optuna is not installed.
     ParameterError
-        If `storage` holds trials of another model, space, metric, random_state or validation part.
+        If `storage` holds trials of another model, space, metric, random_state, validation part or item features.
 
     Notes
     -----
@@ -104,7 +107,11 @@ def tune(  # type: ignore[misc]
     >>> len(tuned.trials_), list(tuned.best_params_)
     (5, ['reg'])
     """
-    options: Any = {"metric": metric, "n_trials": n_trials, "timeout": timeout, "random_state": random_state}
+    check_taken(model.values() if isinstance(model, Mapping) else [model], item_features)
+    options: Any = {
+        "metric": metric, "n_trials": n_trials, "timeout": timeout, "random_state": random_state,
+        "item_features": item_features,
+    }  # fmt: skip
     if not isinstance(model, Mapping):
         return _Search(model, split, space, validation, **options).run("tune", storage, progress=progress)
     if not model or not all(isinstance(name, str) for name in model):
@@ -124,7 +131,7 @@ class _Search:
 
     def __init__(
         self, model: Any, split: Any, space: Space | None, validation: Split | None, *, metric: str,
-        n_trials: int | None, timeout: float | None, random_state: int,
+        n_trials: int | None, timeout: float | None, random_state: int, item_features: MatrixLike | None,
     ) -> None:  # fmt: skip
         check_split(split)
         if isinstance(model, type) or not callable(getattr(model, "get_params", None)):
@@ -140,6 +147,9 @@ class _Search:
         (self.metric,) = check_names(metric)
         self.minimizes = not trials.greater_is_better(self.metric)
         self.train, self.model = split.train, clone(model)
+        self.fit_options = fit_options(model, item_features)
+        if self.fit_options:
+            self.features, _ = check_features(item_features, split.items)
         if self.model.get_params(deep=False).get("random_state", 0) is None:
             self.model.set_params(random_state=self.seed)
         if validation is None:
@@ -150,7 +160,10 @@ class _Search:
         self._set_space(space)
 
     def _set_space(self, space: Space | None) -> None:
-        self.space = default_space(self.model, self.validation.train.matrix.shape) if space is None else space
+        if space is None:
+            space = default_space(self.model, self.validation.train.matrix.shape)
+            space |= self.model.feature_tuning_space if self.fit_options else {}
+        self.space = space
         self.dimensions = read_space(self.space, self.model)
         n_settings = math.prod(dimension.size for dimension in self.dimensions.values())
         self.exhaustive = n_settings <= self.n_trials < math.inf
@@ -170,7 +183,7 @@ class _Search:
                 raise DataError(f"all {len(ended)} trials failed: {'; '.join(errors)}")
             best = min(complete, key=lambda trial: trial.value if self.minimizes else -trial.value)
             params = {**best.params, **best.user_attrs["best"]}
-            model = clone(self.model).set_params(**params).fit(self.train)
+            model = clone(self.model).set_params(**params).fit(self.train, **self.fit_options)
             return Tuning(
                 params, float(best.value), model, self._frame(optuna, ended), self.metric,
                 self.validation.description, self.seed, self.space,
@@ -223,7 +236,8 @@ class _Search:
         """Return what two searches must have in common to share their trials."""
         fixed = {name: value for name, value in self.model.get_params().items() if name not in self.dimensions}
         fixed = {name: value for name, value in fixed.items() if name.split("__")[-1] != "n_threads"}  # changes nothing
-        return {
+        features = {"item features": digest(self.features)} if self.fit_options else {}
+        return features | {
             "model": f"{type(self.model).__name__} {canonical(fixed)}",
             "space": as_text(self.dimensions) + (" exhaustive" if self.exhaustive else ""),
             "metric": self.metric,
@@ -249,7 +263,7 @@ class _Search:
         states, value = optuna.trial.TrialState, None
         try:
             candidate = clone(self.model).set_params(**params)
-            result = trials.run(candidate, self.validation, self.monitored, self.metric, report)
+            result = trials.run(candidate, self.validation, self.monitored, self.metric, report, self.fit_options)
             trial.set_user_attr("best", result.best)
             trial.set_user_attr("iterations", result.n_iterations)
             state, value = states.PRUNED if result.pruned else states.COMPLETE, result.value

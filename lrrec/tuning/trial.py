@@ -62,10 +62,15 @@ def sample_users(split: Split, seed: int) -> Split:
     return replace(split, test=split.test.filter(kept[split.test.rows()]), candidates=candidates)
 
 
-def run(model: Any, validation: Split, monitored: Split, metric: str, report: Report) -> TrialResult:
-    """Fit a model on validation.train and evaluate it; prune it when report(iteration, value) is True."""
+def run(
+    model: Any, validation: Split, monitored: Split, metric: str, report: Report, options: dict[str, Any]
+) -> TrialResult:
+    """Fit a model on validation.train and evaluate it; prune it when report(iteration, value) is True.
+
+    options are those of the model's own `fit`.
+    """
     if not isinstance(model, IterativeModel):
-        return TrialResult(measure(model.fit(validation.train), validation, metric), 0, {})
+        return TrialResult(measure(model.fit(validation.train, **options), validation, metric), 0, {})
     sign = 1.0 if greater_is_better(metric) else -1.0
     scores: list[float] = []
 
@@ -79,7 +84,9 @@ def run(model: Any, validation: Split, monitored: Split, metric: str, report: Re
             raise PrunedError
 
     try:
-        model.fit(validation.train, validation=monitored, scorer=scorer, patience=PATIENCE, callback=callback)
+        model.fit(
+            validation.train, validation=monitored, scorer=scorer, patience=PATIENCE, callback=callback, **options
+        )
     except PrunedError:
         return TrialResult(sign * scores[-1], len(scores), {}, pruned=True)
     best = {model.iteration_parameter: int(np.argmax(scores)) + 1}

@@ -74,6 +74,8 @@ def main(*, rewrite: bool) -> None:
     for model in MODELS:
         save(f"{type(model).__name__}.lrrec", lambda model=model: model.fit(train), target)
     save("IALS-without-histories.lrrec", lambda: lrrec.load(folder / "IALS.lrrec"), target, histories=False)
+    features = np.random.default_rng(2).random((train.n_items, 3))
+    save("IALS-features.lrrec", lambda: lrrec.IALS(2, random_state=0).fit(train, item_features=features), target)
     save("ItemKNN-of-strings.lrrec", lambda: lrrec.ItemKNN(3).fit(strings), strings)
     for adapter in ADAPTERS:
         kind = type(adapter).__name__

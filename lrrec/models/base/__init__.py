@@ -2,6 +2,7 @@
 
 from lrrec.models.base.explanation import Explanation
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.feature_model import FeatureModel
 from lrrec.models.base.item_item import ItemItemModel
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.models.base.recommender import Recommender
@@ -10,6 +11,7 @@ from lrrec.models.base.results import Neighbors, Recommendations
 __all__ = [
     "Explanation",
     "FactorModel",
+    "FeatureModel",
     "ItemItemModel",
     "Neighbors",
     "QuadraticModel",

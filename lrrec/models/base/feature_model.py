@@ -1,30 +1,134 @@
-"""Item features: checks, and the linear map from features to item vectors."""
+"""FeatureModel: a factor model that may know items by their features."""
 
-from typing import Any, TypeAlias
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import clone
 
-from lrrec.data.ids import IdMap
+from lrrec.data.ids import IdMap, as_ids
+from lrrec.data.interactions import Interactions
 from lrrec.data.labels import align_matrix
-from lrrec.errors import DataError
-from lrrec.validate import as_float32
+from lrrec.errors import DataError, ParameterError
+from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.one_fit import of_one_fit
+from lrrec.typing import Ids, MatrixLike
+from lrrec.validate import as_float32, first_three
 
 Features: TypeAlias = sp.csr_array | np.ndarray | None
-RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)
+NO_MAP = np.zeros((0, 0), dtype=np.float32)
+NO_MAP.flags.writeable = False
 
 
-def feature_map(features: Features, vectors: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Ridge regression of item vectors (I, C) on features and 1, float32 (F + 1, C); (0, C) without features.
+class FeatureModel(FactorModel):
+    """A factor model whose `fit` takes features of items: it also knows items that nobody has interacted with.
 
-    used (I,): the items to learn from. The regularization is chosen on a fifth of them.
+    Attributes
+    ----------
+    feature_map_ : ndarray of float32
+        A linear map from an item's features to what the model has of it; no rows without item features.
+    feature_names_ : IdMap
+        The names of the item features: the columns of a frame, else their numbers.
     """
+
+    feature_tuning_space: ClassVar[dict[str, Any]] = {}  # what `tune` searches beside `tuning_space`, with features
+
+    feature_map_: np.ndarray = NO_MAP
+    feature_names_: IdMap = IdMap([])
+
+    def _remember(
+        self, data: Interactions, item_counts: np.ndarray | None = None, item_evidence: np.ndarray | None = None
+    ) -> Self:
+        super()._remember(data, item_counts, item_evidence)
+        if item_evidence is None and len(self.feature_map_):
+            self.item_evidence_ = self.item_factors_.any(axis=1)
+        return self
+
+    @abstractmethod
+    def _of_new_items(self, features: sp.csr_array | np.ndarray) -> dict[str, np.ndarray]:
+        """Return what `feature_map_` makes of features (m, n_features): rows to append to learned arrays, by name."""
+
+    def _check_grows(self) -> None:
+        """Refuse to add items to a model that cannot take them."""
+
+    def _grown(self) -> Self:
+        """Return the model after items were appended, with all that depends on them brought up to date."""
+        return self
+
+    @of_one_fit
+    def with_items(self, items: Ids, item_features: MatrixLike) -> Self:
+        """Return a model that has further items, described by their features alone.
+
+        `feature_map_` computes their factors; those of the other items stay.
+
+        Parameters
+        ----------
+        items : sequence of ids, shape (m,)
+            New to the model.
+        item_features : pandas frame, or sparse matrix or array of shape (m, n_features)
+            As for `fit`; the columns of a frame are matched with those of `fit` by name.
+
+        Raises
+        ------
+        DataError
+            If the model was fitted without item features, is compressed, or has one of the items.
+
+        Notes
+        -----
+        A quadratic model folds its training users in again: items without an interaction count as unobserved.
+        """
+        self._check_fitted()
+        if not len(self.feature_map_):
+            raise DataError(
+                "with_items() cannot be used on a model that was fitted without item_features, or compressed: fit it "
+                "with them, and call with_items() before compress()"
+            )
+        self._check_grows()
+        new = IdMap(as_ids(items, "items"))
+        present = self.items_.find(new.ids) >= 0
+        if present.any():
+            raise DataError(f"items must be new to the model, got {first_three(new.ids[present])}")
+        features, _ = check_features(item_features, new, self.feature_names_)
+        assert features is not None
+        model = clone(self)
+        for name in (*self._learned, *self._learned_ids):
+            setattr(model, name, getattr(self, name))
+        for name, rows in self._of_new_items(features).items():
+            setattr(model, name, np.concatenate((getattr(self, name), rows)))
+        all_items, seen = IdMap(np.concatenate((self.items_.ids, new.ids))), self.seen_
+        wider = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=(seen.shape[0], len(all_items)))
+        known = np.append(self.item_evidence_, model.item_factors_[len(self.items_) :].any(axis=1))
+        counts = np.pad(self.item_counts_, (0, len(new)))
+        return model._remember(Interactions(wider, self.users_, all_items), counts, known)._grown()
+
+
+def fit_options(model: Any, item_features: Any) -> dict[str, Any]:
+    """Return the options of a model's `fit` that pass item features, where they are given and the model takes them."""
+    return {} if item_features is None or not isinstance(model, FeatureModel) else {"item_features": item_features}
+
+
+def check_taken(models: Iterable[Any], item_features: Any) -> None:
+    """Refuse item features that none of the models takes."""
+    if item_features is not None and not any(isinstance(model, FeatureModel) for model in models):
+        raise ParameterError(
+            "item_features must be for a model that takes them, such as IALS, got none: leave them out"
+        )
+
+
+def digest(features: Features) -> str:
+    """A hash of features; of None too."""
     if features is None:
-        return np.zeros((0, vectors.shape[1]), dtype=np.float32)
-    X, Y = add_intercept(features)[used], vectors[used].astype(np.float64)
-    part = np.arange(len(X)) % 5 == 0
-    errors = [float(((X[part] @ _ridge(X[~part], Y[~part], reg) - Y[part]) ** 2).sum()) for reg in RIDGES]
-    return _ridge(X, Y, RIDGES[int(np.argmin(errors))]).astype(np.float32)
+        return ""
+    arrays: list[Any] = [features]
+    if not isinstance(features, np.ndarray):
+        arrays = [features.indptr, features.indices, features.data]
+    hashed = hashlib.sha256(f"{type(features).__name__} {features.shape}".encode())
+    for array in arrays:
+        hashed.update(np.ascontiguousarray(array).data)
+    return hashed.hexdigest()
 
 
 def check_features(item_features: Any, items: IdMap, names: IdMap | None = None) -> tuple[Features, IdMap]:
@@ -52,16 +156,3 @@ def check_features(item_features: Any, items: IdMap, names: IdMap | None = None)
             f"item_features must be finite, got NaN or infinity in {int((~np.isfinite(values)).sum())} places"
         )
     return features, named or IdMap.range(features.shape[1])
-
-
-def add_intercept(features: Any) -> np.ndarray:
-    """Return features (n, F) as a dense float64 array with a column of 1."""
-    dense = features.toarray() if sp.issparse(features) else features
-    return np.concatenate((dense, np.ones((len(dense), 1))), axis=1, dtype=np.float64)
-
-
-def _ridge(X: np.ndarray, Y: np.ndarray, reg: float) -> np.ndarray:
-    """Return ridge coefficients (F + 1, C) of Y (n, C) on X (n, F + 1); reg is relative to a column's mean square."""
-    penalties = np.full(X.shape[1], max(reg * float(np.square(X[:, :-1]).sum(axis=0).mean()), 1e-9))
-    penalties[-1] = 1e-9
-    return np.linalg.solve(X.T @ X + np.diag(penalties), X.T @ Y)

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,12 @@ def fingerprint(model: Any, *, float16: bool = False) -> str:
     float16: of the model that a file in half precision holds.
     """
     digest = hashlib.sha256(type(model).__name__.encode())
-    params, left_out = model.get_params(deep=False), ("random_state", "n_threads", model._parts)
+    params, left_out = model.get_params(deep=False), ("random_state", "n_threads", model._parts, *model._unused_params)
     digest.update(files.canonical({k: v for k, v in params.items() if k not in left_out}).encode())
     for member in members(model):
         digest.update(fingerprint(member, float16=float16).encode())
     arrays = files.pack_ids("items", model.items_)
-    for name in set(model._learned) - set(PER_USER):
+    for name in set(_own(model, model._learned)) - set(PER_USER):
         array = getattr(model, name)
         arrays[name] = files.halved(name, array).astype(array.dtype) if float16 else array
     for name in model._learned_csr:
@@ -109,7 +110,7 @@ def _learned_arrays(model: Any, *, histories: bool, float16: bool) -> dict[str, 
     has_count = model.item_counts_ > 0
     if not has_count.any() or (has_count != model.item_evidence_).any():
         arrays["item_evidence_"] = model.item_evidence_
-    for name in model._learned_ids:
+    for name in _own(model, model._learned_ids):
         arrays |= files.pack_ids(name, getattr(model, name))
     for name in model._learned_csr:
         arrays |= files.pack_csr(name, getattr(model, name))
@@ -166,14 +167,14 @@ def _restore(
         _restore(member, path, own, data, counts, trust=trust)
     if parts:
         setattr(model, f"{model._parts}_", parts)
-    for name in model._learned_ids:
+    for name in _own(model, model._learned_ids, {name.partition(".")[0] for name in arrays}):
         setattr(model, name, files.unpack_ids(path, name, arrays, defer=trust))
     for name in model._learned_csr:
         setattr(model, name, files.unpack_csr(path, name, arrays, trust=trust))
     has_count = counts > 0
     evidence = arrays.pop("item_evidence_", has_count | ~has_count.any())  # first files of imported factors: all
     histories = data.n_users > 0
-    files.check_names(path, arrays, _learned_names(model, histories=histories))
+    files.check_names(path, arrays, _learned_names(model, histories=histories, given=arrays))
     for name in PER_USER if not histories else ():
         if name in model._learned:
             arrays[name] = arrays["item_factors_"][:0]
@@ -189,6 +190,12 @@ def _restore(
     return model
 
 
-def _learned_names(model: Any, *, histories: bool) -> list[str]:
-    """The names of the arrays that a model's file has of it, apart from ids and csr matrices."""
-    return [name for name in model._learned if histories or name not in PER_USER]
+def _learned_names(model: Any, *, histories: bool, given: Collection[str] | None = None) -> list[str]:
+    """The names of the arrays that a model's file has of it, apart from ids and csr matrices; see `_own`."""
+    return [name for name in _own(model, model._learned, given) if histories or name not in PER_USER]
+
+
+def _own(model: Any, names: Iterable[str], given: Collection[str] | None = None) -> list[str]:
+    """The names of what a model has learned: what has a default of its class only if it was learned, or is given."""
+    given = vars(model) if given is None else given
+    return [name for name in names if name in given or not hasattr(type(model), name)]

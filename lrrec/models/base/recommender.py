@@ -53,7 +53,9 @@ class Recommender(Explains, Recommends, BaseEstimator):
     tuning_space: ClassVar[dict[str, Any] | None] = None  # of `lrrec.tune`, by parameter; None for no default
 
     _values: ClassVar[str] = "positive"  # that it takes; see `lrrec.models.base.values`
-    _learned: tuple[str, ...] = ()  # names of the arrays that a saved model consists of, beside those above
+    # Names of the arrays that a saved model consists of, beside those above. What has a default of the class, as the
+    # maps from features have, is stored only where it was learned.
+    _learned: tuple[str, ...] = ()
     _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
     _learned_ids: tuple[str, ...] = ()  # names of its id maps
     _parts: ClassVar[str] = ""  # of a model made of models, the parameter that lists them; fitted: its name + "_"
@@ -64,6 +66,11 @@ class Recommender(Explains, Recommends, BaseEstimator):
         """The names of the parameters, read once for each class: a selector clones hundreds of adapters."""
         names: list[str] = super()._get_param_names()
         return names
+
+    @property
+    def _unused_params(self) -> tuple[str, ...]:
+        """Parameters that had no influence on this fit: they do not tell models apart."""
+        return ()
 
     @property
     def _scores_columns_apart(self) -> bool:

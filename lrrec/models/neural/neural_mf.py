@@ -5,27 +5,26 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import clone
 
-from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
 from lrrec.linalg.sparse import times
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.feature_model import FeatureModel, check_features
 from lrrec.models.base.iterative import Callback, IterativeModel, Monitor, Scorer
 from lrrec.models.ials import IALS
 from lrrec.models.neural.encoder import encode, normalized, shares
-from lrrec.models.neural.item_features import add_intercept, check_features, feature_map
+from lrrec.models.neural.feature_map import add_intercept, feature_map
 from lrrec.splits import Split
-from lrrec.typing import Ids, MatrixLike, PathLike, RandomState
-from lrrec.validate import as_path, check_int, check_option, check_real, check_rng, first_three, import_extra
+from lrrec.typing import MatrixLike, PathLike, RandomState
+from lrrec.validate import as_path, check_int, check_option, check_real, check_rng, import_extra
 
 LOSSES = ("squared", "softmax", "bpr", "sampled-softmax", "ratings")
 PRECISIONS = ("float32", "bfloat16")
 INITS = ("ials", "random")
 
 
-class NeuralMF(IterativeModel):
+class NeuralMF(FeatureModel, IterativeModel):
     """Neural matrix factorization: u = h(weighted mean of the history's item vectors), score = u . v_i + b_i.
 
     Users are encoded from their history: x_u = sum_i (w_ui - m_i) e_i / |w_u| over its items, with m = 0 except for
@@ -305,48 +304,14 @@ class NeuralMF(IterativeModel):
         V[columns >= 0] = self.item_factors_[columns[columns >= 0]]
         return np.einsum("nd,nd->n", U, V).astype(np.float32)
 
-    def with_items(self, items: Ids, item_features: MatrixLike) -> Self:
-        """Return a model that has further items, described by their features alone; no torch is needed.
-
-        `feature_map_` computes their factors from the features. Everything else is unchanged.
-
-        Parameters
-        ----------
-        items : sequence of ids, shape (m,)
-            New to the model.
-        item_features : pandas frame, or sparse matrix or array of shape (m, n_features)
-            As for `fit`; the columns of a frame are matched with those of `fit` by name.
-
-        Raises
-        ------
-        DataError
-            If the model was fitted without item features, is compressed, or has one of the items.
-        """
-        self._check_fitted()
-        if not len(self.feature_map_):
-            raise DataError(
-                "with_items() cannot be used on a model that was fitted without item_features: fit it with them"
-            )
+    def _check_grows(self) -> None:
         if self._n_columns != self.n_factors + 1:
             raise DataError("with_items() cannot be used on a compressed model: call it before compress()")
-        new = IdMap(as_ids(items, "items"))
-        present = self.items_.find(new.ids) >= 0
-        if present.any():
-            raise DataError(f"items must be new to the model, got {first_three(new.ids[present])}")
-        features, _ = check_features(item_features, new, self.feature_names_)
-        vectors = (add_intercept(features) @ self.feature_map_).astype(np.float32)
-        model = clone(self)
-        for name in (*self._learned, *self._learned_ids):
-            setattr(model, name, getattr(self, name))
-        cut = self.n_factors + 1
-        model.item_factors_ = np.concatenate((self.item_factors_, vectors[:, :cut]))
-        model.embedding_ = np.concatenate((self.embedding_, vectors[:, cut:]))
-        model.center_ = np.concatenate((self.center_, np.full(len(new), self.center_.mean(), dtype=np.float32)))
-        all_items, seen = IdMap(np.concatenate((self.items_.ids, new.ids))), self.seen_
-        wider = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=(seen.shape[0], len(all_items)))
-        known = np.append(self.item_evidence_, np.ones(len(new), dtype=bool))
-        counts = np.pad(self.item_counts_, (0, len(new)))
-        return model._remember(Interactions(wider, self.users_, all_items), counts, known)
+
+    def _of_new_items(self, features: sp.csr_array | np.ndarray) -> dict[str, np.ndarray]:
+        vectors, cut = (add_intercept(features) @ self.feature_map_).astype(np.float32), self.n_factors + 1
+        center = np.full(len(vectors), self.center_.mean(), dtype=np.float32)
+        return {"item_factors_": vectors[:, :cut], "embedding_": vectors[:, cut:], "center_": center}
 
     def _new_item_factors(self) -> np.ndarray:
         """Zeros, and the lower quartile of the items' biases."""

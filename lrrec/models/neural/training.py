@@ -13,9 +13,9 @@ import scipy.sparse as sp
 
 from lrrec.errors import FileFormatError
 from lrrec.files import canonical, replacing
+from lrrec.models.base.feature_model import Features, digest
 from lrrec.models.base.iterative import DivergedError, Monitor
 from lrrec.models.neural.encoder import centers
-from lrrec.models.neural.item_features import Features
 from lrrec.models.neural.parameters import NeuralParameters
 from lrrec.models.neural.torch_import import torch
 from lrrec.models.neural.towers import Objective, Towers, device_of, features_of
@@ -118,17 +118,11 @@ class _Training:
     def fingerprint(self) -> str:
         """A hash of the parameters and the data, which must be equal to resume a training."""
         params = {k: v for k, v in self.parameters.get_params().items() if k not in ("random_state", "device")}
-        digest = hashlib.sha256(canonical(params).encode())
-        features = self.features
-        arrays = [self.matrix.indptr, self.matrix.indices, self.matrix.data]
-        if features is not None:
-            digest.update(f"{type(features).__name__} {features.shape}".encode())
-            sparse: Any = features
-            dense = isinstance(features, np.ndarray)
-            arrays += [features] if dense else [sparse.indptr, sparse.indices, sparse.data]
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        hashed = hashlib.sha256(canonical(params).encode())
+        for array in (self.matrix.indptr, self.matrix.indices, self.matrix.data):
+            hashed.update(np.ascontiguousarray(array).data)
+        hashed.update(digest(self.features).encode())
+        return hashed.hexdigest()
 
     def save(self, path: Path, monitor: Monitor) -> None:
         """Write the state of the training to path, replacing it atomically."""

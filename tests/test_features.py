@@ -1,0 +1,244 @@
+"""IALS with features of items: the objective is minimised, features place new items, and useless ones do no harm."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import lrrec
+from lrrec import IALS, Interactions
+from lrrec.errors import DataError, ParameterError
+from lrrec.linalg.implicit_als import Objective, implicit_loss
+from lrrec.linalg.linear_prior import FEW_FEATURES, LinearPrior
+
+A, REG, FEATURE_REG = 0.2, 0.02, 0.5
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Users with tastes for six features, of which an item has two: what they choose follows from the features."""
+    rng = np.random.default_rng(0)
+    features = np.zeros((150, 6), dtype=np.float32)
+    features[np.repeat(np.arange(150), 2), rng.permuted(np.tile(np.arange(6), (150, 1)), axis=1)[:, :2].ravel()] = 1
+    tastes = rng.normal(size=(200, 6))
+    matrix = (rng.random((200, 150)) < 1 / (1 + np.exp(4 - 2 * tastes @ features.T))).astype(np.float32)
+    return matrix, features
+
+
+def objective(params, X, F, lam, mu):
+    """The objective as the docstring of IALS writes it, and its gradients, in double precision."""
+    U, W, C = params
+    V = F @ W + C
+    n_items = X.shape[1]
+    S, seen = U @ V.T, X > 0
+    reg_u = REG * (seen.sum(axis=1) + A * n_items)
+    value = ((S - 1) ** 2)[seen].sum() + A * (S**2).sum()
+    value += (reg_u * (U**2).sum(axis=1)).sum() + (lam * (C**2).sum(axis=1)).sum() + mu * (W**2).sum()
+    G = 2 * (seen * (S - 1) + A * S)
+    on_items = G.T @ U
+    return value, (G @ V + 2 * reg_u[:, None] * U, F.T @ on_items + 2 * mu * W, on_items + 2 * lam[:, None] * C)
+
+
+@pytest.mark.parametrize("solver", ["cg", "cholesky"])
+@pytest.mark.parametrize("form", ["sparse", "dense", "wide"])
+def test_the_fit_is_stationary_in_users_map_and_deviations(planted, form, solver):
+    matrix, features = planted
+    F = features
+    if form == "wide":  # more features than F^T F is formed for
+        rng = np.random.default_rng(1)
+        F = np.concatenate((features, rng.normal(size=(150, FEW_FEATURES)) / 30), axis=1).astype(np.float32)
+    model = IALS(
+        4, unobserved_weight=A, reg=REG, feature_reg=FEATURE_REG, n_iter=400, cg_steps=4, solver=solver, random_state=0
+    ).fit(matrix, item_features=sp.csr_array(F) if form == "sparse" else F)
+    lam = REG * ((matrix > 0).sum(axis=0) + A * len(matrix))
+    mu = FEATURE_REG * (lam * (F**2).sum(axis=1)).mean()
+    V, W = model.item_factors_.astype(np.float64), model.feature_map_.astype(np.float64)
+    start = IALS(4, unobserved_weight=A, reg=REG, feature_reg=FEATURE_REG, n_iter=1, solver=solver, random_state=0).fit(
+        matrix, item_features=F
+    )
+    sizes = []
+    for fit in (start, model):
+        V, W, U = (getattr(fit, name).astype(np.float64) for name in ("item_factors_", "feature_map_", "user_factors_"))
+        sizes.append([np.linalg.norm(g) for g in objective((U, W, V - F @ W), matrix, F, lam, mu)[1][1:]])
+    assert (np.array(sizes[1]) < 2e-3 * np.array(sizes[0])).all()
+    assert np.linalg.norm(V - F @ W) > 0.05 * np.linalg.norm(V)
+
+
+def test_the_loss_is_that_of_the_objective_and_falls(planted):
+    matrix, features = planted
+    states = []
+
+    def callback(state):
+        states.append(state.loss)
+
+    model = IALS(4, unobserved_weight=A, reg=REG, feature_reg=FEATURE_REG, n_iter=6, random_state=0)
+    model.fit(matrix, item_features=features, callback=callback)
+    assert all(later <= earlier * (1 + 1e-6) for earlier, later in pairwise(states))
+    lam = REG * ((matrix > 0).sum(axis=0) + A * len(matrix))
+    mu = FEATURE_REG * (lam * (features**2).sum(axis=1)).mean()
+    parts = (getattr(model, name).astype(np.float64) for name in ("user_factors_", "feature_map_", "item_factors_"))
+    U, W, V = parts
+    final = objective((U, W, V - features @ W), matrix, features, lam, mu)[0]
+    assert final <= states[-1]  # the users are solved once more
+    prior = LinearPrior(features, np.ones(150, dtype=bool), lam.astype(np.float32), FEATURE_REG, 1)
+    again = implicit_loss(
+        sp.csr_array(matrix), U, V, Objective(A, REG), item_penalty=prior.value(V.astype(np.float32), W)
+    )
+    assert again == pytest.approx(final, rel=1e-5)
+
+
+def test_new_items_are_ranked_by_their_features(planted, tmp_path):
+    matrix, features = planted
+    model = IALS(6, unobserved_weight=A, reg=0.005, random_state=0).fit(matrix[:, :120], item_features=features[:120])
+    wider = model.with_items(np.arange(120, 150), features[120:])
+    scores = wider.user_factors_ @ wider.item_factors_[120:].T
+    chance = (np.argsort(np.argsort(scores, axis=1), axis=1) / 29)[matrix[:, 120:] > 0].mean()
+    assert chance > 0.75  # the mean place of what users chose among new items, from last (0) to first (1)
+    np.testing.assert_array_equal(wider.item_factors_[:120], model.item_factors_)
+    np.testing.assert_array_equal(wider.item_factors_[120:], features[120:] @ model.feature_map_)
+    np.testing.assert_array_equal(
+        wider.transform(Interactions(wider.seen_, wider.users_, wider.items_)), wider.user_factors_
+    )
+    assert wider.item_evidence_.all()
+    wider.save(tmp_path / "model")
+    loaded = lrrec.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.recommend(k=5).items, wider.recommend(k=5).items)
+    np.testing.assert_array_equal(
+        loaded.with_items([150], features[:1]).item_factors_[150], features[0] @ model.feature_map_
+    )
+    in_the_catalogue = IALS(6, unobserved_weight=A, reg=0.005, random_state=0).fit(
+        np.where(np.arange(150) < 120, matrix, 0), item_features=features
+    )
+    np.testing.assert_allclose(
+        in_the_catalogue.user_factors_ @ in_the_catalogue.item_factors_.T, wider.user_factors_ @ wider.item_factors_.T,
+        atol=0.06,
+    )  # fmt: skip
+
+
+def test_an_item_without_features_or_interactions_has_no_evidence(planted):
+    matrix, features = planted
+    matrix, features = matrix.copy(), features.copy()
+    matrix[:, 100:] = 0
+    features[140:] = 0
+    model = IALS(4, random_state=0).fit(matrix, item_features=features)
+    assert model.item_evidence_.tolist() == [True] * 140 + [False] * 10
+    assert not model.with_items([150], np.zeros((1, 6))).item_evidence_[150]
+
+
+@pytest.mark.parametrize("form", ["sparse", "dense"])
+def test_all_features_times_a_number_change_nothing(planted, form):
+    matrix, features = planted
+    make = sp.csr_array if form == "sparse" else np.asarray
+    one, other = (IALS(4, n_iter=5, random_state=0).fit(matrix, item_features=make(c * features)) for c in (1, 50))
+    np.testing.assert_allclose(
+        one.user_factors_ @ one.item_factors_.T, other.user_factors_ @ other.item_factors_.T, atol=1e-3
+    )
+
+
+def test_threads_change_no_bit(planted):
+    matrix, features = planted
+    for make in (sp.csr_array, np.asarray):
+        one, two = (
+            IALS(4, n_iter=3, random_state=0, n_threads=n).fit(matrix, item_features=make(features)) for n in (1, 2)
+        )
+        np.testing.assert_array_equal(one.item_factors_, two.item_factors_)
+        np.testing.assert_array_equal(one.feature_map_, two.feature_map_)
+
+
+def test_random_features_do_no_harm_and_planted_ones_help(planted):
+    matrix, features = planted
+    data = Interactions.from_matrix(matrix)
+    split = lrrec.splits.random(data, 0.3, random_state=0)
+    noise = np.random.default_rng(1).normal(size=features.shape)
+    values = [
+        lrrec.evaluate(
+            IALS(6, unobserved_weight=A, reg=0.005, random_state=0).fit(split.train, **options), split,
+            metrics=["ndcg@20"],
+        ).values["ndcg@20"].mean()
+        for options in ({}, {"item_features": noise}, {"item_features": features})
+    ]  # fmt: skip
+    without, useless, useful = values
+    assert useless > 0.97 * without
+    assert useful > 1.01 * without
+
+
+def test_without_features_nothing_of_them_is_stored(planted, tmp_path):
+    matrix, _ = planted
+    model = IALS(4, n_iter=2, random_state=0).fit(matrix)
+    assert not {"feature_map_", "feature_names_"} & vars(model).keys()
+    model.save(tmp_path / "model")
+    loaded = lrrec.load(tmp_path / "model")
+    assert b"feature_map_" not in (tmp_path / "model").read_bytes()
+    for fitted in (model, loaded, IALS(4, random_state=0).fit(matrix, item_features=np.eye(150)).compress(2)):
+        with pytest.raises(DataError, match="fitted without item_features, or compressed"):
+            fitted.with_items([150], np.ones((1, 6)))
+
+
+def test_adapters_know_items_by_the_features_of_the_base(planted):
+    matrix, features = planted
+    base = IALS(6, unobserved_weight=A, reg=0.005, random_state=0).fit(matrix[:100, :120], item_features=features[:120])
+    wider = base.with_items(np.arange(120, 150), features[120:])
+    target = Interactions.from_matrix(np.where(np.arange(150) < 120, matrix[100:], 0))
+    adapter = lrrec.adapt.LowRank(rank=2, reg=0.1, fold_in_reg=0.01).fit(target, base=wider)
+    scores = adapter.recommend(k=30, items=np.arange(120, 150))
+    places = np.argsort(scores.indices, axis=1) / 29
+    assert places[matrix[100:][scores.users][:, 120:] > 0].mean() < 0.3  # from first (0) to last (1)
+
+
+@pytest.mark.filterwarnings("ignore::lrrec.errors.DataWarning")  # equal features, equal scores
+def test_tune_and_compare_pass_features_on(planted, tmp_path):
+    pytest.importorskip("optuna")
+    matrix, features = planted
+    split = lrrec.splits.cold_items(Interactions.from_matrix(matrix), random_state=0)
+    model = IALS(4, n_iter=4, random_state=0)
+    options = {"n_trials": 2, "storage": tmp_path / "trials"}
+    tuned = lrrec.tune(model, split, item_features=features, **options)
+    assert 0.03 <= tuned.best_params_["feature_reg"] <= 10
+    assert len(tuned.model_.feature_map_) == 6
+    with pytest.raises(ParameterError, match="another item features"):
+        lrrec.tune(model, split, item_features=2 * features, **options)
+    by_features = lrrec.compare(
+        {"featured": model, "popular": lrrec.Popularity()}, split, metrics=["ndcg@10"], item_features=features
+    )
+    means = {name: one.mean()["ndcg@10"] for name, one in by_features.evaluations.items()}
+    assert means["featured"] > 1.5 * means["popular"]
+    for call in (lrrec.compare, lrrec.tune):
+        with pytest.raises(ParameterError, match="item_features must be for a model that takes them"):
+            call({"popular": lrrec.Popularity()}, split, item_features=features)
+
+
+def test_features_on_the_command_line(planted, tmp_path, run):
+    matrix, features = planted
+    data, items, model = (str(tmp_path / name) for name in ("data.csv", "items.csv", "model.lrrec"))
+    table = Interactions.from_matrix(matrix[:, :120]).to_frame()
+    table[["user", "item"]].to_csv(data, index=False)
+    kinds = np.array([*"abcdef"])
+    texts = ["|".join(kinds[row > 0]) for row in features]
+    frame = pd.DataFrame({"item": range(150), "kinds": texts, "size": np.arange(150) / 150})
+    frame.to_csv(items, index=False)
+    assert run("fit", data, "--item-features", items, "-p", "n_factors=4", "-o", model)[0] == 0
+    loaded = lrrec.load(model)
+    assert [*loaded.feature_names_] == [*(f"kinds={kind}" for kind in "abcdef"), "size"]
+    by_hand = IALS(4, random_state=0).fit(
+        Interactions.from_frame(table), item_features=np.column_stack((features, np.arange(150) / 150))[:120]
+    )
+    np.testing.assert_allclose(loaded.feature_map_, by_hand.feature_map_, atol=1e-4)
+    code, out, _ = run("evaluate", data, "--item-features", items, "--split", "cold-items", "-p", "n_factors=4")
+    assert code == 0
+    assert "ndcg@10" in out
+    for words, change in (
+        ("--item-features must have the column 'item'", frame.rename(columns={"item": "thing"})),
+        ("a column beside 'item'", frame[["item"]]),
+        ("at most 2000 different texts, got 2001 in 'kinds'", pd.DataFrame(
+            {"item": range(2001), "kinds": [f"k{n}" for n in range(2001)]})),
+        ("item_features must have a row for each item, got none for 100", frame[:100]),
+    ):  # fmt: skip
+        change.to_csv(items, index=False)
+        code, _, shown = run("fit", data, "--item-features", items, "-o", model)
+        assert code == 1
+        assert words in " ".join(shown.split())
+    code, _, shown = run("fit", data, "-m", "ease", "--item-features", items, "-o", model)
+    assert code == 1
+    assert "for a model that takes them" in " ".join(shown.split())
