@@ -178,6 +178,7 @@ ARGS = {
     **dict.fromkeys(
         [
             "reg",
+            "feature_reg",
             "budget",
             "reg_exponent",
             "clip",
@@ -432,13 +433,8 @@ def _of_models():
         for call, make in _EACH_MODEL.items():
             if name != "Blend" or "explain" not in call:
                 yield call + mark, make(get)
-        owner = (
-            "NeuralMF"
-            if name == "NeuralMF"
-            else "Blend"
-            if name == "Blend"
-            else ("IterativeModel" if name in ("ALS", "IALS", "NMF") else "Recommender")
-        )
+        inherits = {"ALS": "IterativeModel", "NMF": "IterativeModel"}
+        owner = name if name in ("IALS", "NeuralMF", "Blend") else inherits.get(name, "Recommender")
         yield f"{owner}.fit{f'[{name}]'}", functools.partial(lambda n, X=DENSE, **o: model(n).fit(X, **o), name)
         if "__init__" in vars(getattr(lrrec, name)):
             yield f"{name}.__init__", fit_model(name)
