@@ -239,6 +239,24 @@ def test_features_on_the_command_line(planted, tmp_path, run):
         code, _, shown = run("fit", data, "--item-features", items, "-o", model)
         assert code == 1
         assert words in " ".join(shown.split())
+    titles = pd.DataFrame({"item": range(10**5), "title": [f"t{n}" for n in range(10**5)]})
+    titles.to_csv(items, index=False)  # 40 GB, if a column were made of each title
+    assert "got 100000 in 'title'" in " ".join(run("fit", data, "--item-features", items, "-o", model)[2].split())
+    for words, text in (
+        ("as many fields in every line: 3, got 2 in ['1', '2']", "item,a,b\n1,2\n2,3,4\n"),
+        ("as many fields in every line: 2, got 3", "item,a\n1,2,3\n2,3,4\n"),  # not read as an index
+        ("got none for", "item,a\n" + "".join(f"0{n},1\n" for n in range(1, 150))),  # 01 is not 1
+        ("must be a CSV file in UTF-8 with a header", ""),
+        ("must be an existing file", None),
+    ):
+        path = tmp_path / "other.csv"
+        path.unlink(missing_ok=True)
+        if text is not None:
+            path.write_text(text)
+        code, _, shown = run("fit", data, "--item-features", path, "-o", model)
+        assert code == 1
+        assert words in " ".join(shown.split())
+    frame.to_csv(items, index=False)
     code, _, shown = run("fit", data, "-m", "ease", "--item-features", items, "-o", model)
     assert code == 1
     assert "for a model that takes them" in " ".join(shown.split())

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import lrrec
-from lrrec.cli import inputs
+from lrrec.cli import item_table
 from lrrec.cli import options as opt
 from lrrec.cli.inputs import PROTOCOL_HELP, Source, check_out, check_protocol, fit_model, item_vectors, make_model
 from lrrec.cli.show import metrics_table, print_protocol
@@ -59,7 +59,7 @@ def evaluate(
         data, data_home, min_rating, user, item, value, time, delimiter, read,
         min_interactions=min_interactions, test_file=test_file, history_file=history_file,
     )  # fmt: skip
-    features = inputs.item_features(item_features, estimator, source)
+    features = item_table.read(item_features, estimator, source)
     results = {}
     for cut in source.splits(protocol, test_size=test_size, repeats=repeats, seed=seed):
         name = next((f"{one} {cut.params[one]}" for one in ("fold", "window") if one in cut.params), repr(estimator))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lrrec.cli import inputs
+from lrrec.cli import item_table
 from lrrec.cli import options as opt
 from lrrec.cli.inputs import Source, check_out, fit_model, make_model
 
@@ -33,7 +33,7 @@ def fit(
     source = Source(
         data, data_home, min_rating, user, item, value, time, delimiter, read, min_interactions=min_interactions
     )  # fmt: skip
-    features = inputs.item_features(item_features, estimator, source)
+    features = item_table.read(item_features, estimator, source)
     interactions = source.interactions()
     fitted = fit_model(estimator, interactions, features)
     fitted.save(out)

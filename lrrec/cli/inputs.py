@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 MODELS = by_command_name()
 N_NEGATIVES = 99
-MOST_VALUES = 2000  # of a column of text that become features
 MIN_LIKE = 4  # the default --min-rating of data sets with ratings
 
 
-def _reader(data: str) -> str:
+def reader(data: str) -> str:
     """Return which method of Interactions reads a file, by its suffixes; a folder is one of Parquet files."""
     suffixes = Path(data.lower()).suffixes[-2:]
     if suffixes[-1:] == [".parquet"] or Path(data).is_dir():
@@ -88,7 +87,7 @@ class Source:
 
     def _read_file(self) -> "Interactions":
         """Read the file as its options say; ratings, which min_rating tells them to be, are revised, not added."""
-        read: Any = getattr(lrrec.Interactions, _reader(self.data))
+        read: Any = getattr(lrrec.Interactions, reader(self.data))
         columns: dict[str, Any] = {"user": self.user, "item": self.item, "value": self.value, "time": self.time}
         names = [name for name in inspect.signature(read).parameters if name not in ("path", *columns)]
         options = {"duplicates": None if self.min_rating is None else "last"}
@@ -226,42 +225,6 @@ def fit_model(model: Any, interactions: "Interactions", item_features: Any = Non
     if item_features is not None:
         options["item_features"] = item_features
     return model.fit(interactions, **options)
-
-
-def item_features(path: Path | None, model: Any, source: Source) -> Any:
-    """Read features of items from a CSV or Parquet file: a frame by item id, None without a file.
-
-    Columns of numbers are features; a column of text is a feature for each of its values, of which an item may have
-    several, with | between them.
-    """
-    if path is None:
-        return None
-    import pandas as pd
-
-    from lrrec.models.base.feature_model import check_taken
-
-    check_taken([model], path)
-
-    is_parquet = _reader(str(path)) == "from_parquet"
-    table = pd.read_parquet(path) if is_parquet else pd.read_csv(path, sep=source.delimiter)
-    if source.item not in table:
-        raise ParameterError(f"--item-features must have the column {source.item!r}, got {', '.join(table.columns)}")
-    table = table.set_index(source.item)
-    parts = []
-    for name, column in table.items():
-        if pd.api.types.is_numeric_dtype(column):
-            parts.append(column.astype("float32").to_frame())
-            continue
-        values = column.fillna("").astype(str).str.get_dummies("|")
-        if values.shape[1] > MOST_VALUES:
-            raise ParameterError(
-                f"--item-features must have columns of numbers or of at most {MOST_VALUES} different texts, got "
-                f"{values.shape[1]} in {name!r}: leave the column out"
-            )
-        parts.append(values.add_prefix(f"{name}=").astype("float32"))
-    if not parts:
-        raise ParameterError(f"--item-features must have a column beside {source.item!r}, got none")
-    return pd.concat(parts, axis=1)
 
 
 def as_one(models: list[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Factors with a linear prior: each row is a linear map of its features and a deviation of its own.
+"""Factors with a linear prior: each row is a linear map of its features, plus a deviation.
 
 For fixed factors U of the other side, with features F (n_rows, n_features),
 
@@ -146,10 +146,10 @@ class LinearPrior:
     ) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """A function of the residuals of C and W that divides them by approximate curvatures."""
         own = np.divide(1, curvature, out=np.zeros_like(curvature), where=curvature > 0)
-        if self._spectrum is not None:  # as if all rows were curved alike in each factor
+        if self._spectrum is not None:  # with the mean curvature of the rows in each factor
             eigenvalues, Q = self._spectrum
-            alike = curvature.sum(axis=0) / max(float(self.has_data.sum()), 1.0)
-            of_map = 1 / (eigenvalues[:, None] * alike + self.penalty)
+            mean = curvature.sum(axis=0) / max(float(self.has_data.sum()), 1.0)
+            of_map = 1 / (eigenvalues[:, None] * mean + self.penalty)
             return lambda r_own, r_map: (own * r_own, Q @ (of_map * (Q.T @ r_map)))
         if isinstance(self._squares, np.ndarray):
             of_map = 1 / (cross(self._squares, curvature, self.n_threads).astype(np.float32) + self.penalty)

@@ -90,9 +90,9 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
     -----
     An iteration costs O(N D) for N interactions and D factors with "cg", plus O((U + I) D^2) for one change of basis a
     side; "cholesky" costs O(N D^2 + (U + I) D^3) at most. Item features with F nonzeros add O((N + F) D) for each of
-    their steps. The user factors are solved once more, exactly, after the
-    last iteration, so that folding in a training user gives their own row. Memory: the matrix in both orientations, the
-    factors twice, and buffers of a few MB a thread.
+    their steps. The user factors are solved once more, exactly, after the last iteration, so that folding in a training
+    user gives their own row. Memory: the matrix in both orientations, the factors twice, and buffers of a few MB a
+    thread.
 
     References
     ----------
