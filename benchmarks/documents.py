@@ -36,6 +36,7 @@ USES = {  # when to use a model
     "NMF": "factors without negative values, which can be read as topics",
     "RP3Beta": "random walks from item to item over users: many items, few interactions per user",
     "ItemKNN": "nearest neighbours of items by cosine similarity: simple to explain",
+    "ItemContent": "items with features like those of the history: new items, the content baseline",
     "Blend": "several models' scores added, with weights found on validation users: slow to fit",
     "Popularity": "the same list for everyone: the baseline to beat",
     "ALS": "star ratings to be predicted, rather than lists",

@@ -43,6 +43,7 @@ types = import_extra("pyspark.sql.types", "spark", "lrrec.spark")
 sql = import_extra("pyspark.sql", "spark", "lrrec.spark")
 
 MAX_TASKS = 10_000  # of one job
+DOMAINS_OF_A_TASK = 10  # where they are many: starting a task takes longer than adapting to a small domain
 
 
 def recommend(
@@ -143,7 +144,8 @@ def adapt(
 
     Notes
     -----
-    Each domain is fitted on one thread, in up to 10,000 tasks. The adapters, kilobytes each, come back to the driver,
+    Each domain is fitted on one thread. A task takes one domain, or about ten where there are ten times as many as
+    `spark.sql.shuffle.partitions` says. The adapters, kilobytes each, come back to the driver,
     which writes them: a task that is repeated does no harm.
     """
     adapter, folder = check_unfitted(adapter), _path(path, "path")
@@ -157,7 +159,9 @@ def adapt(
         .add("method", "string").add("users", "long").add("parameters", "long")
         .add("verdict", "string").add("adapter", "binary")
     )  # fmt: skip
-    tasks = rows.repartition(min(n_domains, MAX_TASKS), "domain").groupBy("domain")
+    at_once = int(df.sparkSession.conf.get("spark.sql.shuffle.partitions"))
+    n_tasks = min(max(at_once, n_domains // DOMAINS_OF_A_TASK), n_domains, MAX_TASKS)
+    tasks = rows.repartition(n_tasks, "domain").groupBy("domain")
     table = tasks.applyInArrow(lambda group: fit(group), schema).toArrow().sort_by("domain")  # it takes no partial
     contents = zip(table["domain"].to_pylist(), table["adapter"].to_pylist(), strict=True)
     bank_files.write(folder, {domain: content for domain, content in contents if content is not None})

@@ -35,6 +35,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "Blend": {"models": [lrrec.EASE(), lrrec.Popularity()], "weights": [0.5, 0.5]},
     "EASE": {},
     "IALS": {"n_factors": 2, "n_iter": 2, "random_state": 0},
+    "ItemContent": {},
     "ItemKNN": {"n_neighbors": 3},
     "NMF": {"n_factors": 2, "n_iter": 2, "random_state": 0},
     "NeuralMF": {"n_factors": 2, "n_hidden": 2, "n_epochs": 1, "init": "random", "random_state": 0},
@@ -64,7 +65,12 @@ def model(name, **options):
 
 @functools.cache
 def fitted(name="IALS"):
-    return model(name).fit(DATA)
+    return model(name).fit(DATA, **features_for(name))
+
+
+def features_for(name):
+    """The options of fit that a model needs."""
+    return {"item_features": np.eye(8, 3)} if name == "ItemContent" else {}
 
 
 @functools.cache
@@ -103,7 +109,14 @@ def lists():
 
 def fit_model(name, data=DATA):
     """A constructor takes everything, as in scikit-learn: `fit` is where its parameters are judged."""
-    return lambda **options: model(name, **options).fit(data)
+    return lambda **options: model(name, **options).fit(data, **features_for(name))
+
+
+def with_models_for(name, options):
+    """A model that takes the options of fit: for features, a blend of a model that takes them."""
+    if name == "Blend" and "item_features" in options:
+        return model(name, models=[model("IALS"), lrrec.EASE()])
+    return model(name)
 
 
 def fit_adapter(name):
@@ -354,6 +367,7 @@ ARGS = {
     "Interactions.k_core.items": COUNT,
     "FactorModel.similar_items.candidates": ids(ITEMS[:3]),
     "ItemItemModel.similar_items.candidates": ids(ITEMS[:3]),
+    "ItemContent.similar_items.candidates": ids(ITEMS[:3]),
     "FeatureModel.with_items.items": ids(np.array([20, 21])),
     "FeatureModel.with_items.item_features": Arg("array", np.eye(2, 3)),
     "Recommender.save.histories": FLAG,
@@ -434,12 +448,16 @@ def _of_models():
             if name != "Blend" or "explain" not in call:
                 yield call + mark, make(get)
         inherits = {"ALS": "IterativeModel", "NMF": "IterativeModel"}
-        owner = name if name in ("IALS", "NeuralMF", "Blend") else inherits.get(name, "Recommender")
-        yield f"{owner}.fit{f'[{name}]'}", functools.partial(lambda n, X=DENSE, **o: model(n).fit(X, **o), name)
+        owner = name if "fit" in vars(getattr(lrrec, name)) else inherits.get(name, "Recommender")
+        yield (
+            f"{owner}.fit{f'[{name}]'}",
+            functools.partial(lambda n, X=DENSE, **o: with_models_for(n, o).fit(X, **(features_for(n) | o)), name),
+        )
         if "__init__" in vars(getattr(lrrec, name)):
             yield f"{name}.__init__", fit_model(name)
         if name not in ("Popularity", "Blend"):
             kind = "ItemItemModel" if name in ("EASE", "ItemKNN", "RP3Beta") else "FactorModel"
+            kind = name if name == "ItemContent" else kind
             yield (
                 f"{kind}.similar_items[{name}]",
                 functools.partial(lambda get, items=ITEMS[:5], **o: get().similar_items(items, **{"k": 3, **o}), get),

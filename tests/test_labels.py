@@ -502,6 +502,8 @@ MATRICES = {
     "IterativeModel.fit.X": lambda X: lrrec.NMF(2, n_iter=1, random_state=0).fit(X).recommend(USERS, 3).items,
     "NeuralMF.fit.X": lambda X: small_neural().fit(X).recommend(USERS, 3).items,
     "Blend.fit.X": lambda X: lrrec.Blend([EASE()]).fit(X).recommend(USERS, 3).items,
+    "ItemContent.fit.X": lambda X: lrrec.ItemContent().fit(
+        X, item_features=FEATURES).recommend(USERS, 3, exclude_seen=False).items,
     "Recommender.fit.X": lambda X: EASE().fit(X).recommend(USERS, 3).items,
     "Recommends.recommend_from.histories": lambda X: BASE.recommend_from(X, 3).items,
     "Recommender.score.X": lambda X: [BASE.score(X)],
@@ -526,6 +528,10 @@ ALIGNED = {
                                               NEW.to_numpy()),
     "IALS.fit.item_features": (lambda table: small_ials().fit(DATA, item_features=table).feature_map_, ITEMS,
                                FEATURES.to_numpy()),
+    "Blend.fit.item_features": (lambda table: lrrec.Blend([small_ials()]).fit(
+        DATA, item_features=table).models_[0].feature_map_, ITEMS, FEATURES.to_numpy()),
+    "ItemContent.fit.item_features": (lambda table: lrrec.ItemContent().fit(
+        DATA, item_features=table).item_features_, ITEMS, FEATURES.to_numpy()),
     "Interactions.filter.mask": (lambda mask: DATA.filter(mask).to_frame()["value"], range(len(DATA)),
                                  (np.arange(len(DATA)) % 3 == 0).tolist()),
     "Interactions.filter_events.mask": (lambda mask: DATA.filter_events(mask).to_frame()["value"], range(len(DATA)),
@@ -574,6 +580,12 @@ IDS = {
     "Interactions.from_pairs.times": (lambda times: Interactions.from_pairs(USERS, USERS, times=times).times, USERS),
     "Interactions.from_pairs.users": (lambda ids: Interactions.from_pairs(ids, USERS).to_frame()["item"], USERS),
     "Interactions.from_pairs.values": (lambda x: Interactions.from_pairs(USERS, USERS, values=x).matrix.data, USERS),
+    "ItemContent.similar_items.candidates": (
+        lambda ids: lrrec.ItemContent().fit(DATA, item_features=FEATURES).similar_items(
+            ITEMS, 2, candidates=ids).neighbors.filled(""), ITEMS[:5]),
+    "ItemContent.similar_items.items": (
+        lambda ids: lrrec.ItemContent().fit(DATA, item_features=FEATURES).similar_items(
+            ids, 2).neighbors.filled(""), ITEMS),
     "ItemItemModel.similar_items.candidates": (
         lambda ids: EASE().fit(DATA).similar_items(ITEMS, 2, candidates=ids).neighbors.filled(""), ITEMS[:5]),
     "ItemItemModel.similar_items.items": (

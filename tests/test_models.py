@@ -9,7 +9,7 @@ from checks import all_checks, assert_same
 from sklearn.base import clone
 
 import lrrec
-from lrrec import ALS, EASE, IALS, NMF, Blend, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD
+from lrrec import ALS, EASE, IALS, NMF, Blend, Interactions, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD
 
 ALL_MODELS = [
     Popularity(),
@@ -55,6 +55,23 @@ class FromFactors(IALS):
         self.set_params(reg=imported.reg)
         self.__dict__.update({name: value for name, value in vars(imported).items() if name.endswith("_")})
         return self
+
+
+class Content(lrrec.ItemContent):
+    """An ItemContent with features that follow from the places of items."""
+
+    def fit(self, X, y=None):
+        n_items = Interactions.from_matrix(X).n_items if not isinstance(X, Interactions) else X.n_items
+        features = np.random.default_rng(0).random((n_items, 60)) < 0.1
+        features[:, 0] = True  # no item is without one
+        return super().fit(X, item_features=features.astype(np.float32))
+
+
+@pytest.mark.parametrize("check", [
+    check for check in all_checks(Content()) if "save" not in check.__name__  # files: tests/test_item_content.py
+], ids=lambda check: check.__name__)  # fmt: skip
+def test_content(check, likes):
+    check(Content(), likes)
 
 
 NOT_FOR_IMPORTED = {

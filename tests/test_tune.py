@@ -260,7 +260,8 @@ def test_every_model_has_a_space(split):
                 model.set_params(**{name: 2})
     neural = models.pop("NeuralMF")
     models["Blend"].set_params(models=[lrrec.EASE(), lrrec.Popularity()])
-    tuned = lrrec.tune(models, split, n_trials=2)
+    features = np.random.default_rng(0).normal(size=(split.train.n_items, 3))
+    tuned = lrrec.tune(models, split, n_trials=2, item_features=features)
     assert list(tuned) == list(models)
     assert len({one.validation for one in tuned.values()}) == 1
     assert {name: len(one.trials_) for name, one in tuned.items()} == dict.fromkeys(models, 2) | {"Popularity": 1}

@@ -10,16 +10,20 @@ from sklearn.base import clone
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import FileFormatError, ParameterTypeError
+from lrrec.linalg.ranking import ALL_CANDIDATES, Candidates
 from lrrec.metrics import parse
 from lrrec.models.base.blending import Blends, Encoded, check_weights, find_weights, ranked_values
+from lrrec.models.base.feature_model import check_taken, fit_options
 from lrrec.models.base.one_fit import become
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
 from lrrec.models.ials import IALS
-from lrrec.splits import by_user
+from lrrec.splits import Split, by_user, cold_items
 from lrrec.typing import MatrixLike, PathLike, RandomState
 from lrrec.validate import check_int, check_rng
 
+NO_WEIGHTS = np.zeros(0)
+NO_WEIGHTS.flags.writeable = False
 MAX_USERS = 1000  # validation users: more change the weights little
 
 
@@ -48,15 +52,18 @@ class Blend(Blends, Recommender):
     models_ : list of Recommender
         Fitted to all of the data.
     weights_ : ndarray of float64, shape (n_models,)
+    new_item_weights_ : ndarray of float64, shape (n_models,)
+        The weights for items without a training interaction; empty where they are those of all items.
 
     Notes
     -----
     With given weights one fit of each model. To find them, one fit more of each, without a fifth of the users (at most
-    1,000), who are the validation users: they are encoded from 80 % of their history, drawn
-    at random. The search ranks for them at most
-    n_steps n_models times and holds n_models x 1,000 x n_items scores. The weights are equal where fewer than two users
-    have two interactions. Scores are made for all items whatever the candidates. A parameter of a model is tuned, or
-    set, by the name `place__parameter`, e.g. `0__reg`.
+    1,000), who are the validation users: they are encoded from 80 % of their history, drawn at random. Where there are
+    features, and items of the catalogue without an interaction, weights for such items are found too, by a fit of each
+    model without a fifth of the other items, which are then ranked. A search ranks for at most 1,000 users
+    n_steps n_models times and holds n_models x 1,000 x n_items scores. The weights are equal where fewer than two
+    users have two interactions. Scores are made for all items whatever the candidates. A parameter of a model is tuned,
+    or set, by the name `place__parameter`, e.g. `0__reg`.
 
     References
     ----------
@@ -72,8 +79,9 @@ class Blend(Blends, Recommender):
     """
 
     weights_: np.ndarray
+    new_item_weights_: np.ndarray = NO_WEIGHTS
     models_: list[Any]
-    _learned = ("weights_",)
+    _learned = ("weights_", "new_item_weights_")
     _parts = "models"
 
     def __init__(
@@ -91,18 +99,33 @@ class Blend(Blends, Recommender):
         self.n_steps = n_steps
         self.random_state = random_state
 
-    def fit(self, X: Interactions | MatrixLike, y: None = None) -> Self:
-        """Find the weights, unless they are given, and fit every model; see `Recommender.fit`."""
+    def fit(self, X: Interactions | MatrixLike, y: None = None, *, item_features: MatrixLike | None = None) -> Self:
+        """Find the weights, unless they are given, and fit every model.
+
+        Parameters
+        ----------
+        X, y
+            As for `Recommender.fit`.
+        item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features), optional
+            For the models that take them, as for `IALS.fit`.
+
+        Returns
+        -------
+        self
+        """
         data, rng = self._read(X), check_rng(self.random_state)
+        check_taken([self], item_features)
         parse(self.metric, ("ranking",))
         n_steps = check_int(self.n_steps, "n_steps", low=1)
         models = self._unfitted(int(rng.integers(2**31)))
         fresh = copy(self)
         if self.weights is None:
-            fresh.weights_ = self._find_weights([clone(model) for model in models], data, n_steps, rng)
+            fresh.weights_ = self._find_weights(models, _users_apart(data, rng), item_features, n_steps)
+            if item_features is not None and (split := _items_apart(data, rng)) is not None:
+                fresh.new_item_weights_ = self._find_weights(models, split, item_features, n_steps)
         else:
             fresh.weights_ = check_weights(self.weights, len(models))
-        fresh.models_ = [model.fit(data) for model in models]
+        fresh.models_ = [model.fit(data, **fit_options(model, item_features)) for model in models]
         evidence = [model.item_evidence_ for model, weight in zip(fresh.models_, fresh.weights_, strict=True) if weight]
         return become(self, fresh._remember(data, item_evidence=np.any(evidence, axis=0)))
 
@@ -124,20 +147,21 @@ class Blend(Blends, Recommender):
                 model.set_params(random_state=seed)
         return models
 
-    def _find_weights(
-        self, models: list[Any], data: Interactions, n_steps: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        """Fit the models without the validation users, and compare weights on these."""
-        long = int((np.diff(data.matrix.indptr) >= 2).sum())
-        if long < 2 or len(models) == 1:
+    def _find_weights(self, models: list[Any], split: Split | None, item_features: Any, n_steps: int) -> np.ndarray:
+        """Fit clones of the models to the training part of a split, and compare weights on its test users."""
+        if split is None or len(models) == 1:
             return np.full(len(models), 1 / len(models))
-        n_users = min(max(long // 5, 1), MAX_USERS)
-        split = by_user(data, n_users, history=0.8, random_state=rng)
-        rows = split.test_rows
+        rows, candidates = _served(split), ALL_CANDIDATES
+        if split.candidates is not None:
+            candidates = Candidates(shared=np.sort(split.items.indices(split.candidates)))
         histories, test = split.history.matrix[rows], split.test.matrix[rows]
-        scored = [(model, model._encode(histories)) for model in (model.fit(split.train) for model in models)]
-        tried, values = find_weights(ranked_values(scored, histories, test, self.metric), len(models), n_steps)
-        best: np.ndarray = tried[values.mean(axis=1).argmax()]
+        scored = []
+        for model in models:
+            fitted = clone(model).fit(split.train, **fit_options(model, item_features))
+            scored.append((fitted, fitted._encode(histories)))
+        values = ranked_values(scored, histories, test, self.metric, candidates)
+        tried, measured = find_weights(values, len(models), n_steps)
+        best: np.ndarray = tried[measured.mean(axis=1).argmax()]
         return best
 
     @property
@@ -155,6 +179,13 @@ class Blend(Blends, Recommender):
     def _blended(self) -> tuple[list[Any], np.ndarray]:
         return self.models_, self.weights_
 
+    def _column_weights(self) -> np.ndarray | None:
+        if not len(self.new_item_weights_):
+            return None
+        is_new = self.item_counts_ == 0
+        weights: np.ndarray = np.where(is_new, self.new_item_weights_[:, None], self.weights_[:, None])
+        return weights.astype(np.float32)
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters; deep ones are the models' too, by place: "0", "0__reg", ..."""
         params: dict[str, Any] = super().get_params(deep=False)
@@ -170,9 +201,48 @@ class Blend(Blends, Recommender):
         if self.models is None:
             return None
         spaces = [model.default_tuning_space() or {} for model in self._chosen()]
-        return {f"{place}__{name}": values for place, space in enumerate(spaces) for name, values in space.items()}
+        return _by_place(spaces)
+
+    @property
+    def _takes_item_features(self) -> bool:
+        return any(model._takes_item_features for model in self._chosen())
+
+    def _feature_tuning_space(self) -> dict[str, Any]:
+        return _by_place([model._feature_tuning_space() for model in self._chosen()]) if self.models else {}
 
     def _check_loaded(self, path: PathLike) -> None:
-        self._check_array(path, "weights_", (len(self.models_),), np.float64)
-        if not (self.weights_ >= 0).all() or not self.weights_.any():
-            raise FileFormatError(f"{path}: weights_ must be >= 0 and not all 0, got {self.weights_}")
+        for name in ("weights_", "new_item_weights_"):
+            weights = getattr(self, name)
+            if weights is NO_WEIGHTS:
+                continue
+            self._check_array(path, name, (len(self.models_),), np.float64)
+            if not (weights >= 0).all() or not weights.any():
+                raise FileFormatError(f"{path}: {name} must be >= 0 and not all 0, got {weights}")
+
+
+def _by_place(spaces: list[dict[str, Any]]) -> dict[str, Any]:
+    """The spaces of several models as that of one, with the names `place__parameter`."""
+    return {f"{place}__{name}": values for place, space in enumerate(spaces) for name, values in space.items()}
+
+
+def _users_apart(data: Interactions, rng: np.random.Generator) -> Split | None:
+    """A split whose test users, a fifth of those with two interactions, are new; None without two such users."""
+    n_long = int((np.diff(data.matrix.indptr) >= 2).sum())
+    n_users = min(max(n_long // 5, 1), MAX_USERS)
+    return by_user(data, n_users, history=0.8, random_state=rng) if n_long >= 2 else None
+
+
+def _items_apart(data: Interactions, rng: np.random.Generator) -> Split | None:
+    """A split whose test items, a fifth, are new; None where all items of the data have an interaction, or too few."""
+    n_known = len(np.unique(data.matrix.indices))
+    if n_known == data.n_items or n_known < 2:
+        return None
+    split = cold_items(data, max(n_known // 5, 1), random_state=rng)
+    return split if len(_served(split)) >= 2 else None
+
+
+def _served(split: Split) -> np.ndarray:
+    """Test users who have a history, at most as many as are needed, from all over the data."""
+    rows = split.test_rows
+    rows = rows[np.diff(split.history.matrix.indptr)[rows] > 0]
+    return rows[:: max(1, -(-len(rows) // MAX_USERS))]

@@ -10,6 +10,7 @@ from lrrec.linalg.dense import rotate
 from lrrec.linalg.implicit_als import SOLVERS, Objective, half_sweep, implicit_loss
 from lrrec.linalg.linear_prior import LinearPrior
 from lrrec.linalg.quadratic import QuadraticLoss
+from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.feature_model import FeatureModel, Features, check_features
 from lrrec.models.base.iterative import Callback, IterativeModel, Monitor, Scorer
 from lrrec.models.base.quadratic_model import QuadraticModel
@@ -17,6 +18,8 @@ from lrrec.splits import Split
 from lrrec.typing import MatrixLike, PathLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng, check_threads
 
+NO_MAP = np.zeros((0, 0), dtype=np.float32)
+NO_MAP.flags.writeable = False
 EXACT_STEPS = 20  # of conjugate gradients for items with features where solver="cholesky"
 
 
@@ -116,7 +119,8 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
 
     feature_tuning_space: ClassVar[dict[str, Any]] = {"feature_reg": (0.03, 10.0, "log")}
 
-    _learned = (*FeatureModel._learned, "feature_map_")
+    feature_map_: np.ndarray = NO_MAP
+    _learned = (*FactorModel._learned, "feature_map_")
     _learned_ids = ("feature_names_",)
 
     def __init__(
@@ -235,10 +239,17 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
 
     @property
     def _unused_params(self) -> tuple[str, ...]:
-        return () if len(self.feature_map_) else ("feature_reg",)
+        return () if self._has_features else ("feature_reg",)
 
-    def _of_new_items(self, features: sp.csr_array | np.ndarray) -> dict[str, np.ndarray]:
-        return {"item_factors_": np.asarray(features @ self.feature_map_)}
+    @property
+    def _has_features(self) -> bool:
+        return len(self.feature_map_) > 0
+
+    def _described(self) -> np.ndarray:
+        return np.any(self.item_factors_, axis=1)
+
+    def _append(self, features: sp.csr_array | np.ndarray) -> None:
+        self.item_factors_: np.ndarray = np.concatenate((self.item_factors_, np.asarray(features @ self.feature_map_)))
 
     def _grown(self) -> Self:
         if len(self.users_):

@@ -162,7 +162,7 @@ class _Search:
     def _set_space(self, space: Space | None) -> None:
         if space is None:
             space = default_space(self.model, self.validation.train.matrix.shape)
-            space |= self.model.feature_tuning_space if self.fit_options else {}
+            space |= self.model._feature_tuning_space() if self.fit_options else {}
         self.space = space
         self.dimensions = read_space(self.space, self.model)
         n_settings = math.prod(dimension.size for dimension in self.dimensions.values())

@@ -76,6 +76,10 @@ def main(*, rewrite: bool) -> None:
     save("IALS-without-histories.lrrec", lambda: lrrec.load(folder / "IALS.lrrec"), target, histories=False)
     features = np.random.default_rng(2).random((train.n_items, 3))
     save("IALS-features.lrrec", lambda: lrrec.IALS(2, random_state=0).fit(train, item_features=features), target)
+    content = lrrec.ItemContent()
+    save("ItemContent.lrrec", lambda: content.fit(train, item_features=features), target)
+    sparse = features * (features > 0.6)
+    save("ItemContent-sparse.lrrec", lambda: content.fit(train, item_features=sparse), target)
     save("ItemKNN-of-strings.lrrec", lambda: lrrec.ItemKNN(3).fit(strings), strings)
     for adapter in ADAPTERS:
         kind = type(adapter).__name__

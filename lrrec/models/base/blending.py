@@ -67,6 +67,10 @@ class Blends:
     def _blended(self) -> tuple[Sequence[Any], np.ndarray]:
         raise NotImplementedError
 
+    def _column_weights(self) -> np.ndarray | None:
+        """Return a weight of each member for each item, float32 (K, I), where they are not the same for all items."""
+        return None
+
     def _scores(self, encoded: Encoded, columns: Columns) -> np.ndarray:
         return self._sum(encoded)[0][:, columns]
 
@@ -80,14 +84,19 @@ class Blends:
 
         supported(member, part): a member's scores of all items, for users as it encodes them.
         """
+        (members, weights), by_column = self._blended(), self._column_weights()
         unknown = np.ones(encoded.shape, dtype=bool)
-        summands = (
-            standardized(supported(member, part), encoded.own, unknown, weight, ratings=member._predicts_ratings)
-            for member, weight, part in zip(*self._blended(), encoded.parts, strict=True) if weight
-        )  # fmt: skip
-        total = next(summands)
-        for summand in summands:
-            total += summand
+        total: np.ndarray | None = None
+        for k, (member, part) in enumerate(zip(members, encoded.parts, strict=True)):
+            weight = weights[k] if by_column is None else by_column[k].any()
+            if not weight:
+                continue
+            scores, ratings = supported(member, part), member._predicts_ratings
+            summand = standardized(scores, encoded.own, unknown, float(weight), ratings=ratings)
+            if by_column is not None:
+                summand *= by_column[k]
+            total = summand if total is None else np.add(total, summand, out=total)
+        assert total is not None  # one weight is > 0
         return total, unknown
 
 

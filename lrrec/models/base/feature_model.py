@@ -1,4 +1,4 @@
-"""FeatureModel: a factor model that may know items by their features."""
+"""FeatureModel: a recommender that may know items by their features."""
 
 import hashlib
 from abc import abstractmethod
@@ -13,43 +13,54 @@ from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, ParameterError
-from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.one_fit import of_one_fit
+from lrrec.models.base.recommender import Recommender
 from lrrec.typing import Ids, MatrixLike
 from lrrec.validate import as_float32, first_three
 
 Features: TypeAlias = sp.csr_array | np.ndarray | None
-NO_MAP = np.zeros((0, 0), dtype=np.float32)
-NO_MAP.flags.writeable = False
 
 
-class FeatureModel(FactorModel):
-    """A factor model whose `fit` takes features of items: it also knows items that nobody has interacted with.
+class FeatureModel(Recommender):
+    """A recommender whose `fit` takes features of items: it also knows items that nobody has interacted with.
 
     Attributes
     ----------
-    feature_map_ : ndarray of float32
-        A linear map from an item's features to what the model has of it; no rows without item features.
     feature_names_ : IdMap
-        The names of the item features: the columns of a frame, else their numbers.
+        The names of the item features: the columns of a frame, else their numbers; empty without features.
     """
 
     feature_tuning_space: ClassVar[dict[str, Any]] = {}  # what `tune` searches beside `tuning_space`, with features
 
-    feature_map_: np.ndarray = NO_MAP
+    @property
+    def _takes_item_features(self) -> bool:
+        return True
+
+    def _feature_tuning_space(self) -> dict[str, Any]:
+        return self.feature_tuning_space
+
     feature_names_: IdMap = IdMap([])
 
     def _remember(
         self, data: Interactions, item_counts: np.ndarray | None = None, item_evidence: np.ndarray | None = None
     ) -> Self:
         super()._remember(data, item_counts, item_evidence)
-        if item_evidence is None and len(self.feature_map_):
-            self.item_evidence_ = self.item_factors_.any(axis=1)
+        if item_evidence is None and self._has_features:
+            self.item_evidence_ = self._described()
         return self
 
+    @property
+    def _has_features(self) -> bool:
+        """Whether it was fitted with features of items."""
+        return len(self.feature_names_) > 0
+
     @abstractmethod
-    def _of_new_items(self, features: sp.csr_array | np.ndarray) -> dict[str, np.ndarray]:
-        """Return what `feature_map_` makes of features (m, n_features): rows to append to learned arrays, by name."""
+    def _described(self) -> np.ndarray:
+        """Return which items, (n_items,), are known by interactions or features."""
+
+    @abstractmethod
+    def _append(self, features: sp.csr_array | np.ndarray) -> None:
+        """Append what the model has of new items, from their features (m, n_features), to its learned arrays."""
 
     def _check_grows(self) -> None:
         """Refuse to add items to a model that cannot take them."""
@@ -62,7 +73,7 @@ class FeatureModel(FactorModel):
     def with_items(self, items: Ids, item_features: MatrixLike) -> Self:
         """Return a model that has further items, described by their features alone.
 
-        `feature_map_` computes their factors; those of the other items stay.
+        What the model has learned of the other items stays.
 
         Parameters
         ----------
@@ -81,7 +92,7 @@ class FeatureModel(FactorModel):
         A quadratic model folds its training users in again: items without an interaction count as unobserved.
         """
         self._check_fitted()
-        if not len(self.feature_map_):
+        if not self._has_features:
             raise DataError(
                 "with_items() cannot be used on a model that was fitted without item_features, or compressed: fit it "
                 "with them, and call with_items() before compress()"
@@ -94,28 +105,31 @@ class FeatureModel(FactorModel):
         features, _ = check_features(item_features, new, self.feature_names_)
         assert features is not None
         model = clone(self)
-        for name in (*self._learned, *self._learned_ids):
+        for name in (*self._learned, *self._learned_csr, *self._learned_ids):
             setattr(model, name, getattr(self, name))
-        for name, rows in self._of_new_items(features).items():
-            setattr(model, name, np.concatenate((getattr(self, name), rows)))
+        model._append(features)
         all_items, seen = IdMap(np.concatenate((self.items_.ids, new.ids))), self.seen_
         wider = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=(seen.shape[0], len(all_items)))
-        known = np.append(self.item_evidence_, model.item_factors_[len(self.items_) :].any(axis=1))
+        known = np.append(self.item_evidence_, model._described()[len(self.items_) :])
         counts = np.pad(self.item_counts_, (0, len(new)))
         return model._remember(Interactions(wider, self.users_, all_items), counts, known)._grown()
 
 
 def fit_options(model: Any, item_features: Any) -> dict[str, Any]:
     """Return the options of a model's `fit` that pass item features, where they are given and the model takes them."""
-    return {} if item_features is None or not isinstance(model, FeatureModel) else {"item_features": item_features}
+    return {} if item_features is None or not _takes_features(model) else {"item_features": item_features}
 
 
 def check_taken(models: Iterable[Any], item_features: Any) -> None:
     """Refuse item features that none of the models takes."""
-    if item_features is not None and not any(isinstance(model, FeatureModel) for model in models):
+    if item_features is not None and not any(map(_takes_features, models)):
         raise ParameterError(
             "item_features must be for a model that takes them, such as IALS, got none: leave them out"
         )
+
+
+def _takes_features(model: Any) -> bool:
+    return bool(getattr(model, "_takes_item_features", False))
 
 
 def digest(features: Features) -> str:

@@ -36,8 +36,7 @@ def fingerprint(model: Any, *, float16: bool = False) -> str:
     for name in set(_own(model, model._learned)) - set(PER_USER):
         array = getattr(model, name)
         arrays[name] = files.halved(name, array).astype(array.dtype) if float16 else array
-    for name in model._learned_csr:
-        arrays |= files.pack_csr(name, getattr(model, name))
+    arrays |= _packed_matrices(model)
     for name, array in sorted(arrays.items()):
         array = array.astype(np.int64, copy=False) if array.dtype.kind == "i" else array  # scipy chooses index types
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -112,12 +111,32 @@ def _learned_arrays(model: Any, *, histories: bool, float16: bool) -> dict[str, 
         arrays["item_evidence_"] = model.item_evidence_
     for name in _own(model, model._learned_ids):
         arrays |= files.pack_ids(name, getattr(model, name))
-    for name in model._learned_csr:
-        arrays |= files.pack_csr(name, getattr(model, name))
+    arrays |= _packed_matrices(model)
     for place, member in enumerate(members(model)):
         of_member = _learned_arrays(member, histories=histories, float16=float16)
         arrays |= {f"{place}.{name}": array for name, array in of_member.items()}
     return arrays
+
+
+def _packed_matrices(model: Any) -> dict[str, np.ndarray]:
+    """The arrays of a model's matrices that may be sparse."""
+    arrays: dict[str, np.ndarray] = {}
+    for name in model._learned_csr:
+        matrix = getattr(model, name)
+        arrays |= {name: matrix} if isinstance(matrix, np.ndarray) else files.pack_csr(name, matrix)
+    return arrays
+
+
+def _unpacked_matrix(
+    model: Any, path: str, name: str, arrays: dict[str, np.ndarray], *, trust: bool
+) -> sp.csr_array | np.ndarray:
+    """Remove a matrix that may be sparse from the arrays, and return it."""
+    if name not in arrays:
+        return files.unpack_csr(path, name, arrays, values=model._csr_values, trust=trust)
+    matrix = arrays.pop(name)
+    if matrix.dtype != np.float32 or matrix.ndim != 2 or not (trust or np.isfinite(matrix).all()):
+        raise FileFormatError(f"{path}: {name} must be a matrix of finite float32 numbers")
+    return matrix
 
 
 def read(cls: Any, path: str, params: dict[str, Any], arrays: dict[str, np.ndarray], *, trust: bool) -> Any:
@@ -170,7 +189,7 @@ def _restore(
     for name in _own(model, model._learned_ids, {name.partition(".")[0] for name in arrays}):
         setattr(model, name, files.unpack_ids(path, name, arrays, defer=trust))
     for name in model._learned_csr:
-        setattr(model, name, files.unpack_csr(path, name, arrays, trust=trust))
+        setattr(model, name, _unpacked_matrix(model, path, name, arrays, trust=trust))
     has_count = counts > 0
     evidence = arrays.pop("item_evidence_", has_count | ~has_count.any())  # first files of imported factors: all
     histories = data.n_users > 0

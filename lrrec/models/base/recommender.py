@@ -56,7 +56,8 @@ class Recommender(Explains, Recommends, BaseEstimator):
     # Names of the arrays that a saved model consists of, beside those above. What has a default of the class, as the
     # maps from features have, is stored only where it was learned.
     _learned: tuple[str, ...] = ()
-    _learned_csr: tuple[str, ...] = ()  # names of its csr matrices, values > 0
+    _learned_csr: tuple[str, ...] = ()  # names of its matrices that may be csr ones
+    _csr_values: ClassVar[str] = "positive"  # what these hold, see `lrrec.validate.are_of_kind`
     _learned_ids: tuple[str, ...] = ()  # names of its id maps
     _parts: ClassVar[str] = ""  # of a model made of models, the parameter that lists them; fitted: its name + "_"
 
@@ -104,6 +105,15 @@ class Recommender(Explains, Recommends, BaseEstimator):
         if self._values == "signed":  # dislikes alone recommend nothing
             served[served] = has_likes(self.seen_[rows[served]])
         return served
+
+    @property
+    def _takes_item_features(self) -> bool:
+        """Whether `fit` has the option item_features."""
+        return False
+
+    def _feature_tuning_space(self) -> dict[str, Any]:
+        """Return what `lrrec.tune` searches too where there are features of items."""
+        return {}
 
     def default_tuning_space(self) -> dict[str, Any] | None:
         """Return the space that `lrrec.tune` searches by default: `tuning_space`, unless it depends on parameters."""

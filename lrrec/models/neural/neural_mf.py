@@ -308,10 +308,14 @@ class NeuralMF(FeatureModel, IterativeModel):
         if self._n_columns != self.n_factors + 1:
             raise DataError("with_items() cannot be used on a compressed model: call it before compress()")
 
-    def _of_new_items(self, features: sp.csr_array | np.ndarray) -> dict[str, np.ndarray]:
+    def _described(self) -> np.ndarray:
+        return np.ones(len(self.item_factors_), dtype=bool)
+
+    def _append(self, features: sp.csr_array | np.ndarray) -> None:
         vectors, cut = (add_intercept(features) @ self.feature_map_).astype(np.float32), self.n_factors + 1
         center = np.full(len(vectors), self.center_.mean(), dtype=np.float32)
-        return {"item_factors_": vectors[:, :cut], "embedding_": vectors[:, cut:], "center_": center}
+        for name, rows in (("item_factors_", vectors[:, :cut]), ("embedding_", vectors[:, cut:]), ("center_", center)):
+            setattr(self, name, np.concatenate((getattr(self, name), rows)))
 
     def _new_item_factors(self) -> np.ndarray:
         """Zeros, and the lower quartile of the items' biases."""
