@@ -1,6 +1,7 @@
 # ruff: noqa: B008
 """The table of tests/test_hostile_input.py: every public callable, valid arguments for it, and bad ones by kind."""
 
+import copy
 import datetime
 import functools
 import inspect
@@ -334,6 +335,7 @@ ARGS = {
     "model_path": Arg("path"),
     **dict.fromkeys(["df", "df_history", "df_test", "frame", "table"], Arg("frame", FRAME)),
     "vectors": Arg("array", np.eye(8, 3)),
+    "decay": NUMBER,
     "item_features": Arg("array", np.eye(8, 3)),
     "lists": Arg("array", np.array([[0, 1, 2]] * 12)),
     "values": Arg("array", np.arange(1.0, 6.0)),
@@ -418,6 +420,7 @@ ARGS = {
     "Blended.__init__.weights": Arg("array", np.array([0.5, 0.5])),
     "ItemItem.__init__.source_weights": Arg("array", np.array([0.5])),
     "NeuralMF.fit.init": OBJECT,
+    "IALS.fit.warm_start": OBJECT,
     "load.verify": FLAG,
     "learning_curve.source": OBJECT,
     "learning_curve.target": INTERACTIONS,
@@ -453,6 +456,10 @@ def _of_models():
             f"{owner}.fit{f'[{name}]'}",
             functools.partial(lambda n, X=DENSE, **o: with_models_for(n, o).fit(X, **(features_for(n) | o)), name),
         )
+        yield (
+            f"Recommender.update{mark}",
+            functools.partial(lambda n, new=DENSE, **o: copy.copy(fitted(n)).update(new, **o), name),
+        )
         if "__init__" in vars(getattr(lrrec, name)):
             yield f"{name}.__init__", fit_model(name)
         if name not in ("Popularity", "Blend"):
@@ -480,8 +487,8 @@ def _of_adapters():
         yield (
             f"Adapter.update[{name}]",
             functools.partial(
-                lambda n, new: (
-                    getattr(adapt, n)(**ADAPTERS[n]).fit(DATA, base=fitted(), **FIT_OPTIONS.get(n, {})).update(new)
+                lambda n, new=DENSE, **o: (
+                    getattr(adapt, n)(**ADAPTERS[n]).fit(DATA, base=fitted(), **FIT_OPTIONS.get(n, {})).update(new, **o)
                 ),
                 name,
             ),
@@ -587,10 +594,10 @@ def calls(folder):
             [adapt.LowRank(**LOW_RANK)], guard=False, random_state=0
         ).fit(X, **{"base": fitted(), **o}),
         "AdapterSelector.save": lambda path=folder / "selector", **o: selected().save(path, **o),
-        "AdapterSelector.update": lambda new: (
+        "AdapterSelector.update": lambda new=DENSE, **o: (
             lrrec.AdapterSelector([adapt.LowRank(**LOW_RANK)], guard=False, random_state=0)
             .fit(DATA, base=fitted())
-            .update(new)
+            .update(new, **o)
         ),
         "LowRankAdapter.__init__": made_selector(lrrec.LowRankAdapter),
         "FactorAdapter.__add__": lambda other: adapted() + other,

@@ -307,7 +307,7 @@ def test_what_cannot_be_joined(parts):
 
 NOT_DATA = "settings, models and results of lrrec, which have no labels of users or items"
 SETTINGS = re.compile(
-    r".*\.(metrics|random_state|callback|scorer|params|edges|sizes|adapter|candidates_|space|student|make|base)"
+    r".*\.(metrics|random_state|callback|scorer|params|edges|sizes|adapter|candidates_|space|student|make|base|warm_start)"
     r"|(Comparison|Evaluation|Explanation|ItemIndex|LearningCurve|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
     r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates|Blend\.__init__\.models|Blended\.__init__\.members|ByHistory\..*"
     r"|Recommends\.recommend_all\.output|Report\.__init__\.(comparison|evaluations|transfer|tunings)"
@@ -506,6 +506,7 @@ MATRICES = {
         X, item_features=FEATURES).recommend(USERS, 3, exclude_seen=False).items,
     "Recommender.fit.X": lambda X: EASE().fit(X).recommend(USERS, 3).items,
     "Recommends.recommend_from.histories": lambda X: BASE.recommend_from(X, 3).items,
+    "Recommender.update.new": lambda X: small_ials().fit(DATA).update(X).recommend(USERS, 3).items,
     "Recommender.score.X": lambda X: [BASE.score(X)],
     "distill.data": lambda X: lrrec.distill(BASE, IALS(2, random_state=0), X, n_iter=1).recommend(USERS, 3).items,
     "from_factors.seen": lambda X: factors(seen=X),

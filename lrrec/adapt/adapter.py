@@ -11,14 +11,16 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from lrrec.adapt import ADAPTERS, adapter_files
-from lrrec.adapt.domain import BaseUsers, Domain, as_target, check_fitted, joined, make_domain
+from lrrec.adapt.domain import BaseUsers, Domain, as_target, check_fitted, make_domain
 from lrrec.adapt.search_rules import SearchRules
 from lrrec.adapt.sources import BaseLike, as_base
+from lrrec.data.growth import grown
+from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.model_files import check_loadable
 from lrrec.models.base.one_fit import become, of_one_fit
 from lrrec.models.base.recommender import Recommender
-from lrrec.typing import FileLike
+from lrrec.typing import FileLike, MatrixLike
 from lrrec.validate import check_bool
 
 Settings = dict[str, Any]
@@ -261,7 +263,7 @@ class Adapter(Recommender):
         self._check_fitted()
         return self
 
-    def update(self, new: Any) -> Self:
+    def update(self, new: Interactions | MatrixLike, *, decay: float = 1.0) -> Self:
         """Add interactions of the target, and fit again with the same settings; nothing is compared again.
 
         Parameters
@@ -269,12 +271,14 @@ class Adapter(Recommender):
         new : Interactions, or sparse matrix or array of shape (n_users, n_items)
             Of old or new users and items. The value of a repeated interaction is added; of ratings, which a base that
             is an `ALS` has, it replaces the old one.
+        decay : float in (0, 1], default 1.0
+            Old values are multiplied by it first. Not for ratings.
         """
         self._check_fitted()
         if not len(self.domain_.data):
             raise DataError("the adapter was stored without its target: save it with histories=True, or fit again")
         new, items = as_target(self.base_, new), self.domain_.items
-        data = joined(self.domain_.data, new, ratings=self._values == "any")
+        data = grown(self.domain_.data, new, decay=decay, ratings=self._values == "any")
         catalogue = np.concatenate((items.ids, data.items.ids[items.find(data.items.ids) < 0]))
         fresh = copy(self)
         fresh._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data.ids import IdMap, as_ids
@@ -180,14 +179,6 @@ def with_base_users(base: Any, data: Interactions) -> Interactions:
     indptr = np.pad(data.matrix.indptr, (0, len(others)), mode="edge")
     matrix = sp.csr_array((data.matrix.data, data.matrix.indices, indptr), shape=(len(users), data.n_items))
     return Interactions(matrix, users, data.items, data.times)
-
-
-def joined(data: Interactions, more: Interactions, *, ratings: bool) -> Interactions:
-    """The interactions of both; values of the same user and item are added, of ratings the latest is kept."""
-    tables = [part.to_frame() for part in (data, more)]
-    time = "time" if all("time" in table for table in tables) else None
-    duplicates = "last" if ratings else "sum"
-    return Interactions.from_frame(pd.concat(tables), value="value", time=time, duplicates=duplicates)
 
 
 def as_target(base: Any, target: Any) -> Interactions:

@@ -23,12 +23,13 @@ import scipy.sparse as sp
 
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg import kernels
-from lrrec.linalg.dense import eigh, gram, rotate
+from lrrec.linalg.dense import eigh, gram, rotate, spectrum
 from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
 from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_option, check_threads
 
 SOLVERS = ("cg", "cholesky")
+MAX_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def solve_rows(
     solver: str = "cholesky",
     init: np.ndarray | None = None,
     cg_steps: int = 2,
+    tolerance: float | None = None,
     likes: np.ndarray | None = None,
     n_threads: int | None = None,
 ) -> np.ndarray:
@@ -102,6 +104,8 @@ def solve_rows(
         Initial values of "cg"; zeros by default.
     cg_steps : int, default 2
         Steps of "cg".
+    tolerance : float, optional
+        Take as many steps again, until no row changes by more than this, relative to its length.
     likes : ndarray of bool, shape (n_entries,), optional
         Which observed entries are likes (p is 1), in the order of C.data; the others are dislikes (p is 0). All when
         not given.
@@ -119,7 +123,7 @@ def solve_rows(
     if check_option(solver, "solver", SOLVERS) == "cholesky":
         return solve_ridge(loss, Y, objective.penalties(C, Y.dtype.type), n_threads=n_threads)
     X = np.zeros((C.shape[0], Y.shape[1]), dtype=Y.dtype) if init is None else np.array(init, order="C")
-    E = _cg_half_sweep(loss, X, np.array(Y, order="C"), objective, cg_steps, check_threads(n_threads))
+    E = _cg_half_sweep(loss, X, np.array(Y, order="C"), objective, cg_steps, check_threads(n_threads), tolerance)
     rotate(X, np.ascontiguousarray(E.T), check_threads(n_threads))
     return X
 
@@ -146,8 +150,9 @@ def half_sweep(
 
 
 def _cg_half_sweep(
-    loss: QuadraticLoss, X: np.ndarray, Y: np.ndarray, objective: Objective, cg_steps: int, n_threads: int
-) -> np.ndarray:
+    loss: QuadraticLoss, X: np.ndarray, Y: np.ndarray, objective: Objective, cg_steps: int, n_threads: int,
+    tolerance: float | None = None,
+) -> np.ndarray:  # fmt: skip
     """Improve the rows X against Y by conjugate gradients, in place, and return the basis E that both are left in.
 
     Notes
@@ -174,8 +179,33 @@ def _cg_half_sweep(
     def work(start: int, stop: int) -> None:
         kernels.cg_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, offset, cg_steps, X)
 
-    run_blocks(work, balanced_blocks(indptr, max(1, min(len(lam) // 64, 128))), n_threads)
+    blocks = balanced_blocks(indptr, max(1, min(len(lam) // 64, 128)))
+    run_blocks(work, blocks, n_threads)
+    for _ in range(MAX_ROUNDS if tolerance else 0):
+        before = X.copy()
+        run_blocks(work, blocks, n_threads)
+        if (np.linalg.norm(X - before, axis=1) <= (tolerance or 0) * np.linalg.norm(X, axis=1)).all():
+            break
     return E
+
+
+def excess_loss(
+    loss: QuadraticLoss, X: np.ndarray, Y: np.ndarray, objective: Objective, n_threads: int | None = None
+) -> float:
+    """Return an upper bound of how much the objective falls if all rows X are solved for, Y fixed.
+
+    For a row with half gradient g = H x - b that is g^T H^-1 g, and H is at least a Y^T Y + lam I, which is diagonal in
+    the eigenbasis of Y^T Y. Weights have to be >= 0. O(N D) time for N entries, and O((n_rows + n_columns) D^2).
+    """
+    n_threads = check_threads(n_threads)
+    lam = objective.penalties(loss.weights, np.float64)[:, None]
+    eigenvalues, E = spectrum(Y, n_threads)
+    observed = loss.scores(X, Y, n_threads=n_threads) * loss.weights.data - loss.linear
+    gradient = loss.times(observed, Y, n_threads=n_threads).astype(np.float64) + lam * X
+    curvature = objective.unobserved_weight * eigenvalues
+    gradient = gradient @ E + (X.astype(np.float64) @ E) * curvature
+    whole = curvature + lam
+    return float(np.divide(gradient**2, whole, out=np.zeros_like(gradient), where=whole > 0).sum())
 
 
 def implicit_loss(

@@ -9,13 +9,13 @@ import scipy.sparse as sp
 
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg.quadratic import QuadraticLoss, ridge_shares, solve_ridge
-from lrrec.models.base.iterative import IterativeModel, Monitor
-from lrrec.models.base.quadratic_model import QuadraticModel
+from lrrec.models.base.alternating_model import AlternatingModel
+from lrrec.models.base.iterative import Monitor
 from lrrec.typing import RandomState
 from lrrec.validate import check_bool, check_int, check_real, check_rng
 
 
-class ALS(IterativeModel, QuadraticModel):
+class ALS(AlternatingModel):
     """Predict ratings from observed ratings by alternating least squares.
 
     Minimises  sum_{(u,i) observed} (r_ui - mu - b_u - c_i - x_u . y_i)^2
@@ -165,6 +165,13 @@ class ALS(IterativeModel, QuadraticModel):
         """Refuse what a compressed model cannot do."""
         if factors.shape[1] != self.n_factors + 2:
             raise DataError(f"a compressed ALS cannot {what}, as biases are mixed with factors: fit a small one")
+
+    def _solve_items(self, columns: sp.csr_array, items: np.ndarray, U: np.ndarray) -> None:
+        """With the mean rating of the fit, which is part of the item biases."""
+        mean = np.float32(self.seen_.data.mean(dtype=np.float64))
+        centred = sp.csr_array((columns.data - mean, columns.indices, columns.indptr), shape=columns.shape)
+        rows = self._solve(self._quadratic_loss(centred), U[:, :-1])
+        self.item_factors_[items] = np.column_stack((rows[:, :-1], np.ones(len(rows)), rows[:, -1] + mean))
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         weights = sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)

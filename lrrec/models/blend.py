@@ -126,8 +126,13 @@ class Blend(Blends, Recommender):
         else:
             fresh.weights_ = check_weights(self.weights, len(models))
         fresh.models_ = [model.fit(data, **fit_options(model, item_features)) for model in models]
-        evidence = [model.item_evidence_ for model, weight in zip(fresh.models_, fresh.weights_, strict=True) if weight]
-        return become(self, fresh._remember(data, item_evidence=np.any(evidence, axis=0)))
+        return become(self, fresh._remember_all(data))
+
+    def _remember_all(self, data: Interactions) -> Self:
+        """Store the training data; items that a model of some weight knows have evidence."""
+        weights = self.weights_ if not len(self.new_item_weights_) else self.weights_ + self.new_item_weights_
+        evidence = [model.item_evidence_ for model, weight in zip(self.models_, weights, strict=True) if weight]
+        return self._remember(data, item_evidence=np.any(evidence, axis=0))
 
     def _chosen(self) -> list[Any]:
         """The models, as they were given."""
@@ -175,6 +180,12 @@ class Blend(Blends, Recommender):
 
     def _training_users(self, rows: np.ndarray) -> Encoded:
         return Encoded(self.seen_[rows], [model._training_users(rows) for model in self.models_])
+
+    def _update(self, data: Interactions, users: np.ndarray, items: np.ndarray) -> None:
+        self.models_ = [copy(model) for model in self.models_]
+        for model in self.models_:
+            model._update(data, users, items)
+        self._remember_all(data)
 
     def _blended(self) -> tuple[list[Any], np.ndarray]:
         return self.models_, self.weights_

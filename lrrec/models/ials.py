@@ -5,15 +5,18 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg.dense import rotate
-from lrrec.linalg.implicit_als import SOLVERS, Objective, half_sweep, implicit_loss
+from lrrec.linalg.implicit_als import SOLVERS, Objective, excess_loss, half_sweep, implicit_loss, solve_rows
 from lrrec.linalg.linear_prior import LinearPrior
-from lrrec.linalg.quadratic import QuadraticLoss
+from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
+from lrrec.models.base.alternating_model import AlternatingModel
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.feature_model import FeatureModel, Features, check_features
-from lrrec.models.base.iterative import Callback, IterativeModel, Monitor, Scorer
-from lrrec.models.base.quadratic_model import QuadraticModel
+from lrrec.models.base.iterative import Callback, Monitor, Scorer
+from lrrec.models.base.one_fit import of_one_fit
 from lrrec.splits import Split
 from lrrec.typing import MatrixLike, PathLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng, check_threads
@@ -23,7 +26,7 @@ NO_MAP.flags.writeable = False
 EXACT_STEPS = 20  # of conjugate gradients for items with features where solver="cholesky"
 
 
-class IALS(FeatureModel, IterativeModel, QuadraticModel):
+class IALS(FeatureModel, AlternatingModel):
     """Implicit-feedback ALS: all pairs enter the loss, the observed ones with more weight; dislikes are possible.
 
     Minimises, with n_u and n_i the numbers of observed entries, a = unobserved_weight, nu = reg_exponent,
@@ -174,6 +177,7 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
         callback: Callback | None = None,
         progress: bool = False,
         item_features: MatrixLike | None = None,
+        warm_start: "IALS | None" = None,
     ) -> Self:
         """Learn from interactions, forgetting any earlier fit.
 
@@ -185,6 +189,9 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
             A row for each item of X: of a frame with its id in the index, else in the order of `X.items`. Numbers of
             about the same size in all columns, as `sklearn.preprocessing` makes them; no column of ones is needed. See
             `with_items` for items that come later.
+        warm_start : IALS, optional
+            A fitted model of as many factors, to begin from instead of random factors: users and items are matched by
+            id, others begin as ever. After the data have grown, a few iterations do.
 
         Returns
         -------
@@ -192,8 +199,24 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
         """
         data = self._read(X)
         features, names = check_features(item_features, data.items)
+        self._check_start(warm_start, names)
         monitor = Monitor(self, data, validation, scorer, patience, callback, progress=progress)
-        return self._fit_iterations(monitor, features=features, names=names)
+        return self._fit_iterations(monitor, features=features, names=names, warm_start=warm_start)
+
+    def _check_start(self, start: Any, names: IdMap) -> None:
+        """Refuse to begin from what is no fitted model of the same shape."""
+        if start is None:
+            return
+        if not isinstance(start, IALS):
+            raise ParameterTypeError(f"warm_start must be a fitted IALS, got {type(start).__name__}")
+        start._check_fitted()
+        n_factors = check_int(self.n_factors, "n_factors", low=1)
+        if start.item_factors_.shape[1] != n_factors:
+            raise ParameterError(
+                f"warm_start must have {n_factors} factors, as n_factors says, got {start.item_factors_.shape[1]}"
+            )
+        if start._has_features and len(names) and list(start.feature_names_) != list(names):
+            raise DataError("warm_start must have been fitted with the same item features, in their order")
 
     def _iterate(self, matrix: sp.csr_array, monitor: Monitor, **options: Any) -> None:
         n_factors = check_int(self.n_factors, "n_factors", low=1)
@@ -208,8 +231,12 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
         V = rng.standard_normal((matrix.shape[1], n_factors), dtype=np.float32)
         V *= init_scale / np.sqrt(n_factors)
         has_data = np.diff(items.weights.indptr) > 0
-        V[~has_data] = 0
         U = np.zeros((matrix.shape[0], n_factors), dtype=np.float32)
+        start: IALS | None = options["warm_start"]
+        if start is not None:
+            _take_over(U, monitor.data.users, start.user_factors_, start.users_)
+            _take_over(V, monitor.data.items, start.item_factors_, start.items_)
+        V[~has_data] = 0
         if features is None:
             for _ in monitor:
                 half_sweep(users, U, V, objective, **solver)
@@ -221,6 +248,8 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
             return
         prior = LinearPrior(features, has_data, objective.penalties(items.weights), feature_reg, solver["n_threads"])
         W = np.zeros((features.shape[1], n_factors), dtype=np.float32)
+        if start is not None and start._has_features:
+            W[:] = start.feature_map_
         n_steps = 2 * solver["cg_steps"] if self.solver == "cg" else EXACT_STEPS
         for _ in monitor:
             if (basis := half_sweep(users, U, V, objective, **solver)) is not None:
@@ -230,6 +259,34 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
                 {"item_factors_": np.where(has_data[:, None], V, prior.rows(W)), "feature_map_": W},
                 lambda: implicit_loss(users.weights, U, V, objective, _likes(matrix), prior.value(V, W)),
             )
+
+    @of_one_fit
+    def optimality_gap(self) -> float:
+        """Return how much the training objective could fall at most, relative to it, with one side fixed.
+
+        Solving for all users with these item factors, or for all items with these user factors, lowers the objective by
+        no more than this share. It is near 0 after many iterations; after `update` it tells what further iterations
+        could change (`fit(warm_start=)`). It does not bound what a fit from other initial factors finds.
+
+        Returns
+        -------
+        float
+            Of a model with item features, for the users alone: features of items are not stored.
+
+        Notes
+        -----
+        As much time as an iteration. The bound leaves out what observed entries add to the curvature.
+        """
+        self._check_fitted()
+        self._check_histories("optimality_gap()")
+        U, V, objective = self.user_factors_, self.item_factors_, self._objective()
+        users = self._quadratic_loss(self.seen_)
+        total = implicit_loss(users.weights, U, V, objective, _likes(self.seen_))
+        sides = [(users, U, V)]
+        if not self._has_features:
+            sides.append((self._quadratic_loss(self.seen_.T.tocsr()), V, U))
+        excess = max(excess_loss(loss, X, Y, objective, self.n_threads) for loss, X, Y in sides)
+        return excess / max(total, float(np.finfo(np.float64).tiny))
 
     def _finished(self, monitor: Monitor, **options: Any) -> Self:
         finished = super()._finished(monitor)
@@ -249,12 +306,24 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
         return np.any(self.item_factors_, axis=1)
 
     def _append(self, features: sp.csr_array | np.ndarray) -> None:
-        self.item_factors_: np.ndarray = np.concatenate((self.item_factors_, np.asarray(features @ self.feature_map_)))
+        self.item_factors_ = np.concatenate((self.item_factors_, np.asarray(features @ self.feature_map_)))
 
     def _grown(self) -> Self:
         if len(self.users_):
             self.user_factors_ = self._encode(self.seen_)
         return self
+
+    def _solve_items(self, columns: sp.csr_array, items: np.ndarray, U: np.ndarray) -> None:
+        """Items with features keep what their features and interactions said at the fit."""
+        if not self._has_features:
+            lam = self._objective().penalties(columns)
+            self.item_factors_[items] = solve_ridge(self._quadratic_loss(columns), U, lam, n_threads=self.n_threads)
+
+    def _improve(self, matrix: sp.csr_array, U: np.ndarray) -> np.ndarray:
+        return solve_rows(
+            self._weights(matrix), self.item_factors_, self._objective(), solver="cg", init=U, cg_steps=8,
+            tolerance=1e-4, likes=_likes(matrix), n_threads=self.n_threads,
+        )  # fmt: skip
 
     def _check_loaded(self, path: PathLike) -> None:
         shape = (len(self.feature_names_), self.n_factors if len(self.feature_names_) else self.feature_map_.shape[1])
@@ -290,6 +359,12 @@ class IALS(FeatureModel, IterativeModel, QuadraticModel):
             offset=1.0 if hu else 0.0,
             reg_unobserved=not hu,
         )
+
+
+def _take_over(rows: np.ndarray, ids: IdMap, known: np.ndarray, known_ids: IdMap) -> None:
+    """Set the rows of the ids that are known."""
+    places = known_ids.find(ids.ids) if len(known) else np.full(len(rows), -1)
+    rows[places >= 0] = known[places[places >= 0]]
 
 
 def _likes(matrix: sp.csr_array) -> np.ndarray | None:

@@ -117,6 +117,10 @@ class ItemContent(FeatureModel):
         features = self.item_features_
         return np.any(features, axis=1) if isinstance(features, np.ndarray) else np.diff(features.indptr) > 0
 
+    def _update(self, data: Interactions, users: np.ndarray, items: np.ndarray) -> None:
+        self._check_items(data)
+        self._remember(data)
+
     def _append(self, features: sp.csr_array | np.ndarray) -> None:
         old, new = self.item_features_, _unit_rows(features)
         if isinstance(old, np.ndarray):

@@ -11,13 +11,13 @@ from lrrec.linalg.dense import gram
 from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import even_blocks, run_blocks
-from lrrec.models.base.iterative import IterativeModel, Monitor
-from lrrec.models.base.quadratic_model import QuadraticModel
+from lrrec.models.base.alternating_model import AlternatingModel
+from lrrec.models.base.iterative import Monitor
 from lrrec.typing import RandomState
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 
-class NMF(IterativeModel, QuadraticModel):
+class NMF(AlternatingModel):
     """Non-negative matrix factorization: an item's factors read as its share in each of n_factors themes.
 
     Minimises |X - U V^T|_F^2 + reg (|U|_F^2 + |V|_F^2) over U, V >= 0; all cells count alike.
@@ -106,6 +106,9 @@ class NMF(IterativeModel, QuadraticModel):
         """By the user's positive factors: they solve the ridge problem of their own, as the others stay 0."""
         positive = self._fold_in(matrix, V, self._penalties(matrix, reg))[0] > 0
         return super()._shares(matrix, V[:, positive], reg, column)
+
+    def _solve_items(self, columns: sp.csr_array, items: np.ndarray, U: np.ndarray) -> None:
+        self.item_factors_[items] = self._fold_in(columns, U, self._penalties(columns, None))
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         zeros = sp.csr_array((np.zeros_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -25,6 +25,7 @@ from lrrec.adapt.selection.parameter_search import THOROUGH, check_budget, tune_
 from lrrec.adapt.selection.source_worth import source_worth
 from lrrec.adapt.selection.verdict import Compared, left_out, verdict
 from lrrec.adapt.sources import as_base
+from lrrec.data.interactions import Interactions
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.metrics import parse
@@ -32,7 +33,7 @@ from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.one_fit import become
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
-from lrrec.typing import FileLike
+from lrrec.typing import FileLike, MatrixLike
 from lrrec.validate import check_bool, check_option, check_rng
 
 PREFERENCES = ("best", "small")
@@ -259,10 +260,10 @@ class AdapterSelector(Recommender):
             raise ParameterError(f"the chosen adapter, {self.best_.label}, has no scale")
         self.best_.scale = value
 
-    def update(self, new: Any) -> Self:
+    def update(self, new: Interactions | MatrixLike, *, decay: float = 1.0) -> Self:
         """Add interactions of the target and fit the winner again; see `Adapter.update`."""
         self._check_fitted()
-        best, fresh = self.best_.update(new), copy(self)  # in place: a bank that has it serves the new one
+        best, fresh = self.best_.update(new, decay=decay), copy(self)  # in place: a bank that has it serves the new one
         return become(self, fresh._remember(best.domain_.data, item_evidence=best.item_evidence_))
 
     def merge(self) -> Recommender:

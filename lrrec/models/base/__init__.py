@@ -1,5 +1,6 @@
 """The bases of all models: recommending, factors, quadratic losses, item-item weights."""
 
+from lrrec.models.base.alternating_model import AlternatingModel
 from lrrec.models.base.explanation import Explanation
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.feature_model import FeatureModel
@@ -9,6 +10,7 @@ from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import Neighbors, Recommendations
 
 __all__ = [
+    "AlternatingModel",
     "Explanation",
     "FactorModel",
     "FeatureModel",

@@ -37,6 +37,7 @@ class FactorModel(TransformerMixin, Recommender):
     `lrrec.interop.from_factors`, whose user factors were computed elsewhere.
     """
 
+    user_factors_: np.ndarray
     _learned: tuple[str, ...] = ("user_factors_", "item_factors_")
 
     def _scores(self, encoded: np.ndarray, columns: Columns) -> np.ndarray:

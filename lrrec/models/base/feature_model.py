@@ -62,6 +62,18 @@ class FeatureModel(Recommender):
     def _append(self, features: sp.csr_array | np.ndarray) -> None:
         """Append what the model has of new items, from their features (m, n_features), to its learned arrays."""
 
+    def _update(self, data: Interactions, users: np.ndarray, items: np.ndarray) -> None:
+        self._check_items(data)
+        super()._update(data, users, items)
+
+    def _check_items(self, data: Interactions) -> None:
+        """Refuse new items without features."""
+        strange = data.items.ids[len(self.items_) :]
+        if self._has_features and len(strange):
+            raise DataError(
+                f"items {first_three(strange)} are new and have no features: add them by with_items() before update()"
+            )
+
     def _check_grows(self) -> None:
         """Refuse to add items to a model that cannot take them."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
+from lrrec.data.growth import grown
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import same_order
@@ -136,6 +137,58 @@ class Recommender(Explains, Recommends, BaseEstimator):
         data, fresh = self._read(X), copy(self)
         fresh._fit(data.matrix)
         return become(self, check_learned(fresh._remember(data)))
+
+    def update(self, new: Interactions | MatrixLike, *, decay: float = 1.0) -> Self:
+        """Add interactions to those that the model was fitted to, of old or new users and items.
+
+        The users and items it has keep their indices; new ones come after them. How much of the model is learned anew
+        depends on its kind: `IALS`, `ALS` and `NMF` solve for the users that have new interactions, and for new items
+        and those of whose interactions at least a tenth are new; `NeuralMF` encodes users again, and places new items;
+        a `Blend` updates its models and keeps its weights. All other models are fitted again, to all interactions.
+
+        Parameters
+        ----------
+        new : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
+            Items are matched by id; the columns of a raw matrix are the model's items, its rows the users 0, 1, ... The
+            value of a repeated interaction is added; of ratings it replaces the old one.
+        decay : float in (0, 1], default 1.0
+            Old values are multiplied by it first, so that recent interactions count more. All users and items are then
+            solved for. Not for ratings.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            If the model was saved without histories, or is compressed; or if it was fitted with features of items and
+            `new` has new items: those come by `with_items` first.
+
+        Notes
+        -----
+        After it, `recommend` and `recommend_from` agree for users with new interactions. Items and users that are not
+        solved for keep their factors: what is left of the difference to a new fit grows with the share of new
+        interactions, so fit again from time to time, e.g. when a tenth of all is new (`IALS.fit(warm_start=)`).
+        """
+        self._check_fitted()
+        self._check_histories("update()")
+        added = self._usable(as_interactions(new, self.items_, name="new", owner=type(self).__name__), "new")
+        old = Interactions(self.seen_, self.users_, self.items_)
+        data = grown(old, added, decay=decay, ratings=self._values == "any")
+        if not len(data):
+            raise DataError("no interaction is left: old and new ones cancel each other")
+        users, items = np.zeros(data.n_users, dtype=bool), np.zeros(data.n_items, dtype=np.int64)
+        users[data.users.indices(added.users.ids[np.unique(added.rows())])] = True
+        places, counts = np.unique(added.matrix.indices, return_counts=True)
+        items[data.items.indices(added.items.ids[places])] = counts
+        fresh = copy(self)
+        fresh._update(data, users | (decay < 1), items + len(data) * (decay < 1))
+        return become(self, check_learned(fresh))
+
+    def _update(self, data: Interactions, users: np.ndarray, items: np.ndarray) -> None:
+        """Become the model of data that have grown; users (n_users,): who has new interactions; items: how many."""
+        self.fit(data)
 
     def _read(self, X: Interactions | MatrixLike) -> Interactions:
         """Return X as interactions, at least one; of ratings, with a warning where X holds zeros that are none."""

@@ -306,13 +306,36 @@ class NeuralMF(FeatureModel, IterativeModel):
 
     def _check_grows(self) -> None:
         if self._n_columns != self.n_factors + 1:
-            raise DataError("with_items() cannot be used on a compressed model: call it before compress()")
+            raise DataError("a compressed NeuralMF cannot take new items: add them before compress()")
+
+    def _update(self, data: Interactions, users: np.ndarray, items: np.ndarray) -> None:
+        """New items are placed by a linear map from the mean of their users to the vectors of the other items."""
+        self._check_items(data)
+        matrix, (n_users, n_items) = data.matrix, self.seen_.shape
+        U = np.pad(self.user_factors_, ((0, data.n_users - n_users), (0, 0)))
+        if data.n_items > n_items:
+            self._check_grows()
+            U[users] = self._encode(matrix[users][:, :n_items])
+            columns = matrix.T.tocsr()
+            columns.data = np.repeat(1 / np.maximum(np.diff(columns.indptr), 1), np.diff(columns.indptr))
+            of_users = times(columns, U)
+            vectors = np.concatenate((self.item_factors_, self.embedding_), axis=1)
+            placed = feature_map(of_users[:n_items], vectors, self.item_counts_ > 0)
+            self._append_vectors(add_intercept(of_users[n_items:]) @ placed)
+        evidence = np.pad(self.item_evidence_, (0, data.n_items - n_items), constant_values=True)
+        self._remember(data, item_evidence=evidence)
+        U[users] = self._encode(matrix[users])
+        self.user_factors_ = U
 
     def _described(self) -> np.ndarray:
         return np.ones(len(self.item_factors_), dtype=bool)
 
     def _append(self, features: sp.csr_array | np.ndarray) -> None:
-        vectors, cut = (add_intercept(features) @ self.feature_map_).astype(np.float32), self.n_factors + 1
+        self._append_vectors(add_intercept(features) @ self.feature_map_)
+
+    def _append_vectors(self, vectors: np.ndarray) -> None:
+        """Append new items with these factors and vectors of the encoder side by side."""
+        vectors, cut = vectors.astype(np.float32), self.n_factors + 1
         center = np.full(len(vectors), self.center_.mean(), dtype=np.float32)
         for name, rows in (("item_factors_", vectors[:, :cut]), ("embedding_", vectors[:, cut:]), ("center_", center)):
             setattr(self, name, np.concatenate((getattr(self, name), rows)))
