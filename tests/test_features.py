@@ -82,7 +82,8 @@ def test_the_loss_is_that_of_the_objective_and_falls(planted):
     U, W, V = parts
     final = objective((U, W, V - features @ W), matrix, features, lam, mu)[0]
     assert final <= states[-1]  # the users are solved once more
-    prior = LinearPrior(features, np.ones(150, dtype=bool), lam.astype(np.float32), FEATURE_REG, 1)
+    loss = Objective(A, REG).quadratic_loss(sp.csr_array(matrix.T))
+    prior = LinearPrior(features, loss, lam.astype(np.float32), FEATURE_REG, 1)
     again = implicit_loss(
         sp.csr_array(matrix), U, V, Objective(A, REG), item_penalty=prior.value(V.astype(np.float32), W)
     )

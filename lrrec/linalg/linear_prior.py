@@ -13,14 +13,18 @@ Gaussian processes", of which this is the linear case; Agarwal & Chen (2009), "R
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.linalg import kernels
 from lrrec.linalg.dense import cross, eigh, gram, product, rotate
 from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.sparse import times
+from lrrec.linalg.threads import even_blocks, run_blocks
 
+ROWS = 256  # of a block
 FEW_FEATURES = 512  # up to which F^T F is formed, to precondition
 
 
@@ -31,8 +35,8 @@ class LinearPrior:
     ----------
     features : csr_array or ndarray of float32, shape (n_rows, n_features)
         F.
-    has_data : ndarray of bool, shape (n_rows,)
-        Rows with an observed entry. The others have no part in the objective, and factors F W.
+    loss : QuadraticLoss, shape (n_rows, n_columns)
+        As a function of the rows. Rows without an observed entry have no part in the objective, and factors F W.
     lam : ndarray, shape (n_rows,)
         The L2 penalty of each row's deviation.
     feature_reg : float
@@ -42,28 +46,25 @@ class LinearPrior:
     """
 
     def __init__(
-        self, features: sp.csr_array | np.ndarray, has_data: np.ndarray, lam: np.ndarray, feature_reg: float,
+        self, features: sp.csr_array | np.ndarray, loss: QuadraticLoss, lam: np.ndarray, feature_reg: float,
         n_threads: int,
     ) -> None:  # fmt: skip
-        kept = has_data.astype(np.float32)
         self.features, self.n_threads = features, n_threads
-        self.lam, self.has_data = lam[:, None] * kept[:, None], kept[:, None]
-        if isinstance(features, np.ndarray):
-            self._F: sp.csr_array | np.ndarray = np.ascontiguousarray(features * self.has_data)
-            self._squares: sp.csr_array | np.ndarray = self._F**2
-            sizes = self._squares.sum(axis=1, dtype=np.float64)
-        else:
-            data = features.data * np.repeat(kept, np.diff(features.indptr))
-            self._F = sp.csr_array((data, features.indices, features.indptr), shape=features.shape)
-            self._T = self._F.T.tocsr()
-            self._squares = sp.csr_array((self._T.data**2, self._T.indices, self._T.indptr), shape=self._T.shape)
-            sizes = self._F.power(2) @ np.ones(features.shape[1])
-        scale = float((sizes * lam).sum()) / max(int(has_data.sum()), 1)
+        self._rows = np.flatnonzero(np.diff(loss.weights.indptr))
+        self._loss, self._F, self._lam = loss, features, lam
+        if len(self._rows) < features.shape[0]:
+            self._loss = QuadraticLoss(loss.unobserved_weight, loss.weights[self._rows], loss.linear)
+            self._F, self._lam = features[self._rows], lam[self._rows]
+        squares: sp.csr_array | np.ndarray = self._F**2
+        sizes = squares @ np.ones(features.shape[1])
+        scale = float((sizes * self._lam).sum()) / max(len(self._rows), 1)
         self.penalty = np.float32(max(feature_reg * scale, float(np.finfo(np.float32).tiny)))
+        dense = isinstance(features, np.ndarray)
+        self._T = None if dense else sp.csr_array(self._F.T)
+        self._squares: Any = squares if dense else sp.csr_array(squares.T)
         self._spectrum: tuple[np.ndarray, np.ndarray] | None = None
         if features.shape[1] <= FEW_FEATURES:
-            dense = self._F if isinstance(self._F, np.ndarray) else self._F.toarray()
-            eigenvalues, Q = eigh(gram(dense, n_threads))
+            eigenvalues, Q = eigh(gram(self._F if isinstance(self._F, np.ndarray) else self._F.toarray(), n_threads))
             self._spectrum = np.maximum(eigenvalues, 0).astype(np.float32), Q.astype(np.float32)
 
     def rows(self, W: np.ndarray) -> np.ndarray:
@@ -72,97 +73,124 @@ class LinearPrior:
 
     def value(self, V: np.ndarray, W: np.ndarray) -> float:
         """Return the penalties, sum_i lam_i |v_i - W^T f_i|^2 + mu |W|^2 over the rows with data."""
-        deviations = V.astype(np.float64) - self._means(W)
-        return float((self.lam * deviations**2).sum() + self.penalty * (W.astype(np.float64) ** 2).sum())
+        deviations = V[self._rows].astype(np.float64) - _times(self._F, W, self.n_threads)
+        squares = np.einsum("nd,nd->n", deviations, deviations)
+        return float((self._lam * squares).sum() + self.penalty * (W.astype(np.float64) ** 2).sum())
 
-    def improve(self, loss: QuadraticLoss, V: np.ndarray, W: np.ndarray, U: np.ndarray, n_steps: int) -> None:
+    def improve(self, V: np.ndarray, W: np.ndarray, U: np.ndarray, n_steps: int) -> None:
         """Improve V (n_rows, D) and W (n_features, D) by steps of conjugate gradients, in place; U is fixed.
 
-        The loss has a row for each row of V. Rows of V without data have to be 0, and stay so. All three are left in
-        another orthonormal basis, which changes no score.
+        Rows of V without data have to be 0, and stay so. All three are left in another orthonormal basis, which changes
+        no score.
 
         Notes
         -----
         O((N + n_rows + nonzeros of F) D) time a step, for N observed entries.
         """
         E = eigh(gram(U, self.n_threads))[1].astype(V.dtype)
-        for factors in (U, V, W):
+        X = V[self._rows]
+        for factors in (U, X, W):
             rotate(factors, E, self.n_threads)
-        shared = (loss.unobserved_weight * np.square(U, dtype=np.float64).sum(axis=0)).astype(V.dtype)
-        weights, has_data = loss.weights, self.has_data
+        self._descend(X, W, U, n_steps)
+        V[self._rows] = X
 
-        def hessian(P: np.ndarray) -> np.ndarray:
-            scores = loss.scores(P, U, n_threads=self.n_threads)
-            scores *= weights.data
-            image = loss.times(scores, U, n_threads=self.n_threads)
-            image += P * shared * has_data
-            return image
+    def _descend(self, X: np.ndarray, W: np.ndarray, U: np.ndarray, n_steps: int) -> None:
+        """Conjugate gradients on the rows with data X and the map W, in the basis where U^T U is diagonal."""
+        loss, lam = self._loss, self._lam.astype(X.dtype)
+        shared = (loss.unobserved_weight * np.square(U, dtype=np.float64).sum(axis=0)).astype(X.dtype)
+        (indptr, indices), weights = kernels.index_arrays(loss.weights), kernels.as_input(loss.weights.data, X.dtype)
+        (Z, P, image, A), p_map, a_map, z_map = np.zeros((4, *X.shape), X.dtype), *np.zeros((3, *W.shape), W.dtype)
+        D = X.copy()
 
-        curvature = times(weights, U * U, n_threads=self.n_threads) + shared * has_data
-        curvature += self.lam
-        precondition = self._preconditioner(curvature)
-        C = V - self._means(W)
-        residual = (loss.times(loss.linear, U, n_threads=self.n_threads) - hessian(V)) * has_data
-        r_map = self._transposed(residual) - self.penalty * W
-        r_own = residual - self.lam * C
-        z_own, z_map = precondition(r_own, r_map)
-        p_own, p_map = z_own.copy(), z_map.copy()
-        size = _inner(r_own, z_own) + _inner(r_map, z_map)
+        def curve(start: int, stop: int) -> float:
+            return kernels.curve_rows(start, stop, indptr, indices, weights, U, shared, lam, ratio, Z, P, D, image, A)
+
+        def curve_map(start: int, stop: int) -> float:
+            return kernels.add_rows(start, stop, self.penalty, p_map, a_map)
+
+        def advance(start: int, stop: int) -> float:
+            return kernels.advance_rows(start, stop, step, D, A, own, X, R, Z)
+
+        def advance_map(start: int, stop: int) -> float:
+            return kernels.advance_rows(start, stop, step, p_map, a_map, of_map, W, r_map, z_map)
+
+        def advance_all() -> float:
+            size = self._sum(advance, len(X)) + self._sum(advance_map, len(W))
+            if self._spectrum is None:
+                return size
+            Q = self._spectrum[1]
+            z_map[:] = Q @ (of_spectrum * (Q.T @ r_map))
+            return size + _inner(r_map, z_map)
+
+        ratio = step = np.float32(0)
+        own, of_map, of_spectrum = self._preconditioners(shared, U)
+        self._sum(curve, len(X))  # with D = X: the Hessian's product with the rows as they are
+        R = loss.times(loss.linear, U, n_threads=self.n_threads) - image
+        r_map = self._transposed(R, np.empty_like(W)) - self.penalty * W
+        R -= lam[:, None] * (X - _times(self._F, W, self.n_threads))
+        size = advance_all()  # by a step of 0, which sets Z and z_map
         for _ in range(n_steps):
             if not size > 0:
                 break
-            direction = self._means(p_map) + p_own
-            image = hessian(direction) * has_data
-            a_own = image + self.lam * p_own
-            a_map = self._transposed(image) + self.penalty * p_map
-            bend = _inner(p_own, a_own) + _inner(p_map, a_map)
-            if not bend > 0:
-                break
-            step = np.float32(size / bend)
-            V += step * direction
-            W += step * p_map
-            r_own -= step * a_own
-            r_map -= step * a_map
-            z_own, z_map = precondition(r_own, r_map)
-            previous, size = size, _inner(r_own, z_own) + _inner(r_map, z_map)
-            ratio = np.float32(size / previous)
-            p_own *= ratio
-            p_own += z_own
             p_map *= ratio
             p_map += z_map
+            _times(self._F, p_map, self.n_threads, D)
+            bend = self._sum(curve, len(X))
+            self._transposed(image, a_map)
+            bend += self._sum(curve_map, len(W))
+            if not bend > 0:
+                break
+            step, previous = np.float32(size / bend), size
+            size = advance_all()
+            ratio = np.float32(size / previous)
 
-    def _means(self, W: np.ndarray) -> np.ndarray:
-        """F W of the rows with data, 0 elsewhere."""
-        return _times(self._F, W, self.n_threads)
+    def _sum(self, kernel: Callable[[int, int], float], n_rows: int) -> float:
+        """Run a kernel over blocks of rows, and add what it returns in a fixed order."""
+        blocks = even_blocks(n_rows, ROWS)
+        sums = dict.fromkeys(blocks, 0.0)
 
-    def _transposed(self, V: np.ndarray) -> np.ndarray:
-        """F^T V over the rows with data."""
-        if isinstance(self._F, np.ndarray):
-            return cross(self._F, V, self.n_threads).astype(V.dtype)
-        return times(self._T, V, n_threads=self.n_threads)
+        def work(start: int, stop: int) -> None:
+            sums[start, stop] = kernel(start, stop)
 
-    def _preconditioner(
-        self, curvature: np.ndarray
-    ) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-        """A function of the residuals of C and W that divides them by approximate curvatures."""
+        run_blocks(work, blocks, self.n_threads)
+        return sum(sums.values())
+
+    def _transposed(self, X: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """F^T X over the rows with data, in `out`."""
+        if self._T is not None:
+            return times(self._T, X, out=out, n_threads=self.n_threads)
+        out[:] = cross(self._F, X, self.n_threads)
+        return out
+
+    def _preconditioners(self, shared: np.ndarray, U: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Approximate inverses of the Hessian: of the rows, and of the map, by feature or by eigenvector of F^T F.
+
+        One of the last two has zeros alone.
+        """
+        curvature = times(self._loss.weights, U * U, n_threads=self.n_threads) + shared
+        curvature += self._lam.astype(U.dtype)[:, None]
         own = np.divide(1, curvature, out=np.zeros_like(curvature), where=curvature > 0)
+        shape = self.features.shape[1], U.shape[1]
         if self._spectrum is not None:  # with the mean curvature of the rows in each factor
-            eigenvalues, Q = self._spectrum
-            mean = curvature.sum(axis=0) / max(float(self.has_data.sum()), 1.0)
-            of_map = 1 / (eigenvalues[:, None] * mean + self.penalty)
-            return lambda r_own, r_map: (own * r_own, Q @ (of_map * (Q.T @ r_map)))
-        if isinstance(self._squares, np.ndarray):
-            of_map = 1 / (cross(self._squares, curvature, self.n_threads).astype(np.float32) + self.penalty)
+            of_spectrum = 1 / (self._spectrum[0][:, None] * curvature.mean(axis=0) + self.penalty)
+            return own, np.zeros(shape, dtype=U.dtype), of_spectrum
+        if self._T is None:
+            squares = cross(self._squares, curvature, self.n_threads).astype(U.dtype)
         else:
-            of_map = 1 / (times(self._squares, curvature, n_threads=self.n_threads) + self.penalty)
-        return lambda r_own, r_map: (own * r_own, of_map * r_map)
+            squares = times(self._squares, curvature, n_threads=self.n_threads)
+        return own, 1 / (squares + self.penalty), np.zeros(shape, dtype=U.dtype)
 
 
-def _times(F: sp.csr_array | np.ndarray, W: np.ndarray, n_threads: int) -> np.ndarray:
-    """F W."""
-    return product(F, W, n_threads) if isinstance(F, np.ndarray) else times(F, W, n_threads=n_threads)
+def _times(F: sp.csr_array | np.ndarray, W: np.ndarray, n_threads: int, out: np.ndarray | None = None) -> np.ndarray:
+    """F W; in `out`, if given."""
+    if not isinstance(F, np.ndarray):
+        return times(F, W, out=out, n_threads=n_threads)
+    result = product(F, W, n_threads)
+    if out is not None:
+        out[:] = result
+    return result
 
 
 def _inner(X: np.ndarray, Y: np.ndarray) -> float:
     """The sum of products, in double precision."""
-    return float(np.einsum("nd,nd->", X, Y, dtype=np.float64))
+    return float(np.einsum("nd,nd->n", X, Y).sum(dtype=np.float64))

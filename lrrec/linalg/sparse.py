@@ -8,10 +8,10 @@ from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_memory, check_threads
 
 
-def times(A: sp.csr_array, X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
-    """Return A X, dense (n_rows, n) in X's type, for a csr matrix A and dense X (n_columns, n)."""
+def times(A: sp.csr_array, X: np.ndarray, *, out: np.ndarray | None = None, n_threads: int | None = None) -> np.ndarray:
+    """Return A X, dense (n_rows, n) in X's type, for a csr matrix A and dense X (n_columns, n); in `out`, if given."""
     X = kernels.as_input(X)
-    out = np.empty((A.shape[0], X.shape[1]), dtype=X.dtype)
+    out = np.empty((A.shape[0], X.shape[1]), dtype=X.dtype) if out is None else out
     (indptr, indices), data = kernels.index_arrays(A), kernels.as_input(A.data, X.dtype)
 
     def work(start: int, stop: int) -> None:

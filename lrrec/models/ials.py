@@ -246,7 +246,7 @@ class IALS(FeatureModel, AlternatingModel):
                     lambda: implicit_loss(users.weights, U, V, objective, _likes(matrix)),
                 )
             return
-        prior = LinearPrior(features, has_data, objective.penalties(items.weights), feature_reg, solver["n_threads"])
+        prior = LinearPrior(features, items, objective.penalties(items.weights), feature_reg, solver["n_threads"])
         W = np.zeros((features.shape[1], n_factors), dtype=np.float32)
         if start is not None and start._has_features:
             W[:] = start.feature_map_
@@ -254,7 +254,7 @@ class IALS(FeatureModel, AlternatingModel):
         for _ in monitor:
             if (basis := half_sweep(users, U, V, objective, **solver)) is not None:
                 rotate(W, basis, solver["n_threads"])
-            prior.improve(items, V, W, U, n_steps)
+            prior.improve(V, W, U, n_steps)
             monitor.record(
                 {"item_factors_": np.where(has_data[:, None], V, prior.rows(W)), "feature_map_": W},
                 lambda: implicit_loss(users.weights, U, V, objective, _likes(matrix), prior.value(V, W)),

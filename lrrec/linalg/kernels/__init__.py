@@ -10,6 +10,7 @@ from lrrec.linalg.kernels.arrays import as_input, index_arrays
 from lrrec.linalg.kernels.conjugate_gradient import cg_rows
 from lrrec.linalg.kernels.dual import dual_products, finish_dual_rows
 from lrrec.linalg.kernels.heap import mark_zeros, mask_rows, top_k_rows
+from lrrec.linalg.kernels.joint_gradient import add_rows, advance_rows, curve_rows
 from lrrec.linalg.kernels.low_rank_update import add_low_rank
 from lrrec.linalg.kernels.matmul import co_occurrences, dot_rows, few_products, gram_times, observed_loss, times_rows
 from lrrec.linalg.kernels.nonnegative import nonnegative_rows
@@ -19,9 +20,12 @@ from lrrec.linalg.kernels.standardize import standardize_rows
 
 __all__ = [
     "add_low_rank",
+    "add_rows",
+    "advance_rows",
     "as_input",
     "cg_rows",
     "co_occurrences",
+    "curve_rows",
     "dot_rows",
     "dual_products",
     "few_products",
