@@ -67,7 +67,9 @@ def main() -> None:
         begun = time.perf_counter()
         score = PEERS[options.name](train, features, candidates, dict(settings))
         seconds = time.perf_counter() - begun
-        lists = [candidates[np.argsort(-score(part), axis=1, kind="stable")[:, :TOP]] for part in np.array_split(users, 20)]
+        lists = [
+            candidates[np.argsort(-score(part), axis=1, kind="stable")[:, :TOP]] for part in np.array_split(users, 20)
+        ]
         np.save(options.folder / f"lists-{number}.npy", np.concatenate(lists))
         line = {"setting": number, "seconds": round(seconds, 4), "version": version(options.name)}
         print(json.dumps(line), flush=True)

@@ -100,7 +100,7 @@ def test_items_with_many_new_interactions_are_solved_for_and_the_others_stay(par
     lam = 0.02 * (X.sum(axis=0) + 0.2 * len(X))
     for item in np.flatnonzero(solved):
         A = 0.2 * U.T @ U + U[X[:, item]].T @ U[X[:, item]] + lam[item] * np.eye(6)
-        np.testing.assert_allclose(model.item_factors_[item], np.linalg.solve(A, U[X[:, item]].sum(axis=0)), atol=1e-4)
+        np.testing.assert_allclose(model.item_factors_[item], np.linalg.solve(A, U[X[:, item]].sum(axis=0)), atol=1e-3)
     stays = np.flatnonzero(~solved)
     np.testing.assert_array_equal(model.item_factors_[stays], before.item_factors_[stays])
 

@@ -29,7 +29,6 @@ from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_option, check_threads
 
 SOLVERS = ("cg", "cholesky")
-MAX_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def solve_rows(
     solver: str = "cholesky",
     init: np.ndarray | None = None,
     cg_steps: int = 2,
-    tolerance: float | None = None,
+    tolerance: float = 0.0,
     likes: np.ndarray | None = None,
     n_threads: int | None = None,
 ) -> np.ndarray:
@@ -104,8 +103,8 @@ def solve_rows(
         Initial values of "cg"; zeros by default.
     cg_steps : int, default 2
         Steps of "cg".
-    tolerance : float, optional
-        Take as many steps again, until no row changes by more than this, relative to its length.
+    tolerance : float, default 0.0
+        Of "cg": a row takes no further step once its residual is as small, relative to the row, as `cg_rows` says.
     likes : ndarray of bool, shape (n_entries,), optional
         Which observed entries are likes (p is 1), in the order of C.data; the others are dislikes (p is 0). All when
         not given.
@@ -151,7 +150,7 @@ def half_sweep(
 
 def _cg_half_sweep(
     loss: QuadraticLoss, X: np.ndarray, Y: np.ndarray, objective: Objective, cg_steps: int, n_threads: int,
-    tolerance: float | None = None,
+    tolerance: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
     """Improve the rows X against Y by conjugate gradients, in place, and return the basis E that both are left in.
 
@@ -177,15 +176,11 @@ def _cg_half_sweep(
         rotate(factors, E, n_threads)
 
     def work(start: int, stop: int) -> None:
-        kernels.cg_rows(start, stop, indptr, indices, weights, linear, Y, shared, lam, offset, cg_steps, X)
+        kernels.cg_rows(
+            start, stop, indptr, indices, weights, linear, Y, shared, lam, offset, cg_steps, dtype(tolerance), X
+        )
 
-    blocks = balanced_blocks(indptr, max(1, min(len(lam) // 64, 128)))
-    run_blocks(work, blocks, n_threads)
-    for _ in range(MAX_ROUNDS if tolerance else 0):
-        before = X.copy()
-        run_blocks(work, blocks, n_threads)
-        if (np.linalg.norm(X - before, axis=1) <= (tolerance or 0) * np.linalg.norm(X, axis=1)).all():
-            break
+    run_blocks(work, balanced_blocks(indptr, max(1, min(len(lam) // 64, 128))), n_threads)
     return E
 
 

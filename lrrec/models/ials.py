@@ -11,7 +11,7 @@ from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg.dense import rotate
 from lrrec.linalg.implicit_als import SOLVERS, Objective, excess_loss, half_sweep, implicit_loss, solve_rows
 from lrrec.linalg.linear_prior import LinearPrior
-from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
+from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.models.base.alternating_model import AlternatingModel
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.feature_model import FeatureModel, Features, check_features
@@ -23,6 +23,7 @@ from lrrec.validate import check_int, check_option, check_real, check_rng, check
 
 NO_MAP = np.zeros((0, 0), dtype=np.float32)
 NO_MAP.flags.writeable = False
+CONVERGED = 200  # steps at most for a row that is improved until it has converged
 EXACT_STEPS = 20  # of conjugate gradients for items with features where solver="cholesky"
 
 
@@ -316,13 +317,16 @@ class IALS(FeatureModel, AlternatingModel):
     def _solve_items(self, columns: sp.csr_array, items: np.ndarray, U: np.ndarray) -> None:
         """Items with features keep what their features and interactions said at the fit."""
         if not self._has_features:
-            lam = self._objective().penalties(columns)
-            self.item_factors_[items] = solve_ridge(self._quadratic_loss(columns), U, lam, n_threads=self.n_threads)
+            self.item_factors_[items] = self._converged(columns, U, self.item_factors_[items])
 
     def _improve(self, matrix: sp.csr_array, U: np.ndarray) -> np.ndarray:
+        return self._converged(matrix, self.item_factors_, U)
+
+    def _converged(self, matrix: sp.csr_array, Y: np.ndarray, init: np.ndarray) -> np.ndarray:
+        """The rows that minimise the objective against Y, by conjugate gradients from rows that are near."""
         return solve_rows(
-            self._weights(matrix), self.item_factors_, self._objective(), solver="cg", init=U, cg_steps=8,
-            tolerance=1e-4, likes=_likes(matrix), n_threads=self.n_threads,
+            self._weights(matrix), Y, self._objective(), solver="cg", init=init, cg_steps=CONVERGED, tolerance=1e-4,
+            likes=_likes(matrix), n_threads=self.n_threads,
         )  # fmt: skip
 
     def _check_loaded(self, path: PathLike) -> None:

@@ -33,13 +33,14 @@ def is_zero(values, start, stop):
 
 
 @kernel(fastmath=REORDER)
-def cg_rows(start, stop, indptr, indices, data, linear, Y, shared, lam, offset, cg_steps, X):
+def cg_rows(start, stop, indptr, indices, data, linear, Y, shared, lam, offset, cg_steps, tolerance, X):
     """Improve each row's X[u] by preconditioned conjugate gradients, in the basis where the shared part is diagonal.
 
     Row u: (diag(shared) + lam[u] I + sum_i w_i y_i y_i^T) x = sum_i b_i y_i, where b is `linear`, or w + offset where
     that is empty.
     shared (D,), lam (U,), Y (I, D), X (U, D): initial values in, results out. A row without nonzeros, or with
-    a right-hand side of zeros, becomes 0.
+    a right-hand side of zeros, becomes 0. A row takes cg_steps, or fewer if its residual is at most tolerance times
+    the row itself, both in the norm of the preconditioner; 0 for no such test.
     """
     n_factors = Y.shape[1]
     zero, one = Y.dtype.type(0), Y.dtype.type(1)
@@ -109,6 +110,13 @@ def cg_rows(start, stop, indptr, indices, data, linear, Y, shared, lam, offset, 
                 r[f] -= alpha * Ap[f]
                 Ap[f] = scale[f] * r[f]
                 new += r[f] * Ap[f]
+            if tolerance > 0:
+                size = zero
+                for f in range(n_factors):
+                    if scale[f] > 0:
+                        size += x[f] * x[f] / scale[f]
+                if new <= tolerance * tolerance * size:
+                    break
             beta = new / rz
             rz = new
             for f in range(n_factors):
