@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -27,7 +28,7 @@ from lrrec import IALS, Blend, Interactions, ItemContent, Split
 from lrrec.linalg.feature_regression import FeatureRegression
 from lrrec.linalg.sparse import times
 
-PARTS = ("new-items", "warm-items", "peers", "growth")
+PARTS = ("new-items", "warm-items", "new-users", "peers", "growth")
 METRICS = ["recall@20", "ndcg@20"]
 D, ROUNDS, SEEDS = 128, 5, 3
 SETTINGS = [
@@ -39,7 +40,10 @@ AT_LEAST = 1.08
 
 
 def run(part: str) -> Iterator[dict[str, Any]]:
-    rows = {"new-items": new_items, "warm-items": warm_items, "peers": beside_peers, "growth": growth}
+    rows = {
+        "new-items": new_items, "warm-items": warm_items, "new-users": new_users, "peers": beside_peers,
+        "growth": growth,
+    }  # fmt: skip
     yield from rows[part]()
 
 
@@ -154,6 +158,53 @@ def warm(name: str, data: Interactions, features: Any) -> dict[str, Any]:
     ratio = found.mean() / without.mean()
     shown = f"{ratio:.3f}: {found.mean():.4f}, {without.mean():.4f}; {chosen if switched_on else 'switched off'}"
     return quality_row(f"{name}, warm items, nDCG@20", "IALS without features", shown, "1", ratio >= 1)
+
+
+def new_users() -> Iterator[dict[str, Any]]:
+    """Recommend to new users of ml-1m by gender, age and occupation, beside popularity: of all, and of a group."""
+    dataset = lrrec.datasets.load("ml-1m", matrices.data_home())
+    data = dataset.interactions(min_rating=4)
+    table = dataset.users.set_index("user").reindex(data.users.ids).astype(str)
+    columns = [name for name in ("gender", "age", "occupation") if name in table]
+    features = pd.get_dummies(table[columns]).to_numpy(dtype=np.float32)
+    inner = lrrec.splits.cold_users(lrrec.splits.cold_users(data, random_state=0).train, random_state=1)
+    trials = [
+        {"unobserved_weight": weight, "reg": reg, "feature_reg": feature_reg}
+        for weight in (0.03, 0.1, 0.3) for reg in (0.003, 0.01, 0.03) for feature_reg in FEATURE_REGS
+    ]  # fmt: skip
+
+    def by_features(params: dict[str, Any], split: Split, seed: int = 0) -> float:
+        model = ials(64, seed, **params).fit(split.train, user_features=features)
+        return lrrec.evaluate(model, split, metrics=["ndcg@20"], user_features=features).mean()["ndcg@20"]
+
+    chosen = max(trials, key=lambda params: by_features(params, inner))
+    found = []
+    for seed in range(SEEDS):
+        split = lrrec.splits.cold_users(data, random_state=seed)
+        groups = table[["gender", "age"]].agg(" ".join, axis=1).to_numpy()
+        found.append([
+            by_features(chosen, split, seed), ndcg(lrrec.Popularity().fit(split.train), split),
+            popular_in_group(split, groups),
+        ])  # fmt: skip
+    mine, popular, of_group = np.mean(found, axis=0)
+    rival = f"popularity {popular:.4f}; of gender and age {of_group:.4f}"
+    yield quality_row(
+        f"ml-1m, new users by {', '.join(columns)}: nDCG@20", rival, f"{mine:.4f}; {chosen}", "above both",
+        mine > max(popular, of_group),
+    )  # fmt: skip
+
+
+def popular_in_group(split: Split, groups: np.ndarray) -> float:
+    """nDCG@20 of the most popular items in the training data of a test user's group."""
+    rows, total = split.test_rows, 0.0
+    for group in np.unique(groups[rows]):
+        members = rows[groups[rows] == group]
+        counts = np.asarray(split.train.matrix[groups == group].sum(axis=0)).ravel()
+        best = split.items.ids[np.argsort(-counts, kind="stable")[:20]]
+        ids = split.users.ids[members]
+        lists = np.tile(best, (len(members), 1))
+        total += lrrec.evaluate_lists(lists, split, metrics=["ndcg@20"], users=ids).values["ndcg@20"].sum()
+    return total / len(rows)
 
 
 def beside_peers() -> Iterator[dict[str, Any]]:

@@ -337,6 +337,7 @@ ARGS = {
     "vectors": Arg("array", np.eye(8, 3)),
     "decay": NUMBER,
     "item_features": Arg("array", np.eye(8, 3)),
+    "user_features": Arg("array", np.eye(12, 3)),
     "lists": Arg("array", np.array([[0, 1, 2]] * 12)),
     "values": Arg("array", np.arange(1.0, 6.0)),
     "times": Arg("array", np.arange(5)),
@@ -402,6 +403,7 @@ ARGS = {
                 "by_time",
                 "by_user",
                 "cold_items",
+                "cold_users",
                 "history_mask",
                 "k_folds",
                 "leave_last",
@@ -717,6 +719,7 @@ def calls(folder):
         ),
         "by_user": lambda data=TIMED, **o: lrrec.splits.by_user(data, **{"random_state": 0, **o}),
         "cold_items": lambda data=TIMED, **o: lrrec.splits.cold_items(data, **{"random_state": 0, **o}),
+        "cold_users": lambda data=TIMED, **o: lrrec.splits.cold_users(data, **{"random_state": 0, **o}),
         "history_mask": lambda data=TIMED, share=0.5, key=np.arange(len(DATA)) / 99: lrrec.splits.history_mask(
             data, share, key
         ),

@@ -180,6 +180,8 @@ def test_ids_beside_a_frame_are_its_own():
 # Features of items: rows by id, columns by name.
 
 FEATURES = pd.DataFrame(RNG.normal(size=(8, 3)), index=ITEMS, columns=["old", "loud", "long"])
+AGES = RNG.normal(size=(12, 3)).astype(np.float32)  # of users
+COLD = lrrec.splits.cold_users(DATA, 4, random_state=0)
 NEW = pd.DataFrame(RNG.normal(size=(2, 3)), index=["x", "y"], columns=["old", "loud", "long"])
 
 
@@ -533,6 +535,16 @@ ALIGNED = {
         DATA, item_features=table).models_[0].feature_map_, ITEMS, FEATURES.to_numpy()),
     "ItemContent.fit.item_features": (lambda table: lrrec.ItemContent().fit(
         DATA, item_features=table).item_features_, ITEMS, FEATURES.to_numpy()),
+    "IALS.fit.user_features": (lambda table: small_ials().fit(
+        DATA, user_features=table).user_feature_map_, USERS, AGES),
+    "Recommends.recommend_from.user_features": (lambda table: small_ials().fit(DATA, user_features=AGES).recommend_from(
+        DATA, 3, users=USERS, user_features=table, exclude_seen=False).scores.filled(0), USERS, AGES),
+    "evaluate.user_features": (lambda table: lrrec.evaluate(
+        small_ials().fit(COLD.train, user_features=AGES), COLD, metrics=["ndcg@3"], user_features=table
+    ).values["ndcg@3"], USERS, AGES),
+    "compare.user_features": (lambda table: lrrec.compare(
+        {"ials": small_ials()}, COLD, metrics=["ndcg@3"], user_features=table
+    ).evaluations["ials"].values["ndcg@3"], USERS, AGES),
     "Interactions.filter.mask": (lambda mask: DATA.filter(mask).to_frame()["value"], range(len(DATA)),
                                  (np.arange(len(DATA)) % 3 == 0).tolist()),
     "Interactions.filter_events.mask": (lambda mask: DATA.filter_events(mask).to_frame()["value"], range(len(DATA)),
@@ -640,6 +652,7 @@ REFUSED = {
     "by_time.data": lrrec.splits.by_time,
     "by_user.data": lrrec.splits.by_user,
     "cold_items.data": lrrec.splits.cold_items,
+    "cold_users.data": lrrec.splits.cold_users,
     "evaluate_lists.test": lambda v: listed(test=v),
     "evaluate_lists.train": lambda v: listed(train=v),
     "history_mask.data": lambda v: lrrec.splits.history_mask(v, 0.5, np.zeros(len(DATA))),

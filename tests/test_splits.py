@@ -313,7 +313,7 @@ def test_summary_is_for_a_json_file(likes):
 
 
 @pytest.mark.parametrize("make", [
-    splits.random, splits.leave_last, splits.by_user, splits.cold_items, splits.by_time,
+    splits.random, splits.leave_last, splits.by_user, splits.cold_items, splits.cold_users, splits.by_time,
     lambda d, **more: splits.by_time(d, at=d.times[len(d) // 2]),
     lambda d, **more: splits.by_user(d, np.float64(0.3), order="time", **more),
 ])  # fmt: skip

@@ -24,7 +24,7 @@ from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
 from lrrec.metrics.measurement import catalogue_for
 from lrrec.metrics.registry import DEFAULT_METRICS, check_names, parse
-from lrrec.models.base.feature_model import check_taken, fit_options
+from lrrec.models.base.feature_model import check_taken, fit_options, serving_options
 from lrrec.splits import Split
 from lrrec.splits.split import check_split
 from lrrec.typing import Frame, Ids, MatrixLike, RandomState
@@ -232,7 +232,7 @@ class Comparison:
 def compare(
     models: dict[str, Any], split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool | None = None,
     candidates: Ids | int | None = None, vectors: MatrixLike | None = None, random_state: RandomState = 0,
-    item_features: MatrixLike | None = None,
+    item_features: MatrixLike | None = None, user_features: MatrixLike | None = None,
 ) -> Comparison:  # fmt: skip
     """Evaluate several models on the same split.
 
@@ -247,6 +247,8 @@ def compare(
         As for `evaluate`; where candidates are drawn, they are the same for all models.
     item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features), optional
         For the models that are fitted here and take them, as for `IALS.fit`; the others are fitted without.
+    user_features : pandas frame, or sparse matrix or array of shape (n_users, n_features), optional
+        The same; and for the test users of models that were fitted with them, as for `evaluate`.
 
     Returns
     -------
@@ -285,7 +287,7 @@ def compare(
     names = check_names(metrics)  # before a model is fitted for nothing
     vectors, _ = align_matrix(vectors, split.items, "vectors")
     catalogue_for(names, split.train.matrix, vectors)
-    check_taken((model for model in models.values() if _is_unfitted(model)), item_features)
+    check_taken((model for model in models.values() if _is_unfitted(model)), item_features, user_features)
     seed = random_state if isinstance(random_state, numbers.Integral) else int(check_rng(random_state).integers(2**31))
     fitted: dict[str, Any] = {}
     evaluations: dict[str, Evaluation] = {}
@@ -295,13 +297,13 @@ def compare(
         if _is_unfitted(model):
             model = clone(model)
             began = time.perf_counter()
-            model.fit(split.train, **fit_options(model, item_features))
+            model.fit(split.train, **fit_options(model, item_features, user_features))
             fit_seconds[name] = time.perf_counter() - began
         timed = _Timed(model)
         with _naming(name):
             evaluations[name] = evaluate(
                 timed, split, metrics=names, exclude_seen=exclude_seen, candidates=candidates, vectors=vectors,
-                random_state=seed,
+                random_state=seed, **serving_options(model, user_features),
             )  # fmt: skip
         fitted[name], recommend_seconds[name] = model, timed.seconds
     return Comparison(evaluations, fitted, fit_seconds, recommend_seconds)

@@ -32,6 +32,7 @@ TIED_SHARE = 0.05  # of users whose hit has the score of another candidate, befo
 def evaluate(
     model: Any, split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool | None = None,
     candidates: Ids | int | None = None, vectors: MatrixLike | None = None, random_state: RandomState = 0,
+    user_features: MatrixLike | None = None,
 ) -> Evaluation:  # fmt: skip
     """Rank for every test user and compare with what is relevant to them.
 
@@ -56,6 +57,9 @@ def evaluate(
         ids as the frame's index.
     random_state : int, Generator or None, default 0
         Of the draw of candidates.
+    user_features : pandas frame, or sparse matrix or array of shape (n_users, n_features), optional
+        For a model that was fitted with them, and a split whose test users are new to it: a row for each of
+        split.users, of a frame by user id. Other splits do not use them.
 
     Returns
     -------
@@ -108,7 +112,8 @@ def evaluate(
         raise DataError("split must have at least one test interaction, got none")
     pool = CandidatePool.of(split, candidates, random_state)
     rating_names = [name for name in names if parse(name)[0].kind == "rating"]
-    ranking = _Ranking(model, split, [name for name in names if name not in rating_names], exclude_seen, pool, vectors)
+    ranked_by = [name for name in names if name not in rating_names]
+    ranking = _Ranking(model, split, ranked_by, exclude_seen, pool, vectors, user_features)
     values, overall = ranking.run()
     errors = _Errors.of(model, split) if rating_names else None
     if errors:
@@ -131,8 +136,10 @@ class _Ranking:
     """The lists of a model for all test users, measured block by block; `notes` are warnings about them."""
 
     def __init__(
-        self, model: Any, split: Split, names: list[str], exclude_seen: bool, pool: CandidatePool, vectors: Any
-    ) -> None:
+        self, model: Any, split: Split, names: list[str], exclude_seen: bool, pool: CandidatePool, vectors: Any,
+        user_features: Any,
+    ) -> None:  # fmt: skip
+        self.user_features, _ = align_matrix(user_features, split.users, "user_features", "user")
         self.model, self.split, self.exclude_seen, self.pool = model, split, exclude_seen, pool
         self.rows = split.test_rows
         self.history_sizes = np.diff(split.history.matrix.indptr)[self.rows]
@@ -173,6 +180,8 @@ class _Ranking:
         if items is not None:
             options["items"] = items
         if self.split.folds_in:
+            if self.user_features is not None:
+                options["user_features"] = self.user_features
             return self.model.recommend_from(self.split.history, users=users, **options)
         return self.model.recommend(users, **options)
 

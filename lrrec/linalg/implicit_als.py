@@ -205,7 +205,7 @@ def excess_loss(
 
 def implicit_loss(
     C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective, likes: np.ndarray | None = None,
-    item_penalty: float | None = None,
+    penalties: tuple[float | None, float | None] = (None, None),
 ) -> float:  # fmt: skip
     """Return the value of an objective, in double precision.
 
@@ -218,8 +218,8 @@ def implicit_loss(
     objective : Objective
     likes : ndarray of bool, shape (n_entries,), optional
         As for `solve_rows`.
-    item_penalty : float, optional
-        All penalties of the item factors, where they have another prior mean than 0.
+    penalties : pair of float or None
+        All penalties of the user factors, and of the item factors, where they have another prior mean than 0.
 
     Notes
     -----
@@ -227,7 +227,7 @@ def implicit_loss(
     """
     loss = objective.quadratic_loss(C, likes=likes)
     value = loss.loss(X, Y) + float(loss.linear.sum(dtype=np.float64))
-    for counts, factors in ((C, X), (C.T.tocsr(), Y))[: 2 if item_penalty is None else 1]:
+    for counts, factors, penalty in ((C, X, penalties[0]), (C.T.tocsr(), Y, penalties[1])):
         squares = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
-        value += float((objective.penalties(counts, np.float64) * squares).sum())
-    return value + (item_penalty or 0.0)
+        value += float((objective.penalties(counts, np.float64) * squares).sum()) if penalty is None else penalty
+    return value

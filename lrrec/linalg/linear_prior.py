@@ -13,7 +13,7 @@ Gaussian processes", of which this is the linear case; Agarwal & Chen (2009), "R
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,6 +24,7 @@ from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import even_blocks, run_blocks
 
+Features: TypeAlias = sp.csr_array | np.ndarray
 ROWS = 256  # of a block
 FEW_FEATURES = 512  # up to which F^T F is formed, to precondition
 
@@ -46,7 +47,7 @@ class LinearPrior:
     """
 
     def __init__(
-        self, features: sp.csr_array | np.ndarray, loss: QuadraticLoss, lam: np.ndarray, feature_reg: float,
+        self, features: Features, loss: QuadraticLoss, lam: np.ndarray, feature_reg: float,
         n_threads: int,
     ) -> None:  # fmt: skip
         self.features, self.n_threads = features, n_threads
@@ -55,7 +56,7 @@ class LinearPrior:
         if len(self._rows) < features.shape[0]:
             self._loss = QuadraticLoss(loss.unobserved_weight, loss.weights[self._rows], loss.linear)
             self._F, self._lam = features[self._rows], lam[self._rows]
-        squares: sp.csr_array | np.ndarray = self._F**2
+        squares: Features = self._F**2
         sizes = squares @ np.ones(features.shape[1])
         scale = float((sizes * self._lam).sum()) / max(len(self._rows), 1)
         self.penalty = np.float32(max(feature_reg * scale, float(np.finfo(np.float32).tiny)))
@@ -77,11 +78,11 @@ class LinearPrior:
         squares = np.einsum("nd,nd->n", deviations, deviations)
         return float((self._lam * squares).sum() + self.penalty * (W.astype(np.float64) ** 2).sum())
 
-    def improve(self, V: np.ndarray, W: np.ndarray, U: np.ndarray, n_steps: int) -> None:
+    def improve(self, V: np.ndarray, W: np.ndarray, U: np.ndarray, n_steps: int) -> np.ndarray:
         """Improve V (n_rows, D) and W (n_features, D) by steps of conjugate gradients, in place; U is fixed.
 
         Rows of V without data have to be 0, and stay so. All three are left in another orthonormal basis, which changes
-        no score.
+        no score, and is returned.
 
         Notes
         -----
@@ -93,6 +94,7 @@ class LinearPrior:
             rotate(factors, E, self.n_threads)
         self._descend(X, W, U, n_steps)
         V[self._rows] = X
+        return E
 
     def _descend(self, X: np.ndarray, W: np.ndarray, U: np.ndarray, n_steps: int) -> None:
         """Conjugate gradients on the rows with data X and the map W, in the basis where U^T U is diagonal."""
@@ -181,7 +183,7 @@ class LinearPrior:
         return own, 1 / (squares + self.penalty), np.zeros(shape, dtype=U.dtype)
 
 
-def _times(F: sp.csr_array | np.ndarray, W: np.ndarray, n_threads: int, out: np.ndarray | None = None) -> np.ndarray:
+def _times(F: Features, W: np.ndarray, n_threads: int, out: np.ndarray | None = None) -> np.ndarray:
     """F W; in `out`, if given."""
     if not isinstance(F, np.ndarray):
         return times(F, W, out=out, n_threads=n_threads)

@@ -8,13 +8,13 @@ import scipy.sparse as sp
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
-from lrrec.linalg.dense import rotate
-from lrrec.linalg.implicit_als import SOLVERS, Objective, excess_loss, half_sweep, implicit_loss, solve_rows
-from lrrec.linalg.linear_prior import LinearPrior
-from lrrec.linalg.quadratic import QuadraticLoss
+from lrrec.linalg.alternation import Alternation, Side
+from lrrec.linalg.implicit_als import SOLVERS, excess_loss, implicit_loss, solve_rows
+from lrrec.linalg.quadratic import solve_ridge
 from lrrec.models.base.alternating_model import AlternatingModel
 from lrrec.models.base.factor_model import FactorModel
-from lrrec.models.base.feature_model import FeatureModel, Features, check_features
+from lrrec.models.base.feature_model import FeatureModel, check_features
+from lrrec.models.base.implicit_objective import ImplicitObjective, likes_of
 from lrrec.models.base.iterative import Callback, Monitor, Scorer
 from lrrec.models.base.one_fit import of_one_fit
 from lrrec.splits import Split
@@ -27,7 +27,7 @@ CONVERGED = 200  # steps at most for a row that is improved until it has converg
 EXACT_STEPS = 20  # of conjugate gradients for items with features where solver="cholesky"
 
 
-class IALS(FeatureModel, AlternatingModel):
+class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
     """Implicit-feedback ALS: all pairs enter the loss, the observed ones with more weight; dislikes are possible.
 
     Minimises, with n_u and n_i the numbers of observed entries, a = unobserved_weight, nu = reg_exponent,
@@ -44,6 +44,7 @@ class IALS(FeatureModel, AlternatingModel):
     With features f_i of items (`fit(X, item_features=)`), an item's factors are y_i = W^T f_i + c_i, and the penalty
     falls on its own part c_i instead of y_i, and on the map W: an item with few interactions is what its features say,
     and one with many has what they cannot say. Items without an interaction are placed by their features alone.
+    Features of users, x_u = A^T g_u + r_u, do the same for users.
 
     Parameters
     ----------
@@ -63,9 +64,9 @@ class IALS(FeatureModel, AlternatingModel):
     reg_exponent : float, default 1.0
         nu: 1 scales a row's regularization by its frequency (with "hu": as Spark does), 0 treats all rows alike (as
         implicit does).
-    feature_reg : float, default 0.3
-        Penalty of the map W from features, > 0, in units of the mean of an item's penalty times |f_i|^2: 1 where the
-        features are expected to explain as much of an item as they leave. Typical: 0.1 to 10, less for many features.
+    feature_reg : float, default 1.0
+        Penalty of the maps W and A from features, > 0, in units of the mean of an item's penalty times |f_i|^2: 1 where
+        the features are expected to explain as much of an item as they leave. Typical: 0.3 to 10.
     n_iter : int, default 16
         Iterations, at most; one solves all users, then all items.
     solver : {"cg", "cholesky"}, default "cg"
@@ -89,6 +90,8 @@ class IALS(FeatureModel, AlternatingModel):
         W; no rows without item features.
     feature_names_ : IdMap
         The names of the item features: the columns of a frame, else their numbers.
+    user_feature_map_, user_feature_names_
+        The same for users.
     users_, items_ : IdMap
     seen_ : csr_array
         The training matrix.
@@ -121,11 +124,13 @@ class IALS(FeatureModel, AlternatingModel):
         "n_factors": [8, 16, 32, 64, 128, 256], "unobserved_weight": (0.005, 1.0, "log"), "reg": (0.001, 0.1, "log"),
     }  # fmt: skip
 
-    feature_tuning_space: ClassVar[dict[str, Any]] = {"feature_reg": (0.03, 10.0, "log")}
+    feature_tuning_space: ClassVar[dict[str, Any]] = {"feature_reg": (0.1, 10.0, "log")}
 
     feature_map_: np.ndarray = NO_MAP
-    _learned = (*FactorModel._learned, "feature_map_")
-    _learned_ids = ("feature_names_",)
+    user_feature_map_: np.ndarray = NO_MAP
+    user_feature_names_: IdMap = IdMap([])
+    _learned = (*FactorModel._learned, "feature_map_", "user_feature_map_")
+    _learned_ids = ("feature_names_", "user_feature_names_")
 
     def __init__(
         self,
@@ -137,7 +142,7 @@ class IALS(FeatureModel, AlternatingModel):
         confidence: str = "1 + alpha r",
         reg: float = 0.005,
         reg_exponent: float = 1.0,
-        feature_reg: float = 0.3,
+        feature_reg: float = 1.0,
         n_iter: int = 16,
         solver: str = "cg",
         cg_steps: int = 2,
@@ -178,6 +183,7 @@ class IALS(FeatureModel, AlternatingModel):
         callback: Callback | None = None,
         progress: bool = False,
         item_features: MatrixLike | None = None,
+        user_features: MatrixLike | None = None,
         warm_start: "IALS | None" = None,
     ) -> Self:
         """Learn from interactions, forgetting any earlier fit.
@@ -190,6 +196,9 @@ class IALS(FeatureModel, AlternatingModel):
             A row for each item of X: of a frame with its id in the index, else in the order of `X.items`. Numbers of
             about the same size in all columns, as `sklearn.preprocessing` makes them; no column of ones is needed. See
             `with_items` for items that come later.
+        user_features : pandas frame, or sparse matrix or array of shape (n_users, n_features), optional
+            The same for users: `recommend_from(histories, user_features=)` serves new users by them. They are not used
+            when the model is scored on `validation`.
         warm_start : IALS, optional
             A fitted model of as many factors, to begin from instead of random factors: users and items are matched by
             id, others begin as ever. After the data have grown, a few iterations do.
@@ -199,12 +208,15 @@ class IALS(FeatureModel, AlternatingModel):
         self
         """
         data = self._read(X)
-        features, names = check_features(item_features, data.items)
-        self._check_start(warm_start, names)
+        of_users, user_names = check_features(user_features, data.users, name="user_features", unit="user")
+        of_items, item_names = check_features(item_features, data.items)
+        self._check_start(warm_start, item_names, user_names)
         monitor = Monitor(self, data, validation, scorer, patience, callback, progress=progress)
-        return self._fit_iterations(monitor, features=features, names=names, warm_start=warm_start)
+        return self._fit_iterations(
+            monitor, features=(of_users, of_items), names=(user_names, item_names), warm_start=warm_start
+        )
 
-    def _check_start(self, start: Any, names: IdMap) -> None:
+    def _check_start(self, start: Any, item_names: IdMap, user_names: IdMap) -> None:
         """Refuse to begin from what is no fitted model of the same shape."""
         if start is None:
             return
@@ -216,50 +228,43 @@ class IALS(FeatureModel, AlternatingModel):
             raise ParameterError(
                 f"warm_start must have {n_factors} factors, as n_factors says, got {start.item_factors_.shape[1]}"
             )
-        if start._has_features and len(names) and list(start.feature_names_) != list(names):
-            raise DataError("warm_start must have been fitted with the same item features, in their order")
+        pairs = ((start.feature_names_, item_names), (start.user_feature_names_, user_names))
+        if any(len(theirs) and len(ours) and list(theirs) != list(ours) for theirs, ours in pairs):
+            raise DataError("warm_start must have been fitted with the same features, in their order")
 
     def _iterate(self, matrix: sp.csr_array, monitor: Monitor, **options: Any) -> None:
         n_factors = check_int(self.n_factors, "n_factors", low=1)
         check_option(self.solver, "solver", SOLVERS)
         solver: Any = {"solver": self.solver, "cg_steps": check_int(self.cg_steps, "cg_steps", low=1)}
-        solver["n_threads"] = check_threads(self.n_threads)
+        n_threads = solver["n_threads"] = check_threads(self.n_threads)
         init_scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
-        features: Features = options["features"]
         feature_reg = check_real(self.feature_reg, "feature_reg", low=0, open_low=True)
-        objective, rng = self._objective(), check_rng(self.random_state)
-        users, items = self._quadratic_loss(matrix), self._quadratic_loss(matrix.T.tocsr())
+        objective, rng, start = self._objective(), check_rng(self.random_state), options["warm_start"]
         V = rng.standard_normal((matrix.shape[1], n_factors), dtype=np.float32)
         V *= init_scale / np.sqrt(n_factors)
-        has_data = np.diff(items.weights.indptr) > 0
         U = np.zeros((matrix.shape[0], n_factors), dtype=np.float32)
-        start: IALS | None = options["warm_start"]
         if start is not None:
             _take_over(U, monitor.data.users, start.user_factors_, start.users_)
             _take_over(V, monitor.data.items, start.item_factors_, start.items_)
-        V[~has_data] = 0
-        if features is None:
-            for _ in monitor:
-                half_sweep(users, U, V, objective, **solver)
-                half_sweep(items, V, U, objective, **solver)
-                monitor.record(
-                    {"item_factors_": V},
-                    lambda: implicit_loss(users.weights, U, V, objective, _likes(matrix)),
-                )
-            return
-        prior = LinearPrior(features, items, objective.penalties(items.weights), feature_reg, solver["n_threads"])
-        W = np.zeros((features.shape[1], n_factors), dtype=np.float32)
-        if start is not None and start._has_features:
-            W[:] = start.feature_map_
+        losses = self._quadratic_loss(matrix), self._quadratic_loss(matrix.T.tocsr())
+        users, items = (
+            Side(loss, factors, features, objective, feature_reg, n_threads)
+            for loss, factors, features in zip(losses, (U, V), options["features"], strict=True)
+        )
+        if start is not None:
+            for side, known in ((users, start.user_feature_map_), (items, start.feature_map_)):
+                if len(side.map) and len(known):
+                    side.map[:] = known
         n_steps = 2 * solver["cg_steps"] if self.solver == "cg" else EXACT_STEPS
+        both = Alternation(users, items, objective, n_steps, solver)
         for _ in monitor:
-            if (basis := half_sweep(users, U, V, objective, **solver)) is not None:
-                rotate(W, basis, solver["n_threads"])
-            prior.improve(V, W, U, n_steps)
-            monitor.record(
-                {"item_factors_": np.where(has_data[:, None], V, prior.rows(W)), "feature_map_": W},
-                lambda: implicit_loss(users.weights, U, V, objective, _likes(matrix), prior.value(V, W)),
-            )
+            both.sweep()
+            arrays = {"item_factors_": items.placed()}
+            if items.prior is not None:
+                arrays["feature_map_"] = items.map
+            if users.prior is not None:
+                arrays["user_feature_map_"] = users.map
+            monitor.record(arrays, lambda: both.loss(likes_of(matrix)))
 
     @of_one_fit
     def optimality_gap(self) -> float:
@@ -272,7 +277,11 @@ class IALS(FeatureModel, AlternatingModel):
         Returns
         -------
         float
-            Of a model with item features, for the users alone: features of items are not stored.
+
+        Raises
+        ------
+        DataError
+            If the model was fitted with features, which are not stored.
 
         Notes
         -----
@@ -280,24 +289,41 @@ class IALS(FeatureModel, AlternatingModel):
         """
         self._check_fitted()
         self._check_histories("optimality_gap()")
+        if self._has_features or len(self.user_feature_map_):
+            raise DataError("optimality_gap() needs the features that the model was fitted with, which are not stored")
         U, V, objective = self.user_factors_, self.item_factors_, self._objective()
         users = self._quadratic_loss(self.seen_)
-        total = implicit_loss(users.weights, U, V, objective, _likes(self.seen_))
-        sides = [(users, U, V)]
-        if not self._has_features:
-            sides.append((self._quadratic_loss(self.seen_.T.tocsr()), V, U))
+        total = implicit_loss(users.weights, U, V, objective, likes_of(self.seen_))
+        sides = [(users, U, V), (self._quadratic_loss(self.seen_.T.tocsr()), V, U)]
         excess = max(excess_loss(loss, X, Y, objective, self.n_threads) for loss, X, Y in sides)
         return excess / max(total, float(np.finfo(np.float64).tiny))
 
     def _finished(self, monitor: Monitor, **options: Any) -> Self:
         finished = super()._finished(monitor)
-        if options["features"] is not None:
-            finished.feature_names_ = options["names"]
+        (of_users, of_items), (user_names, item_names) = options["features"], options["names"]
+        if of_items is not None:
+            finished.feature_names_ = item_names
+        if of_users is not None:
+            finished.user_feature_names_ = user_names
+            means = np.asarray(of_users @ finished.user_feature_map_)
+            finished.user_factors_ = finished._encode_toward(monitor.data.matrix, means)
         return finished
+
+    def _described_users(self, user_features: Any, users: IdMap) -> np.ndarray:
+        if not len(self.user_feature_map_):
+            return super()._described_users(user_features, users)
+        features, _ = check_features(user_features, users, self.user_feature_names_, name="user_features", unit="user")
+        assert features is not None
+        return np.asarray(features @ self.user_feature_map_)
+
+    def _encode_toward(self, matrix: sp.csr_array, means: np.ndarray) -> np.ndarray:
+        lam, loss = self._penalties(matrix, None), self._quadratic_loss(matrix)
+        U = solve_ridge(loss, self.item_factors_, lam, prior=means, n_threads=self.n_threads, keep=True)
+        return np.where((np.diff(matrix.indptr) > 0)[:, None], U + means, means)
 
     @property
     def _unused_params(self) -> tuple[str, ...]:
-        return () if self._has_features else ("feature_reg",)
+        return () if self._has_features or len(self.user_feature_map_) else ("feature_reg",)
 
     @property
     def _has_features(self) -> bool:
@@ -310,9 +336,18 @@ class IALS(FeatureModel, AlternatingModel):
         self.item_factors_ = np.concatenate((self.item_factors_, np.asarray(features @ self.feature_map_)))
 
     def _grown(self) -> Self:
-        if len(self.users_):
+        if len(self.users_) and not len(self.user_feature_map_):  # features of users are not stored
             self.user_factors_ = self._encode(self.seen_)
         return self
+
+    @property
+    def _takes_user_features(self) -> bool:
+        return True
+
+    def _update(self, data: Interactions, users: np.ndarray, items: np.ndarray) -> None:
+        if len(self.user_feature_map_):
+            raise DataError("update() cannot be used on a model with user features: fit it again, by warm_start=")
+        super()._update(data, users, items)
 
     def _solve_items(self, columns: sp.csr_array, items: np.ndarray, U: np.ndarray) -> None:
         """Items with features keep what their features and interactions said at the fit."""
@@ -326,52 +361,18 @@ class IALS(FeatureModel, AlternatingModel):
         """The rows that minimise the objective against Y, by conjugate gradients from rows that are near."""
         return solve_rows(
             self._weights(matrix), Y, self._objective(), solver="cg", init=init, cg_steps=CONVERGED, tolerance=1e-4,
-            likes=_likes(matrix), n_threads=self.n_threads,
+            likes=likes_of(matrix), n_threads=self.n_threads,
         )  # fmt: skip
 
     def _check_loaded(self, path: PathLike) -> None:
         shape = (len(self.feature_names_), self.n_factors if len(self.feature_names_) else self.feature_map_.shape[1])
         self._check_array(path, "feature_map_", shape)
+        of_users = len(self.user_feature_names_)
+        self._check_array(path, "user_feature_map_", (of_users, self.n_factors if of_users else 0))
         super()._check_loaded(path)
-
-    def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
-        return self._objective().quadratic_loss(self._weights(matrix), likes=_likes(matrix))
-
-    def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
-        return self._objective(reg).penalties(matrix)
-
-    def _weights(self, matrix: sp.csr_array) -> sp.csr_array:
-        """The weights w of the objective: alpha * |value|; minus 1 with "hu" and confidence "alpha r"."""
-        alpha = check_real(self.alpha, "alpha", low=0, open_low=True)
-        less = 1 if self.objective == "hu" and self.confidence == "alpha r" else 0
-        dislikes = _likes(matrix) is not None
-        if alpha == 1 and not less and not dislikes:
-            return matrix
-        values = np.abs(matrix.data) if dislikes else matrix.data
-        data = (values * np.float32(alpha)) - np.float32(less)
-        return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
-
-    def _objective(self, reg: float | None = None) -> Objective:
-        """The constants of the objective, checked; with `reg` instead of the model's own where it is passed."""
-        hu = check_option(self.objective, "objective", ("rendle", "hu")) == "hu"
-        check_option(self.confidence, "confidence", ("1 + alpha r", "alpha r"))
-        unobserved_weight = check_real(self.unobserved_weight, "unobserved_weight", low=0, open_low=True)
-        return Objective(
-            unobserved_weight=1.0 if hu else unobserved_weight,
-            reg=check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True),
-            reg_exponent=check_real(self.reg_exponent, "reg_exponent", low=0),
-            offset=1.0 if hu else 0.0,
-            reg_unobserved=not hu,
-        )
 
 
 def _take_over(rows: np.ndarray, ids: IdMap, known: np.ndarray, known_ids: IdMap) -> None:
     """Set the rows of the ids that are known."""
     places = known_ids.find(ids.ids) if len(known) else np.full(len(rows), -1)
     rows[places >= 0] = known[places[places >= 0]]
-
-
-def _likes(matrix: sp.csr_array) -> np.ndarray | None:
-    """Which entries are likes, (n_entries,); None if all are."""
-    likes: np.ndarray = matrix.data > 0
-    return None if likes.all() else likes

@@ -24,7 +24,8 @@ from lrrec.tuning.tuning_result import Tuning
 from lrrec.typing import FrameLike
 from lrrec.validate import as_path, import_extra
 
-SPLITS = ("random", "leave_last", "by_user", "cold_items", "by_time")  # that one call of lrrec.splits makes
+# What one call of lrrec.splits makes.
+SPLITS = ("random", "leave_last", "by_user", "cold_items", "cold_users", "by_time")
 PACKAGES = ("lrrec", "numpy", "scipy", "scikit-learn", "numba", "pandas", "torch", "optuna")
 
 

@@ -8,6 +8,7 @@
 | `by_user`    | no                     | a part of those of new users, who are encoded from the others |
 |              |                        | (strong generalization)                                       |
 | `cold_items` | some                   | all on new items, which only features tell apart              |
+| `cold_users` | no                     | all of new users, of whom nothing but features is known       |
 
 `with_negatives` adds sampled negatives: each test user's candidates are the relevant item and, say, 99 others.
 `with_validation` adds a validation split of the training part. `Split.from_frames` makes a split of given parts.
@@ -24,7 +25,16 @@ Generators of several splits:
 | `repeated` | repeated draws of a split of the first table                             |
 """
 
-from lrrec.splits.holdout import by_time, by_user, cold_items, leave_last, random, with_negatives, with_validation
+from lrrec.splits.holdout import (
+    by_time,
+    by_user,
+    cold_items,
+    cold_users,
+    leave_last,
+    random,
+    with_negatives,
+    with_validation,
+)
 from lrrec.splits.parts import history_mask
 from lrrec.splits.resampling import k_folds, repeated, windows
 from lrrec.splits.split import Split
@@ -34,6 +44,7 @@ __all__ = [
     "by_time",
     "by_user",
     "cold_items",
+    "cold_users",
     "history_mask",
     "k_folds",
     "leave_last",

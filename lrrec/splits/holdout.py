@@ -244,7 +244,9 @@ def with_validation(split: Split, size: float = 0.2, *, random_state: RandomStat
     check_split(split)
     train, params = split.train, split.params
     repeats, order = params.get("repeats"), params.get("order", "random") if train.times is not None else "random"
-    if split.folds_in:
+    if split.kind == "cold_users":
+        validation = cold_users(train, size, random_state=random_state)
+    elif split.folds_in:
         more = {"history": params.get("history", 0.8), "order": order, "repeats": repeats}
         validation = by_user(train, size, **more, random_state=random_state)
     elif split.kind == "leave_last":
@@ -314,6 +316,34 @@ def cold_items(
     seed = seed_of(random_state)
     params = {"test_size": test_size, "order": order, "random_state": seed}
     return Split(train, train, test, data.items.ids[chosen], kind="cold_items", params=params, seed=seed)
+
+
+def cold_users(data: Interactions, test_size: float = 0.2, *, random_state: RandomState = None) -> Split:
+    """Hold out users, of whom nothing is known: all their interactions are in test, and their histories are empty.
+
+    Models serve them by features of users (`evaluate(..., user_features=)`), or give them popular items.
+
+    Parameters
+    ----------
+    data : Interactions
+    test_size : float in (0, 1) or int, default 0.2
+        The share or the number of users held out, out of those with an interaction.
+    random_state : int, Generator or None
+
+    References
+    ----------
+    Schein, Popescul, Ungar & Pennock (2002), "Methods and metrics for cold-start recommendations".
+    """
+    check_data(data)
+    eligible, rng = eligible_users(data, 1), check_rng(random_state)
+    n_test = n_held_out(test_size, len(eligible), "test_size", "users")
+    is_cold = np.zeros(data.n_users, dtype=bool)
+    is_cold[rng.choice(eligible, n_test, replace=False)] = True
+    held_out = is_cold[data.rows()]
+    seed = seed_of(random_state)
+    params = {"test_size": test_size, "random_state": seed}
+    nothing = data.filter(np.zeros(len(data), dtype=bool))
+    return Split(data.filter(~held_out), nothing, data.filter(held_out), kind="cold_users", params=params, seed=seed)
 
 
 def _newest(events: Interactions, times: np.ndarray, items: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

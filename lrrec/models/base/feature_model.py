@@ -127,13 +127,26 @@ class FeatureModel(Recommender):
         return model._remember(Interactions(wider, self.users_, all_items), counts, known)._grown()
 
 
-def fit_options(model: Any, item_features: Any) -> dict[str, Any]:
-    """Return the options of a model's `fit` that pass item features, where they are given and the model takes them."""
-    return {} if item_features is None or not _takes_features(model) else {"item_features": item_features}
+def fit_options(model: Any, item_features: Any, user_features: Any = None) -> dict[str, Any]:
+    """Return the options of a model's `fit` that pass features, where they are given and the model takes them."""
+    given = {
+        "item_features": item_features if _takes_features(model) else None,
+        "user_features": user_features if getattr(model, "_takes_user_features", False) else None,
+    }
+    return {name: features for name, features in given.items() if features is not None}
 
 
-def check_taken(models: Iterable[Any], item_features: Any) -> None:
-    """Refuse item features that none of the models takes."""
+def serving_options(model: Any, user_features: Any) -> dict[str, Any]:
+    """Return the options of `evaluate` that pass features of users, if the model was fitted with some."""
+    has_map = user_features is not None and len(getattr(model, "user_feature_map_", ()))
+    return {"user_features": user_features} if has_map else {}
+
+
+def check_taken(models: Iterable[Any], item_features: Any, user_features: Any = None) -> None:
+    """Refuse features that none of the models takes."""
+    models = list(models)
+    if user_features is not None and not any(getattr(model, "_takes_user_features", False) for model in models):
+        raise ParameterError("user_features must be for a model that takes them: IALS; got none, leave them out")
     if item_features is not None and not any(map(_takes_features, models)):
         raise ParameterError(
             "item_features must be for a model that takes them, such as IALS, got none: leave them out"
@@ -157,28 +170,28 @@ def digest(features: Features) -> str:
     return hashed.hexdigest()
 
 
-def check_features(item_features: Any, items: IdMap, names: IdMap | None = None) -> tuple[Features, IdMap]:
-    """Return the features of items as float32, a csr matrix if they are sparse, else an array, and their names.
+def check_features(
+    item_features: Any, items: IdMap, names: IdMap | None = None, *, name: str = "item_features", unit: str = "item"
+) -> tuple[Features, IdMap]:
+    """Return the features of items, or users, as float32: a csr matrix if they are sparse, else an array; their names.
 
     A frame's rows are matched by item id, its columns with names, those of fit. Features without names have numbers.
     """
     if item_features is None:
         return None, IdMap([])
-    item_features, named = align_matrix(item_features, items, "item_features", columns=names)
+    item_features, named = align_matrix(item_features, items, name, unit, columns=names)
     n_items, n_features = len(items), None if names is None else len(names)
     if sp.issparse(item_features):
         features = sp.csr_array(item_features)
-        values = as_float32(features.data, "item_features")
+        values = as_float32(features.data, name)
         features = sp.csr_array((values, features.indices, features.indptr), shape=features.shape)
     else:
-        features = as_float32(item_features, "item_features")
+        features = as_float32(item_features, name)
     if features.ndim != 2 or features.shape[0] != n_items or not features.shape[1]:
-        raise DataError(f"item_features must have a row for each of {n_items} items, got shape {features.shape}")
+        raise DataError(f"{name} must have a row for each of {n_items} {unit}s, got shape {features.shape}")
     if n_features is not None and features.shape[1] != n_features:
-        raise DataError(f"item_features must have {n_features} columns as in fit, got {features.shape[1]}")
+        raise DataError(f"{name} must have {n_features} columns as in fit, got {features.shape[1]}")
     values = features.data if sp.issparse(features) else features
     if not np.isfinite(values).all():
-        raise DataError(
-            f"item_features must be finite, got NaN or infinity in {int((~np.isfinite(values)).sum())} places"
-        )
+        raise DataError(f"{name} must be finite, got NaN or infinity in {int((~np.isfinite(values)).sum())} places")
     return features, named or IdMap.range(features.shape[1])

@@ -112,6 +112,11 @@ class Recommender(Explains, Recommends, BaseEstimator):
         """Whether `fit` has the option item_features."""
         return False
 
+    @property
+    def _takes_user_features(self) -> bool:
+        """Whether `fit` has the option user_features."""
+        return False
+
     def _feature_tuning_space(self) -> dict[str, Any]:
         """Return what `lrrec.tune` searches too where there are features of items."""
         return {}

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from lrrec import files
-from lrrec.data.ids import as_ids
+from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
-from lrrec.errors import UnknownIdError
+from lrrec.errors import ParameterError, UnknownIdError
 from lrrec.linalg.ranking import Candidates, Columns, rank
 from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
@@ -150,10 +151,10 @@ class Recommends:
 
     @of_one_fit
     def recommend_from(
-        self: Any, histories: Interactions | MatrixLike, k: int = 10, *, users: Ids | None = None,
+        self: Any, histories: Interactions | MatrixLike | None, k: int = 10, *, users: Ids | None = None,
         exclude_seen: bool = True, items: ItemLists | None = None, exclude: ItemLists | None = None,
         unknown_items: str = "raise", threshold: float | None = None, unknown: str = "raise",
-        n_threads: int | None = None,
+        user_features: MatrixLike | None = None, n_threads: int | None = None,
     ) -> Recommendations:  # fmt: skip
         """Return the k best items of users described by their histories; the model does not change.
 
@@ -161,20 +162,26 @@ class Recommends:
         ----------
         histories : Interactions, pandas frame, or sparse matrix or array of shape (n, n_items)
             Items are matched by id (columns of a frame), and items that the model does not have are ignored; the
-            columns of a raw matrix are the model's items by position.
+            columns of a raw matrix are the model's items by position. None, with user_features: nobody has any.
         k, exclude_seen, items, exclude, unknown_items, threshold, n_threads
             As for `recommend`; seen items are those in the history.
         users : sequence of ids, optional
             Users of the histories, in output order. By default every row of a frame or raw matrix, and of Interactions
             every user with an interaction.
         unknown : {"raise", "mask", "popular"}, default "raise"
-            As for `recommend`; users are unknown without an item of the model in their history.
+            As for `recommend`; users are unknown without an item of the model in their history, and without a feature.
+        user_features : pandas frame, or sparse matrix or array of shape (n, n_features), optional
+            For a model that was fitted with features of users: a row for each user of the histories, of a frame with
+            its id in the index. Users with a short history, or none, are served by them too.
         """
         self._check_fitted()
+        if histories is None:
+            histories = _nothing(user_features, len(self.items_))
         matrix, ids = self._histories(histories)
+        described = None if user_features is None else self._described_users(user_features, ids)
         if users is not None:
             rows = ids.indices(users)
-        elif isinstance(histories, Interactions):
+        elif isinstance(histories, Interactions) and described is None:
             rows = np.flatnonzero(np.diff(histories.matrix.indptr))
         else:
             rows = np.arange(len(ids))
@@ -184,9 +191,24 @@ class Recommends:
         )
         matrix = matrix[rows]
         empty, cold = self._cold_histories(matrix)
+        if described is not None:
+            described = described[rows]
+            known = described.any(axis=1)
+            empty, cold = empty & ~known, cold & ~known
         options.check_known(requested, empty, "users {} have no item of the model in their history")
-        encoded = self._encode(matrix)
+        encoded = self._encode(matrix) if described is None else self._encode_toward(matrix, described)
         return self._recommend(requested, lambda part: encoded[part], cold, matrix, np.arange(len(rows)), options)
+
+    def _described_users(self, user_features: Any, users: IdMap) -> np.ndarray:
+        """Return the factors (n, D) that the features of users stand for."""
+        raise ParameterError(
+            "user_features must be for a model that was fitted with them: leave them out, or fit one, such as IALS, by "
+            "fit(X, user_features=...)"
+        )
+
+    def _encode_toward(self, matrix: sp.csr_array, means: np.ndarray) -> np.ndarray:
+        """Return the factors of users with histories (n, I) whose features stand for means (n, D)."""
+        raise NotImplementedError
 
     def _cold_histories(self: Any, matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
         """Return which histories have no item, apart from dislikes, and which have none that the model knows about."""
@@ -270,3 +292,14 @@ class Recommends:
         check_finite(values[~unscored])
         scores = np.ma.MaskedArray(values, mask=unscored)
         return Recommendations(scores=scores, users=users, items=masked_ids(self.items_, indices), indices=indices)
+
+
+def _nothing(user_features: Any, n_items: int) -> Any:
+    """Empty histories of the users who have these features: a frame with their ids, if they are labelled."""
+    if user_features is None:
+        raise ParameterError("histories must be given, or user_features, got neither")
+    if isinstance(user_features, pd.DataFrame):
+        ids = IdMap(as_ids(user_features.index, "the index of user_features"))
+    else:
+        ids = IdMap.range(user_features.shape[0] if hasattr(user_features, "shape") else len(user_features))
+    return Interactions(sp.csr_array((len(ids), 0), dtype=np.float32), ids, IdMap([]))
