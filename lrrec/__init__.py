@@ -48,6 +48,8 @@ _HOME = {
     "metrics": "lrrec.metrics",
     "models": "lrrec.models",
     "popularity_groups": "lrrec.evaluation.item_groups",
+    "rerank": "lrrec.rerank",
+    "seen_groups": "lrrec.evaluation.item_groups",
     "splits": "lrrec.splits",
     "tune": "lrrec.tuning.search",
 }

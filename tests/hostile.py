@@ -60,6 +60,10 @@ FIT_OPTIONS = {"JoinedItemKNN": {"same_users": True}}
 TOWERS = {name: {"n_epochs": 1, "random_state": 0} for name in ("LowRankTowers", "FullRankTowers", "ScratchTowers")}
 
 
+STEP_VALUES = dict.fromkeys(range(0, 8, 2), 1.0)
+STEP_VECTORS = pd.DataFrame(np.eye(8, 3))
+
+
 def model(name, **options):
     return getattr(lrrec, name)(**(PARAMS[name] | options))
 
@@ -414,6 +418,13 @@ ARGS = {
         Arg("interactions", TIMED),
     ),
     "popularity_groups.train": INTERACTIONS,
+    "seen_groups.train": INTERACTIONS,
+    **dict.fromkeys([f"{step}.__call__.lists" for step in ("Boost", "MMR", "Quota")], OBJECT),
+    "Boost.__init__.values": OBJECT,
+    "MMR.__init__.vectors": OBJECT,
+    "MMR.__init__.diversity": NUMBER,
+    "Quota.__init__.categories": OBJECT,
+    "Quota.__init__.at_most": COUNT,
     "evaluate_lists.test": INTERACTIONS,
     "evaluate_lists.train": INTERACTIONS,
     "by_item_group.test": INTERACTIONS,
@@ -685,6 +696,15 @@ def calls(folder):
         ),
         "load": lambda path=saved(folder), **o: lrrec.load(path, **o),
         "popularity_groups": lambda train=DATA, **o: lrrec.popularity_groups(train, **o),
+        "seen_groups": lambda train=DATA: lrrec.seen_groups(train),
+        "Boost.__init__": lambda values=STEP_VALUES, **o: lrrec.rerank.Boost(values, **o)(lists()),
+        "Boost.__call__": lambda lists: lrrec.rerank.Boost(STEP_VALUES)(lists),
+        "MMR.__init__": lambda vectors=STEP_VECTORS, **o: lrrec.rerank.MMR(vectors, **o)(lists()),
+        "MMR.__call__": lambda lists: lrrec.rerank.MMR(STEP_VECTORS)(lists),
+        "Quota.__init__": lambda categories=STEP_VALUES, at_most=2, **o: lrrec.rerank.Quota(categories, at_most, **o)(
+            lists()
+        ),
+        "Quota.__call__": lambda lists: lrrec.rerank.Quota(STEP_VALUES, 2)(lists),
         "tune": lambda model=lrrec.EASE(), split=SPLIT, **o: (
             lrrec.tune(
                 model, split, **{"metric": "ndcg@3", "n_trials": 1, "random_state": 0, "space": {"reg": [1.0]}, **o}

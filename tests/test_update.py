@@ -230,7 +230,7 @@ def test_a_warm_start_with_features(parts):
     cold = losses(IALS(4, n_iter=2, random_state=0), whole, item_features=described)
     warm = losses(IALS(4, n_iter=2, random_state=0), whole, item_features=described, warm_start=start)
     assert warm[0] < cold[0]
-    with pytest.raises(DataError, match="fitted with the same item features"):
+    with pytest.raises(DataError, match="fitted with the same features, in their order"):
         IALS(4).fit(whole, item_features=described[:, :3], warm_start=start)
 
 

@@ -1,4 +1,4 @@
-"""Groups of items: who finds popular items, and who the long tail."""
+"""Groups of items: who finds popular items, who the long tail, and who new items."""
 
 from collections.abc import Sequence
 
@@ -37,6 +37,28 @@ def popularity_groups(train: Interactions, share: float = 0.33) -> np.ndarray:
     return groups
 
 
+def seen_groups(train: Interactions) -> np.ndarray:
+    """Return "seen" for each item with a training interaction and "new" for the others, (n_items,).
+
+    Parameters
+    ----------
+    train : Interactions
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_time(data, 0.3)
+    >>> lists = lrrec.Popularity().fit(split.train).recommend(split.users.ids[split.test_rows], 20, unknown="popular")
+    >>> groups = lrrec.seen_groups(split.train)
+    >>> lrrec.by_item_group(lists, split, groups=groups, metrics=["hit@20"])["group"].tolist()
+    ['new', 'seen']
+    """
+    check_data(train)
+    counts = np.bincount(train.matrix.indices, minlength=train.n_items)
+    return np.where(counts > 0, "seen", "new").astype(object)
+
+
 def by_item_group(
     lists: Recommendations | FrameLike | ArrayLike, test: Interactions | Split, *, groups: ArrayLike,
     metrics: Sequence[str] = ("recall@20",), users: Ids | None = None,
@@ -53,7 +75,8 @@ def by_item_group(
         As for `evaluate_lists`; lists are of all items, not of those of a group.
     test : Interactions or Split
     groups : sequence, shape (n_items,), or dict or pandas Series by item id
-        The group of each item, in the order of test.items where they are not labelled; e.g. `popularity_groups(train)`.
+        The group of each item, in the order of test.items where they are not labelled; e.g. `popularity_groups(train)`,
+        or `seen_groups(train)`.
     metrics : sequence of str, default ("recall@20",)
     backend : {"pandas", "polars", "pyarrow"}, default "pandas"
 

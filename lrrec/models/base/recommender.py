@@ -176,18 +176,18 @@ class Recommender(Explains, Recommends, BaseEstimator):
         solved for keep their factors: what is left of the difference to a new fit grows with the share of new
         interactions, so fit again from time to time, e.g. when a tenth of all is new (`IALS.fit(warm_start=)`).
         """
-        self._check_fitted()
-        self._check_histories("update()")
-        added = self._usable(as_interactions(new, self.items_, name="new", owner=type(self).__name__), "new")
-        old = Interactions(self.seen_, self.users_, self.items_)
-        data = grown(old, added, decay=decay, ratings=self._values == "any")
+        fresh = copy(self)  # of one fit, whatever another thread does
+        fresh._check_fitted()
+        fresh._check_histories("update()")
+        added = fresh._usable(as_interactions(new, fresh.items_, name="new", owner=type(self).__name__), "new")
+        old = Interactions(fresh.seen_, fresh.users_, fresh.items_)
+        data = grown(old, added, decay=decay, ratings=fresh._values == "any")
         if not len(data):
             raise DataError("no interaction is left: old and new ones cancel each other")
         users, items = np.zeros(data.n_users, dtype=bool), np.zeros(data.n_items, dtype=np.int64)
         users[data.users.indices(added.users.ids[np.unique(added.rows())])] = True
         places, counts = np.unique(added.matrix.indices, return_counts=True)
         items[data.items.indices(added.items.ids[places])] = counts
-        fresh = copy(self)
         fresh._update(data, users | (decay < 1), items + len(data) * (decay < 1))
         return become(self, check_learned(fresh))
 
