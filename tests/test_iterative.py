@@ -133,12 +133,12 @@ def test_the_loss_of_nmf_is_the_written_one(likes):
 
 
 def test_the_loss_is_only_computed_when_read(likes, monkeypatch):
-    from lrrec.models import ials
+    from lrrec.linalg import alternation
 
     def fail(*args):
         raise AssertionError("the loss was computed")
 
-    monkeypatch.setattr(ials, "implicit_loss", fail)
+    monkeypatch.setattr(alternation, "implicit_loss", fail)
     IALS(4, n_iter=2, random_state=0).fit(likes, callback=lambda state: state.seconds > 1e9)
     with pytest.raises(AssertionError, match="computed"):
         IALS(4, n_iter=2, random_state=0).fit(likes, callback=lambda state: state.loss < 0)

@@ -225,7 +225,7 @@ def test_items_known_by_their_features_alone(torch, halves, sparse, tmp_path):
     ):
         with pytest.raises(DataError, match=words):
             model.with_items(items, mine)
-    with pytest.raises(DataError, match=r"compressed model: call it before compress\(\)"):
+    with pytest.raises(DataError, match=r"a compressed NeuralMF cannot take new items: add them before compress\(\)"):
         model.compress(2).with_items([60], features[50:51])
     model.compress(2).save(tmp_path / "compressed")
     assert (
