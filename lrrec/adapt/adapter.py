@@ -15,6 +15,7 @@ from lrrec.adapt.domain import BaseUsers, Domain, as_target, check_fitted, make_
 from lrrec.adapt.search_rules import SearchRules
 from lrrec.adapt.sources import BaseLike, as_base
 from lrrec.data.growth import grown
+from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.model_files import check_loadable
@@ -279,6 +280,8 @@ class Adapter(Recommender):
             raise DataError("the adapter was stored without its target: save it with histories=True, or fit again")
         new, items = as_target(self.base_, new), self.domain_.items
         data = grown(self.domain_.data, new, decay=decay, ratings=self._values == "any")
+        some = np.diff(data.matrix.indptr) > 0  # others are not stored either
+        data = Interactions(data.matrix[some], IdMap(data.users.ids[some]), data.items)
         catalogue = np.concatenate((items.ids, data.items.ids[items.find(data.items.ids) < 0]))
         fresh = copy(self)
         fresh._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))

@@ -31,10 +31,12 @@ def compile_kernels() -> None:
     import lrrec
     from lrrec import interop, linalg, models
     from lrrec.metrics import METRICS
+    from lrrec.models.base.feature_model import fit_options
 
     data = lrrec.datasets.load("made-up").interactions()
     likes = data.binarize(min_value=4)
     split = lrrec.splits.by_user(likes, history=0.5, random_state=0)
+    features = np.eye(data.n_items, 5)
     ranking = [f"{name}@10" for name, metric in METRICS.items() if metric.kind == "ranking"]
     for name in models.MODELS:
         if name == "NeuralMF" and not find_spec("torch"):
@@ -42,12 +44,13 @@ def compile_kernels() -> None:
         model = getattr(lrrec, name)()
         short = {"n_iter": 2, "n_epochs": 1, "n_factors": 8}
         model.set_params(**{key: value for key, value in short.items() if key in model.get_params()})
-        model.fit(data if name == "ALS" else split.train).recommend(k=10)
+        model.fit(data if name == "ALS" else split.train, **fit_options(model, features)).recommend(k=10)
     base = lrrec.IALS(8, solver="cholesky", objective="hu", n_iter=1).fit(split.train)
     lrrec.evaluate(base, split, metrics=ranking)
     lrrec.evaluate_lists(base.recommend_from(split.history).to_frame(), split.test)
     base.recommend(base.recommend(k=1).users[:1])
-    adapter = lrrec.LowRankAdapter(guard=False).fit(split.test, base=base)
+    lrrec.adapt.ItemItemScratch(reg=5.0).fit(split.test, base=base).recommend(k=1)
+    adapter = lrrec.LowRankAdapter(guard=False, random_state=0).fit(split.test, base=base)
     lrrec.AdapterBank(base, {"a": adapter}).recommend(adapter.recommend(k=1).users[:2], ["a", "a"])
     base.fit(split.train, callback=lambda state: state.loss)
     linalg.truncated_svd(split.train.matrix, 4)
