@@ -25,11 +25,13 @@ def grown(old: Interactions, new: Interactions, *, decay: float, ratings: bool) 
     added = sp.csr_array((new.matrix.data, (rows, columns)), shape=shape)
     indptr = np.pad(old.matrix.indptr, (0, shape[0] - old.n_users), mode="edge")
     before = sp.csr_array((old.matrix.data, old.matrix.indices, indptr), shape=shape)
-    before.has_canonical_format = added.has_canonical_format = True
+    added.sum_duplicates()  # sorts, which not every version of scipy has done
     if ratings:
         return Interactions(_replaced(before, added), users, items)
     total = before * np.float32(decay) if decay != 1 else before
-    return Interactions(sp.csr_array(total + added), users, items)
+    whole = sp.csr_array(total + added)
+    whole.sort_indices()
+    return Interactions(whole, users, items)
 
 
 def _extended(ids: IdMap, others: np.ndarray) -> IdMap:
