@@ -103,12 +103,12 @@ def new_items() -> Iterator[dict[str, Any]]:
         ),
     }
     best = np.max([*PUBLISHED.values()], axis=0)
-    for name, found in measured.items():
-        ratios = found / best
+    for name, pair in measured.items():
+        ratios = pair / best
         is_hybrid = name.startswith("Blend")
         yield quality_row(
             f"citeulike-a, new items, {name}: recall@20, nDCG@20", "content alone: .409, .321",
-            f"{found[0]:.4f}, {found[1]:.4f}: {ratios[0]:.3f}, {ratios[1]:.3f}",
+            f"{pair[0]:.4f}, {pair[1]:.4f}: {ratios[0]:.3f}, {ratios[1]:.3f}",
             f"{AT_LEAST} times" if is_hybrid else "", bool((ratios >= AT_LEAST).all()) or not is_hybrid,
         )  # fmt: skip
 
@@ -154,9 +154,9 @@ def warm(name: str, data: Interactions, features: Any) -> dict[str, Any]:
         without = ndcg(ials(n_factors, seed, **plain).fit(split.train), split)
         with_features = ndcg(fit(ials(n_factors, seed, **chosen), split, features), split) if switched_on else without
         pairs.append((with_features, without))
-    found, without = np.array(pairs).T
-    ratio = found.mean() / without.mean()
-    shown = f"{ratio:.3f}: {found.mean():.4f}, {without.mean():.4f}; {chosen if switched_on else 'switched off'}"
+    featured, without = np.array(pairs).T
+    ratio = featured.mean() / without.mean()
+    shown = f"{ratio:.3f}: {featured.mean():.4f}, {without.mean():.4f}; {chosen if switched_on else 'switched off'}"
     return quality_row(f"{name}, warm items, nDCG@20", "IALS without features", shown, "1", ratio >= 1)
 
 
@@ -178,15 +178,15 @@ def new_users() -> Iterator[dict[str, Any]]:
         return lrrec.evaluate(model, split, metrics=["ndcg@20"], user_features=features).mean()["ndcg@20"]
 
     chosen = max(trials, key=lambda params: by_features(params, inner))
-    found = []
+    by_seed = []
     for seed in range(SEEDS):
         split = lrrec.splits.cold_users(data, random_state=seed)
         groups = table[["gender", "age"]].agg(" ".join, axis=1).to_numpy()
-        found.append([
+        by_seed.append([
             by_features(chosen, split, seed), ndcg(lrrec.Popularity().fit(split.train), split),
             popular_in_group(split, groups),
         ])  # fmt: skip
-    mine, popular, of_group = np.mean(found, axis=0)
+    mine, popular, of_group = np.mean(by_seed, axis=0)
     rival = f"popularity {popular:.4f}; of gender and age {of_group:.4f}"
     yield quality_row(
         f"ml-1m, new users by {', '.join(columns)}: nDCG@20", rival, f"{mine:.4f}; {chosen}", "above both",
@@ -234,7 +234,7 @@ def beside_peers() -> Iterator[dict[str, Any]]:
             tried = run_peer(peer, inner, F, grid[:3] if F is features and peer == "irspack" else grid)
             if tried is None:
                 continue
-            best = grid[int(np.argmax([found[1] for found, _, _ in tried]))]
+            best = grid[int(np.argmax([pair[1] for pair, _, _ in tried]))]
             (theirs, _, version), *_ = run_peer(peer, split, F, [best]) or []
             seconds = []
             for _ in range(ROUNDS):
@@ -281,8 +281,8 @@ def run_peer(
                 record = json.loads(line[line.index("{") :])
                 lists = split.items.ids[np.load(folder / f"lists-{record['setting']}.npy")]
                 means = lrrec.evaluate_lists(lists, split, metrics=METRICS, users=split.test.users.ids[users]).mean()
-                found = np.array([means[metric] for metric in METRICS])
-                results.append((found, record["seconds"], record["version"]))
+                pair = np.array([means[metric] for metric in METRICS])
+                results.append((pair, record["seconds"], record["version"]))
     return results
 
 
@@ -317,11 +317,11 @@ def grown(name: str, split: Split, is_new: np.ndarray, model: IALS) -> dict[str,
         before = copy(model)
         fit_seconds = timed(lambda: refitted.fit(split.train))
         seconds.append(timed(lambda: model.update(new)) / fit_seconds)
-    found = [ndcg(one, split) for one in (model, refitted, before)]
-    share, ratio = float(np.median(seconds[1:])), found[0] / found[1]
+    updated, new_fit, old_fit = (ndcg(one, split) for one in (model, refitted, before))
+    share, ratio = float(np.median(seconds[1:])), updated / new_fit
     shown = (
         f"{ratio:.4f} of its nDCG@20 in {share:.1%} of its time ({min(seconds[1:]):.1%} to {max(seconds[1:]):.1%}); "
-        f"{found[0]:.4f}, {found[1]:.4f}, before {found[2]:.4f}"
+        f"{updated:.4f}, {new_fit:.4f}, before {old_fit:.4f}"
     )
     return quality_row(f"update by 1 %: {name}", "a new fit", shown, "0.99 in 5 %", ratio >= 0.99 and share <= 0.05)
 

@@ -100,9 +100,9 @@ class Quota:
         self.categories, self.k = _by_id(categories, "categories"), _length(k)
         if isinstance(at_most, Mapping):
             limits = {name: check_int(limit, f"at_most[{name!r}]", low=0) for name, limit in at_most.items()}
-            unheard = [name for name in limits if name not in set(self.categories)]
-            if unheard:
-                raise DataError(f"at_most must be of categories, got {first_three(np.array(unheard, dtype=object))}")
+            unknown = sorted(map(repr, limits.keys() - set(self.categories)))
+            if unknown:
+                raise DataError(f"at_most must be of categories, got {', '.join(unknown[:3])}")
             self.at_most: int | dict[Any, int] = limits
         else:
             self.at_most = check_int(at_most, "at_most", low=0)
@@ -165,10 +165,11 @@ class MMR:
     def __init__(self, vectors: MatrixLike | Recommender, *, diversity: float = 0.3, k: int | None = None) -> None:
         if isinstance(vectors, Recommender):
             vectors._check_fitted()
-            found = getattr(vectors, "item_factors_", getattr(vectors, "item_features_", None))
-            if found is None:
+            name = next((name for name in ("item_factors_", "item_features_") if hasattr(vectors, name)), None)
+            if name is None:
                 raise ParameterTypeError(f"vectors must be a model with vectors of items, got {type(vectors).__name__}")
-            dense = found if isinstance(found, np.ndarray) else found.toarray()
+            rows = getattr(vectors, name)
+            dense = rows.toarray() if sp.issparse(rows) else rows
             vectors = pd.DataFrame(dense, index=pd.Index(vectors.items_.ids))
         if not isinstance(vectors, pd.DataFrame):
             raise ParameterTypeError(f"vectors must be a frame by item id, or a model, got {type(vectors).__name__}")
@@ -237,9 +238,9 @@ def _of_items(values: pd.Series, lists: Recommendations, missing: float) -> np.n
     ids, where = np.unique(lists.items.data[present], return_inverse=True)
     if len(ids) and len(values) and pd.api.types.is_integer_dtype(values.index.dtype) != (ids.dtype != object):
         raise DataError(f"item ids must be as those of the lists, got {first_three(values.index)}")
-    found = np.full(lists.items.shape, missing, dtype=np.float64)
-    found[present] = values.reindex(pd.Index(ids)).fillna(missing).to_numpy(dtype=np.float64)[where]
-    return found
+    numbers = np.full(lists.items.shape, missing, dtype=np.float64)
+    numbers[present] = values.reindex(pd.Index(ids)).fillna(missing).to_numpy(dtype=np.float64)[where]
+    return numbers
 
 
 def _scaled(scores: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 import lrrec
 from lrrec import IALS, Interactions
-from lrrec.errors import DataError, ParameterError
+from lrrec.errors import DataError, LrrecError, ParameterError
 from lrrec.linalg.implicit_als import Objective, implicit_loss
 from lrrec.linalg.linear_prior import FEW_FEATURES, LinearPrior
 
@@ -357,6 +357,9 @@ def test_features_of_users_where_they_do_not_belong(described):
             fitted.recommend_from(matrix, user_features=G)
     with pytest.raises(ParameterError, match="histories must be given, or user_features"):
         model.recommend_from(None)
+    for bad in (5, "age", {0: [1.0]}):
+        with pytest.raises(LrrecError, match="user_features must be"):
+            model.recommend_from(None, user_features=bad)
     with pytest.raises(DataError, match="user_features must have a row for each of 200 users"):
         model.recommend_from(matrix, user_features=G[:9])
     with pytest.raises(DataError, match="update\\(\\) cannot be used on a model with user features"):

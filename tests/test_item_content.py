@@ -184,3 +184,15 @@ def test_tuning_reaches_the_models_of_a_blend(table):
     blend = Blend([IALS(2, n_iter=2, random_state=0), ItemContent()], weights=[1, 1])
     tuned = lrrec.tune(blend, split, n_trials=2, item_features=features)
     assert {"0__feature_reg", "1__reg", "0__reg"} <= {*tuned.best_params_}
+
+
+def test_items_that_only_a_model_without_weight_knows_have_no_score(table):
+    """New items with features, of which the weights for new items leave out the one model that knows them."""
+    matrix, features = table
+    blend = Blend([EASE(5), ItemContent()], weights=[1, 1]).fit(matrix, item_features=features)
+    assert blend.item_evidence_[25:].all()
+    blend.new_item_weights_ = np.array([1.0, 0.0])
+    blend._remember_all(Interactions(blend.seen_, blend.users_, blend.items_))
+    assert not blend.item_evidence_[25:].any()
+    assert np.isnan(blend._supported_scores(blend._encode(blend.seen_), slice(None))[:, 25:]).all()
+    assert not np.isin(blend.recommend(k=30, unknown="mask").indices, np.arange(25, 30)).any()

@@ -40,13 +40,13 @@ def test_mmr_is_its_formula(lists, diversity):
     rng = np.random.default_rng(0)
     ids = np.unique(lists.items.compressed())
     vectors = pd.DataFrame(rng.normal(size=(len(ids), 5)), index=ids)
-    found = rerank.MMR(vectors.sample(frac=1, random_state=0), diversity=diversity)(lists)
+    reordered = rerank.MMR(vectors.sample(frac=1, random_state=0), diversity=diversity)(lists)
     for row in range(0, len(lists), 40):
         items = lists.items[row].compressed()
         order = mmr(lists.scores[row].compressed().astype(float), vectors.loc[items].to_numpy(), diversity)
-        assert found.items[row].compressed().tolist() == items[order].tolist()
-        assert dict(found[found.users[row]]) == dict(lists[lists.users[row]])  # the same scores
-    assert diversity or (found.items == lists.items).all()
+        assert reordered.items[row].compressed().tolist() == items[order].tolist()
+        assert dict(reordered[reordered.users[row]]) == dict(lists[lists.users[row]])  # the same scores
+    assert diversity or (reordered.items == lists.items).all()
 
 
 def test_mmr_makes_lists_more_diverse(lists, genres):
@@ -75,9 +75,9 @@ def test_quotas_hold_and_the_order_stays(lists, at_most):
     ids = np.unique(lists.items.compressed())
     names = np.array([*"abc"])[np.random.default_rng(0).integers(3, size=len(ids))]
     categories = dict(zip(ids[5:].tolist(), names[5:], strict=True))  # five items are in none
-    found = rerank.Quota(categories, at_most)(lists)
+    reordered = rerank.Quota(categories, at_most)(lists)
     for row in range(len(lists)):
-        old, new = lists.items[row].compressed().tolist(), found.items[row].compressed().tolist()
+        old, new = lists.items[row].compressed().tolist(), reordered.items[row].compressed().tolist()
         expected, counts = [], {}
         for item in old:
             name = categories.get(item)
@@ -86,32 +86,32 @@ def test_quotas_hold_and_the_order_stays(lists, at_most):
             if name is None or counts[name] <= limit:
                 expected.append(item)
         assert new == expected
-        assert dict(found[found.users[row]]).items() <= dict(lists[lists.users[row]]).items()
+        assert dict(reordered[reordered.users[row]]).items() <= dict(lists[lists.users[row]]).items()
 
 
 def test_boosts_are_in_standard_deviations(lists):
     boosted = np.unique(lists.items.compressed())[::3]
-    found = rerank.Boost(pd.Series(1.0, index=boosted), k=12)(lists)
+    reordered = rerank.Boost(pd.Series(1.0, index=boosted), k=12)(lists)
     for row in range(0, len(lists), 25):
         old = pd.Series(dict(lists[lists.users[row]]))
         new = old + old.std(ddof=0) * old.index.isin(boosted)
         expected = new.sort_values(ascending=False, kind="stable")[:12]
-        assert found.items[row].tolist() == expected.index.tolist()
-        np.testing.assert_allclose(found.scores[row], expected, rtol=1e-5)
+        assert reordered.items[row].tolist() == expected.index.tolist()
+        np.testing.assert_allclose(reordered.scores[row], expected, rtol=1e-5)
     assert (rerank.Boost({})(lists).items == lists.items).all()
 
 
 def test_steps_follow_each_other(lists, genres):
     first = genres.idxmax(axis=1)
-    found = rerank.Quota(first, 2, k=5)(rerank.MMR(genres)(rerank.Boost({int(lists.items[0, 9]): 2.0})(lists)))
-    assert found.items.shape[1] == 5
-    for row in range(len(found)):
-        assert first[found.items[row].compressed()].value_counts().max() <= 2
-        assert {*found.items[row].compressed()} <= {*lists.items[row].compressed()}
-    np.testing.assert_array_equal(found.users, lists.users)
-    present = ~np.ma.getmaskarray(found.items)
-    assert (found.indices[~present] == -1).all()
-    assert {"user", "item", "rank", "score"} == {*found.to_frame()}
+    reordered = rerank.Quota(first, 2, k=5)(rerank.MMR(genres)(rerank.Boost({int(lists.items[0, 9]): 2.0})(lists)))
+    assert reordered.items.shape[1] == 5
+    for row in range(len(reordered)):
+        assert first[reordered.items[row].compressed()].value_counts().max() <= 2
+        assert {*reordered.items[row].compressed()} <= {*lists.items[row].compressed()}
+    np.testing.assert_array_equal(reordered.users, lists.users)
+    present = ~np.ma.getmaskarray(reordered.items)
+    assert (reordered.indices[~present] == -1).all()
+    assert {"user", "item", "rank", "score"} == {*reordered.to_frame()}
 
 
 def test_empty_places_and_popular_items_stay_last(likes):
@@ -121,10 +121,10 @@ def test_empty_places_and_popular_items_stay_last(likes):
     vectors = pd.DataFrame(np.random.default_rng(0).normal(size=(likes.n_items, 3)), index=likes.items.ids)
     for step in (rerank.MMR(vectors), rerank.Boost({}), rerank.Quota({}, 1)):
         for lists in (few, everybody):
-            found = step(lists)
-            np.testing.assert_array_equal(np.ma.getmaskarray(found.items), np.ma.getmaskarray(lists.items))
-            assert {*found.items[0].compressed()} == {*lists.items[0].compressed()}
-            assert (found.filled == lists.filled).all()
+            reordered = step(lists)
+            np.testing.assert_array_equal(np.ma.getmaskarray(reordered.items), np.ma.getmaskarray(lists.items))
+            assert {*reordered.items[0].compressed()} == {*lists.items[0].compressed()}
+            assert (reordered.filled == lists.filled).all()
 
 
 def test_bad_input_is_refused(lists, genres):

@@ -263,3 +263,27 @@ def test_the_optimality_gap_bounds_what_solving_one_side_gains(parts, options):
         implicit_loss(weights, U, solve_rows(weights.T.tocsr(), U, objective), objective),
     ):
         assert 0 <= before - after <= model.optimality_gap() * before * (1 + 1e-3)
+
+
+def test_rows_without_ids_are_not_taken_for_users_who_have_some(likes, target, source):
+    """A matrix in the order of the model's users would be added to the users 0, 1, ..."""
+    model = IALS(4, n_iter=2, random_state=0).fit(likes)
+    adapter = lrrec.adapt.FoldIn(fold_in_reg=0.02).fit(target, base=IALS(4, n_iter=2, random_state=0).fit(source))
+    for fitted, matrix in ((model, likes.matrix), (adapter, target.align_items(source.items).matrix)):
+        before = fitted.seen_
+        with pytest.raises(DataError, match="new must name its users"):
+            fitted.update(matrix)
+        assert fitted.seen_ is before
+    assert IALS(4, n_iter=2, random_state=0).fit(likes.matrix).update(likes.matrix[:9]).seen_.data.max() == 2
+
+
+def test_the_optimality_gap_holds_for_negative_weights():
+    """Confidence alpha r < 1 weighs an observed cell less than an unobserved one."""
+    X = np.where(np.random.default_rng(0).random((60, 40)) < 0.2, 0.4, 0).astype(np.float32)
+    model = IALS(5, objective="hu", confidence="alpha r", alpha=1.0, reg=0.05, n_iter=1, random_state=0).fit(X)
+    objective, weights = model._objective(), model._weights(model.seen_)
+    assert weights.data.max() < 0
+    U, V = model.user_factors_, model.item_factors_
+    before = implicit_loss(weights, U, V, objective)
+    after = implicit_loss(weights, U, solve_rows(weights.T.tocsr(), U, objective), objective)
+    assert 0 < before - after <= model.optimality_gap() * before * (1 + 1e-3)

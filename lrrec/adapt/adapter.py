@@ -14,7 +14,7 @@ from lrrec.adapt import ADAPTERS, adapter_files
 from lrrec.adapt.domain import BaseUsers, Domain, as_target, check_fitted, make_domain
 from lrrec.adapt.search_rules import SearchRules
 from lrrec.adapt.sources import BaseLike, as_base
-from lrrec.data.growth import grown
+from lrrec.data.growth import check_labelled, grown
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
@@ -278,6 +278,7 @@ class Adapter(Recommender):
         self._check_fitted()
         if not len(self.domain_.data):
             raise DataError("the adapter was stored without its target: save it with histories=True, or fit again")
+        check_labelled(new, self.domain_.data.users)
         new, items = as_target(self.base_, new), self.domain_.items
         data = grown(self.domain_.data, new, decay=decay, ratings=self._values == "any")
         some = np.diff(data.matrix.indptr) > 0  # others are not stored either

@@ -48,9 +48,9 @@ def _csv(path: Path, source: Source) -> Any:
         raise ParameterError(f"--item-features must be a CSV file in UTF-8 with a header, got: {error}") from None
     wrong = [line for line in lines if len(line) != len(header)]
     if wrong or len(set(header)) < len(header):
-        found = f"{len(wrong[0])} in {wrong[0]}" if wrong else "a name twice"
+        fault = f"{len(wrong[0])} in {wrong[0]}" if wrong else "a name twice"
         raise ParameterError(
-            f"--item-features must have distinct columns, and as many fields in every line: {len(header)}, got {found}"
+            f"--item-features must have distinct columns, and as many fields in every line: {len(header)}, got {fault}"
         )
     table = pd.DataFrame(lines, columns=header, dtype=object)
     for name, column in table.items():

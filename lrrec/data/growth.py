@@ -1,12 +1,24 @@
 """Growth: new interactions joined to old ones, whose users and items keep their indices."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
-from lrrec.errors import ParameterError
-from lrrec.validate import check_real
+from lrrec.errors import DataError, ParameterError
+from lrrec.validate import check_real, first_three
+
+
+def check_labelled(new: Any, users: IdMap) -> None:
+    """Refuse a matrix whose rows no id tells, unless the users are 0, 1, ... as those of such a matrix are."""
+    if not isinstance(new, Interactions | pd.DataFrame) and users != IdMap.range(len(users)):
+        raise DataError(
+            f"new must name its users, {first_three(users)}, ... here: pass Interactions, or a frame by user id. "
+            "The rows of an array would be taken for the users 0, 1, ..."
+        )
 
 
 def grown(old: Interactions, new: Interactions, *, decay: float, ratings: bool) -> Interactions:

@@ -54,7 +54,7 @@ class FeatureRegression:
         return self._iterate(R) if self.inverse is None else self.inverse @ R
 
     def _iterate(self, R: np.ndarray) -> np.ndarray:
-        """Conjugate gradients, each column by steps of its own, until all have converged."""
+        """Conjugate gradients, with step lengths for each column, until all have converged."""
         X, residual = np.zeros_like(R), R.copy()
         target = TOLERANCE**2 * _squares(R)
         Z = residual / self._diagonal

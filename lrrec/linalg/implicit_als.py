@@ -190,7 +190,8 @@ def excess_loss(
     """Return an upper bound of how much the objective falls if all rows X are solved for, Y fixed.
 
     For a row with half gradient g = H x - b that is g^T H^-1 g, and H is at least a Y^T Y + lam I, which is diagonal in
-    the eigenbasis of Y^T Y. Weights have to be >= 0. O(N D) time for N entries, and O((n_rows + n_columns) D^2).
+    the eigenbasis of Y^T Y; where weights w are negative, at least (a + min w) Y^T Y + lam I. O(N D) time for N
+    entries, and O((n_rows + n_columns) D^2).
     """
     n_threads = check_threads(n_threads)
     lam = objective.penalties(loss.weights, np.float64)[:, None]
@@ -199,7 +200,8 @@ def excess_loss(
     gradient = loss.times(observed, Y, n_threads=n_threads).astype(np.float64) + lam * X
     curvature = objective.unobserved_weight * eigenvalues
     gradient = gradient @ E + (X.astype(np.float64) @ E) * curvature
-    whole = curvature + lam
+    least = loss.unobserved_weight + min(0.0, float(loss.weights.data.min(initial=0)))
+    whole = max(least, 0.0) * eigenvalues + lam
     return float(np.divide(gradient**2, whole, out=np.zeros_like(gradient), where=whole > 0).sum())
 
 

@@ -129,10 +129,13 @@ class Blend(Blends, Recommender):
         return become(self, fresh._remember_all(data))
 
     def _remember_all(self, data: Interactions) -> Self:
-        """Store the training data; items that a model of some weight knows have evidence."""
-        weights = self.weights_ if not len(self.new_item_weights_) else self.weights_ + self.new_item_weights_
-        evidence = [model.item_evidence_ for model, weight in zip(self.models_, weights, strict=True) if weight]
-        return self._remember(data, item_evidence=np.any(evidence, axis=0))
+        """Store the training data; the items that a model with a weight for them knows have evidence."""
+        self._remember(data)
+        by_column = self._column_weights()
+        weights = self.weights_[:, None] if by_column is None else by_column
+        evidence = [model.item_evidence_ & (weight > 0) for model, weight in zip(self.models_, weights, strict=True)]
+        self.item_evidence_ = np.any(evidence, axis=0)
+        return self
 
     def _chosen(self) -> list[Any]:
         """The models, as they were given."""

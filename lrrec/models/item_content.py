@@ -1,5 +1,7 @@
 """ItemContent: recommends items whose features are like those of a user's history."""
 
+import threading
+from copy import copy
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +20,8 @@ from lrrec.models.base.one_fit import become, of_one_fit
 from lrrec.models.base.results import Neighbors, find_neighbors
 from lrrec.typing import ArrayLike, Ids, MatrixLike, PathLike
 from lrrec.validate import check_real, check_threads
+
+MAKING = threading.Lock()  # blocks of users are scored by several threads, and one of them makes the regression
 
 
 class ItemContent(FeatureModel):
@@ -103,7 +107,7 @@ class ItemContent(FeatureModel):
                 "item_features must be given: ItemContent recommends by features of items. Pass "
                 "fit(X, item_features=...), or take a model of interactions alone, such as IALS"
             )
-        fresh = type(self)(**self.get_params())
+        fresh = copy(self)
         fresh.item_features_, fresh.feature_names_ = _unit_rows(features), names
         return become(self, check_learned(fresh._remember(data)))
 
@@ -131,11 +135,12 @@ class ItemContent(FeatureModel):
 
     def _regression(self) -> FeatureRegression:
         """The regression on the features of items with an interaction, made at the first use."""
-        made: FeatureRegression | None = vars(self).get("_made_regression")
-        if made is None or made.reg != np.float32(self.reg):
-            used = self.item_features_[self.item_counts_ > 0]
-            made = self._made_regression = FeatureRegression(used, self.reg, check_threads(self.n_threads))
-        return made
+        with MAKING:
+            made: FeatureRegression | None = vars(self).get("_made_regression")
+            if made is None or made.reg != np.float32(self.reg):
+                used = self.item_features_[self.item_counts_ > 0]
+                made = self._made_regression = FeatureRegression(used, self.reg, check_threads(self.n_threads))
+            return made
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
         regression, features = self._regression(), self.item_features_

@@ -92,9 +92,11 @@ class Blends:
             if not weight:
                 continue
             scores, ratings = supported(member, part), member._predicts_ratings
-            summand = standardized(scores, encoded.own, unknown, float(weight), ratings=ratings)
+            of_member = unknown if by_column is None else np.ones(encoded.shape, dtype=bool)
+            summand = standardized(scores, encoded.own, of_member, float(weight), ratings=ratings)
             if by_column is not None:
                 summand *= by_column[k]
+                unknown &= of_member | (by_column[k] == 0)
             total = summand if total is None else np.add(total, summand, out=total)
         assert total is not None  # one weight is > 0
         return total, unknown

@@ -3,7 +3,7 @@
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,12 +13,11 @@ from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, ParameterError
+from lrrec.linalg.linear_prior import Features
 from lrrec.models.base.one_fit import of_one_fit
 from lrrec.models.base.recommender import Recommender
 from lrrec.typing import Ids, MatrixLike
 from lrrec.validate import as_float32, first_three
-
-Features: TypeAlias = sp.csr_array | np.ndarray | None
 
 
 class FeatureModel(Recommender):
@@ -31,6 +30,7 @@ class FeatureModel(Recommender):
     """
 
     feature_tuning_space: ClassVar[dict[str, Any]] = {}  # what `tune` searches beside `tuning_space`, with features
+    feature_names_: IdMap = IdMap([])
 
     @property
     def _takes_item_features(self) -> bool:
@@ -38,8 +38,6 @@ class FeatureModel(Recommender):
 
     def _feature_tuning_space(self) -> dict[str, Any]:
         return self.feature_tuning_space
-
-    feature_names_: IdMap = IdMap([])
 
     def _remember(
         self, data: Interactions, item_counts: np.ndarray | None = None, item_evidence: np.ndarray | None = None
@@ -157,7 +155,7 @@ def _takes_features(model: Any) -> bool:
     return bool(getattr(model, "_takes_item_features", False))
 
 
-def digest(features: Features) -> str:
+def digest(features: Features | None) -> str:
     """A hash of features; of None too."""
     if features is None:
         return ""
@@ -172,7 +170,7 @@ def digest(features: Features) -> str:
 
 def check_features(
     item_features: Any, items: IdMap, names: IdMap | None = None, *, name: str = "item_features", unit: str = "item"
-) -> tuple[Features, IdMap]:
+) -> tuple[Features | None, IdMap]:
     """Return the features of items, or users, as float32: a csr matrix if they are sparse, else an array; their names.
 
     A frame's rows are matched by item id, its columns with names, those of fit. Features without names have numbers.

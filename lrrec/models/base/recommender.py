@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from lrrec.data.growth import grown
+from lrrec.data.growth import check_labelled, grown
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import same_order
@@ -112,6 +112,17 @@ class Recommender(Explains, Recommends, BaseEstimator):
         """Whether `fit` has the option item_features."""
         return False
 
+    def _described_users(self, user_features: Any, users: IdMap) -> np.ndarray:
+        """Return the factors (n, D) that the features of users stand for."""
+        raise ParameterError(
+            "user_features must be for a model that was fitted with them: leave them out, or fit one, such as IALS, by "
+            "fit(X, user_features=...)"
+        )
+
+    def _encode_toward(self, matrix: sp.csr_array, means: np.ndarray) -> np.ndarray:
+        """Return the factors of users with histories (n, I) whose features stand for means (n, D)."""
+        raise NotImplementedError
+
     @property
     def _takes_user_features(self) -> bool:
         """Whether `fit` has the option user_features."""
@@ -154,8 +165,9 @@ class Recommender(Explains, Recommends, BaseEstimator):
         Parameters
         ----------
         new : Interactions, pandas frame, or sparse matrix or array of shape (n_users, n_items)
-            Items are matched by id; the columns of a raw matrix are the model's items, its rows the users 0, 1, ... The
-            value of a repeated interaction is added; of ratings it replaces the old one.
+            Items are matched by id; the columns of a raw matrix are the model's items. Its rows are the users 0, 1, 2
+            and so on, so that a model whose users have other ids refuses it. The value of a repeated interaction is
+            added; of ratings it replaces the old one.
         decay : float in (0, 1], default 1.0
             Old values are multiplied by it first, so that recent interactions count more. All users and items are then
             solved for. Not for ratings.
@@ -179,6 +191,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
         fresh = copy(self)  # of one fit, whatever another thread does
         fresh._check_fitted()
         fresh._check_histories("update()")
+        check_labelled(new, fresh.users_)
         added = fresh._usable(as_interactions(new, fresh.items_, name="new", owner=type(self).__name__), "new")
         old = Interactions(fresh.seen_, fresh.users_, fresh.items_)
         data = grown(old, added, decay=decay, ratings=fresh._values == "any")

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from lrrec import files
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
-from lrrec.errors import ParameterError, UnknownIdError
+from lrrec.errors import ParameterError, ParameterTypeError, UnknownIdError
 from lrrec.linalg.ranking import Candidates, Columns, rank
 from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
@@ -176,7 +176,7 @@ class Recommends:
         """
         self._check_fitted()
         if histories is None:
-            histories = _nothing(user_features, len(self.items_))
+            histories = _without_histories(user_features)
         matrix, ids = self._histories(histories)
         described = None if user_features is None else self._described_users(user_features, ids)
         if users is not None:
@@ -198,17 +198,6 @@ class Recommends:
         options.check_known(requested, empty, "users {} have no item of the model in their history")
         encoded = self._encode(matrix) if described is None else self._encode_toward(matrix, described)
         return self._recommend(requested, lambda part: encoded[part], cold, matrix, np.arange(len(rows)), options)
-
-    def _described_users(self, user_features: Any, users: IdMap) -> np.ndarray:
-        """Return the factors (n, D) that the features of users stand for."""
-        raise ParameterError(
-            "user_features must be for a model that was fitted with them: leave them out, or fit one, such as IALS, by "
-            "fit(X, user_features=...)"
-        )
-
-    def _encode_toward(self, matrix: sp.csr_array, means: np.ndarray) -> np.ndarray:
-        """Return the factors of users with histories (n, I) whose features stand for means (n, D)."""
-        raise NotImplementedError
 
     def _cold_histories(self: Any, matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
         """Return which histories have no item, apart from dislikes, and which have none that the model knows about."""
@@ -294,12 +283,17 @@ class Recommends:
         return Recommendations(scores=scores, users=users, items=masked_ids(self.items_, indices), indices=indices)
 
 
-def _nothing(user_features: Any, n_items: int) -> Any:
-    """Empty histories of the users who have these features: a frame with their ids, if they are labelled."""
+def _without_histories(user_features: Any) -> Interactions:
+    """Empty histories of the users who have these features, with the ids that label them."""
     if user_features is None:
         raise ParameterError("histories must be given, or user_features, got neither")
-    if isinstance(user_features, pd.DataFrame):
+    if isinstance(user_features, pd.DataFrame | pd.Series):
         ids = IdMap(as_ids(user_features.index, "the index of user_features"))
+    elif isinstance(user_features, np.ndarray | list | tuple) or sp.issparse(user_features):
+        ids = IdMap.range(np.shape(user_features)[0] if np.ndim(user_features) or sp.issparse(user_features) else 0)
     else:
-        ids = IdMap.range(user_features.shape[0] if hasattr(user_features, "shape") else len(user_features))
+        raise ParameterTypeError(
+            f"user_features must be a pandas frame, an array or a sparse matrix where histories is None, got "
+            f"{type(user_features).__name__}"
+        )
     return Interactions(sp.csr_array((len(ids), 0), dtype=np.float32), ids, IdMap([]))

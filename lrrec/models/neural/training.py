@@ -13,7 +13,8 @@ import scipy.sparse as sp
 
 from lrrec.errors import FileFormatError
 from lrrec.files import canonical, replacing
-from lrrec.models.base.feature_model import Features, digest
+from lrrec.linalg.linear_prior import Features
+from lrrec.models.base.feature_model import digest
 from lrrec.models.base.iterative import DivergedError, Monitor
 from lrrec.models.neural.encoder import centers
 from lrrec.models.neural.parameters import NeuralParameters
@@ -34,7 +35,7 @@ MONITORED = (
 
 def train(
     parameters: NeuralParameters, matrix: sp.csr_array, monitor: Monitor, seed: int, *, init: Mapping[str, np.ndarray],
-    features: Features, checkpoint: str | PathLike | None,
+    features: Features | None, checkpoint: str | PathLike | None,
 ) -> None:  # fmt: skip
     """Train the towers under a monitor; see `NeuralMF.fit`.
 
@@ -65,7 +66,7 @@ class _Training:
 
     def __init__(
         self, parameters: NeuralParameters, matrix: sp.csr_array, seed: int, init: Mapping[str, np.ndarray],
-        features: Features,
+        features: Features | None,
     ) -> None:  # fmt: skip
         self.parameters, self.matrix, self.features = parameters, matrix, features
         self.device = device_of(parameters.device)
