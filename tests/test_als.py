@@ -8,6 +8,7 @@ import scipy.sparse as sp
 import lrrec
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg import Objective, implicit_loss, solve_rows
+from lrrec.linalg.spectral_start import spectral_start
 
 OBJECTIVES = [
     Objective(unobserved_weight=0.3, reg=0.05, reg_exponent=0.5),
@@ -118,11 +119,30 @@ def test_planted_tastes_are_found():
     assert (group_of_item[lists.indices] == group_of_user[:, None]).mean() > 0.99
 
 
+def test_a_spectral_start_spans_what_users_of_planted_tastes_share():
+    rng = np.random.default_rng(1)
+    group_of_user, group_of_item = rng.integers(0, 3, 120), rng.integers(0, 3, 90)
+    likes = sp.csr_array((group_of_user[:, None] == group_of_item).astype(np.float32))
+    tastes = (group_of_item[:, None] == np.arange(3)) / np.sqrt(np.bincount(group_of_item))
+    random = rng.standard_normal((90, 3), dtype=np.float32)
+    basis = spectral_start(likes, likes.T.tocsr(), random, rng, 2)
+    np.testing.assert_allclose(basis @ basis.T, tastes @ tastes.T, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_factors", [3, 64, 200])  # 200: more than there are items
+def test_spectral_factors_begin_nearer_the_end(likes, n_factors):
+    losses = {}
+    for init in ("random", "spectral"):
+        model = lrrec.IALS(n_factors, init=init, random_state=0, n_iter=2)
+        model.fit(likes, callback=lambda state, name=init: losses.setdefault(name, state.loss))
+    assert losses["spectral"] < losses["random"]
+
+
 def test_bad_parameters(likes):
     for name, bad in (
         ("n_factors", 0), ("n_factors", 2.5), ("reg", 0), ("reg", np.nan), ("reg", "small"), ("unobserved_weight", -1),
         ("unobserved_weight", 0), ("reg_exponent", -0.5), ("n_iter", 0), ("solver", "lu"), ("init_scale", 0),
-        ("random_state", "x"), ("n_threads", 0),
+        ("init", "zeros"), ("random_state", "x"), ("n_threads", 0),
     ):  # fmt: skip
         with pytest.raises((ValueError, TypeError), match=f"{name} must be"):
             lrrec.IALS(**{name: bad}).fit(likes)

@@ -11,6 +11,7 @@ from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg.alternation import Alternation, Side
 from lrrec.linalg.implicit_als import SOLVERS, excess_loss, implicit_loss, solve_rows
 from lrrec.linalg.quadratic import solve_ridge
+from lrrec.linalg.spectral_start import spectral_start
 from lrrec.models.base.alternating_model import AlternatingModel
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.feature_model import FeatureModel, check_features
@@ -75,8 +76,13 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
     cg_steps : int, default 2
         Steps of "cg" for a row in each iteration. Items with features are solved together with W, by twice as many
         steps ("cholesky": 20).
+    init : {"random", "spectral"}, default "random"
+        Initial item factors: independent normal numbers, or directions that the interactions span, for about the time
+        of half an iteration. With many factors (128 or more) "spectral" reaches the same loss in about two thirds of
+        the iterations. After 2 to 4 iterations its lists are better on sparse data and worse on dense data (MovieLens);
+        after 16 they are no different.
     init_scale : float, default 0.1
-        Initial factors are N(0, (init_scale / sqrt(n_factors))^2).
+        Initial factors have the mean square (init_scale / sqrt(n_factors))^2.
     random_state : int, Generator or None, default None
     n_threads : int, optional
         All cores when None. The result is bit-identical for every value.
@@ -146,6 +152,7 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
         n_iter: int = 16,
         solver: str = "cg",
         cg_steps: int = 2,
+        init: str = "random",
         init_scale: float = 0.1,
         random_state: RandomState = None,
         n_threads: int | None = None,
@@ -161,6 +168,7 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
         self.n_iter = n_iter
         self.solver = solver
         self.cg_steps = cg_steps
+        self.init = init
         self.init_scale = init_scale
         self.random_state = random_state
         self.n_threads = n_threads
@@ -237,16 +245,14 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
         check_option(self.solver, "solver", SOLVERS)
         solver: Any = {"solver": self.solver, "cg_steps": check_int(self.cg_steps, "cg_steps", low=1)}
         n_threads = solver["n_threads"] = check_threads(self.n_threads)
-        init_scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
         feature_reg = check_real(self.feature_reg, "feature_reg", low=0, open_low=True)
-        objective, rng, start = self._objective(), check_rng(self.random_state), options["warm_start"]
-        V = rng.standard_normal((matrix.shape[1], n_factors), dtype=np.float32)
-        V *= init_scale / np.sqrt(n_factors)
+        objective, start, transposed = self._objective(), options["warm_start"], matrix.T.tocsr()
+        V = self._initial(matrix, transposed, n_factors, n_threads)
         U = np.zeros((matrix.shape[0], n_factors), dtype=np.float32)
         if start is not None:
             _take_over(U, monitor.data.users, start.user_factors_, start.users_)
             _take_over(V, monitor.data.items, start.item_factors_, start.items_)
-        losses = self._quadratic_loss(matrix), self._quadratic_loss(matrix.T.tocsr())
+        losses = self._quadratic_loss(matrix), self._quadratic_loss(transposed)
         users, items = (
             Side(loss, factors, features, objective, feature_reg, n_threads)
             for loss, factors, features in zip(losses, (U, V), options["features"], strict=True)
@@ -265,6 +271,18 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
             if users.prior is not None:
                 arrays["user_feature_map_"] = users.map
             monitor.record(arrays, lambda: both.loss(likes_of(matrix)))
+
+    def _initial(self, matrix: sp.csr_array, transposed: sp.csr_array, n_factors: int, n_threads: int) -> np.ndarray:
+        """Item factors to begin from, (n_items, n_factors)."""
+        init_scale = check_real(self.init_scale, "init_scale", low=0, open_low=True)
+        spectral = check_option(self.init, "init", ("random", "spectral")) == "spectral"
+        rng = check_rng(self.random_state)
+        V = rng.standard_normal((matrix.shape[1], n_factors), dtype=np.float32)
+        if spectral:
+            basis = spectral_start(matrix, transposed, V[:, : len(V)], rng, n_threads)
+            V[:, : len(V)] = basis * np.float32(np.sqrt(len(V)))
+        V *= init_scale / np.sqrt(n_factors)
+        return V
 
     @of_one_fit
     def optimality_gap(self) -> float:
@@ -323,7 +341,7 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
 
     @property
     def _unused_params(self) -> tuple[str, ...]:
-        return () if self._has_features or len(self.user_feature_map_) else ("feature_reg",)
+        return ("init",) if self._has_features or len(self.user_feature_map_) else ("init", "feature_reg")
 
     @property
     def _has_features(self) -> bool:

@@ -71,7 +71,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
 
     @property
     def _unused_params(self) -> tuple[str, ...]:
-        """Parameters that had no influence on this fit: they do not tell models apart."""
+        """Parameters that do not tell models of the same arrays apart, as they have no influence on scores."""
         return ()
 
     @property
