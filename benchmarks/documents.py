@@ -29,7 +29,8 @@ DOCUMENTS = (
     "datasets/README.md",
 )
 USES = {  # when to use a model
-    "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt; takes item features",
+    "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt; takes "
+    "[features](docs/guide.md#features)",
     "NeuralMF": "two-tower network: the best lists if a longer fit is fine (extra `torch`)",
     "EASE": "linear regression of each item on all others: one parameter, up to 20,000 items",
     "TruncatedSVD": "SVD of the matrix with rescaled rows and columns: the fastest factors",
@@ -37,7 +38,7 @@ USES = {  # when to use a model
     "RP3Beta": "random walks from item to item over users: many items, few interactions per user",
     "ItemKNN": "nearest neighbours of items by cosine similarity: simple to explain",
     "ItemContent": "items with features like those of the history: new items, the content baseline",
-    "Blend": "several models' scores added, with weights found on validation users: slow to fit",
+    "Blend": "several models' scores added, with weights found on validation users",
     "Popularity": "the same list for everyone: the baseline to beat",
     "ALS": "star ratings to be predicted, rather than lists",
 }

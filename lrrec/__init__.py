@@ -42,6 +42,7 @@ _HOME = {
     "errors": "lrrec.errors",
     "evaluate": "lrrec.evaluation.evaluator",
     "evaluate_lists": "lrrec.evaluation.ready_lists",
+    "features": "lrrec.features",
     "interop": "lrrec.interop",
     "linalg": "lrrec.linalg",
     "load": "lrrec.loading",

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from lrrec.data.features import Features, FeaturesLike
 from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, ParameterTypeError
 from lrrec.linalg.ranking import BLOCK_CELLS
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.base.results import MAX_K, Recommendations
-from lrrec.typing import MatrixLike
 from lrrec.validate import as_float32, check_int, check_real, first_three
 
 __all__ = ["MMR", "Boost", "Quota"]
@@ -134,7 +134,7 @@ class MMR:
 
     Parameters
     ----------
-    vectors : pandas frame by item id, or fitted model
+    vectors : Features, pandas frame by item id, or fitted model
         What tells items apart: features, or the factors (features, for an `ItemContent`) of a model.
     diversity : float in [0, 1], default 0.3
         0 leaves the order as it is.
@@ -162,17 +162,17 @@ class MMR:
     [['x', 'z', 'y']]
     """
 
-    def __init__(self, vectors: MatrixLike | Recommender, *, diversity: float = 0.3, k: int | None = None) -> None:
+    def __init__(self, vectors: FeaturesLike | Recommender, *, diversity: float = 0.3, k: int | None = None) -> None:
         if isinstance(vectors, Recommender):
             vectors._check_fitted()
-            name = next((name for name in ("item_factors_", "item_features_") if hasattr(vectors, name)), None)
-            if name is None:
+            rows = getattr(vectors, "item_factors_", getattr(vectors, "item_features_", None))
+            if rows is None or rows.shape[0] != len(vectors.items_):  # an EASE without features has none
                 raise ParameterTypeError(f"vectors must be a model with vectors of items, got {type(vectors).__name__}")
-            rows = getattr(vectors, name)
-            dense = rows.toarray() if sp.issparse(rows) else rows
-            vectors = pd.DataFrame(dense, index=pd.Index(vectors.items_.ids))
-        if not isinstance(vectors, pd.DataFrame):
-            raise ParameterTypeError(f"vectors must be a frame by item id, or a model, got {type(vectors).__name__}")
+            vectors = Features(rows, vectors.items_)
+        if not isinstance(vectors, Features | pd.DataFrame):
+            raise ParameterTypeError(
+                f"vectors must be Features, a frame by item id, or a model, got {type(vectors).__name__}"
+            )
         self.vectors, self.k = vectors, _length(k)
         self.diversity = check_real(diversity, "diversity", low=0, high=1)
 

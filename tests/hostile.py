@@ -29,6 +29,8 @@ DATA = Interactions.from_matrix(DENSE)
 TIMED = Interactions(DATA.matrix, DATA.users, DATA.items, times=np.arange(len(DATA)))
 FRAME = TIMED.to_frame()
 SPLIT = lrrec.splits.random(DATA, random_state=0)
+PEOPLE = FRAME.drop_duplicates("user")
+WORDS = pd.DataFrame({"item": ITEMS, "word": ["red one", "blue one"] * 4, "vector": np.eye(8, 3).tolist()})
 LOW_RANK = {"rank": 2, "reg": 0.1, "fold_in_reg": 0.1, "new_item_reg": 0.1, "n_iter": 1}
 CHEAP = adapt.AdapterSelector([adapt.LowRank(**LOW_RANK)], blend=False, random_state=0)
 PARAMS: dict[str, dict[str, Any]] = {
@@ -149,6 +151,36 @@ def made_selector(kind, *arguments):
     ).fit(DATA, base=fitted())
 
 
+def encoder(columns=None, id="user"):
+    return lrrec.features.FeatureEncoder({"value": "number"} if columns is None else columns, id=id)
+
+
+def feature_calls():
+    """Callable of `lrrec.features` -> call with arguments."""
+    features = lrrec.features
+    described = features.Features(np.eye(8, 3), ITEMS)
+
+    def of(column):
+        return encoder({"word": column}, "item").fit_transform(WORDS)
+
+    return {
+        "Category.__init__": lambda **o: of(features.Category(**o)),
+        "Number.__init__": lambda **o: encoder({"value": features.Number(**o)}).fit_transform(PEOPLE),
+        "Tags.__init__": lambda separator="|", **o: of(features.Tags(separator, **o)),
+        "Text.__init__": lambda n_components=2, **o: of(features.Text(n_components, **o)),
+        "Vector.__init__": lambda **o: encoder({"vector": features.Vector(**o)}, "item").fit_transform(WORDS),
+        "FeatureEncoder.__init__": lambda columns=None, id="user": encoder(columns, id).fit_transform(PEOPLE),
+        "FeatureEncoder.fit": lambda table: encoder().fit(table).transform(PEOPLE),
+        "FeatureEncoder.transform": lambda table: encoder().fit(PEOPLE).transform(table),
+        "FeatureEncoder.fit_transform": lambda table: encoder().fit_transform(table),
+        "Features.__init__": lambda matrix=None, ids=ITEMS, names=None: features.Features(
+            np.eye(8, 3) if matrix is None else matrix, ids, names
+        ),
+        "Features.select": lambda ids=ITEMS[:5], **o: described.select(ids, **o),
+        "Features.reindex": lambda ids=ITEMS[:5]: described.reindex(ids),
+    }
+
+
 class Arg(NamedTuple):
     """The kind of a parameter, which decides the bad values, and a valid value that has equivalents."""
 
@@ -186,6 +218,8 @@ ARGS = {
             "patience",
             "max_rows",
             "n_blocks",
+            "n_components",
+            "min_count",
         ],
         COUNT,
     ),
@@ -197,6 +231,7 @@ ARGS = {
         [
             "reg",
             "feature_reg",
+            "feature_weight",
             "budget",
             "reg_exponent",
             "clip",
@@ -253,6 +288,7 @@ ARGS = {
             "adapt_encoder",
             "balance",
             "blend",
+            "log",
         ],
         FLAG,
     ),
@@ -296,6 +332,10 @@ ARGS = {
             "title",
             "command",
             "titles",
+            "separator",
+            "unseen",
+            "unit",
+            "id",
         ],
         WORD,
     ),
@@ -330,6 +370,8 @@ ARGS = {
             "query",
             "seed",
             "wide",
+            "columns",
+            "names",
         ],
         OBJECT,
     ),
@@ -375,6 +417,11 @@ ARGS = {
     "FactorModel.similar_items.candidates": ids(ITEMS[:3]),
     "ItemItemModel.similar_items.candidates": ids(ITEMS[:3]),
     "ItemContent.similar_items.candidates": ids(ITEMS[:3]),
+    **{f"FeatureEncoder.{name}.table": Arg("frame", PEOPLE) for name in ("fit", "transform", "fit_transform")},
+    "Features.__init__.matrix": Arg("array", np.eye(8, 3)),
+    "Features.__init__.ids": ids(ITEMS),
+    "Features.select.ids": ids(ITEMS[:5]),
+    "Features.reindex.ids": ids(ITEMS[:5]),
     "FeatureModel.with_items.items": ids(np.array([20, 21])),
     "FeatureModel.with_items.item_features": Arg("array", np.eye(2, 3)),
     "Recommender.save.histories": FLAG,
@@ -571,6 +618,7 @@ def calls(folder):
         "FactorModel.transform": lambda X: fitted().transform(X),
         "FactorModel.to_index": lambda path=folder / "index", **o: fitted().to_index(path, **o),
         "NeuralMF.compress": lambda n_factors: neural().compress(n_factors),
+        **feature_calls(),
         "FeatureModel.with_items": lambda items=(20, 21), item_features=np.eye(2, 3): featured().with_items(
             items, item_features
         ),
@@ -789,6 +837,8 @@ RESULTS = (  # made by lrrec of what it has checked
     "Tuning",
 )
 EXEMPT = {
+    "FeatureEncoder.reads": "says whether something is a frame",
+    "FeatureEncoder.from_arrays": "called by load, with what a file holds: tests/test_feature_encoder.py",
     **{f"{name}.__init__": "a result" for name in RESULTS},
     **dict.fromkeys(
         ["Catalogue.of", "Hits.count", "Hits.sum", "measure", "count_hits", "find_hits"],

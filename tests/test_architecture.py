@@ -17,8 +17,8 @@ ROOT = Path(lrrec.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
     {"errors", "typing", "progress"}, {"validate"}, {"linalg", "file_format"}, {"metrics"}, {"data"},
-    {"splits", "files"}, {"datasets", "interaction_files"}, {"models"}, {"evaluation", "rerank"}, {"adapt"}, {"tuning"},
-    {"report"}, {"loading"}, {"interop", "partitions"}, {"spark"}, {"__init__"}, {"cli"}, {"__main__"},
+    {"splits", "files"}, {"datasets", "interaction_files", "features"}, {"models"}, {"evaluation", "rerank"}, {"adapt"},
+    {"tuning"}, {"report"}, {"loading"}, {"interop", "partitions"}, {"spark"}, {"__init__"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {

@@ -1,15 +1,18 @@
 """IALS with features of items: the objective is minimised, features place new items, and useless ones do no harm."""
 
+import io
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
 
 import lrrec
 from lrrec import IALS, Interactions
-from lrrec.errors import DataError, LrrecError, ParameterError
+from lrrec.errors import DataError, DataWarning, LrrecError, ParameterError
+from lrrec.features import Features
 from lrrec.linalg.implicit_als import Objective, implicit_loss
 from lrrec.linalg.linear_prior import FEW_FEATURES, LinearPrior
 
@@ -210,6 +213,39 @@ def test_tune_and_compare_pass_features_on(planted, tmp_path):
             call({"popular": lrrec.Popularity()}, split, item_features=features)
 
 
+@pytest.mark.parametrize(
+    "model", [IALS(2, random_state=0), lrrec.Blend([IALS(2), lrrec.EASE()], random_state=0)], ids=["IALS", "Blend"]
+)
+def test_a_fit_without_features_forgets_those_of_an_earlier_one(planted, model, tmp_path):
+    matrix, features = planted
+    with_features, new = matrix.copy(), np.arange(150) >= 130
+    with_features[:, new] = 0
+    options = {"user_features": np.eye(200)} if isinstance(model, IALS) else {}
+    model.fit(with_features, item_features=features, **options).fit(matrix).save(tmp_path / "again")
+    clone(model).fit(matrix).save(tmp_path / "once")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "once").read_bytes()
+
+
+def test_tuning_serves_new_users_by_their_features(tmp_path):
+    rng = np.random.default_rng(0)
+    taste, kind = rng.integers(0, 2, 80), rng.integers(0, 2, 40)
+    data = Interactions.from_matrix((rng.random((80, 40)) < np.where(taste[:, None] == kind, 0.4, 0.02)).astype(float))
+    split = lrrec.splits.cold_users(data, random_state=0)
+    people = Features(np.eye(2)[taste], data.users)
+    options = {"space": {"reg": [0.01, 0.1]}, "metric": "ndcg@10", "storage": tmp_path / "trials"}
+    validation = lrrec.splits.cold_users(Interactions(split.train.matrix, data.users, data.items), random_state=1)
+    model = IALS(2, n_iter=3, random_state=0)
+    tuned = lrrec.tune(model, split, validation=validation, user_features=people, **options)
+    fitted = IALS(2, n_iter=tuned.best_params_["n_iter"], reg=tuned.best_params_["reg"], random_state=0)
+    fitted.fit(validation.train, user_features=people)
+    served = lrrec.evaluate(fitted, validation, metrics=["ndcg@10"], user_features=people)
+    assert tuned.best_value_ == pytest.approx(served.mean()["ndcg@10"], abs=1e-3)
+    assert tuned.best_value_ > 1.5 * lrrec.tune(model, split, validation=validation, space=options["space"]).best_value_
+    for others in (None, Features(np.eye(2)[1 - taste], data.users)):
+        with pytest.raises(ParameterError, match="another user features"):
+            lrrec.tune(model, split, validation=validation, user_features=others, **options)
+
+
 def test_features_on_the_command_line(planted, tmp_path, run):
     matrix, features = planted
     data, items, model = (str(tmp_path / name) for name in ("data.csv", "items.csv", "model.lrrec"))
@@ -218,12 +254,13 @@ def test_features_on_the_command_line(planted, tmp_path, run):
     kinds = np.array([*"abcdef"])
     texts = ["|".join(kinds[row > 0]) for row in features]
     frame = pd.DataFrame({"item": range(150), "kinds": texts, "size": np.arange(150) / 150})
+    standardized = (np.arange(150) - 74.5) / np.arange(150).std()
     frame.to_csv(items, index=False)
     assert run("fit", data, "--item-features", items, "-p", "n_factors=4", "-o", model)[0] == 0
     loaded = lrrec.load(model)
     assert [*loaded.feature_names_] == [*(f"kinds={kind}" for kind in "abcdef"), "size"]
     by_hand = IALS(4, random_state=0).fit(
-        Interactions.from_frame(table), item_features=np.column_stack((features, np.arange(150) / 150))[:120]
+        Interactions.from_frame(table), item_features=np.column_stack((features, standardized))[:120]
     )
     np.testing.assert_allclose(loaded.feature_map_, by_hand.feature_map_, atol=1e-4)
     code, out, _ = run("evaluate", data, "--item-features", items, "--split", "cold-items", "-p", "n_factors=4")
@@ -232,9 +269,8 @@ def test_features_on_the_command_line(planted, tmp_path, run):
     for words, change in (
         ("--item-features must have the column 'item'", frame.rename(columns={"item": "thing"})),
         ("a column beside 'item'", frame[["item"]]),
-        ("at most 2000 different texts, got 2001 in 'kinds'", pd.DataFrame(
+        ("column 'kinds' must have at most 2000 different values to become a feature each, got 2001", pd.DataFrame(
             {"item": range(2001), "kinds": [f"k{n}" for n in range(2001)]})),
-        ("item_features must have a row for each item, got none for 100", frame[:100]),
     ):  # fmt: skip
         change.to_csv(items, index=False)
         code, _, shown = run("fit", data, "--item-features", items, "-o", model)
@@ -242,11 +278,14 @@ def test_features_on_the_command_line(planted, tmp_path, run):
         assert words in " ".join(shown.split())
     titles = pd.DataFrame({"item": range(10**5), "title": [f"t{n}" for n in range(10**5)]})
     titles.to_csv(items, index=False)  # 40 GB, if a column were made of each title
-    assert "got 100000 in 'title'" in " ".join(run("fit", data, "--item-features", items, "-o", model)[2].split())
+    assert "a feature each, got 100000" in " ".join(run("fit", data, "--item-features", items, "-o", model)[2].split())
     for words, text in (
         ("as many fields in every line: 3, got 2 in ['1', '2']", "item,a,b\n1,2\n2,3,4\n"),
         ("as many fields in every line: 2, got 3", "item,a\n1,2,3\n2,3,4\n"),  # not read as an index
-        ("got none for", "item,a\n" + "".join(f"0{n},1\n" for n in range(1, 150))),  # 01 is not 1
+        (
+            "must have rows for the items of the data, got none",
+            "item,a\n" + "".join(f"0{n},1\n" for n in range(1, 150)),
+        ),  # 01 is not 1
         ("must be a CSV file in UTF-8 with a header", ""),
         ("must be an existing file", None),
     ):
@@ -257,8 +296,11 @@ def test_features_on_the_command_line(planted, tmp_path, run):
         code, _, shown = run("fit", data, "--item-features", path, "-o", model)
         assert code == 1
         assert words in " ".join(shown.split())
+    frame[:100].to_csv(items, index=False)
+    with pytest.warns(DataWarning, match="20 of 120 items have no row in --item-features"):
+        assert run("fit", data, "--item-features", items, "-p", "n_factors=4", "-o", model)[0] == 0
     frame.to_csv(items, index=False)
-    code, _, shown = run("fit", data, "-m", "ease", "--item-features", items, "-o", model)
+    code, _, shown = run("fit", data, "-m", "nmf", "--item-features", items, "-o", model)
     assert code == 1
     assert "for a model that takes them" in " ".join(shown.split())
 
@@ -274,6 +316,46 @@ def described(planted):
     rng.permuted(np.tile(np.arange(6), (150, 1)), axis=1)
     tastes = rng.normal(size=(200, 6))
     return matrix, (tastes + 0.3 * rng.normal(size=tastes.shape)).astype(np.float32)
+
+
+def test_new_items_and_users_on_the_command_line(tmp_path, run):
+    rng = np.random.default_rng(0)
+    taste, kind = rng.integers(0, 2, 60), rng.integers(0, 2, 40)
+    rows, columns = np.nonzero(rng.random((60, 40)) < np.where(taste[:, None] == kind, 0.4, 0.02))
+    data, items, users, model = (tmp_path / name for name in ("data.csv", "items.csv", "users.csv", "model.lrrec"))
+    pd.DataFrame({"user": rows, "item": columns}).to_csv(data, index=False)
+    words = np.array(["loud guitars", "quiet piano"])
+    pd.DataFrame({"item": range(40), "about": words[kind], "code": range(40)}).to_csv(items, index=False)
+    pd.DataFrame({"user": range(60), "club": np.array(["rock", "jazz"])[taste]}).to_csv(users, index=False)
+    options = ("-p", "n_factors=4", "-o", model, "--feature", "about=text", "--feature", "code=none")
+    assert run("fit", data, "--item-features", items, "--user-features", users, *options)[0] == 0
+    assert [*lrrec.load(model).feature_names_] == [f"about={word}" for word in ("guitars", "loud", "piano", "quiet")]
+    new = tmp_path / "new.csv"
+    pd.DataFrame({"item": [100, 101, 0], "about": [*words, words[kind[0]]], "code": 0}).to_csv(new, index=False)
+    code, out, _ = run("recommend", model, "--new-items", new, "-k", 60)
+    assert code == 0
+    lists = pd.read_csv(io.StringIO(out))
+    score = lists.set_index(["user", "item"])["score"].unstack()
+    assert ((score[100] > score[101]) == (taste == 0)).mean() > 0.95
+    pd.DataFrame({"user": ["p", "q"], "club": ["jazz", "rock"]}).to_csv(new, index=False)
+    code, out, _ = run("recommend", model, "--user-features", new, "-k", 5)
+    assert code == 0
+    lists = pd.read_csv(io.StringIO(out))
+    assert (kind[lists["item"]] == np.repeat([1, 0], 5)).all()
+    for words_shown, arguments in (
+        ("--feature must be COLUMN=KIND", ("fit", data, "--item-features", items, "--feature", "about", "-o", model)),
+        ("must name a column", ("fit", data, "--item-features", items, "--feature", "abuot=text", "-o", model)),
+        ("user_features must be for", ("fit", data, "-m", "nmf", "--user-features", users, "-o", model)),
+        ("must be without --user", ("recommend", model, "--user-features", new, "--user", "3")),
+        ("--new-items must have the column 'item'", ("recommend", model, "--new-items", new)),
+    ):
+        code, _, shown = run(*arguments)
+        assert code == 1
+        assert words_shown in " ".join(shown.split()), shown
+    assert run("fit", data, "-p", "n_factors=4", "-o", model)[0] == 0
+    code, _, shown = run("recommend", model, "--new-items", items)
+    assert code == 1
+    assert "fitted by lrrec fit --item-features" in " ".join(shown.split())
 
 
 def both_objective(params, X, G, F, lam_u, lam_i, mu_u, mu_i):

@@ -20,7 +20,7 @@ from lrrec import Interactions, Recommendations, Recommender, Split
 from lrrec.adapt import Adapter
 from lrrec.errors import DataWarning, LrrecError
 
-PUBLIC = ("adapt", "data", "datasets", "evaluation", "interop", "metrics", "models", "rerank", "splits")
+PUBLIC = ("adapt", "data", "datasets", "evaluation", "features", "interop", "metrics", "models", "rerank", "splits")
 PUBLIC += ("spark",) if find_spec("pyspark") else ()
 SPECIAL = ("__init__", "__call__", "__getitem__", "__setitem__", "__contains__", "__add__")
 TELLS = re.compile(

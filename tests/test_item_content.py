@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 import lrrec
-from lrrec import EASE, IALS, Blend, Interactions, ItemContent
+from lrrec import EASE, IALS, Blend, Interactions, ItemContent, ItemKNN
 from lrrec.errors import DataError, FileFormatError, ParameterError
 from lrrec.linalg import feature_regression
 
@@ -117,7 +117,7 @@ def test_features_have_to_be_given(table):
     with pytest.raises(DataError, match="a row for each of 30 items"):
         ItemContent().fit(table[0], item_features=table[1][:9])
     with pytest.raises(ParameterError, match="item_features must be for a model that takes them"):
-        Blend([EASE()]).fit(table[0], item_features=table[1])
+        Blend([ItemKNN()]).fit(table[0], item_features=table[1])
 
 
 def test_similar_items_have_similar_features(table):
@@ -156,7 +156,7 @@ def test_a_blend_has_other_weights_for_new_items(tmp_path):
     liked_groups, liked_features = rng.random((300, 8)) < 0.3, rng.random((300, 6)) < 0.3
     chance = 0.02 + 0.4 * liked_groups[:, rng.integers(8, size=150)] + 0.1 * (liked_features @ features.T)
     matrix = np.where(np.arange(150) < 120, rng.random((300, 150)) < chance, 0).astype(np.float32)
-    known = Blend([EASE(20), ItemContent(), IALS(4, random_state=0)], random_state=0)
+    known = Blend([ItemKNN(), ItemContent(), IALS(4, random_state=0)], random_state=0)
     known.fit(matrix[:, :120], item_features=features[:120])
     assert not len(known.new_item_weights_)
     blend = Blend(known.models, random_state=0).fit(matrix, item_features=features)
@@ -189,7 +189,7 @@ def test_tuning_reaches_the_models_of_a_blend(table):
 def test_items_that_only_a_model_without_weight_knows_have_no_score(table):
     """New items with features, of which the weights for new items leave out the one model that knows them."""
     matrix, features = table
-    blend = Blend([EASE(5), ItemContent()], weights=[1, 1]).fit(matrix, item_features=features)
+    blend = Blend([ItemKNN(), ItemContent()], weights=[1, 1]).fit(matrix, item_features=features)
     assert blend.item_evidence_[25:].all()
     blend.new_item_weights_ = np.array([1.0, 0.0])
     blend._remember_all(Interactions(blend.seen_, blend.users_, blend.items_))

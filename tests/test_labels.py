@@ -374,9 +374,9 @@ def small_ials():
     return IALS(2, n_iter=2, random_state=0)
 
 
-def tuned_with(table):
+def tuned_with(**features):
     pytest.importorskip("optuna")
-    return lrrec.tune(small_ials(), SPLIT, space={"reg": [0.01]}, item_features=table)
+    return lrrec.tune(small_ials(), SPLIT, space={"reg": [0.01]}, **features)
 
 
 def small_neural():
@@ -506,7 +506,8 @@ MATRICES = {
     "Blend.fit.X": lambda X: lrrec.Blend([EASE()]).fit(X).recommend(USERS, 3).items,
     "ItemContent.fit.X": lambda X: lrrec.ItemContent().fit(
         X, item_features=FEATURES).recommend(USERS, 3, exclude_seen=False).items,
-    "Recommender.fit.X": lambda X: EASE().fit(X).recommend(USERS, 3).items,
+    "EASE.fit.X": lambda X: EASE().fit(X).recommend(USERS, 3).items,
+    "Recommender.fit.X": lambda X: lrrec.ItemKNN().fit(X).recommend(USERS, 3).items,
     "Recommends.recommend_from.histories": lambda X: BASE.recommend_from(X, 3).items,
     "Recommender.update.new": lambda X: small_ials().fit(DATA).update(X).recommend(USERS, 3).items,
     "Recommender.score.X": lambda X: [BASE.score(X)],
@@ -529,6 +530,8 @@ ALIGNED = {
     "FeatureModel.with_items.item_features": (lambda table: small_ials().fit(
         DATA, item_features=FEATURES.to_numpy()).with_items(["x", "y"], table).item_factors_, ["x", "y"],
                                               NEW.to_numpy()),
+    "EASE.fit.item_features": (lambda table: EASE(5.0).fit(
+        DATA, item_features=table).item_features_, ITEMS, FEATURES.to_numpy()),
     "IALS.fit.item_features": (lambda table: small_ials().fit(DATA, item_features=table).feature_map_, ITEMS,
                                FEATURES.to_numpy()),
     "Blend.fit.item_features": (lambda table: lrrec.Blend([small_ials()]).fit(
@@ -562,7 +565,9 @@ ALIGNED = {
     "evaluate_lists.vectors": (lambda vectors: listed(vectors=vectors), ITEMS, DIRECTIONS),
     "from_factors.item_factors": (lambda V: factors(item_factors=V, items=ITEMS), ITEMS, BASE.item_factors_),
     "from_factors.user_factors": (lambda U: factors(user_factors=U, users=USERS), USERS, BASE.user_factors_),
-    "tune.item_features": (lambda table: tuned_with(table).model_.feature_map_, ITEMS, FEATURES.to_numpy()),
+    "tune.item_features": (lambda table: tuned_with(item_features=table).model_.feature_map_, ITEMS,
+                           FEATURES.to_numpy()),
+    "tune.user_features": (lambda table: tuned_with(user_features=table).model_.user_feature_map_, USERS, AGES),
     "history_mask.key": (lambda key: lrrec.splits.history_mask(DATA, 0.5, key), range(len(DATA)),
                          np.random.default_rng(2).random(len(DATA)).tolist()),
 }  # fmt: skip

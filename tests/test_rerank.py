@@ -129,7 +129,7 @@ def test_empty_places_and_popular_items_stay_last(likes):
 
 def test_bad_input_is_refused(lists, genres):
     for make, words in (
-        (lambda: rerank.MMR(genres.to_numpy()), "vectors must be a frame by item id, or a model, got ndarray"),
+        (lambda: rerank.MMR(genres.to_numpy()), "vectors must be Features, a frame by item id, or a model, got nd"),
         (lambda: rerank.MMR(genres, diversity=2), "diversity must be"),
         (lambda: rerank.MMR(genres, k=0), "k must be"),
         (lambda: rerank.MMR(genres[:5])(lists), "vectors must have a row for each item, got none for"),

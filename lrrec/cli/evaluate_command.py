@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 import lrrec
-from lrrec.cli import item_table
 from lrrec.cli import options as opt
-from lrrec.cli.inputs import PROTOCOL_HELP, Source, check_out, check_protocol, fit_model, item_vectors, make_model
+from lrrec.cli.feature_table import FeatureTables
+from lrrec.cli.inputs import PROTOCOL_HELP, Source, check_out, check_protocol, item_vectors, make_model
 from lrrec.cli.show import metrics_table, print_protocol
 
 
@@ -40,6 +40,8 @@ def evaluate(
     read: opt.Read = None,
     data_home: opt.DataHome = None,
     item_features: opt.ItemFeatures = None,
+    user_features: opt.UserFeatures = None,
+    feature: opt.FeatureKind = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="CSV file for the values of every user.", show_default=False)
     ] = None,
@@ -59,12 +61,14 @@ def evaluate(
         data, data_home, min_rating, user, item, value, time, delimiter, read,
         min_interactions=min_interactions, test_file=test_file, history_file=history_file,
     )  # fmt: skip
-    features = item_table.read(item_features, estimator, source)
+    features = FeatureTables.read(estimator, source, item_features, user_features, feature)
     results = {}
     for cut in source.splits(protocol, test_size=test_size, repeats=repeats, seed=seed):
         name = next((f"{one} {cut.params[one]}" for one in ("fold", "window") if one in cut.params), repr(estimator))
-        fitted = fit_model(estimator, cut.train, features)
-        results[name] = lrrec.evaluate(fitted, cut, metrics=metrics, vectors=item_vectors(cut, metrics))
+        fitted = features.fit(estimator, cut.train)
+        of_users = None if features.of_users is None else features.of_users.reindex(cut.users)
+        vectors = item_vectors(cut, metrics)
+        results[name] = lrrec.evaluate(fitted, cut, metrics=metrics, vectors=vectors, user_features=of_users)
     console = Console()
     console.print(metrics_table(results, mean=f"mean of {estimator!r}" if len(results) > 1 else None))
     last = next(reversed(results.values()))

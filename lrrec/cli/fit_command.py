@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from lrrec.cli import item_table
 from lrrec.cli import options as opt
-from lrrec.cli.inputs import Source, check_out, fit_model, make_model
+from lrrec.cli.feature_table import FeatureTables
+from lrrec.cli.inputs import Source, check_out, make_model
 
 
 def fit(
@@ -26,6 +26,8 @@ def fit(
     read: opt.Read = None,
     data_home: opt.DataHome = None,
     item_features: opt.ItemFeatures = None,
+    user_features: opt.UserFeatures = None,
+    feature: opt.FeatureKind = None,
 ) -> None:
     """Fit a model on all of the data and save it."""
     check_out(out)
@@ -33,8 +35,8 @@ def fit(
     source = Source(
         data, data_home, min_rating, user, item, value, time, delimiter, read, min_interactions=min_interactions
     )  # fmt: skip
-    features = item_table.read(item_features, estimator, source)
+    features = FeatureTables.read(estimator, source, item_features, user_features, feature)
     interactions = source.interactions()
-    fitted = fit_model(estimator, interactions, features)
+    fitted = features.fit(estimator, interactions)
     fitted.save(out)
     typer.echo(f"{fitted!r} fitted on {interactions!r}, saved to {out} ({out.stat().st_size:,} bytes)")

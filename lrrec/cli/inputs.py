@@ -218,15 +218,6 @@ def item_vectors(split: "Split", metrics: list[str]) -> Any:
     return split.train.matrix.T if any(name.startswith("diversity") for name in metrics) else None
 
 
-def fit_model(model: Any, interactions: "Interactions", item_features: Any = None) -> Any:
-    """Fit, with a progress bar where the model has one, and with features of items where there are any."""
-    takes = inspect.signature(model.fit).parameters
-    options: dict[str, Any] = {"progress": True} if "progress" in takes else {}
-    if item_features is not None:
-        options["item_features"] = item_features
-    return model.fit(interactions, **options)
-
-
 def as_one(models: list[Any]) -> Any:
     """The model, where there is one; the list of several bases."""
     return models[0] if len(models) == 1 else models

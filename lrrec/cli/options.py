@@ -95,7 +95,21 @@ ItemFeatures = Annotated[
     Path | None,
     typer.Option(
         help="CSV or Parquet file of items: the column of their ids, and columns of numbers, or of texts with | "
-        "between several, such as genres. For ials and neural.",
+        "between several, such as genres. For ials, neural, ease, content and blend.",
+        show_default=False,
+    ),
+]
+UserFeatures = Annotated[
+    Path | None,
+    typer.Option(help="The same of users, for ials: new users are served by them.", show_default=False),
+]
+FeatureKind = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--feature",
+        metavar="COLUMN=KIND",
+        help="How a column of --item-features or --user-features is encoded: number, category, tags, text, vector, or "
+        "none to leave it out. May be repeated.",
         show_default=False,
     ),
 ]

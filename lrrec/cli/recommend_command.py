@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 
 import lrrec
+from lrrec.cli import feature_table
+from lrrec.cli import options as opt
 from lrrec.cli.inputs import as_one, check_out
-from lrrec.errors import DataError, UnknownIdError
+from lrrec.errors import DataError, ParameterError, UnknownIdError
 
 
 def recommend(
@@ -33,15 +35,36 @@ def recommend(
     explain: Annotated[
         bool, typer.Option("--explain", help="Add the items of the history that raise the score most, at most three.")
     ] = False,
+    new_items: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or Parquet file like that of --item-features in [bold]lrrec fit[/bold]: items of it that the "
+            "model lacks are recommended too.",
+            show_default=False,
+        ),
+    ] = None,
+    user_features: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or Parquet file like that of [bold]lrrec fit[/bold]: recommend to its users, by their features "
+            "alone.",
+            show_default=False,
+        ),
+    ] = None,
+    delimiter: opt.Delimiter = ",",
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="CSV file to write; standard output without it.", show_default=False),
     ] = None,
 ) -> None:
-    """Recommend items to known users with a saved model, as CSV: user, item, rank, score."""
+    """Recommend items with a saved model, as CSV: user, item, rank, score."""
     check_out(out)
+    if user_features is not None and (user or explain):
+        raise ParameterError("--user-features must be without --user and --explain, got both")
     fitted = lrrec.load(model, base=as_one([lrrec.load(path) for path in base])) if base else lrrec.load(model)
-    if not len(fitted.users_) and not (user and popular and include_seen):
+    if new_items is not None:
+        fitted = _with_new_items(fitted, new_items, delimiter)
+    if not len(fitted.users_) and user_features is None and not (user and popular and include_seen):
         raise DataError(
             f"{model} has no users to recommend to: make it with them (lrrec adapt --histories), or recommend popular "
             "items by --user, --popular and --include-seen"
@@ -55,7 +78,11 @@ def recommend(
                 f"--user must be an integer, as the model's user ids are, got {', '.join(user)}"
             ) from None
     try:
-        lists = fitted.recommend(users, k, exclude_seen=not include_seen, unknown="popular" if popular else "raise")
+        if user_features is not None:
+            described = _described(fitted, "user_feature_encoder_", user_features, "--user-features", delimiter)
+            lists = fitted.recommend_from(None, k, user_features=described, unknown="popular" if popular else "raise")
+        else:
+            lists = fitted.recommend(users, k, exclude_seen=not include_seen, unknown="popular" if popular else "raise")
     except UnknownIdError as error:
         hint = "add --popular to recommend popular items to them" if error.hint else ""
         raise UnknownIdError(error.message, hint=hint) from None
@@ -65,6 +92,22 @@ def recommend(
     table.to_csv(sys.stdout if out is None else out, index=False)
     if out is not None:
         typer.echo(f"recommended to {len(lists):,} users, in {out}")
+
+
+def _with_new_items(model: Any, path: Path, delimiter: str) -> Any:
+    """The model with the items of a table that it lacks."""
+    features = _described(model, "feature_encoder_", path, "--new-items", delimiter)
+    new = [item for item in features.ids if item not in model.items_]
+    return model.with_items(new, features.select(new)) if new else model
+
+
+def _described(model: Any, encoder_name: str, path: Path, option: str, delimiter: str) -> Any:
+    """The features of a table, by the encoder that the model was fitted with."""
+    encoder = getattr(model, encoder_name, None)
+    if encoder is None:
+        fitted_by = {"--new-items": "--item-features"}.get(option, option)
+        raise ParameterError(f"{option} must be for a model that was fitted by lrrec fit {fitted_by}, got {model!r}")
+    return encoder.transform(feature_table.read_table(path, option, encoder.id, delimiter))
 
 
 def _because(model: Any, user: Any, item: Any) -> str:

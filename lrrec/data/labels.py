@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from lrrec.data.features import Features
 from lrrec.data.frames import is_frame
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.errors import DataError
@@ -75,6 +76,10 @@ def align_matrix(
     columns: those to have, in their order, where the matrix has labels of columns. A matrix without labels is returned
     as it is, with None.
     """
+    if isinstance(values, Features):
+        _check_names(values.names, columns, name)
+        selected = values.select(ids, name=name, unit=unit)
+        return selected.matrix[:, values.names.find((columns or values.names).ids)], columns or values.names
     labelled = _labelled(values, name)
     if labelled is None:
         return values, None
@@ -85,14 +90,20 @@ def align_matrix(
         except (TypeError, ValueError) as error:
             raise DataError(f"{name} must have as many numbers for each {unit}: {error}") from None
     labels = _label_map(aligned.columns, f"the columns of {name}")
+    _check_names(labels, columns, name)
     if columns is not None:
-        if len(labels) != len(columns) or labels.ids.dtype != columns.ids.dtype or (labels.find(columns) < 0).any():
-            raise DataError(
-                f"{name} must have the columns {first_three(columns)}, got {first_three(labels)}: select them by name, "
-                "or pass an array"
-            )
         aligned, labels = aligned.iloc[:, labels.find(columns)], columns
     return _numbers(aligned, name), labels
+
+
+def _check_names(names: IdMap, wanted: IdMap | None, what: str) -> None:
+    """Refuse names of columns that are not those that are wanted, in any order."""
+    if wanted is None or (len(names) == len(wanted) and set(names) == set(wanted)):
+        return
+    raise DataError(
+        f"{what} must have the columns {first_three(wanted)}, got {first_three(names)}: select them by name, or pass "
+        "an array"
+    )
 
 
 def read_pivot(X: Any, name: str) -> tuple[sp.coo_array, IdMap, IdMap] | None:

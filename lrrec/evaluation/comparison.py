@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from lrrec.data import frames
+from lrrec.data.features import FeaturesLike
 from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, DataWarning, ParameterError, ParameterTypeError
 from lrrec.evaluation.evaluation_result import Evaluation
@@ -232,7 +233,7 @@ class Comparison:
 def compare(
     models: dict[str, Any], split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool | None = None,
     candidates: Ids | int | None = None, vectors: MatrixLike | None = None, random_state: RandomState = 0,
-    item_features: MatrixLike | None = None, user_features: MatrixLike | None = None,
+    item_features: FeaturesLike | None = None, user_features: FeaturesLike | None = None,
 ) -> Comparison:  # fmt: skip
     """Evaluate several models on the same split.
 

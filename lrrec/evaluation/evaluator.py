@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lrrec.data.events import holds
+from lrrec.data.features import FeaturesLike
 from lrrec.data.labels import align, align_matrix
 from lrrec.errors import DataError, DataWarning, UnknownIdError
 from lrrec.evaluation.candidate_pool import CandidatePool
@@ -32,7 +33,7 @@ TIED_SHARE = 0.05  # of users whose hit has the score of another candidate, befo
 def evaluate(
     model: Any, split: Split, *, metrics: Sequence[str] = DEFAULT_METRICS, exclude_seen: bool | None = None,
     candidates: Ids | int | None = None, vectors: MatrixLike | None = None, random_state: RandomState = 0,
-    user_features: MatrixLike | None = None,
+    user_features: FeaturesLike | None = None,
 ) -> Evaluation:  # fmt: skip
     """Rank for every test user and compare with what is relevant to them.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from lrrec.linalg.dense import rotate
 from lrrec.linalg.implicit_als import Objective, half_sweep, implicit_loss
-from lrrec.linalg.linear_prior import Features, LinearPrior
+from lrrec.linalg.linear_prior import FeatureMatrix, LinearPrior
 from lrrec.linalg.quadratic import QuadraticLoss
 
 
@@ -27,7 +27,7 @@ class Side:
     """
 
     def __init__(
-        self, loss: QuadraticLoss, factors: np.ndarray, features: Features | None, objective: Objective,
+        self, loss: QuadraticLoss, factors: np.ndarray, features: FeatureMatrix | None, objective: Objective,
         feature_reg: float, n_threads: int,
     ) -> None:  # fmt: skip
         self.loss, self.factors = loss, factors

@@ -21,7 +21,7 @@ from lrrec.linalg.dense import inner_products, product
 from lrrec.linalg.inverse import invert
 from lrrec.linalg.ranking import ALL_COLUMNS, Columns, are_all
 from lrrec.linalg.sparse import co_occurrences
-from lrrec.linalg.threads import even_blocks, one_threaded_blas
+from lrrec.linalg.threads import even_blocks, one_threaded_blas, run_blocks
 from lrrec.validate import check_threads
 
 MAX_DENSE = 20_000  # items: from more on, the weights would not fit memory
@@ -234,7 +234,7 @@ def solve_item_item(X: sp.csr_array, S: GramMatrix, reg: float, *, n_threads: in
         F = S.root().astype(np.float32)
         S = product(F, F.T, check_threads(n_threads))
     A += S
-    return DenseWeights(zero_diagonal_ridge(A, reg, n_threads=n_threads))
+    return DenseWeights(zero_diagonal_ridge(A, reg, n_threads=n_threads)[0])
 
 
 def multiplications(n_users: int, n_items: int, rank: int) -> float:
@@ -245,15 +245,51 @@ def multiplications(n_users: int, n_items: int, rank: int) -> float:
     return float(n_items) ** 3 if n_items <= MAX_DENSE else np.inf
 
 
-def zero_diagonal_ridge(A: np.ndarray, reg: float, *, n_threads: int | None = None) -> np.ndarray:
-    """Turn the upper half of a Gram matrix A (I, I) into B = I - P / diag(P), P = (A + reg I)^-1, in place."""
+def add_products(A: np.ndarray, F: sp.csr_array | np.ndarray, *, n_threads: int | None = None) -> None:
+    """Add F F^T to the upper half of a matrix A (I, I), for F (I, n), sparse or dense."""
+    transposed = F.T if isinstance(F, np.ndarray) else F.T.tocsc()
+
+    def work(start: int, stop: int) -> None:
+        products = F[start:stop] @ transposed[:, start:]
+        block = products if isinstance(products, np.ndarray) else products.toarray()
+        A[start:stop, start:stop] += np.triu(block[:, : stop - start])
+        A[start:stop, stop:] += block[:, stop - start :]
+
+    run_blocks(work, even_blocks(len(A), 512), check_threads(n_threads))
+
+
+def weights_of_new_items(
+    B: np.ndarray, diagonal: np.ndarray, F: sp.csr_array | np.ndarray, new: sp.csr_array | np.ndarray, reg: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights to new items (I, m), and from them (m, I), by their features (m, n) and those of the others.
+
+    The weights B (I, I) and the diagonal of P, (I,), are those of `zero_diagonal_ridge` for A with F F^T in it. Each
+    new item has the weights that the Gram matrix with its row and column would give it: by block inversion, of a
+    column g = F f they are P g, with P = (I - B) diag(P).
+    """
+    products = F @ new.T
+    G = products if isinstance(products, np.ndarray) else products.toarray()
+    scaled = np.asarray(diagonal[:, None] * G)
+    columns = np.where(diagonal[:, None] > 0, scaled - B @ scaled, np.float32(0))
+    squares = np.asarray((new**2).sum(axis=1), dtype=np.float64)
+    pivots = 1 / (squares + reg - np.einsum("im,im->m", G, columns, dtype=np.float64))
+    rows = columns * pivots / np.maximum(diagonal[:, None] + columns**2 * pivots, np.finfo(np.float32).tiny)
+    return columns.astype(np.float32), rows.T.astype(np.float32)
+
+
+def zero_diagonal_ridge(A: np.ndarray, reg: float, *, n_threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Turn the upper half of a Gram matrix A (I, I) into B = I - P / diag(P), P = (A + reg I)^-1, in place.
+
+    Returns B, and the diagonal of P.
+    """
     diagonal = np.diag_indices(len(A))
     A[diagonal] += np.float32(reg)
     invert(A, n_threads=n_threads)
+    of_inverse = A[diagonal]
     with np.errstate(divide="ignore", invalid="ignore"):  # infinity and NaN are refused by who gets the weights
-        A /= -A[diagonal]
+        A /= -of_inverse
     A[diagonal] = 0
-    return A
+    return A, of_inverse
 
 
 def scaled(S: GramMatrix, exponent: float, weight: float) -> GramMatrix:

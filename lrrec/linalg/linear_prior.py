@@ -24,7 +24,7 @@ from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import even_blocks, run_blocks
 
-Features: TypeAlias = sp.csr_array | np.ndarray
+FeatureMatrix: TypeAlias = sp.csr_array | np.ndarray
 ROWS = 256  # of a block
 FEW_FEATURES = 512  # up to which F^T F is formed, to precondition
 
@@ -47,7 +47,7 @@ class LinearPrior:
     """
 
     def __init__(
-        self, features: Features, loss: QuadraticLoss, lam: np.ndarray, feature_reg: float,
+        self, features: FeatureMatrix, loss: QuadraticLoss, lam: np.ndarray, feature_reg: float,
         n_threads: int,
     ) -> None:  # fmt: skip
         self.features, self.n_threads = features, n_threads
@@ -56,7 +56,7 @@ class LinearPrior:
         if len(self._rows) < features.shape[0]:
             self._loss = QuadraticLoss(loss.unobserved_weight, loss.weights[self._rows], loss.linear)
             self._F, self._lam = features[self._rows], lam[self._rows]
-        squares: Features = self._F**2
+        squares: FeatureMatrix = self._F**2
         sizes = squares @ np.ones(features.shape[1])
         scale = float((sizes * self._lam).sum()) / max(len(self._rows), 1)
         self.penalty = np.float32(max(feature_reg * scale, float(np.finfo(np.float32).tiny)))
@@ -183,7 +183,7 @@ class LinearPrior:
         return own, 1 / (squares + self.penalty), np.zeros(shape, dtype=U.dtype)
 
 
-def _times(F: Features, W: np.ndarray, n_threads: int, out: np.ndarray | None = None) -> np.ndarray:
+def _times(F: FeatureMatrix, W: np.ndarray, n_threads: int, out: np.ndarray | None = None) -> np.ndarray:
     """F W; in `out`, if given."""
     if not isinstance(F, np.ndarray):
         return times(F, W, out=out, n_threads=n_threads)

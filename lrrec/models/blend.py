@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
+from lrrec.data.features import FeaturesLike
 from lrrec.data.interactions import Interactions
 from lrrec.errors import FileFormatError, ParameterTypeError
 from lrrec.linalg.ranking import ALL_CANDIDATES, Candidates
@@ -99,7 +100,7 @@ class Blend(Blends, Recommender):
         self.n_steps = n_steps
         self.random_state = random_state
 
-    def fit(self, X: Interactions | MatrixLike, y: None = None, *, item_features: MatrixLike | None = None) -> Self:
+    def fit(self, X: Interactions | MatrixLike, y: None = None, *, item_features: FeaturesLike | None = None) -> Self:
         """Find the weights, unless they are given, and fit every model.
 
         Parameters
@@ -118,7 +119,7 @@ class Blend(Blends, Recommender):
         parse(self.metric, ("ranking",))
         n_steps = check_int(self.n_steps, "n_steps", low=1)
         models = self._unfitted(int(rng.integers(2**31)))
-        fresh = copy(self)
+        fresh = self._unlearned()
         if self.weights is None:
             fresh.weights_ = self._find_weights(models, _users_apart(data, rng), item_features, n_steps)
             if item_features is not None and (split := _items_apart(data, rng)) is not None:

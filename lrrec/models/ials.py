@@ -5,30 +5,29 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.data.features import FeaturesLike
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg.alternation import Alternation, Side
 from lrrec.linalg.implicit_als import SOLVERS, excess_loss, implicit_loss, solve_rows
-from lrrec.linalg.quadratic import solve_ridge
 from lrrec.linalg.spectral_start import spectral_start
 from lrrec.models.base.alternating_model import AlternatingModel
 from lrrec.models.base.factor_model import FactorModel
-from lrrec.models.base.feature_model import FeatureModel, check_features
+from lrrec.models.base.feature_model import FeatureModel, check_features, encoder_of
 from lrrec.models.base.implicit_objective import ImplicitObjective, likes_of
 from lrrec.models.base.iterative import Callback, Monitor, Scorer
 from lrrec.models.base.one_fit import of_one_fit
+from lrrec.models.base.user_features import NO_MAP, UserFeatures
 from lrrec.splits import Split
 from lrrec.typing import MatrixLike, PathLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng, check_threads
 
-NO_MAP = np.zeros((0, 0), dtype=np.float32)
-NO_MAP.flags.writeable = False
 CONVERGED = 200  # steps at most for a row that is improved until it has converged
 EXACT_STEPS = 20  # of conjugate gradients for items with features where solver="cholesky"
 
 
-class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
+class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     """Implicit-feedback ALS: all pairs enter the loss, the observed ones with more weight; dislikes are possible.
 
     Minimises, with n_u and n_i the numbers of observed entries, a = unobserved_weight, nu = reg_exponent,
@@ -96,7 +95,9 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
         W; no rows without item features.
     feature_names_ : IdMap
         The names of the item features: the columns of a frame, else their numbers.
-    user_feature_map_, user_feature_names_
+    feature_encoder_ : FeatureEncoder or None
+        What made the item features, where it is known.
+    user_feature_map_, user_feature_names_, user_feature_encoder_
         The same for users.
     users_, items_ : IdMap
     seen_ : csr_array
@@ -133,10 +134,9 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
     feature_tuning_space: ClassVar[dict[str, Any]] = {"feature_reg": (0.1, 10.0, "log")}
 
     feature_map_: np.ndarray = NO_MAP
-    user_feature_map_: np.ndarray = NO_MAP
-    user_feature_names_: IdMap = IdMap([])
     _learned = (*FactorModel._learned, "feature_map_", "user_feature_map_")
     _learned_ids = ("feature_names_", "user_feature_names_")
+    _learned_encoders = ("feature_encoder_", "user_feature_encoder_")
 
     def __init__(
         self,
@@ -190,8 +190,8 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
         patience: int = 2,
         callback: Callback | None = None,
         progress: bool = False,
-        item_features: MatrixLike | None = None,
-        user_features: MatrixLike | None = None,
+        item_features: FeaturesLike | None = None,
+        user_features: FeaturesLike | None = None,
         warm_start: "IALS | None" = None,
     ) -> Self:
         """Learn from interactions, forgetting any earlier fit.
@@ -200,11 +200,12 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
         ----------
         X, y, validation, scorer, patience, callback, progress
             As for `ALS.fit`.
-        item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features), optional
-            A row for each item of X: of a frame with its id in the index, else in the order of `X.items`. Numbers of
-            about the same size in all columns, as `sklearn.preprocessing` makes them; no column of ones is needed. See
-            `with_items` for items that come later.
-        user_features : pandas frame, or sparse matrix or array of shape (n_users, n_features), optional
+        item_features : Features, frame, or sparse matrix or array of shape (n_items, n_features), optional
+            A row for each item of X: by id in `lrrec.features.Features` and in a pandas frame, whose index they are;
+            else in the order of `X.items`. Numbers of about the same size in all columns, as
+            `lrrec.features.FeatureEncoder` makes them of a table; no column of ones is needed. See `with_items` for
+            items that come later.
+        user_features : Features, frame, or sparse matrix or array of shape (n_users, n_features), optional
             The same for users: `recommend_from(histories, user_features=)` serves new users by them. They are not used
             when the model is scored on `validation`.
         warm_start : IALS, optional
@@ -221,8 +222,9 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
         self._check_start(warm_start, item_names, user_names)
         monitor = Monitor(self, data, validation, scorer, patience, callback, progress=progress)
         return self._fit_iterations(
-            monitor, features=(of_users, of_items), names=(user_names, item_names), warm_start=warm_start
-        )
+            monitor, features=(of_users, of_items), names=(user_names, item_names), warm_start=warm_start,
+            encoders=(encoder_of(user_features), encoder_of(item_features)),
+        )  # fmt: skip
 
     def _check_start(self, start: Any, item_names: IdMap, user_names: IdMap) -> None:
         """Refuse to begin from what is no fitted model of the same shape."""
@@ -307,7 +309,7 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
         """
         self._check_fitted()
         self._check_histories("optimality_gap()")
-        if self._has_features or len(self.user_feature_map_):
+        if self._has_features or self._has_user_features:
             raise DataError("optimality_gap() needs the features that the model was fitted with, which are not stored")
         U, V, objective = self.user_factors_, self.item_factors_, self._objective()
         users = self._quadratic_loss(self.seen_)
@@ -319,6 +321,7 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
     def _finished(self, monitor: Monitor, **options: Any) -> Self:
         finished = super()._finished(monitor)
         (of_users, of_items), (user_names, item_names) = options["features"], options["names"]
+        finished.user_feature_encoder_, finished.feature_encoder_ = options["encoders"]
         if of_items is not None:
             finished.feature_names_ = item_names
         if of_users is not None:
@@ -327,21 +330,9 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
             finished.user_factors_ = finished._encode_toward(monitor.data.matrix, means)
         return finished
 
-    def _described_users(self, user_features: Any, users: IdMap) -> np.ndarray:
-        if not len(self.user_feature_map_):
-            return super()._described_users(user_features, users)
-        features, _ = check_features(user_features, users, self.user_feature_names_, name="user_features", unit="user")
-        assert features is not None
-        return np.asarray(features @ self.user_feature_map_)
-
-    def _encode_toward(self, matrix: sp.csr_array, means: np.ndarray) -> np.ndarray:
-        lam, loss = self._penalties(matrix, None), self._quadratic_loss(matrix)
-        U = solve_ridge(loss, self.item_factors_, lam, prior=means, n_threads=self.n_threads, keep=True)
-        return np.where((np.diff(matrix.indptr) > 0)[:, None], U + means, means)
-
     @property
     def _unused_params(self) -> tuple[str, ...]:
-        return ("init",) if self._has_features or len(self.user_feature_map_) else ("init", "feature_reg")
+        return ("init",) if self._has_features or self._has_user_features else ("init", "feature_reg")
 
     @property
     def _has_features(self) -> bool:
@@ -354,16 +345,12 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
         self.item_factors_ = np.concatenate((self.item_factors_, np.asarray(features @ self.feature_map_)))
 
     def _grown(self) -> Self:
-        if len(self.users_) and not len(self.user_feature_map_):  # features of users are not stored
+        if len(self.users_) and not self._has_user_features:  # features of users are not stored
             self.user_factors_ = self._encode(self.seen_)
         return self
 
-    @property
-    def _takes_user_features(self) -> bool:
-        return True
-
     def _update(self, data: Interactions, users: np.ndarray, items: np.ndarray) -> None:
-        if len(self.user_feature_map_):
+        if self._has_user_features:
             raise DataError("update() cannot be used on a model with user features: fit it again, by warm_start=")
         super()._update(data, users, items)
 
@@ -385,8 +372,6 @@ class IALS(FeatureModel, ImplicitObjective, AlternatingModel):
     def _check_loaded(self, path: PathLike) -> None:
         shape = (len(self.feature_names_), self.n_factors if len(self.feature_names_) else self.feature_map_.shape[1])
         self._check_array(path, "feature_map_", shape)
-        of_users = len(self.user_feature_names_)
-        self._check_array(path, "user_feature_map_", (of_users, self.n_factors if of_users else 0))
         super()._check_loaded(path)
 
 

@@ -1,12 +1,12 @@
 """ItemContent: recommends items whose features are like those of a user's history."""
 
 import threading
-from copy import copy
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.data.features import FeaturesLike
 from lrrec.data.interactions import Interactions
 from lrrec.errors import FileFormatError, ParameterError
 from lrrec.linalg.dense import inner_products
@@ -14,7 +14,7 @@ from lrrec.linalg.feature_regression import FeatureRegression
 from lrrec.linalg.ranking import BLOCK_CELLS, Columns
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import even_blocks
-from lrrec.models.base.feature_model import FeatureModel, check_features
+from lrrec.models.base.feature_model import FeatureModel, check_features, encoder_of
 from lrrec.models.base.finite import LIMIT, check_finite, check_learned, largest
 from lrrec.models.base.one_fit import become, of_one_fit
 from lrrec.models.base.results import Neighbors, find_neighbors
@@ -84,14 +84,14 @@ class ItemContent(FeatureModel):
         self.reg = reg
         self.n_threads = n_threads
 
-    def fit(self, X: Interactions | MatrixLike, y: None = None, *, item_features: MatrixLike | None = None) -> Self:
+    def fit(self, X: Interactions | MatrixLike, y: None = None, *, item_features: FeaturesLike | None = None) -> Self:
         """Learn from interactions and features of items, forgetting any earlier fit.
 
         Parameters
         ----------
         X, y
             As for `Recommender.fit`.
-        item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features)
+        item_features : Features, frame, or sparse matrix or array of shape (n_items, n_features)
             As for `IALS.fit`; they have to be given.
 
         Returns
@@ -107,8 +107,9 @@ class ItemContent(FeatureModel):
                 "item_features must be given: ItemContent recommends by features of items. Pass "
                 "fit(X, item_features=...), or take a model of interactions alone, such as IALS"
             )
-        fresh = copy(self)
+        fresh = self._unlearned()
         fresh.item_features_, fresh.feature_names_ = _unit_rows(features), names
+        fresh.feature_encoder_ = encoder_of(item_features)
         return become(self, check_learned(fresh._remember(data)))
 
     def _remember(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from lrrec.data.features import FeaturesLike
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.files import canonical
 from lrrec.metrics.registry import check_names
@@ -22,7 +23,7 @@ from lrrec.splits.split import check_split
 from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
 from lrrec.tuning.tuning_result import Tuning
-from lrrec.typing import MatrixLike, PathLike
+from lrrec.typing import PathLike
 from lrrec.validate import as_path, check_bool, check_int, check_real, import_extra
 
 N_RANDOM = 8  # trials before the sampler uses the earlier ones
@@ -41,7 +42,8 @@ def tune(model: Any, split: Split, **options: Any) -> Tuning: ...
 def tune(  # type: ignore[misc]
     model: Any, split: Split, *, space: Any = None, metric: str = "ndcg@10", validation: Split | None = None,
     n_trials: int | None = 20, timeout: float | None = None, storage: PathLike | None = None,
-    random_state: int = 0, progress: bool = False, item_features: MatrixLike | None = None,
+    random_state: int = 0, progress: bool = False, item_features: FeaturesLike | None = None,
+    user_features: FeaturesLike | None = None,
 ) -> Tuning | dict[str, Tuning]:  # fmt: skip
     """Search for the parameters with which a model is best on validation, and fit them on all training data.
 
@@ -71,8 +73,10 @@ def tune(  # type: ignore[misc]
     random_state : int, default 0
     progress : bool, default False
         Show a progress bar if there is a terminal.
-    item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features), optional
+    item_features : Features, frame, or sparse matrix or array of shape (n_items, n_features), optional
         For every fit of models that take them, as for `IALS.fit`. By default `feature_reg` is then searched too.
+    user_features : Features, frame, or sparse matrix or array of shape (n_users, n_features), optional
+        The same; validation users who are served from a history are served by them too.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def tune(  # type: ignore[misc]
     MissingDependencyError
         If optuna is not installed.
     ParameterError
-        If `storage` holds trials of another model, space, metric, random_state, validation part or item features.
+        If `storage` holds trials of another model, space, metric, random_state, validation part or features.
 
     Notes
     -----
@@ -107,10 +111,10 @@ def tune(  # type: ignore[misc]
     >>> len(tuned.trials_), list(tuned.best_params_)
     (5, ['reg'])
     """
-    check_taken(model.values() if isinstance(model, Mapping) else [model], item_features)
+    check_taken(model.values() if isinstance(model, Mapping) else [model], item_features, user_features)
     options: Any = {
         "metric": metric, "n_trials": n_trials, "timeout": timeout, "random_state": random_state,
-        "item_features": item_features,
+        "item_features": item_features, "user_features": user_features,
     }  # fmt: skip
     if not isinstance(model, Mapping):
         return _Search(model, split, space, validation, **options).run("tune", storage, progress=progress)
@@ -131,7 +135,8 @@ class _Search:
 
     def __init__(
         self, model: Any, split: Any, space: Space | None, validation: Split | None, *, metric: str,
-        n_trials: int | None, timeout: float | None, random_state: int, item_features: MatrixLike | None,
+        n_trials: int | None, timeout: float | None, random_state: int, item_features: FeaturesLike | None,
+        user_features: FeaturesLike | None,
     ) -> None:  # fmt: skip
         check_split(split)
         if isinstance(model, type) or not callable(getattr(model, "get_params", None)):
@@ -147,9 +152,12 @@ class _Search:
         (self.metric,) = check_names(metric)
         self.minimizes = not trials.greater_is_better(self.metric)
         self.train, self.model = split.train, clone(model)
-        self.fit_options = fit_options(model, item_features)
-        if self.fit_options:
-            self.features, _ = check_features(item_features, split.items)
+        self.fit_options = options = fit_options(model, item_features, user_features)
+        of_items, _ = check_features(options.get("item_features"), split.items)
+        of_users, _ = check_features(
+            options.get("user_features"), split.users, name="user_features", unit="user"
+        )  # fmt: skip
+        self.features = {"item features": of_items, "user features": of_users}
         if self.model.get_params(deep=False).get("random_state", 0) is None:
             self.model.set_params(random_state=self.seed)
         if validation is None:
@@ -224,7 +232,7 @@ class _Search:
         if stored is None:
             study.set_user_attr("identity", identity)
             return study
-        different = [part for part, value in identity.items() if stored.get(part) != value]
+        different = [part for part, value in identity.items() if stored.get(part, "") != value]
         if different:
             raise ParameterError(
                 f"storage must hold trials of the same {', '.join(identity)}, got {str(storage)!r} with another "
@@ -236,7 +244,7 @@ class _Search:
         """Return what two searches must have in common to share their trials."""
         fixed = {name: value for name, value in self.model.get_params().items() if name not in self.dimensions}
         fixed = {name: value for name, value in fixed.items() if name.split("__")[-1] != "n_threads"}  # changes nothing
-        features = {"item features": digest(self.features)} if self.fit_options else {}
+        features = {name: digest(matrix) for name, matrix in self.features.items()}
         return features | {
             "model": f"{type(self.model).__name__} {canonical(fixed)}",
             "space": as_text(self.dimensions) + (" exhaustive" if self.exhaustive else ""),

@@ -10,6 +10,7 @@ import numpy as np
 from lrrec.errors import DataError, DataWarning
 from lrrec.evaluation.evaluator import evaluate
 from lrrec.metrics.registry import parse
+from lrrec.models.base.feature_model import serving_options
 from lrrec.models.base.iterative import FitState, IterativeModel
 from lrrec.splits import Split, with_validation
 
@@ -70,12 +71,12 @@ def run(
     options are those of the model's own `fit`.
     """
     if not isinstance(model, IterativeModel):
-        return TrialResult(measure(model.fit(validation.train, **options), validation, metric), 0, {})
+        return TrialResult(measure(model.fit(validation.train, **options), validation, metric, options), 0, {})
     sign = 1.0 if greater_is_better(metric) else -1.0
     scores: list[float] = []
 
     def scorer(candidate: IterativeModel) -> float:
-        return sign * measure(candidate, monitored, metric)
+        return sign * measure(candidate, monitored, metric, options)
 
     def callback(state: FitState) -> None:
         assert state.score is not None
@@ -90,14 +91,15 @@ def run(
     except PrunedError:
         return TrialResult(sign * scores[-1], len(scores), {}, pruned=True)
     best = {model.iteration_parameter: int(np.argmax(scores)) + 1}
-    return TrialResult(measure(model, validation, metric), len(scores), best)
+    return TrialResult(measure(model, validation, metric, options), len(scores), best)
 
 
-def measure(model: Any, split: Split, metric: str) -> float:
-    """Return the mean of a metric over the test users."""
+def measure(model: Any, split: Split, metric: str, options: dict[str, Any]) -> float:
+    """Return the mean of a metric over the test users, who are served by the features that `fit` had, too."""
+    serving = serving_options(model, options.get("user_features"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # shown once, in the comparison
-        return evaluate(model, split, metrics=[metric]).mean()[metric]
+        return evaluate(model, split, metrics=[metric], **serving).mean()[metric]
 
 
 def check_validation(validation: Any, split: Split) -> Split:

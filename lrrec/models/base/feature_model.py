@@ -9,15 +9,17 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
+from lrrec.data.features import Features, FeaturesLike, feature_matrix
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, ParameterError
-from lrrec.linalg.linear_prior import Features
+from lrrec.features.feature_encoder import FeatureEncoder, encoded
+from lrrec.linalg.linear_prior import FeatureMatrix
 from lrrec.models.base.one_fit import of_one_fit
 from lrrec.models.base.recommender import Recommender
-from lrrec.typing import Ids, MatrixLike
-from lrrec.validate import as_float32, first_three
+from lrrec.typing import Ids
+from lrrec.validate import first_three
 
 
 class FeatureModel(Recommender):
@@ -27,10 +29,14 @@ class FeatureModel(Recommender):
     ----------
     feature_names_ : IdMap
         The names of the item features: the columns of a frame, else their numbers; empty without features.
+    feature_encoder_ : FeatureEncoder or None
+        What made the item features of a table, where they were passed as `Features`.
     """
 
     feature_tuning_space: ClassVar[dict[str, Any]] = {}  # what `tune` searches beside `tuning_space`, with features
     feature_names_: IdMap = IdMap([])
+    feature_encoder_: FeatureEncoder | None = None
+    _learned_encoders: tuple[str, ...] = ("feature_encoder_",)
 
     @property
     def _takes_item_features(self) -> bool:
@@ -80,7 +86,7 @@ class FeatureModel(Recommender):
         return self
 
     @of_one_fit
-    def with_items(self, items: Ids, item_features: MatrixLike) -> Self:
+    def with_items(self, items: Ids, item_features: FeaturesLike) -> Self:
         """Return a model that has further items, described by their features alone.
 
         What the model has learned of the other items stays.
@@ -89,8 +95,9 @@ class FeatureModel(Recommender):
         ----------
         items : sequence of ids, shape (m,)
             New to the model.
-        item_features : pandas frame, or sparse matrix or array of shape (m, n_features)
-            As for `fit`; the columns of a frame are matched with those of `fit` by name.
+        item_features : Features, frame, or sparse matrix or array of shape (m, n_features)
+            As for `fit`; the columns of a frame are matched with those of `fit` by name. A model that was fitted with
+            the features of a `FeatureEncoder` also takes a table with the columns that this encodes.
 
         Raises
         ------
@@ -112,10 +119,10 @@ class FeatureModel(Recommender):
         present = self.items_.find(new.ids) >= 0
         if present.any():
             raise DataError(f"items must be new to the model, got {first_three(new.ids[present])}")
-        features, _ = check_features(item_features, new, self.feature_names_)
+        features, _ = check_features(encoded(item_features, self.feature_encoder_), new, self.feature_names_)
         assert features is not None
         model = clone(self)
-        for name in (*self._learned, *self._learned_csr, *self._learned_ids):
+        for name in (*self._learned, *self._learned_csr, *self._learned_ids, *self._learned_encoders):
             setattr(model, name, getattr(self, name))
         model._append(features)
         all_items, seen = IdMap(np.concatenate((self.items_.ids, new.ids))), self.seen_
@@ -151,11 +158,16 @@ def check_taken(models: Iterable[Any], item_features: Any, user_features: Any = 
         )
 
 
+def encoder_of(features: Any) -> FeatureEncoder | None:
+    """Return what made features of a table; None where it is not known."""
+    return features.encoder if isinstance(features, Features) else None
+
+
 def _takes_features(model: Any) -> bool:
     return bool(getattr(model, "_takes_item_features", False))
 
 
-def digest(features: Features | None) -> str:
+def digest(features: FeatureMatrix | None) -> str:
     """A hash of features; of None too."""
     if features is None:
         return ""
@@ -170,26 +182,18 @@ def digest(features: Features | None) -> str:
 
 def check_features(
     item_features: Any, items: IdMap, names: IdMap | None = None, *, name: str = "item_features", unit: str = "item"
-) -> tuple[Features | None, IdMap]:
+) -> tuple[FeatureMatrix | None, IdMap]:
     """Return the features of items, or users, as float32: a csr matrix if they are sparse, else an array; their names.
 
-    A frame's rows are matched by item id, its columns with names, those of fit. Features without names have numbers.
+    Rows of a frame or of `Features` are matched by id, columns with names, those of fit. Features without names have
+    numbers.
     """
     if item_features is None:
         return None, IdMap([])
     item_features, named = align_matrix(item_features, items, name, unit, columns=names)
-    n_items, n_features = len(items), None if names is None else len(names)
-    if sp.issparse(item_features):
-        features = sp.csr_array(item_features)
-        values = as_float32(features.data, name)
-        features = sp.csr_array((values, features.indices, features.indptr), shape=features.shape)
-    else:
-        features = as_float32(item_features, name)
-    if features.ndim != 2 or features.shape[0] != n_items or not features.shape[1]:
-        raise DataError(f"{name} must have a row for each of {n_items} {unit}s, got shape {features.shape}")
-    if n_features is not None and features.shape[1] != n_features:
-        raise DataError(f"{name} must have {n_features} columns as in fit, got {features.shape[1]}")
-    values = features.data if sp.issparse(features) else features
-    if not np.isfinite(values).all():
-        raise DataError(f"{name} must be finite, got NaN or infinity in {int((~np.isfinite(values)).sum())} places")
+    features = feature_matrix(item_features, name)
+    if features.shape[0] != len(items):
+        raise DataError(f"{name} must have a row for each of {len(items)} {unit}s, got shape {features.shape}")
+    if names is not None and features.shape[1] != len(names):
+        raise DataError(f"{name} must have {len(names)} columns as in fit, got {features.shape[1]}")
     return features, named or IdMap.range(features.shape[1])

@@ -3,7 +3,6 @@
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -142,7 +141,7 @@ class IterativeModel(FactorModel):
     def _finished(self, monitor: "Monitor") -> Self:
         """Return a copy that is the model of the best iteration."""
         assert monitor.best is not None  # there is at least one iteration
-        fitted, finished = vars(self._fitted(monitor.best, monitor.data)), copy(self)
+        fitted, finished = vars(self._fitted(monitor.best, monitor.data)), self._unlearned()
         finished.__dict__.update({name: value for name, value in fitted.items() if name.endswith("_")})
         return finished
 

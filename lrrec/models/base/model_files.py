@@ -13,6 +13,7 @@ from lrrec import files
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, FileFormatError
+from lrrec.features.feature_encoder import FeatureEncoder
 from lrrec.linalg.threads import even_blocks, run_blocks
 from lrrec.models import MODELS
 from lrrec.typing import FileLike
@@ -111,6 +112,9 @@ def _learned_arrays(model: Any, *, histories: bool, float16: bool) -> dict[str, 
         arrays["item_evidence_"] = model.item_evidence_
     for name in _own(model, model._learned_ids):
         arrays |= files.pack_ids(name, getattr(model, name))
+    for name in model._learned_encoders:
+        if (encoder := getattr(model, name)) is not None:
+            arrays |= {f"{name}.{part}": array for part, array in encoder.to_arrays().items()}
     arrays |= _packed_matrices(model)
     for place, member in enumerate(members(model)):
         of_member = _learned_arrays(member, histories=histories, float16=float16)
@@ -121,7 +125,7 @@ def _learned_arrays(model: Any, *, histories: bool, float16: bool) -> dict[str, 
 def _packed_matrices(model: Any) -> dict[str, np.ndarray]:
     """The arrays of a model's matrices that may be sparse."""
     arrays: dict[str, np.ndarray] = {}
-    for name in model._learned_csr:
+    for name in _own(model, model._learned_csr):
         matrix = getattr(model, name)
         arrays |= {name: matrix} if isinstance(matrix, np.ndarray) else files.pack_csr(name, matrix)
     return arrays
@@ -181,14 +185,15 @@ def _restore(
     """Set what a model learned, checked; the arrays are used up."""
     parts = [clone(member) for member in getattr(model, model._parts)] if model._parts else []
     for place, member in enumerate(parts):
-        start = f"{place}."
-        own = {name[len(start) :]: arrays.pop(name) for name in list(arrays) if name.startswith(start)}
-        _restore(member, path, own, data, counts, trust=trust)
+        _restore(member, path, _parts_of(str(place), arrays), data, counts, trust=trust)
     if parts:
         setattr(model, f"{model._parts}_", parts)
     for name in _own(model, model._learned_ids, {name.partition(".")[0] for name in arrays}):
         setattr(model, name, files.unpack_ids(path, name, arrays, defer=trust))
-    for name in model._learned_csr:
+    for name in model._learned_encoders:
+        if parts_of_encoder := _parts_of(name, arrays):
+            setattr(model, name, FeatureEncoder.from_arrays(path, parts_of_encoder))
+    for name in _own(model, model._learned_csr, {name.partition(".")[0] for name in arrays}):
         setattr(model, name, _unpacked_matrix(model, path, name, arrays, trust=trust))
     has_count = counts > 0
     evidence = arrays.pop("item_evidence_", has_count | ~has_count.any())  # first files of imported factors: all
@@ -207,6 +212,12 @@ def _restore(
         if not np.isfinite(array).all():
             raise FileFormatError(f"{path}: {name} must be finite, got NaN or infinity")
     return model
+
+
+def _parts_of(owner: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Remove the arrays whose names begin with `owner.` and return them without it."""
+    start = f"{owner}."
+    return {name[len(start) :]: arrays.pop(name) for name in list(arrays) if name.startswith(start)}
 
 
 def _learned_names(model: Any, *, histories: bool, given: Collection[str] | None = None) -> list[str]:

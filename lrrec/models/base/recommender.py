@@ -60,6 +60,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
     _learned_csr: tuple[str, ...] = ()  # names of its matrices that may be csr ones
     _csr_values: ClassVar[str] = "positive"  # what these hold, see `lrrec.validate.are_of_kind`
     _learned_ids: tuple[str, ...] = ()  # names of its id maps
+    _learned_encoders: tuple[str, ...] = ()  # names of its encoders of features, which may be None
     _parts: ClassVar[str] = ""  # of a model made of models, the parameter that lists them; fitted: its name + "_"
 
     @classmethod
@@ -83,6 +84,15 @@ class Recommender(Explains, Recommends, BaseEstimator):
     def _predicts_ratings(self) -> bool:
         """Whether scores are ratings to expect, and not only an order of items."""
         return False
+
+    def _unlearned(self) -> Self:
+        """Return a copy with the same parameters and nothing that was learned: what `fit` begins from.
+
+        A later fit without features, for instance, leaves nothing of the earlier one's maps.
+        """
+        fresh = copy(self)
+        fresh.__dict__ = {name: value for name, value in vars(self).items() if not name.endswith("_")}
+        return fresh
 
     def _fit(self, matrix: sp.csr_array) -> None:
         """Check the parameters and learn from a canonical matrix; a model whose `fit` has options overrides `fit`."""
@@ -150,7 +160,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
         -------
         self
         """
-        data, fresh = self._read(X), copy(self)
+        data, fresh = self._read(X), self._unlearned()
         fresh._fit(data.matrix)
         return become(self, check_learned(fresh._remember(data)))
 

@@ -10,9 +10,11 @@ import pandas as pd
 import scipy.sparse as sp
 
 from lrrec import files
+from lrrec.data.features import Features, FeaturesLike
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions
 from lrrec.errors import ParameterError, ParameterTypeError, UnknownIdError
+from lrrec.features.feature_encoder import encoded
 from lrrec.linalg.ranking import Candidates, Columns, rank
 from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
@@ -154,7 +156,7 @@ class Recommends:
         self: Any, histories: Interactions | MatrixLike | None, k: int = 10, *, users: Ids | None = None,
         exclude_seen: bool = True, items: ItemLists | None = None, exclude: ItemLists | None = None,
         unknown_items: str = "raise", threshold: float | None = None, unknown: str = "raise",
-        user_features: MatrixLike | None = None, n_threads: int | None = None,
+        user_features: FeaturesLike | None = None, n_threads: int | None = None,
     ) -> Recommendations:  # fmt: skip
         """Return the k best items of users described by their histories; the model does not change.
 
@@ -170,11 +172,13 @@ class Recommends:
             every user with an interaction.
         unknown : {"raise", "mask", "popular"}, default "raise"
             As for `recommend`; users are unknown without an item of the model in their history, and without a feature.
-        user_features : pandas frame, or sparse matrix or array of shape (n, n_features), optional
+        user_features : Features, frame, or sparse matrix or array of shape (n, n_features), optional
             For a model that was fitted with features of users: a row for each user of the histories, of a frame with
-            its id in the index. Users with a short history, or none, are served by them too.
+            its id in the index, or a table that the encoder of the fit reads. Users with a short history, or none, are
+            served by them too.
         """
         self._check_fitted()
+        user_features = encoded(user_features, getattr(self, "user_feature_encoder_", None))
         if histories is None:
             histories = _without_histories(user_features)
         matrix, ids = self._histories(histories)
@@ -196,8 +200,8 @@ class Recommends:
             known = described.any(axis=1)
             empty, cold = empty & ~known, cold & ~known
         options.check_known(requested, empty, "users {} have no item of the model in their history")
-        encoded = self._encode(matrix) if described is None else self._encode_toward(matrix, described)
-        return self._recommend(requested, lambda part: encoded[part], cold, matrix, np.arange(len(rows)), options)
+        of_users = self._encode(matrix) if described is None else self._encode_toward(matrix, described)
+        return self._recommend(requested, lambda part: of_users[part], cold, matrix, np.arange(len(rows)), options)
 
     def _cold_histories(self: Any, matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
         """Return which histories have no item, apart from dislikes, and which have none that the model knows about."""
@@ -287,13 +291,15 @@ def _without_histories(user_features: Any) -> Interactions:
     """Empty histories of the users who have these features, with the ids that label them."""
     if user_features is None:
         raise ParameterError("histories must be given, or user_features, got neither")
-    if isinstance(user_features, pd.DataFrame | pd.Series):
+    if isinstance(user_features, Features):
+        ids = user_features.ids
+    elif isinstance(user_features, pd.DataFrame | pd.Series):
         ids = IdMap(as_ids(user_features.index, "the index of user_features"))
     elif isinstance(user_features, np.ndarray | list | tuple) or sp.issparse(user_features):
         ids = IdMap.range(np.shape(user_features)[0] if np.ndim(user_features) or sp.issparse(user_features) else 0)
     else:
         raise ParameterTypeError(
-            f"user_features must be a pandas frame, an array or a sparse matrix where histories is None, got "
+            f"user_features must be Features, a pandas frame, an array or a sparse matrix where histories is None, got "
             f"{type(user_features).__name__}"
         )
     return Interactions(sp.csr_array((len(ids), 0), dtype=np.float32), ids, IdMap([]))

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.linalg.linear_prior import Features
+from lrrec.linalg.linear_prior import FeatureMatrix
 
 RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
-def feature_map(features: Features | None, vectors: np.ndarray, used: np.ndarray) -> np.ndarray:
+def feature_map(features: FeatureMatrix | None, vectors: np.ndarray, used: np.ndarray) -> np.ndarray:
     """Ridge regression of item vectors (I, C) on features and 1, float32 (F + 1, C); (0, C) without features.
 
     used (I,): the items to learn from. The regularization is chosen on a fifth of them.

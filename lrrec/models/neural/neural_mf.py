@@ -6,11 +6,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
+from lrrec.data.features import FeaturesLike
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
 from lrrec.linalg.sparse import times
 from lrrec.models.base.factor_model import FactorModel
-from lrrec.models.base.feature_model import FeatureModel, check_features
+from lrrec.models.base.feature_model import FeatureModel, check_features, encoder_of
 from lrrec.models.base.iterative import Callback, IterativeModel, Monitor, Scorer
 from lrrec.models.ials import IALS
 from lrrec.models.neural.encoder import encode, normalized, shares
@@ -172,7 +173,7 @@ class NeuralMF(FeatureModel, IterativeModel):
         patience: int = 5,
         callback: Callback | None = None,
         progress: bool = False,
-        item_features: MatrixLike | None = None,
+        item_features: FeaturesLike | None = None,
         init: FactorModel | None = None,
         checkpoint: PathLike | None = None,
     ) -> Self:
@@ -220,8 +221,9 @@ class NeuralMF(FeatureModel, IterativeModel):
             init = IALS(self.n_factors, random_state=seed % 2**32, **options).fit(data, progress=progress)
         arrays = {} if init is None else self._initial_arrays(init, data.matrix)
         return self._fit_iterations(
-            monitor, seed=seed, init=arrays, features=features, names=names, checkpoint=checkpoint
-        )
+            monitor, seed=seed, init=arrays, features=features, names=names, checkpoint=checkpoint,
+            encoder=encoder_of(item_features),
+        )  # fmt: skip
 
     def _check_parameters(self) -> None:
         for name, low in (("n_factors", 1), ("n_hidden", 0), ("n_negatives", 1), ("n_epochs", 1), ("batch_size", 1)):
@@ -263,7 +265,7 @@ class NeuralMF(FeatureModel, IterativeModel):
     def _iterate(self, matrix: sp.csr_array, monitor: Monitor, **options: Any) -> None:
         from lrrec.models.neural.training import train
 
-        del options["names"]  # training knows features by number
+        del options["names"], options["encoder"]  # training knows features by number
         train(self, matrix, monitor, **options)
 
     def _fitted(self, arrays: Mapping[str, np.ndarray], data: Interactions, *, encode_users: bool = True) -> Self:
@@ -276,7 +278,7 @@ class NeuralMF(FeatureModel, IterativeModel):
         finished.feature_map_ = feature_map(options["features"], vectors, finished.item_counts_ > 0)
         if len(finished.feature_map_):
             finished.item_evidence_ = np.ones(len(finished.items_), dtype=bool)
-        finished.feature_names_ = options["names"]
+        finished.feature_names_, finished.feature_encoder_ = options["names"], options["encoder"]
         finished.history_ = monitor.history
         return finished
 
@@ -350,7 +352,7 @@ class NeuralMF(FeatureModel, IterativeModel):
         """Return a model of fewer columns whose scores are nearest to this one's; see `FactorModel.compress`."""
         model = super().compress(n_factors)
         model.set_params(n_factors=self.n_factors)
-        for name in (*self._encoder_arrays, "feature_map_", "feature_names_"):
+        for name in (*self._encoder_arrays, "feature_map_", "feature_names_", "feature_encoder_"):
             setattr(model, name, getattr(self, name))
         U, small = self.user_factors_.astype(np.float64), model.user_factors_.astype(np.float64)
         model.projection_ = (self.projection_ @ np.linalg.lstsq(U, small, rcond=None)[0]).astype(np.float32)

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from lrrec.errors import FileFormatError
 from lrrec.files import canonical, replacing
-from lrrec.linalg.linear_prior import Features
+from lrrec.linalg.linear_prior import FeatureMatrix
 from lrrec.models.base.feature_model import digest
 from lrrec.models.base.iterative import DivergedError, Monitor
 from lrrec.models.neural.encoder import centers
@@ -35,7 +35,7 @@ MONITORED = (
 
 def train(
     parameters: NeuralParameters, matrix: sp.csr_array, monitor: Monitor, seed: int, *, init: Mapping[str, np.ndarray],
-    features: Features | None, checkpoint: str | PathLike | None,
+    features: FeatureMatrix | None, checkpoint: str | PathLike | None,
 ) -> None:  # fmt: skip
     """Train the towers under a monitor; see `NeuralMF.fit`.
 
@@ -66,7 +66,7 @@ class _Training:
 
     def __init__(
         self, parameters: NeuralParameters, matrix: sp.csr_array, seed: int, init: Mapping[str, np.ndarray],
-        features: Features | None,
+        features: FeatureMatrix | None,
     ) -> None:  # fmt: skip
         self.parameters, self.matrix, self.features = parameters, matrix, features
         self.device = device_of(parameters.device)
