@@ -22,15 +22,17 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 import lrrec
-from benchmarks import matrices
+from benchmarks import adapt, matrices, transfers
 from benchmarks.report import quality_row
-from lrrec import IALS, Blend, Interactions, ItemContent, Split
+from lrrec import IALS, AdapterSelector, Blend, Interactions, ItemContent, LowRankAdapter, Split
+from lrrec.adapt import ItemItem, ItemItemScratch, LowRank
+from lrrec.features import Category, FeatureEncoder, Features, Tags
 from lrrec.linalg.feature_regression import FeatureRegression
 from lrrec.linalg.sparse import times
 
-PARTS = ("new-items", "warm-items", "new-users", "peers", "growth")
+PARTS = ("new-items", "warm-items", "new-users", "adapters", "peers", "growth")
 METRICS = ["recall@20", "ndcg@20"]
-D, ROUNDS, SEEDS = 128, 5, 3
+D, ROUNDS, SEEDS, ADAPTER_SEEDS = 128, 5, 3, 5
 SETTINGS = [
     {"unobserved_weight": weight, "reg": reg} for weight in (0.003, 0.01, 0.03) for reg in (0.001, 0.002, 0.004)
 ]  # fmt: skip
@@ -41,8 +43,8 @@ AT_LEAST = 1.08
 
 def run(part: str) -> Iterator[dict[str, Any]]:
     rows = {
-        "new-items": new_items, "warm-items": warm_items, "new-users": new_users, "peers": beside_peers,
-        "growth": growth,
+        "new-items": new_items, "warm-items": warm_items, "new-users": new_users, "adapters": adapters,
+        "peers": beside_peers, "growth": growth,
     }  # fmt: skip
     yield from rows[part]()
 
@@ -205,6 +207,52 @@ def popular_in_group(split: Split, groups: np.ndarray) -> float:
         lists = np.tile(best, (len(members), 1))
         total += lrrec.evaluate_lists(lists, split, metrics=["ndcg@20"], users=ids).values["ndcg@20"].sum()
     return total / len(rows)
+
+
+def adapters() -> Iterator[dict[str, Any]]:
+    """Adapt from ml-1m to the union of its catalogue and that of ml-latest-small, with genres and years of films."""
+    transfer = transfers.get("union")
+    base, source = adapt.source_model(transfer)
+    features = films()
+    seeded_base = IALS(**base.get_params()).fit(source.train, item_features=features)
+    new = np.setdiff1d(transfer.target.items.ids, seeded_base.items_.ids)
+    seeded_base = seeded_base.with_items(new, features.select(new))
+    cases = {
+        "item-item": (lambda seed: AdapterSelector([ItemItem()], guard=False, random_state=seed), base),
+        "item-item of the target alone": (
+            lambda seed: AdapterSelector([ItemItemScratch()], guard=False, random_state=seed), base
+        ),
+        "guarded": (lambda seed: LowRankAdapter("auto", history=0.5, random_state=seed), base),
+        "low rank 8, new items start where a base with features puts them": (
+            lambda seed: AdapterSelector([LowRank(8)], guard=False, random_state=seed), seeded_base
+        ),
+    }  # fmt: skip
+    runs = [adapt.Run(transfer, base, source, seed) for seed in range(ADAPTER_SEEDS)]
+    for size, (name, (make, its_base)) in itertools.product((10, 25, 100), cases.items()):
+        pairs = []
+        for seed, one in enumerate(runs):
+            validation, test = one.split(one.validation_rows), one.split(one.test_rows)
+            if its_base is base:
+                arguments: list[dict[str, Any]] = [{"base": base, "item_features": features}, {"base": base}]
+            else:
+                arguments = [{"base": its_base}, {"base": base}]
+            pairs.append([
+                ndcg(make(seed).fit(one.train(size), validation=validation, **options), test) for options in arguments
+            ])  # fmt: skip
+        (featured, without), ratios = np.mean(pairs, axis=0), np.divide(*np.transpose(pairs))
+        shown = f"{featured / without:.3f} ({ratios.min():.3f} to {ratios.max():.3f}): {featured:.4f}, {without:.4f}"
+        yield quality_row(
+            f"{transfer.name}: {size} users, {name}, nDCG@20", "without features", shown, "1", featured >= without
+        )  # fmt: skip
+
+
+def films() -> Features:
+    """Genres and half-decades of the films of ml-1m and ml-latest-small."""
+    tables = [lrrec.datasets.load(name, matrices.data_home()).items for name in ("ml-latest-small", "ml-1m")]
+    table = pd.concat(tables).drop_duplicates("item")
+    years = pd.to_numeric(table["title"].str.extract(r"\((\d{4})\)\s*$")[0])
+    table["period"] = (years // 5 * 5).map(str, na_action="ignore")
+    return FeatureEncoder({"genres": Tags(), "period": Category()}, id="item").fit_transform(table)
 
 
 def beside_peers() -> Iterator[dict[str, Any]]:

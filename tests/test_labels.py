@@ -675,7 +675,8 @@ BY_COLUMN_NAME = {  # frames whose rows say themselves whose they are
     "Report.__init__.curves", "Split.from_frames.history", "Split.from_frames.test", "Split.from_frames.train",
     "Split.from_frames.validation",
 }  # fmt: skip
-LABELLED_ALONE = {  # without labels, or as anything but Recommendations, they are refused: tests/test_rerank.py
+LABELLED_ALONE = {  # others are refused: tests/test_rerank.py, tests/test_content_adapters.py
+    "Adapter.fit.item_features", "AdapterSelector.fit.item_features",
     "Boost.__call__.lists", "MMR.__call__.lists", "Quota.__call__.lists",
     "Boost.__init__.values", "MMR.__init__.vectors", "Quota.__init__.at_most", "Quota.__init__.categories",
 }  # fmt: skip

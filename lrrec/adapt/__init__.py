@@ -17,7 +17,7 @@ ADAPTERS = {
     "Scratch": "lrrec.adapt.kinds.scratch",
     "Anchored": "lrrec.adapt.kinds.anchored",
     "ItemItem": "lrrec.adapt.kinds.item_item_adapter",
-    "ItemItemScratch": "lrrec.adapt.kinds.item_item_adapter",
+    "ItemItemScratch": "lrrec.adapt.kinds.item_item_scratch",
     "JoinedItemKNN": "lrrec.adapt.kinds.joined_item_knn",
     "LowRank": "lrrec.adapt.kinds.low_rank",
     "LowRankTowers": "lrrec.adapt.kinds.two_tower",

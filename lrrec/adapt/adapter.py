@@ -14,10 +14,12 @@ from lrrec.adapt import ADAPTERS, adapter_files
 from lrrec.adapt.domain import BaseUsers, Domain, as_target, check_fitted, make_domain
 from lrrec.adapt.search_rules import SearchRules
 from lrrec.adapt.sources import BaseLike, as_base
+from lrrec.data.features import FeaturesLike
 from lrrec.data.growth import check_labelled, grown
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.models.base.feature_model import check_taken
 from lrrec.models.base.model_files import check_loadable
 from lrrec.models.base.one_fit import become, of_one_fit
 from lrrec.models.base.recommender import Recommender
@@ -70,7 +72,7 @@ class Adapter(Recommender):
 
     def fit(  # type: ignore[override]
         self, X: Any, y: None = None, *, base: BaseLike, catalogue: Any = None, same_users: bool = False,
-        source: Any = None,
+        source: Any = None, item_features: FeaturesLike | None = None,
     ) -> Self:  # fmt: skip
         """Adapt a base to the target's interactions.
 
@@ -90,6 +92,10 @@ class Adapter(Recommender):
             without a target interaction can be served.
         source : Interactions, optional
             Of a neural base: what it was trained on, where that may be kept. Its loss is added to the target's.
+        item_features : Features or pandas frame by item id, optional
+            For item-item adapters: items of similar features are taken for related, those that nobody has interacted
+            with, too. Items without a row have no features. (An adapter of item factors has features by its base: fit
+            an `IALS` with them, and add the new items by `with_items`.)
 
         Returns
         -------
@@ -107,7 +113,10 @@ class Adapter(Recommender):
         base = as_base(base, same_users=same_users)
         check_fitted(base)
         self._check_base(base, same_users=same_users, source=source)
-        domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
+        check_taken([self], item_features)
+        domain = make_domain(
+            base, X, catalogue, same_users=same_users, source=source, item_features=item_features
+        )  # fmt: skip
         undecided = list(self.search_space(domain))
         if undecided:
             raise ParameterError(
@@ -183,6 +192,11 @@ class Adapter(Recommender):
     def _can_serve_group(self, domain: Domain, *, history: bool) -> bool:
         """Whether it has something to say to users with, or without, a history; no other is kept for them."""
         return history or self.serves_without_history
+
+    @property
+    def _uses_features(self) -> bool:
+        """Whether the fitted adapter depends on the features of items, so that a file has to hold them."""
+        return False
 
     def is_affordable(self, domain: Domain) -> bool:
         """Whether a selector should spend time on this kind in a domain."""
@@ -285,7 +299,10 @@ class Adapter(Recommender):
         data = Interactions(data.matrix[some], IdMap(data.users.ids[some]), data.items)
         catalogue = np.concatenate((items.ids, data.items.ids[items.find(data.items.ids) < 0]))
         fresh = copy(self)
-        fresh._fit_domain(make_domain(self.base_, data, catalogue, same_users=self.domain_.same_users))
+        domain = make_domain(
+            self.base_, data, catalogue, same_users=self.domain_.same_users, item_features=self.domain_.features
+        )
+        fresh._fit_domain(domain)
         fresh.verdict_ = self.verdict_
         return become(self, fresh)
 

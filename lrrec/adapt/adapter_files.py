@@ -10,6 +10,7 @@ from lrrec import files
 from lrrec.adapt import ADAPTERS
 from lrrec.adapt.domain import Domain, with_base_users
 from lrrec.adapt.sources import as_base
+from lrrec.data.features import Features
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 from lrrec.errors import FileFormatError, ParameterTypeError
@@ -18,7 +19,9 @@ from lrrec.models.base.recommender import Recommender
 from lrrec.typing import FileLike
 from lrrec.validate import check_bool
 
-COMMON = ("base_indices", "item_counts", "users_.", "seen_.", "new_items.")  # names of what every adapter stores
+COMMON = (
+    "base_indices", "item_counts", "users_.", "seen_.", "new_items.", "features.", "feature_names.",
+)  # fmt: skip  # names of what every adapter stores
 
 
 def write(path: FileLike, adapter: Any, *, float16: bool, histories: bool) -> None:
@@ -31,6 +34,10 @@ def write(path: FileLike, adapter: Any, *, float16: bool, histories: bool) -> No
     arrays |= {"item_counts": adapter.item_counts_}
     if not domain.in_base.all():
         arrays |= files.pack_ids("new_items", IdMap(domain.items.ids[~domain.in_base]))
+    if adapter._uses_features:
+        matrix = sp.csr_array(domain.features.matrix, copy=True)
+        matrix.eliminate_zeros()
+        arrays |= files.pack_csr("features", matrix) | files.pack_ids("feature_names", domain.features.names)
     if histories:
         rows = domain.active_users
         arrays |= files.pack_ids("users_", IdMap(adapter.users_.ids[rows]))
@@ -94,4 +101,8 @@ def _domain(path: str, base: Any, arrays: dict[str, np.ndarray], *, same_users: 
         users, matrix = IdMap(base.users_.ids[:0]), sp.csr_array((0, len(items)), dtype=np.float32)
     data = Interactions(matrix, users, items)
     base_indices = np.concatenate((of_base, np.full(len(new), -1)))
-    return Domain(base, items, base_indices, with_base_users(base, data) if same_users else data, bool(same_users))
+    data, features = with_base_users(base, data) if same_users else data, None
+    if "features.data" in arrays:
+        matrix = files.unpack_csr(path, "features", arrays, values="signed")
+        features = Features(matrix, items, files.unpack_ids(path, "feature_names", arrays))
+    return Domain(base, items, base_indices, data, bool(same_users), features=features)

@@ -6,16 +6,21 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
+from lrrec.data.features import Features
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
+from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, NotFittedError, ParameterError, ParameterTypeError
 from lrrec.linalg.quadratic import solve_ridge
+from lrrec.linalg.svd import truncated_svd
 from lrrec.models.base.recommender import Recommender
 from lrrec.validate import first_three
 
 PER_ITEM = ("embedding_", "center_")  # arrays of an encoder with a row an item
+MAX_CONTENT = 64  # directions of features
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,8 @@ class Domain:
         Whether users of equal ids are the same people.
     source : csr_array, shape (n, I), or None
         What the base was trained on, over the catalogue, for adapters that train on it too.
+    features : Features or None
+        Of the catalogue; zeros for items that have none.
     """
 
     base: Any
@@ -69,6 +76,7 @@ class Domain:
     data: Interactions
     same_users: bool = False
     source: sp.csr_array | None = None
+    features: Features | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", copy(self.base))  # with the same arrays: it stays when the base is refitted
@@ -102,6 +110,27 @@ class Domain:
         extended = np.tile(self.base._new_item_factors(), (len(self.items), 1))
         extended[self.in_base] = factors[self.base_indices[self.in_base]]
         return extended
+
+    @cached_property
+    def content(self) -> np.ndarray:
+        """What the features tell of the items, (I, r): rows of length 1 in their r leading directions, 64 at most."""
+        assert self.features is not None
+        rows = sp.csr_array(self.features.matrix)
+        lengths = np.sqrt(np.asarray(rows.power(2).sum(axis=1), dtype=np.float64))
+        unit = sp.diags_array(1 / np.where(lengths > 0, lengths, 1)).astype(np.float32) @ rows
+        if unit.shape[1] <= MAX_CONTENT or min(unit.shape) <= MAX_CONTENT:
+            whole: np.ndarray = unit.toarray()
+            return whole
+        svd = truncated_svd(sp.csr_array(unit), MAX_CONTENT, random_state=0)
+        return np.ascontiguousarray(svd.U * svd.s, dtype=np.float32)
+
+    @cached_property
+    def described(self) -> np.ndarray:
+        """Which items have a feature, bool (I,)."""
+        if self.features is None:
+            return np.zeros(len(self.items), dtype=bool)
+        rows = self.features.matrix
+        return np.any(rows, axis=1) if isinstance(rows, np.ndarray) else np.diff(rows.indptr) > 0
 
     @cached_property
     def encoder(self) -> dict[str, np.ndarray]:
@@ -145,7 +174,13 @@ class Domain:
 
 
 def make_domain(
-    base: Any, target: Any, catalogue: Any = None, *, same_users: bool = False, source: Any = None
+    base: Any,
+    target: Any,
+    catalogue: Any = None,
+    *,
+    same_users: bool = False,
+    source: Any = None,
+    item_features: Any = None,
 ) -> Domain:
     """Match a target with a base by id; see `Adapter.fit` for the arguments."""
     data = as_target(base, target)
@@ -169,7 +204,28 @@ def make_domain(
         kept = matrix[np.flatnonzero(np.diff(matrix.indptr))]
         if not kept.shape[0]:
             raise DataError("source must have an interaction with an item of the catalogue, got none")
-    return Domain(base, items, base_indices, data, same_users, kept)
+    return Domain(base, items, base_indices, data, same_users, kept, _features(item_features, items))
+
+
+def _features(item_features: Any, items: IdMap) -> Features | None:
+    """The features of a catalogue, matched by id."""
+    if item_features is None:
+        return None
+    if isinstance(item_features, pd.DataFrame):
+        labels = IdMap(as_ids(item_features.index, "the index of item_features"))
+        matrix, names = align_matrix(item_features, labels, "item_features")
+        item_features = Features(matrix, labels, names)
+    if not isinstance(item_features, Features):
+        raise ParameterTypeError(
+            f"item_features must be Features or a frame by item id, got {type(item_features).__name__}: the items of "
+            "the catalogue have no order that an array could be in"
+        )
+    if item_features.ids.ids.dtype != items.ids.dtype or not (item_features.ids.find(items.ids) >= 0).any():
+        raise DataError(
+            f"item_features must have rows for items of the catalogue, got none: its ids are like "
+            f"{first_three(item_features.ids)}, the catalogue's like {first_three(items)}"
+        )
+    return item_features.reindex(items)
 
 
 def with_base_users(base: Any, data: Interactions) -> Interactions:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import lrrec
+from lrrec.cli import feature_table
 from lrrec.cli import options as opt
 from lrrec.cli.inputs import Source, as_one, check_out
 from lrrec.cli.show import report_table
@@ -54,6 +55,8 @@ def adapt(
     delimiter: opt.Delimiter = ",",
     read: opt.Read = None,
     data_home: opt.DataHome = None,
+    item_features: opt.AdaptItemFeatures = None,
+    feature: opt.FeatureKind = None,
 ) -> None:
     """Adapt a trained model to a new domain, and report whether that helps."""
     from rich.console import Console
@@ -64,13 +67,16 @@ def adapt(
     if rank != "auto" and not rank.isdecimal():
         raise ParameterError(f"--rank must be an integer >= 1 or auto, got {rank!r}")
     models = as_one([lrrec.load(path) for path in base])
-    target = Source(data, data_home, min_rating, user, item, value, None, delimiter, read).interactions()
+    source = Source(data, data_home, min_rating, user, item, value, None, delimiter, read)
+    features = feature_table.read(item_features, "--item-features", item, delimiter, feature)
+    feature_table.check_named(feature, features)
+    target = source.interactions()
     options: Any = {"guard": guard, "metric": metric, "budget": _budget(budget), "random_state": seed}
     chosen_rank = rank if rank == "auto" else int(rank)
     several = isinstance(models, list)
     selector = lrrec.AdapterSelector(**options) if several else lrrec.LowRankAdapter(chosen_rank, **options)
     items = target.items if check_option(catalogue, "--catalogue", ("all", "target")) == "target" else None
-    adapter = selector.fit(target, base=models, catalogue=items, same_users=same_users)
+    adapter = selector.fit(target, base=models, catalogue=items, same_users=same_users, item_features=features)
     console = Console()
     if adapter.report_ is not None:
         console.print(report_table(adapter.report_))

@@ -103,6 +103,14 @@ UserFeatures = Annotated[
     Path | None,
     typer.Option(help="The same of users, for ials: new users are served by them.", show_default=False),
 ]
+AdaptItemFeatures = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV or Parquet file of items, as for [bold]lrrec fit[/bold]: item-item adapters then take items of "
+        "similar features for related, those that are new to the base, too.",
+        show_default=False,
+    ),
+]
 FeatureKind = Annotated[
     list[str] | None,
     typer.Option(

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from lrrec.data.ids import IdMap
 from lrrec.errors import DataError, ParameterError
-from lrrec.validate import check_int, check_option, check_real, first_three
+from lrrec.validate import check_bool, check_int, check_option, check_real, first_three
 
 UNSEEN = ("ignore", "error")
 
@@ -73,6 +73,10 @@ class Number(Column):
 
     def __init__(self, *, log: bool = False, weight: float = 1.0) -> None:
         self.log, self.weight = log, weight
+
+    def _check(self) -> None:
+        super()._check()
+        check_bool(self.log, "log")
 
     def _fit(self, values: pd.Series, name: str) -> Self:
         from sklearn.preprocessing import StandardScaler

@@ -41,6 +41,14 @@ class Composite(Adapter):
         for member in self._unfitted():
             member._check_base(base, same_users=same_users, source=source)
 
+    @property
+    def _takes_item_features(self) -> bool:
+        return any(member._takes_item_features for member in self._unfitted())
+
+    @property
+    def _uses_features(self) -> bool:
+        return any(member._uses_features for member in self.members_)
+
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         self.members_ = [clone(member)._adapt(self.domain_, users) for member in self._unfitted()]
 

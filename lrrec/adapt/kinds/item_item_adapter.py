@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import block_diag
 
 from lrrec.adapt.adapter import Adapter, Callback, is_auto
-from lrrec.adapt.domain import Domain, check_ranks
+from lrrec.adapt.domain import MAX_CONTENT, Domain, check_ranks
 from lrrec.adapt.kinds.factor_adapter import check_auto_real
 from lrrec.adapt.kinds.second_order import (
     STATISTICS,
@@ -28,6 +29,7 @@ from lrrec.linalg.item_item_weights import (
     ItemItemWeights,
     PriorInverse,
     UpdatedWeights,
+    add_products,
     multiplications,
     scaled,
     solve_item_item,
@@ -41,6 +43,7 @@ from lrrec.models.ease import EASE
 from lrrec.validate import check_compressed, check_option, check_real
 
 REGS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+CONTENTS = (10.0, 0.0, 3.0, 30.0)
 WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 SCALINGS = (0.0, 0.5, 0.75, 1.0)
 N_SUMS = 16  # numbers that a file has of S, to tell bases apart
@@ -59,7 +62,8 @@ class ItemItem(Adapter):
         |X - X B|_F^2 + weight tr[(I - B)^T S (I - B)] + reg |B|_F^2    subject to diag(B) = 0
 
     with X (n, I) the target and S (I, I) the base's second-order statistics. Scores are x_u B. A weight of 0 is
-    `EASE` of the target alone; with more and more it becomes the base's.
+    `EASE` of the target alone; with more and more it becomes the base's. Features F of items, of rows of length 1,
+    (`fit(..., item_features=)`) add content |F^T - F^T B|_F^2: items of similar content predict each other.
 
     Parameters
     ----------
@@ -69,6 +73,9 @@ class ItemItem(Adapter):
         Regularization, > 0, in interactions.
     scaling : float or "auto", default "auto"
         From 0, which keeps S, to 1, which scales it to cosines: S_ij / (S_ii S_jj)^(scaling / 2).
+    content : float or "auto", default "auto"
+        Weight of the features of items, >= 0, in interactions; there has to be none without features. Of more than 64
+        features, the 64 leading directions are taken.
     source_weights : sequence of float, "auto" or None, default None
         With several bases, `base=[uk, ca]`, the weight >= 0 of each in S, which is the sum of theirs; 1 each when None.
     statistics : {"interactions", "scores"}, optional
@@ -104,7 +111,7 @@ class ItemItem(Adapter):
 
     name = "item-item"
     _search_rules: ClassVar = SearchRules(interacting={"weight": WEIGHTS, "reg": REGS}, keeps_default=True)
-    _defaults: ClassVar = {"weight": 3.0, "reg": 10.0, "scaling": 0.75, "source_weights": None}
+    _defaults: ClassVar = {"weight": 3.0, "reg": 10.0, "scaling": 0.75, "content": 10.0, "source_weights": None}
 
     rows_: sp.csr_array
     weights_: ItemItemWeights
@@ -115,17 +122,19 @@ class ItemItem(Adapter):
         weight: float | str = "auto",
         reg: float | str = "auto",
         scaling: float | str = "auto",
+        content: float | str = "auto",
         source_weights: Sequence[float] | str | None = None,
         statistics: str | None = None,
     ) -> None:
         self.weight = weight
         self.reg = reg
         self.scaling = scaling
+        self.content = content
         self.source_weights = source_weights
         self.statistics = statistics
 
     def _check_params(self) -> None:
-        check_auto_real(self, "weight", "reg", "scaling", zero=("weight", "scaling"))
+        check_auto_real(self, "weight", "reg", "scaling", "content", zero=("weight", "scaling", "content"))
         if not is_auto(self.scaling):
             check_real(self.scaling, "scaling", low=0, high=1)
         if self.statistics is not None:
@@ -154,7 +163,18 @@ class ItemItem(Adapter):
             settings["source_weights"] = [float(weight) for weight in settings["source_weights"]]
         if kind == "scores" and self.weight == "auto":
             settings["weight"] = SCORES_WEIGHT
-        return settings
+        return settings | {"content": content_weight(settings, domain)}
+
+    @property
+    def _takes_item_features(self) -> bool:
+        return True
+
+    @property
+    def _uses_features(self) -> bool:
+        return bool(self.params_["content"] > 0)
+
+    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
+        return super()._item_evidence(domain, counts) | (domain.described & self._uses_features)
 
     def is_affordable(self, domain: Domain) -> bool:
         """Whether one solution takes seconds at most."""
@@ -163,15 +183,17 @@ class ItemItem(Adapter):
     def _cost(self, domain: Domain) -> float:
         """The multiplications of one solution."""
         if self._shares_inverse(domain, len(domain.active_users)):
-            return float(np.count_nonzero(domain.base.item_counts_[domain.base_indices[domain.in_base]])) ** 3
+            n_related = np.count_nonzero(domain.base.item_counts_[domain.base_indices[domain.in_base]])
+            return float(n_related if domain.features is None else len(domain.items)) ** 3
         scores = choose_kind(domain, self.statistics) == "scores"
-        rank = rank_of_scores(domain.base) if scores else len(domain.items)
+        rank = rank_of_scores(domain.base) + n_directions(domain) if scores else len(domain.items)
         return multiplications(len(domain.active_users), len(domain.items), rank)
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         step = 2 if self._cost(domain) > EXPENSIVE else 1  # every other value, the defaults among them
         grids = {"weight": WEIGHTS[::step], "reg": REGS[::step], "scaling": SCALINGS[step - 1 :]}
         n_sources = len(models_of(domain.base))
+        grids |= {} if domain.features is None else {"content": CONTENTS}
         return grids | ({"source_weights": _source_weights(n_sources)} if n_sources > 1 else {})
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
@@ -199,11 +221,15 @@ class ItemItem(Adapter):
 
     def _inverse(self, domain: Domain, params: Mapping[str, Any]) -> PriorInverse:
         """(S + reg / weight I)^-1, scaled; the latest are kept for the other fits of a comparison."""
-        key = params["scaling"], float(f"{params['reg'] / params['weight']:.6g}"), str(params["source_weights"])
+        ratios = (float(f"{params[name] / params['weight']:.6g}") for name in ("reg", "content"))
+        key = params["scaling"], *ratios, str(params["source_weights"])
         inverses: dict[Any, PriorInverse] = domain.cache.setdefault("inverses", {})
         if key not in inverses:
             items, counts = seen_counts(domain, params["source_weights"])
             S: Any = scaled(counts, key[0], 1.0)
+            if key[2] > 0:
+                S, items = _embedded(S, items, len(domain.items)), np.arange(len(domain.items))
+                add_products(S, domain.content * np.float32(np.sqrt(key[2])), n_threads=1)
             Q = PriorInverse(S, items, len(domain.items), key[1])
             for oldest in list(inverses)[: max(0, len(inverses) + 1 - KEPT // max(Q.block.nbytes, 1))]:
                 inverses.pop(oldest, None)
@@ -212,6 +238,19 @@ class ItemItem(Adapter):
         return inverses[key]
 
     def _prior(self) -> GramMatrix:
+        """The statistics of the base and of the features, weighted."""
+        S, content = self._base_statistics(), self.params_["content"]
+        if not content:
+            return S
+        F = self.domain_.content * np.float32(np.sqrt(content))
+        if isinstance(S, FactoredGram):
+            L = np.hstack((S.s[:, None] * S.L, F), dtype=np.float32)
+            return FactoredGram(L, block_diag(S.M, np.eye(F.shape[1])))
+        S = S.copy()
+        add_products(S, F, n_threads=1)
+        return S
+
+    def _base_statistics(self) -> GramMatrix:
         params = self.params_
         S = second_order(self.domain_, params["statistics"], params["source_weights"])
         return scaled(S, params["scaling"], params["weight"])
@@ -224,7 +263,7 @@ class ItemItem(Adapter):
             image = np.zeros(len(z))
             image[items] = scaled(counts, self.params_["scaling"], self.params_["weight"]) @ z[items]
         else:
-            S: Any = self._prior()
+            S: Any = self._base_statistics()
             F = S.root()
             image = F @ (F.T @ z)
         return np.array([part.sum() for part in np.array_split(image, N_SUMS)])
@@ -286,6 +325,8 @@ class ItemItem(Adapter):
             (data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, len(self.domain_.items))
         )
         check_compressed(rows)
+        if not is_auto(self.content) and self.content > 0 and self.domain_.features is None:  # type: ignore[operator]
+            raise ValueError("features must be there, as content is > 0")
         sketch = self._sketch()
         if np.abs(arrays["sketch"] - sketch).max() > 1e-4 * np.abs(sketch).max():
             raise ValueError("the base has other users than the one it was fitted to, and so other statistics of items")
@@ -293,49 +334,21 @@ class ItemItem(Adapter):
         self._remember(self.domain_.data)
 
 
-class ItemItemScratch(ItemItem):
-    """`EASE` of the target alone: `ItemItem` with weight 0.
+def content_weight(settings: dict[str, Any], domain: Domain) -> float:
+    """The weight of the features; 0 in a domain without any."""
+    return 0.0 if domain.features is None else float(settings["content"])
 
-    Parameters
-    ----------
-    reg : float or "auto", default "auto"
-        Regularization, > 0, in interactions. "auto" is for an `AdapterSelector` to choose.
-    """
 
-    name = "item-item scratch"
-    uses_base = False
-    _search_rules: ClassVar = SearchRules()
-    _defaults: ClassVar = {"reg": 10.0}
+def n_directions(domain: Domain) -> int:
+    """At most how many directions the features of a domain have."""
+    return 0 if domain.features is None else min(MAX_CONTENT, len(domain.features.names))
 
-    def __init__(self, *, reg: float | str = "auto") -> None:
-        self.reg = reg
 
-    def _check_params(self) -> None:
-        check_auto_real(self, "reg")
-
-    def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
-        check_ranks(base, "ItemItemScratch")
-
-    label = Adapter.label
-
-    def _settings(self, domain: Domain) -> dict[str, Any]:
-        return super(ItemItem, self)._settings(domain)
-
-    def is_affordable(self, domain: Domain) -> bool:
-        """Whether one solution takes seconds at most."""
-        return multiplications(len(domain.active_users), len(domain.items), 0) < AFFORDABLE
-
-    def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
-        return {"reg": REGS}
-
-    def _shares_inverse(self, domain: Domain, n_users: int) -> bool:
-        return False
-
-    def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
-        return counts > 0
-
-    def _prior(self) -> GramMatrix:
-        return FactoredGram(np.zeros((len(self.domain_.items), 0), dtype=np.float32))
+def _embedded(S: np.ndarray, items: np.ndarray, n_items: int) -> np.ndarray:
+    """S (m, m) of some items in a matrix of all items, with zeros elsewhere."""
+    whole = np.zeros((n_items, n_items), dtype=np.float32)
+    whole[np.ix_(items, items)] = S
+    return whole
 
 
 def _source_weights(n_sources: int) -> list[list[float]]:

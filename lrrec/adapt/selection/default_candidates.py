@@ -5,7 +5,8 @@ from typing import Any
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.kinds.anchored import Anchored
 from lrrec.adapt.kinds.fold_in import FoldIn
-from lrrec.adapt.kinds.item_item_adapter import ItemItem, ItemItemScratch
+from lrrec.adapt.kinds.item_item_adapter import ItemItem
+from lrrec.adapt.kinds.item_item_scratch import ItemItemScratch
 from lrrec.adapt.kinds.joined_item_knn import JoinedItemKNN
 from lrrec.adapt.kinds.low_rank import LowRank
 from lrrec.adapt.kinds.scratch import Scratch

@@ -25,11 +25,13 @@ from lrrec.adapt.selection.parameter_search import THOROUGH, check_budget, tune_
 from lrrec.adapt.selection.source_worth import source_worth
 from lrrec.adapt.selection.verdict import Compared, left_out, verdict
 from lrrec.adapt.sources import as_base
+from lrrec.data.features import FeaturesLike
 from lrrec.data.interactions import Interactions
 from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import Columns
 from lrrec.metrics import parse
 from lrrec.models.base.factor_model import FactorModel
+from lrrec.models.base.feature_model import check_taken
 from lrrec.models.base.one_fit import become
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
@@ -126,14 +128,14 @@ class AdapterSelector(Recommender):
 
     def fit(  # type: ignore[override]
         self, X: Any, y: None = None, *, base: Recommender, catalogue: Any = None, same_users: bool = False,
-        source: Any = None, validation: Split | None = None,
+        source: Any = None, validation: Split | None = None, item_features: FeaturesLike | None = None,
     ) -> Self:  # fmt: skip
         """Choose an adapter of the base for the target's interactions, and fit it to them.
 
         Parameters
         ----------
-        X, y, base, catalogue, same_users, source
-            As for `Adapter.fit`.
+        X, y, base, catalogue, same_users, source, item_features
+            As for `Adapter.fit`. Whether features help the item-item candidates is found out on the validation users.
         validation : Split, optional
             Its test users, served from its history, are the validation users in place of folds of the target's; its
             candidates, if it has them (`splits.with_negatives`), are what is ranked. With
@@ -163,7 +165,10 @@ class AdapterSelector(Recommender):
         candidates = self._prepared_candidates(base, same_users)
         for candidate in candidates:
             candidate._check_base(base, same_users=same_users, source=source)
-        domain = make_domain(base, X, catalogue, same_users=same_users, source=source)
+        check_taken(candidates, item_features)
+        domain = make_domain(
+            base, X, catalogue, same_users=same_users, source=source, item_features=item_features
+        )  # fmt: skip
         folds = make_folds(domain, self.history, validation, check_rng(self.random_state))
         compared = self._compare_all(CrossValidation(domain, folds, self.metric), candidates)
         fresh = copy(self)

@@ -154,7 +154,8 @@ def check_taken(models: Iterable[Any], item_features: Any, user_features: Any = 
         raise ParameterError("user_features must be for a model that takes them: IALS; got none, leave them out")
     if item_features is not None and not any(map(_takes_features, models)):
         raise ParameterError(
-            "item_features must be for a model that takes them, such as IALS, got none: leave them out"
+            "item_features must be for a model that takes them, such as IALS, or the adapter ItemItem; got none: leave "
+            "them out"
         )
 
 

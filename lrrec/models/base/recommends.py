@@ -234,6 +234,8 @@ class Recommends:
         self._check_histories("recommend_all()")
         users = self._active_users()
         options = Options.of(self, users, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads)
+        if isinstance(output, type):
+            raise ParameterTypeError(f"output must be a path or a function of Recommendations, got {output!r}")
         with nullcontext(output) if callable(output) else files.parquet(output) as take:
             for start, stop in even_blocks(len(users), 10_000):
                 lists = self._recommend_known(users[start:stop], options.of_rows(slice(start, stop)))
