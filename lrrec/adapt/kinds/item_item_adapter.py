@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import block_diag
 
 from lrrec.adapt.adapter import Adapter, Callback, is_auto
 from lrrec.adapt.domain import MAX_CONTENT, Domain, check_ranks
@@ -24,12 +23,10 @@ from lrrec.errors import ParameterError, ParameterTypeError
 from lrrec.linalg.item_item_weights import (
     DenseWeights,
     DualWeights,
-    FactoredGram,
     GramMatrix,
     ItemItemWeights,
     PriorInverse,
     UpdatedWeights,
-    add_products,
     multiplications,
     scaled,
     solve_item_item,
@@ -183,11 +180,10 @@ class ItemItem(Adapter):
     def _cost(self, domain: Domain) -> float:
         """The multiplications of one solution."""
         if self._shares_inverse(domain, len(domain.active_users)):
-            n_related = np.count_nonzero(domain.base.item_counts_[domain.base_indices[domain.in_base]])
-            return float(n_related if domain.features is None else len(domain.items)) ** 3
+            return float(np.count_nonzero(domain.base.item_counts_[domain.base_indices[domain.in_base]])) ** 3
         scores = choose_kind(domain, self.statistics) == "scores"
-        rank = rank_of_scores(domain.base) + n_directions(domain) if scores else len(domain.items)
-        return multiplications(len(domain.active_users), len(domain.items), rank)
+        rank = rank_of_scores(domain.base) if scores else len(domain.items)
+        return multiplications(len(domain.active_users) + n_directions(domain), len(domain.items), rank)
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
         step = 2 if self._cost(domain) > EXPENSIVE else 1  # every other value, the defaults among them
@@ -200,8 +196,11 @@ class ItemItem(Adapter):
         self._solve(self.domain_.data.matrix[users])
 
     def _solve(self, rows: sp.csr_array) -> None:
-        self.rows_ = rows
-        if self._shares_inverse(self.domain_, rows.shape[0]):
+        self.rows_, shares = rows, self._shares_inverse(self.domain_, rows.shape[0])
+        if content := self.params_["content"]:  # the features are further users
+            directions = self.domain_.content.T * np.float32(np.sqrt(content))
+            rows = sp.csr_array(sp.vstack((rows, sp.csr_array(directions)), format="csr"))
+        if shares:
             Q = self._inverse(self.domain_, self.params_)
             self.weights_ = UpdatedWeights(rows, Q, self.params_["weight"])
         else:
@@ -221,15 +220,11 @@ class ItemItem(Adapter):
 
     def _inverse(self, domain: Domain, params: Mapping[str, Any]) -> PriorInverse:
         """(S + reg / weight I)^-1, scaled; the latest are kept for the other fits of a comparison."""
-        ratios = (float(f"{params[name] / params['weight']:.6g}") for name in ("reg", "content"))
-        key = params["scaling"], *ratios, str(params["source_weights"])
+        key = params["scaling"], float(f"{params['reg'] / params['weight']:.6g}"), str(params["source_weights"])
         inverses: dict[Any, PriorInverse] = domain.cache.setdefault("inverses", {})
         if key not in inverses:
             items, counts = seen_counts(domain, params["source_weights"])
             S: Any = scaled(counts, key[0], 1.0)
-            if key[2] > 0:
-                S, items = _embedded(S, items, len(domain.items)), np.arange(len(domain.items))
-                add_products(S, domain.content * np.float32(np.sqrt(key[2])), n_threads=1)
             Q = PriorInverse(S, items, len(domain.items), key[1])
             for oldest in list(inverses)[: max(0, len(inverses) + 1 - KEPT // max(Q.block.nbytes, 1))]:
                 inverses.pop(oldest, None)
@@ -238,19 +233,6 @@ class ItemItem(Adapter):
         return inverses[key]
 
     def _prior(self) -> GramMatrix:
-        """The statistics of the base and of the features, weighted."""
-        S, content = self._base_statistics(), self.params_["content"]
-        if not content:
-            return S
-        F = self.domain_.content * np.float32(np.sqrt(content))
-        if isinstance(S, FactoredGram):
-            L = np.hstack((S.s[:, None] * S.L, F), dtype=np.float32)
-            return FactoredGram(L, block_diag(S.M, np.eye(F.shape[1])))
-        S = S.copy()
-        add_products(S, F, n_threads=1)
-        return S
-
-    def _base_statistics(self) -> GramMatrix:
         params = self.params_
         S = second_order(self.domain_, params["statistics"], params["source_weights"])
         return scaled(S, params["scaling"], params["weight"])
@@ -263,7 +245,7 @@ class ItemItem(Adapter):
             image = np.zeros(len(z))
             image[items] = scaled(counts, self.params_["scaling"], self.params_["weight"]) @ z[items]
         else:
-            S: Any = self._base_statistics()
+            S: Any = self._prior()
             F = S.root()
             image = F @ (F.T @ z)
         return np.array([part.sum() for part in np.array_split(image, N_SUMS)])
@@ -342,13 +324,6 @@ def content_weight(settings: dict[str, Any], domain: Domain) -> float:
 def n_directions(domain: Domain) -> int:
     """At most how many directions the features of a domain have."""
     return 0 if domain.features is None else min(MAX_CONTENT, len(domain.features.names))
-
-
-def _embedded(S: np.ndarray, items: np.ndarray, n_items: int) -> np.ndarray:
-    """S (m, m) of some items in a matrix of all items, with zeros elsewhere."""
-    whole = np.zeros((n_items, n_items), dtype=np.float32)
-    whole[np.ix_(items, items)] = S
-    return whole
 
 
 def _source_weights(n_sources: int) -> list[list[float]]:

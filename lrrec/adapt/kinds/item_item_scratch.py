@@ -47,7 +47,7 @@ class ItemItemScratch(ItemItem):
 
     def is_affordable(self, domain: Domain) -> bool:
         """Whether one solution takes seconds at most."""
-        cost = multiplications(len(domain.active_users), len(domain.items), n_directions(domain))
+        cost = multiplications(len(domain.active_users) + n_directions(domain), len(domain.items), 0)
         return cost < AFFORDABLE
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
@@ -60,5 +60,5 @@ class ItemItemScratch(ItemItem):
         described: np.ndarray = domain.described & self._uses_features
         return described | (counts > 0)
 
-    def _base_statistics(self) -> GramMatrix:
+    def _prior(self) -> GramMatrix:
         return FactoredGram(np.zeros((len(self.domain_.items), 0), dtype=np.float32))
