@@ -149,3 +149,19 @@ def test_bad_arguments(sparse):
     bad.data[0] = np.nan
     with pytest.raises(DataError, match="finite"):
         truncated_svd(bad, 3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_spaces_that_are_exhausted_stay_orthonormal(seed):
+    """Few columns, of which some are empty or repeated: the search space is all there is, and more is asked for."""
+    rng = np.random.default_rng(seed)
+    dense = (rng.random((60, 40)) < 0.5 * rng.random(40) ** 2 + 0.02).astype(np.float64)
+    dense[:, rng.choice(40, 1 + seed, replace=False)] = 0
+    dense[:, 11] = dense[:, 12]
+    dense /= np.sqrt(np.maximum(dense.sum(axis=1), 1))[:, None] * np.sqrt(np.maximum(dense.sum(axis=0), 1))
+    wanted = np.linalg.svd(dense, compute_uv=False)
+    for k, n_iter in ((6, 4), (6, 30), (20, 5), (40, 3)):
+        U, s, Vt = randomized_svd(sp.csr_array(dense.astype(np.float32)), k, n_iter=n_iter)
+        np.testing.assert_allclose(s, wanted[:k], atol=1e-4)
+        np.testing.assert_allclose(Vt @ Vt.T, np.eye(k), atol=1e-4)
+        np.testing.assert_allclose(U.T @ U, np.eye(k), atol=1e-4)

@@ -9,6 +9,8 @@ from lrrec.linalg.dense import cross, rotate, subtract
 from lrrec.linalg.dense import gram as dense_gram
 from lrrec.linalg.threads import balanced_blocks, even_blocks, run_blocks
 
+MAX_STEPS = 6  # of an orthonormalization; two do for columns that do not depend on each other
+KEPT_LENGTH, LOST_LENGTH = 0.5, 1e-2  # of a column of length 1 that was orthogonal before, and of a rounding error
 N_CHUNKS = 16  # partial sums of A^T A X: a fixed number, so that the result is the same for any number of threads
 
 
@@ -63,14 +65,16 @@ def norms(X: np.ndarray) -> np.ndarray:
 def orthonormal(W: np.ndarray, Q: np.ndarray, rng: np.random.Generator, n_threads: int) -> np.ndarray:
     """An orthonormal basis of the columns of W after projecting out those of Q; vanished columns are drawn at random.
 
-    Cholesky-QR, twice: it runs at full BLAS speed, unlike a Householder QR.
+    Cholesky-QR, twice: it runs at full BLAS speed, unlike a Householder QR. Columns that depend on others leave
+    rounding errors behind, which may depend on them as well: where these vanish in their turn, a random column is
+    drawn, and all is projected out again until columns keep their length.
     """
     W = np.array(W, order="C")
-    for _ in range(2):
+    for step in range(MAX_STEPS):
         _project_out(W, Q, n_threads)
         G = dense_gram(W, n_threads)
         vanished = np.diag(G) <= (np.finfo(W.dtype).tiny * 1e6) ** 2
-        vanished |= np.diag(G) <= np.finfo(np.float64).tiny
+        vanished |= np.diag(G) <= (LOST_LENGTH**2 if step else np.finfo(np.float64).tiny)
         if vanished.any():
             random = rng.standard_normal((len(W), int(vanished.sum()))).astype(W.dtype)
             _project_out(random, Q, n_threads)
@@ -83,8 +87,11 @@ def orthonormal(W: np.ndarray, Q: np.ndarray, rng: np.random.Generator, n_thread
                 raise np.linalg.LinAlgError
             inverse = scipy.linalg.solve_triangular(R, np.eye(len(R))) / sizes[:, None]
             rotate(W, inverse.astype(W.dtype), n_threads)
+            kept = min(sizes.min(), np.diag(R).min()) > KEPT_LENGTH
         except np.linalg.LinAlgError:
-            W = np.linalg.qr(W / sizes.astype(W.dtype))[0]
+            W, kept = np.linalg.qr(W / sizes.astype(W.dtype))[0], False
+        if step and kept:
+            break
     return W
 
 
