@@ -44,6 +44,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "NeuralMF": {"n_factors": 2, "n_hidden": 2, "n_epochs": 1, "init": "random", "random_state": 0},
     "Popularity": {},
     "RP3Beta": {},
+    "GraphFilter": {"n_factors": 2},
     "TruncatedSVD": {"n_factors": 2, "random_state": 0},
 }
 ADAPTERS: dict[str, dict[str, Any]] = {
@@ -233,6 +234,9 @@ ARGS = {
             "feature_reg",
             "feature_weight",
             "content",
+            "flatness",
+            "low_pass_weight",
+            "degree_power",
             "budget",
             "reg_exponent",
             "clip",
@@ -334,6 +338,7 @@ ARGS = {
             "command",
             "titles",
             "separator",
+            "filter",
             "unseen",
             "unit",
             "id",
@@ -420,6 +425,8 @@ ARGS = {
     "FactorModel.similar_items.candidates": ids(ITEMS[:3]),
     "ItemItemModel.similar_items.candidates": ids(ITEMS[:3]),
     "ItemContent.similar_items.candidates": ids(ITEMS[:3]),
+    "GraphFilter.similar_items.candidates": ids(ITEMS[:3]),
+    "GraphFilter.__init__.order": COUNT,
     **{f"FeatureEncoder.{name}.table": Arg("frame", PEOPLE) for name in ("fit", "transform", "fit_transform")},
     "Features.__init__.matrix": Arg("array", np.eye(8, 3)),
     "Features.__init__.ids": ids(ITEMS),
@@ -527,7 +534,7 @@ def _of_models():
             yield f"{name}.__init__", fit_model(name)
         if name not in ("Popularity", "Blend"):
             kind = "ItemItemModel" if name in ("EASE", "ItemKNN", "RP3Beta") else "FactorModel"
-            kind = name if name == "ItemContent" else kind
+            kind = name if name in ("ItemContent", "GraphFilter") else kind
             yield (
                 f"{kind}.similar_items[{name}]",
                 functools.partial(lambda get, items=ITEMS[:5], **o: get().similar_items(items, **{"k": 3, **o}), get),

@@ -598,6 +598,11 @@ IDS = {
     "Interactions.from_pairs.times": (lambda times: Interactions.from_pairs(USERS, USERS, times=times).times, USERS),
     "Interactions.from_pairs.users": (lambda ids: Interactions.from_pairs(ids, USERS).to_frame()["item"], USERS),
     "Interactions.from_pairs.values": (lambda x: Interactions.from_pairs(USERS, USERS, values=x).matrix.data, USERS),
+    "GraphFilter.similar_items.candidates": (
+        lambda ids: lrrec.GraphFilter(2).fit(DATA).similar_items(
+            ITEMS, 2, candidates=ids).neighbors.filled(""), ITEMS[:5]),
+    "GraphFilter.similar_items.items": (
+        lambda ids: lrrec.GraphFilter(2).fit(DATA).similar_items(ids, 2).neighbors.filled(""), ITEMS),
     "ItemContent.similar_items.candidates": (
         lambda ids: lrrec.ItemContent().fit(DATA, item_features=FEATURES).similar_items(
             ITEMS, 2, candidates=ids).neighbors.filled(""), ITEMS[:5]),

@@ -9,7 +9,20 @@ from checks import all_checks, assert_same
 from sklearn.base import clone
 
 import lrrec
-from lrrec import ALS, EASE, IALS, NMF, Blend, Interactions, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD
+from lrrec import (
+    ALS,
+    EASE,
+    IALS,
+    NMF,
+    Blend,
+    GraphFilter,
+    Interactions,
+    ItemKNN,
+    NeuralMF,
+    Popularity,
+    RP3Beta,
+    TruncatedSVD,
+)
 
 ALL_MODELS = [
     Popularity(),
@@ -21,12 +34,14 @@ ALL_MODELS = [
     EASE(reg=50),
     ItemKNN(n_neighbors=40),
     RP3Beta(n_neighbors=60),
+    GraphFilter(n_factors=8),
+    GraphFilter(n_factors=5, filter="linear", degree_power=0.5),
     Blend(
         [IALS(n_factors=4, n_iter=2, random_state=0), EASE(reg=50), ItemKNN(n_neighbors=9)], n_steps=5, random_state=0
     ),
     ALS(n_factors=3, n_iter=3, random_state=0),
 ]
-VARIANTS = (ALL_MODELS[2], ALL_MODELS[4])  # of models that are checked with other settings
+VARIANTS = (ALL_MODELS[2], ALL_MODELS[4], ALL_MODELS[10])  # of models that are checked with other settings
 if find_spec("torch"):
     ALL_MODELS.append(NeuralMF(n_factors=6, n_hidden=8, n_epochs=2, random_state=0))
 

@@ -23,6 +23,7 @@ MODELS = {
     "EASE": Entry("lrrec.models.ease", "ease"),
     "ItemKNN": Entry("lrrec.models.item_knn", "itemknn"),
     "RP3Beta": Entry("lrrec.models.rp3beta", "rp3beta"),
+    "GraphFilter": Entry("lrrec.models.graph_filter", "graphfilter"),
     "ItemContent": Entry("lrrec.models.item_content", "content"),
     "Blend": Entry("lrrec.models.blend", "blend"),
     "ALS": Entry("lrrec.models.als", "als"),

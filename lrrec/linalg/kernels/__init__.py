@@ -7,6 +7,7 @@ U, I: users, items; D: factors; N: cells (nonzeros) of a row or matrix; K: lengt
 """
 
 from lrrec.linalg.kernels.arrays import as_input, index_arrays
+from lrrec.linalg.kernels.chebyshev import chebyshev_step
 from lrrec.linalg.kernels.conjugate_gradient import cg_rows
 from lrrec.linalg.kernels.dual import dual_products, finish_dual_rows
 from lrrec.linalg.kernels.heap import mark_zeros, mask_rows, top_k_rows
@@ -24,6 +25,7 @@ __all__ = [
     "advance_rows",
     "as_input",
     "cg_rows",
+    "chebyshev_step",
     "co_occurrences",
     "curve_rows",
     "dot_rows",

@@ -90,8 +90,10 @@ class Recommender(Explains, Recommends, BaseEstimator):
 
         A later fit without features, for instance, leaves nothing of the earlier one's maps.
         """
-        fresh = copy(self)
-        fresh.__dict__ = {name: value for name, value in vars(self).items() if not name.endswith("_")}
+        fresh, derived = copy(self), ("_made_",)
+        fresh.__dict__ = {
+            name: value for name, value in vars(self).items() if not (name.endswith("_") or name.startswith(derived))
+        }
         return fresh
 
     def _fit(self, matrix: sp.csr_array) -> None:

@@ -1,0 +1,209 @@
+"""GraphFilter: scores by a low-pass filter of a user's history over the graph of items, without any training."""
+
+import threading
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from lrrec.errors import FileFormatError
+from lrrec.linalg.dense import inner_products
+from lrrec.linalg.polynomial_filter import Polynomial, plateau
+from lrrec.linalg.ranking import Columns
+from lrrec.linalg.sparse import power, scaled, times
+from lrrec.linalg.svd import randomized_svd
+from lrrec.linalg.threads import even_blocks
+from lrrec.models.base.finite import LIMIT, check_finite, largest
+from lrrec.models.base.item_item import mark_zeros
+from lrrec.models.base.one_fit import of_one_fit
+from lrrec.models.base.recommender import Recommender
+from lrrec.models.base.results import Neighbors, find_neighbors
+from lrrec.typing import ArrayLike, Ids, PathLike, RandomState
+from lrrec.validate import check_int, check_option, check_real, check_threads
+
+MAKING = threading.Lock()  # blocks of users are scored by several threads, and one of them makes the polynomial
+SIGNALS = 32  # that are filtered at once: their arrays fit the cache
+
+
+class GraphFilter(Recommender):
+    """Filter a user's history over the graph of items, so that it spreads to items that the same users choose.
+
+    With R = D_u^-1/2 X D_i^-1/2, where D_u and D_i are the sums of users' rows and of items' columns, P = R^T R has
+    eigenvalues from 0 (high frequencies: noise) to 1. Scores are
+
+        "chebyshev"  x_u D_i^-b [ h(P) + a V V^T ] D_i^b
+        "linear"     x_u [ P + a D_i^-b V V^T D_i^b ]
+
+    with a = low_pass_weight, b = degree_power (there D_i is the number of interactions), and V the leading right
+    singular vectors of R, an ideal low-pass filter. h is a plateau filter, by a Chebyshev polynomial of P: half of the
+    middle frequencies pass, most of the low ones, and few of the high ones. "linear" is GF-CF, "chebyshev" ChebyCF.
+    Nothing is trained but the singular vectors.
+
+    Parameters
+    ----------
+    n_factors : int, default 512
+        Number of singular vectors; 0 for none.
+    filter : {"chebyshev", "linear"}, default "chebyshev"
+    order : int, default 8
+        Degree of the polynomial of "chebyshev".
+    flatness : float, default 1.5
+        Width of the plateau of "chebyshev", >= 1; 1 is a line.
+    low_pass_weight : float, default 0.2
+        a >= 0.
+    degree_power : float, default 0.4
+        b: more ranks popular items higher. Typical: 0 to 0.5.
+    n_iter : int, default 4
+        Passes of the singular value decomposition.
+    random_state : int, Generator or None, default 0
+        Of its start; the result hardly depends on it.
+    n_threads : int, optional
+        Of `fit`; all cores when None. The result is bit-identical for every value.
+
+    Attributes
+    ----------
+    graph_ : csr_array of float32, shape (n_users, n_items)
+        R, without the ids of users.
+    item_directions_ : ndarray of float32, shape (n_items, n_factors)
+        V.
+
+    Notes
+    -----
+    O(N D) time a pass of `fit`, for N interactions and D singular vectors; a user's list takes O(order N + I D). Users
+    are filtered together, 32 at a time.
+
+    References
+    ----------
+    Shen et al. (2021), "How powerful is graph convolution for recommendation?", arXiv:2108.07567, eq. 13 (GF-CF); Kim
+    et al. (2025), "Graph spectral filtering with Chebyshev interpolation for recommendation", arXiv:2505.00552
+    (ChebyCF).
+
+    Examples
+    --------
+    >>> from lrrec import GraphFilter, Interactions
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> GraphFilter(n_factors=1).fit(train).recommend(["bob"], k=1).items.tolist()
+    [['y']]
+    """
+
+    tuning_space: ClassVar[dict[str, Any] | None] = {
+        "n_factors": [64, 128, 256, 512, 1024], "low_pass_weight": (0.0, 1.0), "degree_power": (0.0, 0.6),
+        "flatness": (1.0, 3.0),
+    }  # fmt: skip
+
+    _learned = ("item_directions_",)
+    _learned_csr = ("graph_",)
+
+    item_directions_: np.ndarray
+    graph_: sp.csr_array
+
+    def __init__(
+        self,
+        n_factors: int = 512,
+        *,
+        filter: str = "chebyshev",
+        order: int = 8,
+        flatness: float = 1.5,
+        low_pass_weight: float = 0.2,
+        degree_power: float = 0.4,
+        n_iter: int = 4,
+        random_state: RandomState = 0,
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_factors = n_factors
+        self.filter = filter
+        self.order = order
+        self.flatness = flatness
+        self.low_pass_weight = low_pass_weight
+        self.degree_power = degree_power
+        self.n_iter = n_iter
+        self.random_state = random_state
+        self.n_threads = n_threads
+
+    def _fit(self, matrix: sp.csr_array) -> None:
+        k = check_int(self.n_factors, "n_factors", low=0)
+        self._checked()
+        rows, columns = (np.asarray(matrix.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
+        self.graph_ = scaled(matrix, _inverse_root(rows), _inverse_root(columns))
+        rank = min(k, *matrix.shape)
+        V = np.zeros((matrix.shape[1], k), dtype=np.float32)  # columns beyond the matrix's rank stay 0
+        if rank:
+            options: dict[str, Any] = {"random_state": self.random_state, "n_threads": self.n_threads}
+            n_iter = check_int(self.n_iter, "n_iter", low=1)
+            V[:, :rank] = randomized_svd(self.graph_, rank, n_iter=n_iter, **options).Vt.T
+        self.item_directions_ = V
+
+    def _checked(self) -> tuple[np.ndarray, float, float]:
+        """The coefficients of the polynomial, a and b."""
+        check_threads(self.n_threads)
+        a = check_real(self.low_pass_weight, "low_pass_weight", low=0)
+        b = check_real(self.degree_power, "degree_power")
+        order, flatness = check_int(self.order, "order", low=1), check_real(self.flatness, "flatness", low=1)
+        if check_option(self.filter, "filter", ("chebyshev", "linear")) == "linear":
+            order, flatness = 1, 1.0
+        return plateau(order, flatness), a, b
+
+    def _polynomial(self, coefficients: np.ndarray) -> Polynomial:
+        """The filter h, made at its first use."""
+        with MAKING:
+            made: Polynomial | None = vars(self).get("_made_filter")
+            if made is None or not np.array_equal(made.coefficients, coefficients):
+                made = self._made_filter = Polynomial(self.graph_, coefficients)
+            return made
+
+    def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
+        coefficients, a, b = self._checked()
+        polynomial, linear = self._polynomial(coefficients), self.filter == "linear"
+        before, after = power(self.item_counts_, -b), power(self.item_counts_, b)[columns]
+        weighted = scaled(encoded, np.ones(encoded.shape[0], dtype=np.float32), before)
+        signals = encoded if linear else weighted
+        scores = np.empty((encoded.shape[0], len(after)), dtype=np.float32)
+        for start, stop in even_blocks(encoded.shape[0], SIGNALS):
+            filtered = polynomial.times(np.ascontiguousarray(signals[start:stop].toarray().T, dtype=np.float32))
+            scores[start:stop] = filtered[columns].T
+        if not linear:
+            scores *= after
+        if a and self.item_directions_.shape[1]:
+            V = self.item_directions_
+            low = inner_products(times(weighted, V, n_threads=1), V[columns])
+            low *= np.float32(a) * after
+            scores += low
+        return scores
+
+    def _mark_unsupported(self, scores: np.ndarray, encoded: sp.csr_array) -> None:
+        if not largest(encoded) <= LIMIT:
+            check_finite(scores)
+        mark_zeros(scores, encoded)
+
+    def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
+        n_items = len(self.items_)
+        parts = sp.csr_array((matrix.data, (np.arange(matrix.nnz), matrix.indices)), shape=(matrix.nnz, n_items))
+        return self._scores(parts, np.array([column]))[:, 0].astype(np.float64), {}
+
+    @of_one_fit
+    def similar_items(
+        self, items: Ids, k: int = 10, *, candidates: Ids | ArrayLike | None = None, n_threads: int | None = None
+    ) -> Neighbors:
+        """Return the k items with the largest score for a history of each item alone; see `FactorModel.similar_items`.
+
+        Items with a score of 0 or less are no neighbours.
+        """
+        self._check_fitted()
+        n_items = len(self.items_)
+
+        def score(rows: np.ndarray, columns: Columns) -> np.ndarray:
+            ones = np.ones(len(rows), dtype=np.float32)
+            histories = sp.csr_array((ones, rows, np.arange(len(rows) + 1)), shape=(len(rows), n_items))
+            scores = self._scores(histories, columns)
+            return np.where(scores > 0, scores, np.float32(-np.inf))
+
+        return find_neighbors(items, k, self.items_, score, candidates, n_threads)
+
+    def _check_loaded(self, path: PathLike) -> None:
+        self._check_array(path, "item_directions_", (len(self.items_), self.n_factors))
+        if self.graph_.shape[1] != len(self.items_):
+            raise FileFormatError(f"{path}: graph_ must have a column for each item, got shape {self.graph_.shape}")
+
+
+def _inverse_root(sums: np.ndarray) -> np.ndarray:
+    """1 / sqrt of sums, float32; 1 where a sum is 0."""
+    return (1 / np.sqrt(np.where(sums > 0, sums, 1))).astype(np.float32)
