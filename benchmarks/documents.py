@@ -36,7 +36,7 @@ USES = {  # when to use a model
     "TruncatedSVD": "SVD of the matrix with rescaled rows and columns: the fastest factors",
     "NMF": "factors without negative values, which can be read as topics",
     "RP3Beta": "random walks over items and users: many items, few interactions per user",
-    "GraphFilter": "a filter over the graph of items: best on large sparse data",
+    "GraphFilter": "filters over the graph of items: for large sparse data",
     "ItemKNN": "nearest neighbours of items by cosine: simple to explain",
     "ItemContent": "items with features like those of the history: for new items",
     "Blend": "several models' scores added, with weights found on validation users",

@@ -1,4 +1,4 @@
-"""GraphFilter on the published split of Gowalla: beside its paper, with settings from the validation part, and its time."""
+"""GraphFilter on the published split of Gowalla: beside its paper, with settings from valid.txt, and its time."""
 
 import time
 from collections.abc import Iterator

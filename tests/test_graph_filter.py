@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 import lrrec
 from lrrec import GraphFilter, Interactions
-from lrrec.errors import ParameterError
+from lrrec.errors import DataError, ParameterError
 from lrrec.linalg.polynomial_filter import Polynomial, plateau
 
 
@@ -85,13 +85,20 @@ def test_a_flatness_of_one_passes_what_the_graph_passes():
         np.testing.assert_allclose(series(x), (1 - x) / 2, atol=1e-12)
 
 
-def test_it_depends_on_no_user_s_id_and_on_no_thread(data, tmp_path):
+def test_files_hold_the_histories_that_it_scores_with(data, tmp_path):
+    model = GraphFilter(5).fit(data)
+    model.save(tmp_path / "model")
+    loaded = lrrec.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.recommend_from(data, 5).scores, model.recommend_from(data, 5).scores)
+    for one in (model, lrrec.Blend([model, lrrec.Popularity()], weights=[1, 1]).fit(data)):
+        with pytest.raises(DataError, match="scores with the histories of all its users: save it with them"):
+            one.save(tmp_path / "without", histories=False)
+    assert not (tmp_path / "without").exists()
+
+
+def test_a_new_fit_has_a_new_graph(data):
     model = GraphFilter(5).fit(data)
     np.testing.assert_array_equal(GraphFilter(5, n_threads=3).fit(data).item_directions_, model.item_directions_)
-    model.save(tmp_path / "model", histories=False)
-    loaded = lrrec.load(tmp_path / "model")
-    lists = model.recommend_from(data, 5)
-    np.testing.assert_array_equal(loaded.recommend_from(data, 5).items.filled(-1), lists.items.filled(-1))
     before = model.recommend_from(data, 5).scores
     other = Interactions.from_matrix(data.matrix.toarray()[::-1, ::-1].copy())
     again = GraphFilter(5).fit(data)

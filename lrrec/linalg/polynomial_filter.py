@@ -20,12 +20,12 @@ class Polynomial:
     """
 
     def __init__(self, R: sp.csr_array, coefficients: np.ndarray) -> None:
-        self.n_rows, self.coefficients = R.shape[0], coefficients.astype(np.float32)
+        self.n_rows, self.coefficients = R.shape[0], coefficients
         self.index_arrays, self.data = kernels.index_arrays(R), kernels.as_input(R.data)
 
     def times(self, S: np.ndarray) -> np.ndarray:
         """The polynomial times signals S, float32 (I, B), in one pass over R for each order."""
-        c = self.coefficients
+        c = self.coefficients.astype(np.float32)
         before, now = np.zeros_like(S), S.copy()
         out, product = c[0] * S, np.zeros_like(S)
         for k in range(1, len(c)):

@@ -219,6 +219,10 @@ class Blend(Blends, Recommender):
         return _by_place(spaces)
 
     @property
+    def _scores_by_training_data(self) -> bool:  # type: ignore[override]
+        return any(model._scores_by_training_data for model in self._chosen())
+
+    @property
     def _takes_item_features(self) -> bool:
         return any(model._takes_item_features for model in self._chosen())
 

@@ -61,13 +61,12 @@ class GraphFilter(Recommender):
 
     Attributes
     ----------
-    graph_ : csr_array of float32, shape (n_users, n_items)
-        R, without the ids of users.
     item_directions_ : ndarray of float32, shape (n_items, n_factors)
         V.
 
     Notes
     -----
+    Scores need the training matrix, so that a model cannot be saved without histories.
     O(N D) time a pass of `fit`, for N interactions and D singular vectors; a user's list takes O(order N + I D). Users
     are filtered together, 32 at a time.
 
@@ -90,11 +89,10 @@ class GraphFilter(Recommender):
         "flatness": (1.0, 3.0),
     }  # fmt: skip
 
+    _scores_by_training_data = True
     _learned = ("item_directions_",)
-    _learned_csr = ("graph_",)
 
     item_directions_: np.ndarray
-    graph_: sp.csr_array
 
     def __init__(
         self,
@@ -122,14 +120,12 @@ class GraphFilter(Recommender):
     def _fit(self, matrix: sp.csr_array) -> None:
         k = check_int(self.n_factors, "n_factors", low=0)
         self._checked()
-        rows, columns = (np.asarray(matrix.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
-        self.graph_ = scaled(matrix, _inverse_root(rows), _inverse_root(columns))
         rank = min(k, *matrix.shape)
         V = np.zeros((matrix.shape[1], k), dtype=np.float32)  # columns beyond the matrix's rank stay 0
         if rank:
             options: dict[str, Any] = {"random_state": self.random_state, "n_threads": self.n_threads}
             n_iter = check_int(self.n_iter, "n_iter", low=1)
-            V[:, :rank] = randomized_svd(self.graph_, rank, n_iter=n_iter, **options).Vt.T
+            V[:, :rank] = randomized_svd(_normalized(matrix), rank, n_iter=n_iter, **options).Vt.T
         self.item_directions_ = V
 
     def _checked(self) -> tuple[np.ndarray, float, float]:
@@ -145,9 +141,10 @@ class GraphFilter(Recommender):
     def _polynomial(self, coefficients: np.ndarray) -> Polynomial:
         """The filter h, made at its first use."""
         with MAKING:
-            made: Polynomial | None = vars(self).get("_made_filter")
-            if made is None or not np.array_equal(made.coefficients, coefficients):
-                made = self._made_filter = Polynomial(self.graph_, coefficients)
+            seen, made = vars(self).get("_made_filter", (None, None))
+            if made is None or seen is not self.seen_ or not np.array_equal(made.coefficients, coefficients):
+                made = Polynomial(_normalized(self.seen_), coefficients)
+                self._made_filter = self.seen_, made
             return made
 
     def _scores(self, encoded: sp.csr_array, columns: Columns) -> np.ndarray:
@@ -200,10 +197,12 @@ class GraphFilter(Recommender):
 
     def _check_loaded(self, path: PathLike) -> None:
         self._check_array(path, "item_directions_", (len(self.items_), self.n_factors))
-        if self.graph_.shape[1] != len(self.items_):
-            raise FileFormatError(f"{path}: graph_ must have a column for each item, got shape {self.graph_.shape}")
+        if not self.seen_.nnz:
+            raise FileFormatError(f"{path} must hold the histories, with which GraphFilter scores")
 
 
-def _inverse_root(sums: np.ndarray) -> np.ndarray:
-    """1 / sqrt of sums, float32; 1 where a sum is 0."""
-    return (1 / np.sqrt(np.where(sums > 0, sums, 1))).astype(np.float32)
+def _normalized(matrix: sp.csr_array) -> sp.csr_array:
+    """R: the matrix divided by the square roots of the sums of its rows and columns."""
+    sums = (np.asarray(matrix.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
+    rows, columns = ((1 / np.sqrt(np.where(one > 0, one, 1))).astype(np.float32) for one in sums)
+    return scaled(matrix, rows, columns)

@@ -61,6 +61,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
     _csr_values: ClassVar[str] = "positive"  # what these hold, see `lrrec.validate.are_of_kind`
     _learned_ids: tuple[str, ...] = ()  # names of its id maps
     _learned_encoders: tuple[str, ...] = ()  # names of its encoders of features, which may be None
+    _scores_by_training_data = False  # whether scores of anybody need the training matrix itself, in files too
     _parts: ClassVar[str] = ""  # of a model made of models, the parameter that lists them; fitted: its name + "_"
 
     @classmethod
