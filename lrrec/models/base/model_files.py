@@ -79,8 +79,8 @@ def write(path: FileLike, model: Any, *, histories: bool, float16: bool) -> None
     """Write a fitted model; without histories, nothing that has a row a user."""
     if not histories and model._scores_by_training_data:
         raise DataError(
-            f"{type(model).__name__} scores with the histories of all its users: save it with them, or take a model that "
-            "learns factors or item-item weights"
+            f"{type(model).__name__} scores with the histories of all its users: save it with them, or take a model "
+            "that learns factors or item-item weights"
         )
     histories = histories and len(model.users_) > 0
     params = _stored_params(model)
