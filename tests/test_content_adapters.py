@@ -8,6 +8,7 @@ import scipy.sparse as sp
 import lrrec
 from lrrec import IALS, AdapterSelector, Interactions
 from lrrec.adapt import Blended, FoldIn, ItemItem, ItemItemScratch, LowRank
+from lrrec.adapt.kinds.item_features import content
 from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
 from lrrec.features import Features
 
@@ -170,13 +171,20 @@ def test_a_file_without_its_features_is_refused(planted, tmp_path, monkeypatch):
         lrrec.load(tmp_path / "adapter", base=base)
 
 
+def test_a_fitted_adapter_keeps_no_table_of_directions(planted):
+    base, target, features = planted
+    adapter = ItemItemScratch(reg=REG, content=CONTENT).fit(few(target, 9), base=base, item_features=features)
+    assert not adapter.domain_.cache
+    assert "content" not in vars(adapter.domain_)
+
+
 def test_many_features_are_taken_in_their_leading_directions(planted):
     base, target, features = planted
     rng = np.random.default_rng(0)
     wide = Features(features.matrix @ rng.normal(size=(5, 200)) / 5, features.ids)  # of rank 5
     adapter = ItemItemScratch(reg=REG, content=CONTENT).fit(few(target, 9), base=base, item_features=wide)
-    content = adapter.domain_.content
+    directions = content(adapter.domain_)
     unit = wide.select(adapter.items_.ids).matrix
     unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
-    assert content.shape == (100, 64)
-    np.testing.assert_allclose(content @ content.T, unit @ unit.T, atol=1e-4)
+    assert directions.shape == (100, 64)
+    np.testing.assert_allclose(directions @ directions.T, unit @ unit.T, atol=1e-4)

@@ -1,6 +1,7 @@
 """Features from tables: what each kind of column becomes, ids and names, models that remember the encoder, files."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -268,3 +269,49 @@ def test_broken_arrays_are_refused(films):
     for text in ("", "[]", "{}", json.dumps({"id": 1, "columns": [["a", "Eval", {}]]})):
         with pytest.raises(LrrecError):
             FeatureEncoder.from_arrays("memory", whole | {"json": np.frombuffer(text.encode(), dtype=np.uint8)})
+
+
+def test_ids_are_not_taken_from_an_index_that_nobody_made(films):
+    """A table whose ids are in a column, and that nobody told so: rows 0, 1, 2 are no ids."""
+    for encoder in (FeatureEncoder({"year": "number"}), FeatureEncoder()):
+        with pytest.raises(DataError, match="id must name the column of ids"):
+            encoder.fit(films)
+    numbered = films.set_index(pd.RangeIndex(5, name="film")).drop(columns="film")
+    assert list(FeatureEncoder({"year": "number"}).fit_transform(numbered).ids) == [0, 1, 2, 3, 4]
+
+
+def test_missing_tags_of_a_list_are_no_tags(films):
+    films["genres"] = [["Drama", None], [np.nan, "War"], [None], [], ["Drama", pd.NA, ""]]
+    features = FeatureEncoder({"genres": Tags()}, id="film").fit_transform(films)
+    assert list(features.names) == ["genres=Drama", "genres=War"]
+
+
+@pytest.mark.parametrize("kind", ["number", "text", "vector"])
+def test_forged_arrays_are_refused(films, kind):
+    name = {"number": "year", "text": "plot", "vector": "vector"}[kind]
+    encoder = FeatureEncoder({name: Text(2) if kind == "text" else kind}, id="film").fit(films)
+    whole = encoder.to_arrays()
+    for key in whole:
+        if key == "json" or ".words_" in key:
+            continue
+        none = whole[key][:0] if "directions_" not in key else whole[key][:, :0]  # no directions: words themselves
+        for forged in (none, whole[key].astype("U"), np.full_like(whole[key], np.nan), whole[key][None]):
+            with pytest.raises(FileFormatError):
+                FeatureEncoder.from_arrays("memory", whole | {key: forged})
+
+
+def test_stored_files_have_their_encoder():
+    model = lrrec.load(Path(__file__).parent / "data" / "lrrec-2" / "EASE-of-a-table.lrrec")
+    new = pd.DataFrame({"item": [1000], "kind": ["b"], "size": [1.5], "about": ["blue stone"], "place": [[0.0, 1.0]]})
+    wider = model.with_items([1000], new)
+    assert wider.item_evidence_[-1]
+    np.testing.assert_array_equal(wider.item_weights_[:-1, :-1], model.item_weights_)
+    assert [*model.feature_names_][:4] == ["kind=a", "kind=b", "kind=c", "size"]
+
+
+def test_stored_zeros_are_no_features():
+    stored = sp.csr_array((np.array([0.0, 1.0]), ([0, 1], [0, 0])), shape=(2, 1))
+    assert Features(stored, ["x", "y"]).matrix.nnz == 1
+    likes = Interactions.from_pairs(["u", "u"], ["x", "y"])
+    assert stored.nnz == 2
+    assert ItemContent().fit(likes, item_features=stored).item_evidence_.tolist() == [False, True]

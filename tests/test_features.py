@@ -345,6 +345,7 @@ def test_new_items_and_users_on_the_command_line(tmp_path, run):
     for words_shown, arguments in (
         ("--feature must be COLUMN=KIND", ("fit", data, "--item-features", items, "--feature", "about", "-o", model)),
         ("must name a column", ("fit", data, "--item-features", items, "--feature", "abuot=text", "-o", model)),
+        ("must name a column", ("fit", data, "--item-features", items, "--feature", "abuot=none", "-o", model)),
         ("user_features must be for", ("fit", data, "-m", "nmf", "--user-features", users, "-o", model)),
         ("must be without --user", ("recommend", model, "--user-features", new, "--user", "3")),
         ("--new-items must have the column 'item'", ("recommend", model, "--new-items", new)),

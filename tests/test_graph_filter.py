@@ -8,6 +8,7 @@ import lrrec
 from lrrec import GraphFilter, Interactions
 from lrrec.errors import DataError, ParameterError
 from lrrec.linalg.polynomial_filter import Polynomial, plateau
+from lrrec.models.base.model_files import fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,14 @@ def test_files_hold_the_histories_that_it_scores_with(data, tmp_path):
         with pytest.raises(DataError, match="scores with the histories of all its users: save it with them"):
             one.save(tmp_path / "without", histories=False)
     assert not (tmp_path / "without").exists()
+
+
+def test_models_of_other_data_are_told_apart(data):
+    """Scores follow from the interactions, even where singular vectors do not tell them apart."""
+    other = Interactions.from_matrix(data.matrix[::-1].toarray() * (np.arange(60)[:, None] > 3))
+    same = Interactions.from_matrix(data.matrix.toarray())
+    one, two, three = (fingerprint(GraphFilter(0).fit(each)) for each in (data, same, other))
+    assert one == two != three
 
 
 def test_a_new_fit_has_a_new_graph(data):

@@ -19,9 +19,8 @@ from lrrec.models.base.recommender import Recommender
 from lrrec.typing import FileLike
 from lrrec.validate import check_bool
 
-COMMON = (
-    "base_indices", "item_counts", "users_.", "seen_.", "new_items.", "features.", "feature_names.",
-)  # fmt: skip  # names of what every adapter stores
+# Names of what is stored of every adapter.
+COMMON = ("base_indices", "item_counts", "users_.", "seen_.", "new_items.", "features.", "feature_names.")
 
 
 def write(path: FileLike, adapter: Any, *, float16: bool, histories: bool) -> None:
@@ -35,8 +34,7 @@ def write(path: FileLike, adapter: Any, *, float16: bool, histories: bool) -> No
     if not domain.in_base.all():
         arrays |= files.pack_ids("new_items", IdMap(domain.items.ids[~domain.in_base]))
     if adapter._uses_features:
-        matrix = sp.csr_array(domain.features.matrix, copy=True)
-        matrix.eliminate_zeros()
+        matrix = sp.csr_array(domain.features.matrix)
         arrays |= files.pack_csr("features", matrix) | files.pack_ids("feature_names", domain.features.names)
     if histories:
         rows = domain.active_users

@@ -9,18 +9,16 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from lrrec.data.features import Features
+from lrrec.data.features import Features, described_rows
 from lrrec.data.ids import IdMap, as_ids
 from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, NotFittedError, ParameterError, ParameterTypeError
 from lrrec.linalg.quadratic import solve_ridge
-from lrrec.linalg.svd import truncated_svd
 from lrrec.models.base.recommender import Recommender
 from lrrec.validate import first_three
 
 PER_ITEM = ("embedding_", "center_")  # arrays of an encoder with a row an item
-MAX_CONTENT = 64  # directions of features
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,25 +110,11 @@ class Domain:
         return extended
 
     @cached_property
-    def content(self) -> np.ndarray:
-        """What the features tell of the items, (I, r): rows of length 1 in their r leading directions, 64 at most."""
-        assert self.features is not None
-        rows = sp.csr_array(self.features.matrix)
-        lengths = np.sqrt(np.asarray(rows.power(2).sum(axis=1), dtype=np.float64))
-        unit = sp.diags_array(1 / np.where(lengths > 0, lengths, 1)).astype(np.float32) @ rows
-        if unit.shape[1] <= MAX_CONTENT or min(unit.shape) <= MAX_CONTENT:
-            whole: np.ndarray = unit.toarray()
-            return whole
-        svd = truncated_svd(sp.csr_array(unit), MAX_CONTENT, random_state=0)
-        return np.ascontiguousarray(svd.U * svd.s, dtype=np.float32)
-
-    @cached_property
     def described(self) -> np.ndarray:
         """Which items have a feature, bool (I,)."""
         if self.features is None:
             return np.zeros(len(self.items), dtype=bool)
-        rows = self.features.matrix
-        return np.any(rows, axis=1) if isinstance(rows, np.ndarray) else np.diff(rows.indptr) > 0
+        return described_rows(self.features.matrix)
 
     @cached_property
     def encoder(self) -> dict[str, np.ndarray]:

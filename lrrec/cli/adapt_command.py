@@ -68,8 +68,7 @@ def adapt(
         raise ParameterError(f"--rank must be an integer >= 1 or auto, got {rank!r}")
     models = as_one([lrrec.load(path) for path in base])
     source = Source(data, data_home, min_rating, user, item, value, None, delimiter, read)
-    features = feature_table.read(item_features, "--item-features", item, delimiter, feature)
-    feature_table.check_named(feature, features)
+    (features,) = feature_table.read([(item_features, "--item-features", item)], delimiter, feature)
     target = source.interactions()
     options: Any = {"guard": guard, "metric": metric, "budget": _budget(budget), "random_state": seed}
     chosen_rank = rank if rank == "auto" else int(rank)

@@ -28,10 +28,8 @@ class FeatureTables:
         from lrrec.models.base.feature_model import check_taken
 
         check_taken([model], item_path, user_path)
-        of_items = read(item_path, "--item-features", source.item, source.delimiter, kinds)
-        of_users = read(user_path, "--user-features", source.user, source.delimiter, kinds)
-        check_named(kinds, of_items, of_users)
-        return cls(of_items, of_users)
+        tables = [(item_path, "--item-features", source.item), (user_path, "--user-features", source.user)]
+        return cls(*read(tables, source.delimiter, kinds))
 
     def fit(self, model: Any, interactions: "Interactions") -> Any:
         """Fit, with a progress bar where the model has one; ids without a row have no features, with a warning."""
@@ -56,32 +54,47 @@ class FeatureTables:
         return model.fit(interactions, **options)
 
 
-def read(path: Path | None, option: str, id_column: str, delimiter: str, kinds: list[str] | None = None) -> Any:
-    """Return the features of a CSV or Parquet file's rows, by the kinds "COLUMN=KIND" or guessed; None without a file.
+def read(tables: list[tuple[Path | None, str, str]], delimiter: str, kinds: list[str] | None) -> list[Any]:
+    """Return the features of each table (path, option, column of ids); None where there is no path.
 
-    A kind is a name of `lrrec.features` in lower case, or "none" for a column to leave out.
+    kinds: "COLUMN=KIND", with a name of `lrrec.features` in lower case, or "none" for a column to leave out; those of
+    other columns are guessed.
     """
-    if path is None:
-        return None
-    from lrrec.data.frames import eager
-    from lrrec.features import FeatureEncoder
-    from lrrec.features.feature_encoder import KINDS, guess_columns
+    from lrrec.features.feature_encoder import KINDS
 
-    table = read_table(path, option, id_column, delimiter)
-    chosen = {}
+    chosen: dict[str, str] = {}
     for text in kinds or []:
         name, _, kind = text.rpartition("=")
         if kind not in (*KINDS, "none") or not name:
             raise ParameterError(
                 f"--feature must be COLUMN=KIND with KIND one of {', '.join(KINDS)}, none, got {text!r}"
             )
-        if name in table:
-            chosen[name] = kind
+        chosen[name] = kind
+    frames = [
+        None if path is None else read_table(path, option, id_column, delimiter) for path, option, id_column in tables
+    ]
+    options = " or ".join(option for _, option, _ in tables)
+    for name in chosen:
+        if not any(frame is not None and name in frame for frame in frames):
+            raise ParameterError(f"--feature must name a column of {options}, got {name!r}")
+    return [
+        None if frame is None else _encoded(frame, option, id_column, chosen)
+        for frame, (_, option, id_column) in zip(frames, tables, strict=True)
+    ]
+
+
+def _encoded(table: Any, option: str, id_column: str, chosen: dict[str, str]) -> Any:
+    """The features of a table, by the kinds that were chosen for some of its columns."""
+    from lrrec.data.frames import eager
+    from lrrec.features import FeatureEncoder
+    from lrrec.features.feature_encoder import guess_columns
+
+    guessed = guess_columns(eager(table.drop(columns=[name for name in chosen if name in table])), id_column)
     named = {name: kind for name, kind in chosen.items() if kind != "none"}
-    columns = guess_columns(eager(table.drop(columns=list(chosen))), id_column) | named
+    columns = {name: (guessed | named)[name] for name in table if name in guessed or name in named}
     if not columns:
         raise ParameterError(f"{option} must have a column beside {id_column!r}, got none")
-    return FeatureEncoder({name: columns[name] for name in table if name in columns}, id=id_column).fit_transform(table)
+    return FeatureEncoder(columns, id=id_column).fit_transform(table)
 
 
 def read_table(path: Path, option: str, id_column: str, delimiter: str) -> Any:
@@ -95,15 +108,6 @@ def read_table(path: Path, option: str, id_column: str, delimiter: str) -> Any:
     if id_column not in table:
         raise ParameterError(f"{option} must have the column {id_column!r}, got {', '.join(table.columns)}")
     return table
-
-
-def check_named(kinds: list[str] | None, *tables: Any) -> None:
-    """Refuse kinds of columns that no table has."""
-    columns = {name for features in tables if features is not None for name in features.encoder.columns_}
-    for text in kinds or []:
-        name, _, kind = text.rpartition("=")
-        if kind != "none" and name not in columns:
-            raise ParameterError(f"--feature must name a column of --item-features or --user-features, got {name!r}")
 
 
 def _csv(path: Path, option: str, id_column: str, delimiter: str) -> Any:
@@ -128,7 +132,8 @@ def _csv(path: Path, option: str, id_column: str, delimiter: str) -> Any:
         if name == id_column:
             table[name] = final_ids(column.to_numpy(dtype=object), name, as_written=True)
         else:
-            numbers = pd.to_numeric(column.where(column.str.strip() != "", None), errors="coerce")
-            if (numbers.notna() == (column.str.strip() != "")).all() and numbers.notna().any():
+            given = column.str.strip() != ""
+            numbers = pd.to_numeric(column.where(given, None), errors="coerce")
+            if given.any() and (numbers.notna() == given).all():
                 table[name] = numbers
     return table

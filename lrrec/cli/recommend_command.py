@@ -97,8 +97,8 @@ def recommend(
 def _with_new_items(model: Any, path: Path, delimiter: str) -> Any:
     """The model with the items of a table that it lacks."""
     features = _described(model, "feature_encoder_", path, "--new-items", delimiter)
-    new = [item for item in features.ids if item not in model.items_]
-    return model.with_items(new, features.select(new)) if new else model
+    new = features.ids.ids[model.items_.find(features.ids.ids) < 0]
+    return model.with_items(new, features.select(new)) if len(new) else model
 
 
 def _described(model: Any, encoder_name: str, path: Path, option: str, delimiter: str) -> Any:

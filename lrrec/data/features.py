@@ -115,18 +115,31 @@ class Features:
 
 
 def feature_matrix(values: MatrixLike, name: str) -> sp.csr_array | np.ndarray:
-    """Return finite float32 numbers in one column at least: a csr matrix if they are sparse, else an array."""
-    if sp.issparse(values):
-        sparse = sp.csr_array(values)
-        numbers = as_float32(sparse.data, name)
-        matrix: sp.csr_array | np.ndarray = sp.csr_array((numbers, sparse.indices, sparse.indptr), shape=sparse.shape)
-    else:
-        matrix = numbers = as_float32(values, name)
+    """Return finite float32 numbers, in new memory: a csr matrix without zeros if they are sparse, else an array."""
+    matrix: Any = as_float32(values, name) if not sp.issparse(values) else sp.csr_array(values, copy=True)
+    if sp.issparse(matrix):
+        matrix.data = as_float32(matrix.data, name)
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
     if matrix.ndim != 2 or not matrix.shape[1]:
         raise DataError(f"{name} must have rows and at least one column, got shape {matrix.shape}")
-    if not np.isfinite(numbers).all():
-        raise DataError(f"{name} must be finite, got NaN or infinity in {int((~np.isfinite(numbers)).sum())} places")
-    return matrix
+    wrong = ~np.isfinite(matrix.data if sp.issparse(matrix) else matrix)
+    if wrong.any():
+        raise DataError(f"{name} must be finite, got NaN or infinity in {int(wrong.sum())} places")
+    checked: sp.csr_array | np.ndarray = matrix
+    return checked
+
+
+def described_rows(matrix: sp.csr_array | np.ndarray) -> np.ndarray:
+    """Return which rows of a feature matrix have a feature, bool (n_rows,)."""
+    return np.any(matrix, axis=1) if isinstance(matrix, np.ndarray) else np.diff(matrix.indptr) > 0
+
+
+def appended_rows(matrix: sp.csr_array | np.ndarray, new: sp.csr_array | np.ndarray) -> sp.csr_array | np.ndarray:
+    """Return a feature matrix with new rows, sparse if it was."""
+    if isinstance(matrix, np.ndarray):
+        return np.concatenate((matrix, new if isinstance(new, np.ndarray) else new.toarray()))
+    return sp.vstack((matrix, sp.csr_array(new)), format="csr")
 
 
 FeaturesLike: TypeAlias = Features | pd.DataFrame | MatrixLike  # models take them as item_features and user_features

@@ -57,6 +57,17 @@ class Column(ABC):
     def _feature_names(self, name: str) -> list[str]:
         """Return the names of the features of the column that is called so."""
 
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape that each learned array must have, given the others and the ids."""
+        return {}
+
+    def _check_loaded(self) -> None:
+        """Refuse learned arrays, from a file, that do not fit together."""
+        for name in self._learned:
+            array = getattr(self, name)
+            if array.dtype.kind != "f" or not np.isfinite(array).all() or array.shape != self._shapes()[name]:
+                raise ValueError(f"{name} of {self!r} must be finite numbers of another shape")
+
 
 class Number(Column):
     """A number, standardized: the mean of the table becomes 0, and a standard deviation 1.
@@ -110,6 +121,9 @@ class Number(Column):
 
     def _feature_names(self, name: str) -> list[str]:
         return [name]
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"mean_": (1,), "scale_": (1,)}
 
 
 class Tags(Column):
@@ -173,7 +187,8 @@ class Tags(Column):
             value = value.split(self.separator)
         elif isinstance(value, dict) or not isinstance(value, Iterable):
             raise DataError(f"column {name!r} must hold text or lists of tags, got {value!r}: encode it as Category()")
-        return filter(None, (_as_text(tag).strip() for tag in value))
+        given = (tag for tag in value if not (pd.api.types.is_scalar(tag) and pd.isna(tag)))
+        return filter(None, (_as_text(tag).strip() for tag in given))
 
     def _feature_names(self, name: str) -> list[str]:
         return [f"{name}={value}" for value in self.values_]
@@ -198,7 +213,7 @@ class Category(Tags):
     def _split(self, value: Any, name: str) -> Iterable[str]:
         if isinstance(value, Iterable) and not isinstance(value, str):
             raise DataError(f"column {name!r} must hold one value a row, got {value!r}: encode it as Tags()")
-        return (_as_text(value),)
+        return (_as_text(value).strip(),)
 
 
 class Vector(Column):
@@ -246,6 +261,9 @@ class Vector(Column):
 
     def _feature_names(self, name: str) -> list[str]:
         return [f"{name}[{place}]" for place in range(len(self.mean_))]
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"mean_": (max(1, self.mean_.size),), "scale_": (1,)}
 
 
 def missing(values: pd.Series) -> np.ndarray:

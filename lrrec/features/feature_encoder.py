@@ -36,7 +36,8 @@ class FeatureEncoder:
         ids: those of numbers as `Number`, of truth values as `Category`, of lists and text as `Tags`. Text of more than
         2,000 different tags has to be named, as it may be a title or a description.
     id : str, optional
-        The column of the ids of items or users. The index of a pandas frame when not given.
+        The column of the ids of items or users. When not given, the index of a pandas frame, which has to be named, or
+        other than 0, 1, 2 and so on.
 
     Attributes
     ----------
@@ -72,7 +73,7 @@ class FeatureEncoder:
         Parameters
         ----------
         table : pandas, polars or Arrow frame
-            A row for each item, or user, each with an id of its own.
+            A row for each item, or user; their ids are distinct.
 
         Raises
         ------
@@ -161,7 +162,8 @@ class FeatureEncoder:
         name = self.id
         native = frame.to_native()
         if name is None or (isinstance(native, pd.DataFrame) and name not in native and native.index.name == name):
-            if not isinstance(native, pd.DataFrame):
+            index = native.index if isinstance(native, pd.DataFrame) else None
+            if index is None or (index.name is None and isinstance(index, pd.RangeIndex)):  # rows are no ids
                 raise DataError("id must name the column of ids, FeatureEncoder(..., id=...): the table has no index")
             name = "index" if native.index.name is None else str(native.index.name)
             series = nw.from_native(native.index.to_series().reset_index(drop=True), series_only=True)
@@ -209,6 +211,7 @@ class FeatureEncoder:
                     setattr(column, name, files.unpack_ids(path, f"{place}.{name}", arrays))
                 for name in column._learned:
                     setattr(column, name, arrays.pop(f"{place}.{name}"))
+                column._check_loaded()
             encoder.columns_ = columns
             names = [name for key, column in columns.items() for name in column._feature_names(key)]
             encoder.feature_names_ = IdMap(names)

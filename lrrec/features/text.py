@@ -78,6 +78,10 @@ class Text(Column):
             return [f"{name}[{place}]" for place in range(len(self.directions_))]
         return [f"{name}={word}" for word in self.words_]
 
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        n_kept = 0 if self.n_components is None else min(self.n_components, len(self.directions_))
+        return {"idf_": (len(self.words_),), "directions_": (n_kept, len(self.words_))}
+
 
 def _vectorizer(**options: Any) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer

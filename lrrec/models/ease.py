@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.data.features import FeaturesLike
+from lrrec.data.features import FeaturesLike, appended_rows, described_rows
 from lrrec.data.interactions import Interactions
 from lrrec.errors import FileFormatError
 from lrrec.linalg.item_item_weights import add_products, weights_of_new_items, zero_diagonal_ridge
@@ -111,7 +111,7 @@ class EASE(FeatureModel, ItemItemModel):
             squares = np.asarray((features**2).sum(axis=1), dtype=np.float64)
             mean = squares[squares > 0].mean() if squares.any() else 1.0
             fresh.feature_scale_ = np.array([np.sqrt(weight / mean)], dtype=np.float32)
-            fresh.item_features_, fresh.feature_names_ = _scaled(features, fresh.feature_scale_), names
+            fresh.item_features_, fresh.feature_names_ = features * fresh.feature_scale_[0], names
             fresh.feature_encoder_ = encoder_of(item_features)
         fresh._fit(data.matrix)
         return become(self, check_learned(fresh._remember(data)))
@@ -126,9 +126,7 @@ class EASE(FeatureModel, ItemItemModel):
             self.inverse_diagonal_ = diagonal
 
     def _described(self) -> np.ndarray:
-        features = self.item_features_
-        described = np.any(features, axis=1) if isinstance(features, np.ndarray) else np.diff(features.indptr) > 0
-        return np.asarray(described | np.any(self.item_weights_, axis=0))
+        return np.asarray(described_rows(self.item_features_) | np.any(self.item_weights_, axis=0))
 
     def _update(self, data: Interactions, users: np.ndarray, items: np.ndarray) -> None:
         self._check_items(data)
@@ -136,15 +134,12 @@ class EASE(FeatureModel, ItemItemModel):
         self._remember(data)
 
     def _append(self, features: sp.csr_array | np.ndarray) -> None:
-        new, old = _scaled(features, self.feature_scale_), self.item_features_
+        new, old = features * self.feature_scale_[0], self.item_features_
         columns, rows = weights_of_new_items(self.item_weights_, self.inverse_diagonal_, old, new, self.reg)
         corner = np.zeros((len(rows), len(rows)), dtype=np.float32)
         self.item_weights_ = np.block([[self.item_weights_, columns], [rows, corner]])
         self.inverse_diagonal_ = np.pad(self.inverse_diagonal_, (0, len(rows)))
-        if isinstance(old, np.ndarray):
-            self.item_features_ = np.concatenate((old, new if isinstance(new, np.ndarray) else new.toarray()))
-        else:
-            self.item_features_ = sp.vstack((old, sp.csr_array(new)), format="csr")
+        self.item_features_ = appended_rows(old, new)
 
     @property
     def _unused_params(self) -> tuple[str, ...]:
@@ -157,14 +152,3 @@ class EASE(FeatureModel, ItemItemModel):
         self._check_array(path, "feature_scale_", (1 if n_features else 0,))
         if self.item_features_.shape != ((len(self.items_), n_features) if n_features else (0, 0)):
             raise FileFormatError(f"{path}: item_features_ must be items x features, got {self.item_features_.shape}")
-
-
-def _scaled(features: sp.csr_array | np.ndarray, scale: np.ndarray) -> sp.csr_array | np.ndarray:
-    """Features times a number; a csr matrix without zeros where they are sparse."""
-    if isinstance(features, np.ndarray):
-        dense: np.ndarray = features * scale
-        return dense
-    sparse = sp.csr_array((features.data * scale, features.indices, features.indptr), shape=features.shape, copy=True)
-    sparse.sum_duplicates()
-    sparse.eliminate_zeros()
-    return sparse

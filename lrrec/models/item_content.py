@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.data.features import FeaturesLike
+from lrrec.data.features import FeaturesLike, appended_rows, described_rows
 from lrrec.data.interactions import Interactions
 from lrrec.errors import FileFormatError, ParameterError
 from lrrec.linalg.dense import inner_products
@@ -119,20 +119,14 @@ class ItemContent(FeatureModel):
         return super()._remember(data, item_counts, item_evidence)
 
     def _described(self) -> np.ndarray:
-        features = self.item_features_
-        return np.any(features, axis=1) if isinstance(features, np.ndarray) else np.diff(features.indptr) > 0
+        return described_rows(self.item_features_)
 
     def _update(self, data: Interactions, users: np.ndarray, items: np.ndarray) -> None:
         self._check_items(data)
         self._remember(data)
 
     def _append(self, features: sp.csr_array | np.ndarray) -> None:
-        old, new = self.item_features_, _unit_rows(features)
-        if isinstance(old, np.ndarray):
-            new = new if isinstance(new, np.ndarray) else new.toarray()
-            self.item_features_ = np.concatenate((old, new))
-        else:
-            self.item_features_ = sp.vstack((old, sp.csr_array(new)), format="csr")
+        self.item_features_ = appended_rows(self.item_features_, _unit_rows(features))
 
     def _regression(self) -> FeatureRegression:
         """The regression on the features of items with an interaction, made at the first use."""

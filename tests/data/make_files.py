@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import lrrec
 from lrrec import adapt, file_format
+from lrrec.features import FeatureEncoder, Text
 
 FIXED = {"reg": 1.0, "fold_in_reg": 0.02, "new_item_reg": 1.0}
 TOWERS = {"learning_rate": 0.01, "n_epochs": 2, "random_state": 0}
@@ -42,6 +44,15 @@ def interactions(seed: int, n_users: int, name: str = "{}") -> lrrec.Interaction
     if name != "{}":
         ids = tuple(column.map(name.format) for column in ids)
     return lrrec.Interactions.from_pairs(*ids)
+
+
+def table_of_items(train: lrrec.Interactions) -> pd.DataFrame:
+    """A column of each kind that an encoder reads."""
+    n = train.n_items
+    return pd.DataFrame({
+        "item": train.items.ids, "kind": [*"abc"] * (n // 3), "size": np.arange(n) / 2.0,
+        "about": ["red wood", "blue wood", "red stone"] * (n // 3), "place": np.eye(n, 2).tolist(),
+    })  # fmt: skip
 
 
 def events() -> lrrec.Interactions:
@@ -81,6 +92,10 @@ def main(*, rewrite: bool) -> None:
     save("ItemContent.lrrec", lambda: content.fit(train, item_features=features), target)
     sparse = features * (features > 0.6)
     save("ItemContent-sparse.lrrec", lambda: content.fit(train, item_features=sparse), target)
+    encoder = FeatureEncoder({"kind": "category", "size": "number", "about": Text(1), "place": "vector"}, id="item")
+    described = encoder.fit_transform(table_of_items(train))
+    ease = lrrec.EASE(1.0)
+    save("EASE-of-a-table.lrrec", lambda: ease.fit(train, item_features=described), target)
     save("ItemKNN-of-strings.lrrec", lambda: lrrec.ItemKNN(3).fit(strings), strings)
     for adapter in ADAPTERS:
         kind = type(adapter).__name__

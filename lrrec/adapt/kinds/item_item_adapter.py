@@ -7,8 +7,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.adapt.adapter import Adapter, Callback, is_auto
-from lrrec.adapt.domain import MAX_CONTENT, Domain, check_ranks
+from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.kinds.factor_adapter import check_auto_real
+from lrrec.adapt.kinds.item_features import content as content_of_items
+from lrrec.adapt.kinds.item_features import content_weight, n_directions
 from lrrec.adapt.kinds.second_order import (
     STATISTICS,
     check_statistics,
@@ -198,7 +200,7 @@ class ItemItem(Adapter):
     def _solve(self, rows: sp.csr_array) -> None:
         self.rows_, shares = rows, self._shares_inverse(self.domain_, rows.shape[0])
         if content := self.params_["content"]:  # the features are further users
-            directions = self.domain_.content.T * np.float32(np.sqrt(content))
+            directions = content_of_items(self.domain_).T * np.float32(np.sqrt(content))
             rows = sp.csr_array(sp.vstack((rows, sp.csr_array(directions)), format="csr"))
         if shares:
             Q = self._inverse(self.domain_, self.params_)
@@ -314,16 +316,6 @@ class ItemItem(Adapter):
             raise ValueError("the base has other users than the one it was fitted to, and so other statistics of items")
         self._solve(rows)
         self._remember(self.domain_.data)
-
-
-def content_weight(settings: dict[str, Any], domain: Domain) -> float:
-    """The weight of the features; 0 in a domain without any."""
-    return 0.0 if domain.features is None else float(settings["content"])
-
-
-def n_directions(domain: Domain) -> int:
-    """At most how many directions the features of a domain have."""
-    return 0 if domain.features is None else min(MAX_CONTENT, len(domain.features.names))
 
 
 def _source_weights(n_sources: int) -> list[list[float]]:

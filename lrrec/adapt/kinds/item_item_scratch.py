@@ -8,7 +8,8 @@ import numpy as np
 from lrrec.adapt.adapter import Adapter
 from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.kinds.factor_adapter import check_auto_real
-from lrrec.adapt.kinds.item_item_adapter import AFFORDABLE, CONTENTS, REGS, ItemItem, content_weight, n_directions
+from lrrec.adapt.kinds.item_features import content_weight, n_directions
+from lrrec.adapt.kinds.item_item_adapter import AFFORDABLE, CONTENTS, REGS, ItemItem
 from lrrec.adapt.search_rules import SearchRules
 from lrrec.linalg.item_item_weights import FactoredGram, GramMatrix, multiplications
 

@@ -135,7 +135,7 @@ class AdapterSelector(Recommender):
         Parameters
         ----------
         X, y, base, catalogue, same_users, source, item_features
-            As for `Adapter.fit`. Whether features help the item-item candidates is found out on the validation users.
+            As for `Adapter.fit`. How much features help the item-item candidates is measured on the validation users.
         validation : Split, optional
             Its test users, served from its history, are the validation users in place of folds of the target's; its
             candidates, if it has them (`splits.with_negatives`), are what is ranked. With

@@ -38,6 +38,8 @@ def fingerprint(model: Any, *, float16: bool = False) -> str:
         array = getattr(model, name)
         arrays[name] = files.halved(name, array).astype(array.dtype) if float16 else array
     arrays |= _packed_matrices(model)
+    if model._scores_by_training_data and not model._parts:
+        arrays |= files.pack_csr("seen_", model.seen_)
     for name, array in sorted(arrays.items()):
         array = array.astype(np.int64, copy=False) if array.dtype.kind == "i" else array  # scipy chooses index types
         digest.update(f"{name} {array.dtype} {array.shape}".encode())

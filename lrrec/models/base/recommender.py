@@ -91,10 +91,10 @@ class Recommender(Explains, Recommends, BaseEstimator):
 
         A later fit without features, for instance, leaves nothing of the earlier one's maps.
         """
-        fresh, derived = copy(self), ("_made_",)
-        fresh.__dict__ = {
-            name: value for name, value in vars(self).items() if not (name.endswith("_") or name.startswith(derived))
-        }
+        fresh = copy(self)
+        for name in vars(self):
+            if name.endswith("_") or name.startswith("_made_"):
+                del fresh.__dict__[name]
         return fresh
 
     def _fit(self, matrix: sp.csr_array) -> None:
