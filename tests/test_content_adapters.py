@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import lrrec
 from lrrec import IALS, AdapterSelector, Interactions
 from lrrec.adapt import Blended, FoldIn, ItemItem, ItemItemScratch, LowRank
-from lrrec.adapt.kinds.item_features import content
+from lrrec.adapt.kinds.item_features import content_directions
 from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
 from lrrec.features import Features
 
@@ -183,7 +183,7 @@ def test_many_features_are_taken_in_their_leading_directions(planted):
     rng = np.random.default_rng(0)
     wide = Features(features.matrix @ rng.normal(size=(5, 200)) / 5, features.ids)  # of rank 5
     adapter = ItemItemScratch(reg=REG, content=CONTENT).fit(few(target, 9), base=base, item_features=wide)
-    directions = content(adapter.domain_)
+    directions = content_directions(adapter.domain_)
     unit = wide.select(adapter.items_.ids).matrix
     unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
     assert directions.shape == (100, 64)

@@ -11,7 +11,7 @@ from lrrec.linalg.svd import truncated_svd
 MAX_DIRECTIONS = 64
 
 
-def content(domain: Domain) -> np.ndarray:
+def content_directions(domain: Domain) -> np.ndarray:
     """Return the features of the items, (I, r): rows of length 1 in their r leading directions, 64 at most."""
     if "content" not in domain.cache:
         domain.cache["content"] = _leading(domain.features)

@@ -9,8 +9,7 @@ import scipy.sparse as sp
 from lrrec.adapt.adapter import Adapter, Callback, is_auto
 from lrrec.adapt.domain import Domain, check_ranks
 from lrrec.adapt.kinds.factor_adapter import check_auto_real
-from lrrec.adapt.kinds.item_features import content as content_of_items
-from lrrec.adapt.kinds.item_features import content_weight, n_directions
+from lrrec.adapt.kinds.item_features import content_directions, content_weight, n_directions
 from lrrec.adapt.kinds.second_order import (
     STATISTICS,
     check_statistics,
@@ -200,7 +199,7 @@ class ItemItem(Adapter):
     def _solve(self, rows: sp.csr_array) -> None:
         self.rows_, shares = rows, self._shares_inverse(self.domain_, rows.shape[0])
         if content := self.params_["content"]:  # the features are further users
-            directions = content_of_items(self.domain_).T * np.float32(np.sqrt(content))
+            directions = content_directions(self.domain_).T * np.float32(np.sqrt(content))
             rows = sp.csr_array(sp.vstack((rows, sp.csr_array(directions)), format="csr"))
         if shares:
             Q = self._inverse(self.domain_, self.params_)
