@@ -31,8 +31,9 @@ DOCUMENTS = (
 USES = {  # when to use a model
     "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt; takes "
     "[features](docs/guide.md#features)",
-    "NeuralMF": "two-tower network: the best lists if a longer fit is fine (extra `torch`)",
-    "EASE": "linear regression of each item on all others: one parameter, up to 20,000 items",
+    "NeuralMF": "two-tower network, for longer fits (extra `torch`)",
+    "EASE": "linear regression of each item on all others, up to 20,000 items",
+    "EDLAE": "the same at low rank, for any number of items",
     "TruncatedSVD": "SVD of the matrix with rescaled rows and columns: the fastest factors",
     "NMF": "factors without negative values, which can be read as topics",
     "RP3Beta": "random walks over items and users: many items, few interactions per user",

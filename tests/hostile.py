@@ -37,6 +37,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "ALS": {"n_factors": 2, "n_iter": 2, "random_state": 0},
     "Blend": {"models": [lrrec.EASE(), lrrec.Popularity()], "weights": [0.5, 0.5]},
     "EASE": {},
+    "EDLAE": {"n_factors": 2},
     "IALS": {"n_factors": 2, "n_iter": 2, "random_state": 0},
     "ItemContent": {},
     "ItemKNN": {"n_neighbors": 3},
@@ -387,6 +388,7 @@ ARGS = {
     "model_path": Arg("path"),
     **dict.fromkeys(["df", "df_history", "df_test", "frame", "table"], Arg("frame", FRAME)),
     "vectors": Arg("array", np.eye(8, 3)),
+    "relaxed": NUMBER,
     "decay": NUMBER,
     "item_features": Arg("array", np.eye(8, 3)),
     "Adapter.fit.item_features": OBJECT,
@@ -520,7 +522,7 @@ def _of_models():
         for call, make in _EACH_MODEL.items():
             if name != "Blend" or "explain" not in call:
                 yield call + mark, make(get)
-        inherits = {"ALS": "IterativeModel", "NMF": "IterativeModel"}
+        inherits = dict.fromkeys(("ALS", "EDLAE", "NMF"), "IterativeModel")
         owner = name if "fit" in vars(getattr(lrrec, name)) else inherits.get(name, "Recommender")
         yield (
             f"{owner}.fit{f'[{name}]'}",
@@ -627,6 +629,7 @@ def calls(folder):
         "FactorModel.similar_users": lambda users=USERS[:5], **o: fitted().similar_users(users, **{"k": 3, **o}),
         "FactorModel.transform": lambda X: fitted().transform(X),
         "FactorModel.to_index": lambda path=folder / "index", **o: fitted().to_index(path, **o),
+        "EDLAE.compress": lambda n_factors: fitted("EDLAE").compress(n_factors),
         "NeuralMF.compress": lambda n_factors: neural().compress(n_factors),
         **feature_calls(),
         "FeatureModel.with_items": lambda items=(20, 21), item_features=np.eye(2, 3): featured().with_items(

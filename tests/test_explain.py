@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import lrrec
-from lrrec import ALS, EASE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD, cli
+from lrrec import ALS, EASE, EDLAE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD, cli
 from lrrec.adapt import Anchored, FoldIn, LowRank
 from lrrec.errors import DataError, ParameterTypeError, UnknownIdError
 
@@ -20,7 +20,7 @@ LINEAR = [
     IALS(8, n_iter=3, random_state=0),
     IALS(5, n_iter=2, objective="hu", alpha=10, confidence="alpha r", reg=5, random_state=1),
     ALS(3, n_iter=3, random_state=0), ALS(3, n_iter=3, clip=True, random_state=0),
-    NMF(6, n_iter=5, random_state=0),
+    NMF(6, n_iter=5, random_state=0), EDLAE(6),
     TruncatedSVD(6), TruncatedSVD(4, solver="exact", user_power=0.5, item_power=0.4, score_power=0.3),
 ]  # fmt: skip
 if find_spec("torch"):

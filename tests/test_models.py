@@ -12,6 +12,7 @@ import lrrec
 from lrrec import (
     ALS,
     EASE,
+    EDLAE,
     IALS,
     NMF,
     Blend,
@@ -32,6 +33,7 @@ ALL_MODELS = [
     TruncatedSVD(n_factors=4, solver="exact", user_power=0.5, item_power=0.4, score_power=0.3),
     NMF(n_factors=5, n_iter=5, random_state=0),
     EASE(reg=50),
+    EDLAE(n_factors=8, n_iter=3),
     ItemKNN(n_neighbors=40),
     RP3Beta(n_neighbors=60),
     GraphFilter(n_factors=8),
@@ -41,7 +43,7 @@ ALL_MODELS = [
     ),
     ALS(n_factors=3, n_iter=3, random_state=0),
 ]
-VARIANTS = (ALL_MODELS[2], ALL_MODELS[4], ALL_MODELS[10])  # of models that are checked with other settings
+VARIANTS = (ALL_MODELS[2], ALL_MODELS[4], ALL_MODELS[11])  # of models that are checked with other settings
 if find_spec("torch"):
     ALL_MODELS.append(NeuralMF(n_factors=6, n_hidden=8, n_epochs=2, random_state=0))
 

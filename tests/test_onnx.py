@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lrrec
-from lrrec import ALS, EASE, IALS, NeuralMF, TruncatedSVD
+from lrrec import ALS, EASE, EDLAE, IALS, NeuralMF, TruncatedSVD
 from lrrec.errors import DataError, MissingDependencyError, NotFittedError, ParameterError, ParameterTypeError
 from lrrec.interop import onnx as export
 from lrrec.interop import to_onnx
@@ -38,6 +38,8 @@ ENCODERS = {
     "svd": lambda likes, ratings: TruncatedSVD(6).fit(ratings),
     "svd powers": lambda likes, ratings: TruncatedSVD(6, user_power=0.5, item_power=0.3, score_power=0.4).fit(ratings),
     "svd compressed": lambda likes, ratings: TruncatedSVD(6).fit(ratings).compress(3),
+    "edlae": lambda likes, ratings: EDLAE(6).fit(ratings),
+    "edlae compressed": lambda likes, ratings: EDLAE(6).fit(ratings).compress(3),
     "neural": lambda likes, ratings: neural(likes),
     "neural ratings": lambda likes, ratings: neural(ratings, loss="ratings", init="random"),
     "neural without hidden layer": lambda likes, ratings: neural(likes, n_hidden=0),

@@ -15,10 +15,9 @@ from lrrec.data.interactions import Interactions, as_interactions
 from lrrec.data.labels import align_matrix
 from lrrec.errors import DataError, NotFittedError, ParameterError, ParameterTypeError
 from lrrec.linalg.quadratic import solve_ridge
+from lrrec.models.base.encoder_model import EncoderModel
 from lrrec.models.base.recommender import Recommender
 from lrrec.validate import first_three
-
-PER_ITEM = ("embedding_", "center_")  # arrays of an encoder with a row an item
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +117,11 @@ class Domain:
 
     @cached_property
     def encoder(self) -> dict[str, np.ndarray]:
-        """The arrays with which a neural base encodes histories, over the catalogue; empty for other bases."""
-        arrays = {name: getattr(self.base, name) for name in getattr(self.base, "_encoder_arrays", ())}
-        for name in PER_ITEM if arrays else ():
+        """The arrays with which an `EncoderModel` encodes histories, over the catalogue; empty for other bases."""
+        if not isinstance(self.base, EncoderModel):
+            return {}
+        arrays = self.base._encoder()
+        for name in self.base._arrays_of_items:
             extended = arrays[name][np.maximum(self.base_indices, 0)]
             extended[~self.in_base] = arrays[name].mean() if name == "center_" else 0
             arrays[name] = extended

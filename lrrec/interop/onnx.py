@@ -10,6 +10,7 @@ from lrrec.errors import DataError, ParameterTypeError
 from lrrec.linalg.sparse import power
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.model_files import fingerprint
+from lrrec.models.edlae import EDLAE
 from lrrec.models.neural.neural_mf import NeuralMF
 from lrrec.models.truncated_svd import TruncatedSVD
 from lrrec.typing import PathLike
@@ -26,8 +27,8 @@ def to_onnx(model: FactorModel, path: PathLike, k: int | None = None, *, exclude
     Parameters
     ----------
     model : FactorModel
-        A NeuralMF or TruncatedSVD is exported with its user encoder. Other models fold users in by solving an equation
-        for each, which is not exported: their graph takes the users' factors (`user_factors_` or `transform`).
+        A NeuralMF, TruncatedSVD or EDLAE is exported with its user encoder. Other models fold users in by solving an
+        equation for each, which is not exported: their graph takes the users' factors (`user_factors_` or `transform`).
     path : path
         Replaced atomically.
     k : int, optional
@@ -65,6 +66,8 @@ def to_onnx(model: FactorModel, path: PathLike, k: int | None = None, *, exclude
         users = _neural_users(graph, graph.input("history", n_items), model)
     elif isinstance(model, TruncatedSVD):
         users = _projected_users(graph, graph.input("history", n_items), model)
+    elif isinstance(model, EDLAE):
+        users = graph.add("MatMul", graph.input("history", n_items), model.item_encoders_)
     else:
         users = graph.input("user_factors", n_factors)
     scores = graph.add("MatMul", users, np.ascontiguousarray(model.item_factors_.T))
@@ -91,7 +94,7 @@ def _is_zero(graph: "_Graph", name: str) -> str:
 
 def _neural_users(graph: "_Graph", history: str, model: NeuralMF) -> str:
     """User factors as of `lrrec.models.neural.encoder.encode`."""
-    tower = model._tower()
+    tower = model._encoder()
     is_empty, squares = _is_zero(graph, history), graph.add("Mul", history, history)
     squares = graph.add("ReduceSum", squares, np.array([1]), keepdims=1)  # (n, 1)
     without_history = _is_zero(graph, squares)

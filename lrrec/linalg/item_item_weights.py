@@ -234,7 +234,7 @@ def solve_item_item(X: sp.csr_array, S: GramMatrix, reg: float, *, n_threads: in
         F = S.root().astype(np.float32)
         S = product(F, F.T, check_threads(n_threads))
     A += S
-    return DenseWeights(zero_diagonal_ridge(A, reg, n_threads=n_threads)[0])
+    return DenseWeights(bounded_diagonal_ridge(A, reg, n_threads=n_threads)[0])
 
 
 def multiplications(n_users: int, n_items: int, rank: int) -> float:
@@ -259,11 +259,12 @@ def add_products(A: np.ndarray, F: sp.csr_array | np.ndarray, *, n_threads: int 
 
 
 def weights_of_new_items(
-    B: np.ndarray, diagonal: np.ndarray, F: sp.csr_array | np.ndarray, new: sp.csr_array | np.ndarray, reg: float
-) -> tuple[np.ndarray, np.ndarray]:
+    B: np.ndarray, diagonal: np.ndarray, F: sp.csr_array | np.ndarray, new: sp.csr_array | np.ndarray, reg: float,
+    dropout: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Return the weights to new items (I, m), and from them (m, I), by their features (m, n) and those of the others.
 
-    The weights B (I, I) and the diagonal of P, (I,), are those of `zero_diagonal_ridge` for A with F F^T in it. Each
+    The weights B (I, I) and the diagonal of P, (I,), are those of `bounded_diagonal_ridge` for A with F F^T in it. Each
     new item has the weights that the Gram matrix with its row and column would give it: by block inversion, of a
     column g = F f they are P g, with P = (I - B) diag(P).
     """
@@ -272,23 +273,29 @@ def weights_of_new_items(
     scaled = np.asarray(diagonal[:, None] * G)
     columns = np.where(diagonal[:, None] > 0, scaled - B @ scaled, np.float32(0))
     squares = np.asarray((new**2).sum(axis=1), dtype=np.float64)
-    pivots = 1 / (squares + reg - np.einsum("im,im->m", G, columns, dtype=np.float64))
+    pivots = 1 / (squares / (1 - dropout) + reg - np.einsum("im,im->m", G, columns, dtype=np.float64))
     rows = columns * pivots / np.maximum(diagonal[:, None] + columns**2 * pivots, np.finfo(np.float32).tiny)
     return columns.astype(np.float32), rows.T.astype(np.float32)
 
 
-def zero_diagonal_ridge(A: np.ndarray, reg: float, *, n_threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Turn the upper half of a Gram matrix A (I, I) into B = I - P / diag(P), P = (A + reg I)^-1, in place.
+def bounded_diagonal_ridge(
+    A: np.ndarray, penalties: np.ndarray | float, bound: float = 0.0, *, n_threads: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn the upper half of a Gram matrix A (I, I) into the weights B that predict it best, in place.
 
+    B = I - P diag(m), P = (A + diag(penalties))^-1, is the ridge regression whose diagonal is at most the bound: m_j is
+    the larger one of penalties_j, without a bound, and of (1 - bound) / P_jj. A bound of 0 makes the diagonal 0.
     Returns B, and the diagonal of P.
     """
     diagonal = np.diag_indices(len(A))
-    A[diagonal] += np.float32(reg)
+    A[diagonal] += np.float32(penalties)
     invert(A, n_threads=n_threads)
     of_inverse = A[diagonal]
     with np.errstate(divide="ignore", invalid="ignore"):  # infinity and NaN are refused by who gets the weights
-        A /= -of_inverse
-    A[diagonal] = 0
+        free = np.float32(1) / np.float32(penalties)
+        scale = np.minimum(of_inverse / np.float32(1 - bound), free) if bound else of_inverse
+        A /= -scale
+        A[diagonal] = 1 - of_inverse / scale
     return A, of_inverse
 
 

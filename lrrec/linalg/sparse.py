@@ -58,6 +58,17 @@ def power(counts: np.ndarray, exponent: float) -> np.ndarray:
         return (np.maximum(counts, 1).astype(np.float64) ** exponent).astype(np.float32)
 
 
+def with_weighted_rows(A: sp.csr_array, exponent: float) -> sp.csr_array:
+    """Return A with each row of n entries times n^-exponent, scaled to A's sum of squares; A itself for 0."""
+    if exponent == 0 or not A.nnz:
+        return A
+    counts, data = np.diff(A.indptr), A.data.astype(np.float64)
+    data *= np.repeat(np.maximum(counts, 1.0) ** -exponent, counts)
+    squares = np.square(A.data, dtype=np.float64).sum(), np.square(data).sum()
+    data *= np.sqrt(squares[0] / squares[1]) if squares[1] > 0 else 1.0
+    return sp.csr_array((data.astype(np.float32), A.indices, A.indptr), shape=A.shape)
+
+
 def scaled(matrix: sp.csr_array, rows: np.ndarray, columns: np.ndarray) -> sp.csr_array:
     """Return diag(rows) matrix diag(columns); the result shares its structure with the matrix."""
     data = matrix.data * np.repeat(rows, np.diff(matrix.indptr)) * columns[matrix.indices]

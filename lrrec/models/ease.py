@@ -7,9 +7,9 @@ import scipy.sparse as sp
 
 from lrrec.data.features import FeaturesLike, appended_rows, described_rows
 from lrrec.data.interactions import Interactions
-from lrrec.errors import FileFormatError
-from lrrec.linalg.item_item_weights import add_products, weights_of_new_items, zero_diagonal_ridge
-from lrrec.linalg.sparse import co_occurrences
+from lrrec.errors import FileFormatError, ParameterError
+from lrrec.linalg.item_item_weights import add_products, bounded_diagonal_ridge, weights_of_new_items
+from lrrec.linalg.sparse import co_occurrences, with_weighted_rows
 from lrrec.models.base.feature_model import FeatureModel, check_features, encoder_of
 from lrrec.models.base.finite import check_learned
 from lrrec.models.base.item_item import ItemItemModel
@@ -25,7 +25,8 @@ NOTHING.flags.writeable = False
 class EASE(FeatureModel, ItemItemModel):
     """Predict each item from all others by ridge regression with a zero diagonal.
 
-    Minimises |X - X B|_F^2 + reg |B|_F^2 subject to diag(B) = 0; scores are x_u B.
+    Minimises |X - X B|_F^2 + sum_ij (reg + dropout / (1 - dropout) |x_j|^2) b_ji^2 subject to diag(B) = 0; scores are
+    x_u B. Users of n interactions weigh n^-2 user_power.
 
     With features F of items (`fit(X, item_features=)`), each feature counts as a user who has interacted with the items
     that have it: feature_weight |F^T - F^T B|_F^2 is added. Then items with few interactions, or none, are predicted
@@ -35,6 +36,13 @@ class EASE(FeatureModel, ItemItemModel):
     ----------
     reg : float, default 500.0
         Regularization, > 0. Typical: 100 to 1000; less for very sparse data.
+    dropout : float, default 0.0
+        In [0, 1): the weights are those that predict best when every item of a history is left out with this
+        probability (EDLAE), so that popular items are penalized more. Typical: 0.3 to 0.7, with a smaller `reg`.
+    user_power : float, default 0.0
+        As of `EDLAE`: above 0 active users have less say. Typical: 0 to 0.5.
+    relaxed : float, default 0.0
+        In [0, 1): the diagonal of B may reach this instead of 0 (RLAE; RDLAE with dropout). Not with features.
     feature_weight : float, default 30.0
         Weight of the features, > 0, which are scaled to a mean square of 1 for an item: what they say counts as so many
         interactions. Typical: 1 to 300.
@@ -61,8 +69,10 @@ class EASE(FeatureModel, ItemItemModel):
 
     References
     ----------
-    Steck (2019), "Embarrassingly shallow autoencoders for sparse data", arXiv:1905.03375, eq. 8. Features: Jeunen, Van
-    Balen & Goethals (2020), "Closed-form models for collaborative filtering with side-information", eq. 4.
+    Steck (2019), "Embarrassingly shallow autoencoders for sparse data", arXiv:1905.03375, eq. 8. Dropout: Steck (2020),
+    "Autoencoders that don't overfit towards the identity", NeurIPS. The relaxed diagonal: Moon, Kim & Lee (2023), "It's
+    enough: relaxing diagonal constraints in linear autoencoders for recommendation", SIGIR. Features: Jeunen, Van Balen
+    & Goethals (2020), "Closed-form models for collaborative filtering with side-information", eq. 4.
 
     Examples
     --------
@@ -72,7 +82,11 @@ class EASE(FeatureModel, ItemItemModel):
     [['y']]
     """
 
-    tuning_space: ClassVar[dict[str, Any] | None] = {"reg": (10.0, 10_000.0, "log")}
+    tuning_space: ClassVar[dict[str, Any] | None] = {
+        "reg": (10.0, 10_000.0, "log"),
+        "dropout": (0.0, 0.8),
+        "user_power": (0.0, 0.5),
+    }
     feature_tuning_space: ClassVar[dict[str, Any]] = {"feature_weight": (0.3, 1000.0, "log")}
 
     item_features_: sp.csr_array | np.ndarray = NO_FEATURES
@@ -84,8 +98,20 @@ class EASE(FeatureModel, ItemItemModel):
     _learned_ids = ("feature_names_",)
     _csr_values = "signed"
 
-    def __init__(self, reg: float = 500.0, *, feature_weight: float = 30.0, n_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        reg: float = 500.0,
+        *,
+        dropout: float = 0.0,
+        user_power: float = 0.0,
+        relaxed: float = 0.0,
+        feature_weight: float = 30.0,
+        n_threads: int | None = None,
+    ) -> None:
         self.reg = reg
+        self.dropout = dropout
+        self.user_power = user_power
+        self.relaxed = relaxed
         self.feature_weight = feature_weight
         self.n_threads = n_threads
 
@@ -118,10 +144,16 @@ class EASE(FeatureModel, ItemItemModel):
 
     def _fit(self, matrix: sp.csr_array) -> None:
         reg = check_real(self.reg, "reg", low=0, open_low=True)
+        dropout = check_real(self.dropout, "dropout", low=0, high=1, open_high=True)
+        bound = check_real(self.relaxed, "relaxed", low=0, high=1, open_high=True)
+        if bound and self._has_features:
+            raise ParameterError(f"relaxed must be 0 with item_features, got {bound}")
+        matrix = with_weighted_rows(matrix, check_real(self.user_power, "user_power", low=0))
         gram = co_occurrences(matrix, n_threads=self.n_threads)
         if self._has_features:
             add_products(gram, self.item_features_, n_threads=self.n_threads)
-        self.item_weights_, diagonal = zero_diagonal_ridge(gram, reg, n_threads=self.n_threads)
+        penalties = reg + dropout / (1 - dropout) * np.diag(gram)
+        self.item_weights_, diagonal = bounded_diagonal_ridge(gram, penalties, bound, n_threads=self.n_threads)
         if self._has_features:
             self.inverse_diagonal_ = diagonal
 
@@ -135,7 +167,9 @@ class EASE(FeatureModel, ItemItemModel):
 
     def _append(self, features: sp.csr_array | np.ndarray) -> None:
         new, old = features * self.feature_scale_[0], self.item_features_
-        columns, rows = weights_of_new_items(self.item_weights_, self.inverse_diagonal_, old, new, self.reg)
+        columns, rows = weights_of_new_items(
+            self.item_weights_, self.inverse_diagonal_, old, new, self.reg, self.dropout
+        )
         corner = np.zeros((len(rows), len(rows)), dtype=np.float32)
         self.item_weights_ = np.block([[self.item_weights_, columns], [rows, corner]])
         self.inverse_diagonal_ = np.pad(self.inverse_diagonal_, (0, len(rows)))

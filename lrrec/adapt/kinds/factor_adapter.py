@@ -16,12 +16,13 @@ from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg.changed_matrix import ChangedMatrix
 from lrrec.linalg.dense import FEW_ROWS
 from lrrec.linalg.ranking import ALL_COLUMNS, Columns
+from lrrec.models.base.encoder_model import EncoderModel
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.finite import check_learned
 from lrrec.models.base.model_files import same_model
 from lrrec.models.base.one_fit import become
 from lrrec.models.base.quadratic_model import QuadraticModel
-from lrrec.models.neural.encoder import encode, shares
+from lrrec.models.neural.neural_mf import NeuralMF
 from lrrec.validate import check_int, check_real
 
 
@@ -43,7 +44,7 @@ class FactorAdapter(Adapter, FactorModel):
     _unmade: tuple[Change, float, ChangedMatrix] | None = None
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
-        name, encodes = type(base).__name__, bool(getattr(base, "_encoder_arrays", ()))
+        name, encodes = type(base).__name__, isinstance(base, EncoderModel)
         if isinstance(base, Sources):
             raise ParameterTypeError(
                 f"base must be a single factor model for {type(self).__name__}, got several models: item-item adapters "
@@ -51,11 +52,11 @@ class FactorAdapter(Adapter, FactorModel):
             )
         if not isinstance(base, FactorModel):
             raise ParameterTypeError(f"base must be a fitted factor model, got {name}")
-        if encodes and base._n_columns != len(base.projection_):
+        if isinstance(base, NeuralMF) and base._n_columns != len(base.projection_):
             raise ParameterError("base must not be compressed: adapt it first, then compress the adapter")
         if encodes and same_users:
             raise ParameterError(f"same_users must be False for a base that encodes histories, got True for {name}")
-        if source is not None and not encodes:
+        if source is not None and not isinstance(base, NeuralMF):
             raise ParameterError(f"source must only be given for a neural base, got one for {name}")
 
     def _remember_domain(self, domain: Domain) -> Self:
@@ -141,18 +142,19 @@ class FactorAdapter(Adapter, FactorModel):
 
     def _encode_around(self, matrix: sp.csr_array, known: BaseUsers | None) -> np.ndarray:
         if self.domain_.encoder:
-            return encode(matrix, self._encoder_now())
+            encoded: np.ndarray = self.base_._encode_by(self._encoder_now(), matrix)
+            return encoded
         few = matrix.shape[0] <= FEW_ROWS and 2 * matrix.nnz < matrix.shape[1]
         if few and known is None and type(self.base_)._fold_in is QuadraticModel._fold_in:
             return self.base_._fold_in(matrix, self._for_few(), self.base_._penalties(matrix, self._fold_in_reg()))
         return self.domain_.fold_in(matrix, self.item_factors_, self._fold_in_reg(), known)
 
     def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
+        parts: tuple[np.ndarray, dict[str, float]]
         if self.domain_.encoder:
-            return shares(matrix, self._encoder_now(), self.item_factors_[column])
-        parts: tuple[np.ndarray, dict[str, float]] = self.base_._shares(
-            matrix, self.item_factors_, self._fold_in_reg(), column
-        )
+            parts = self.base_._shares_by(self._encoder_now(), matrix, self.item_factors_[column])
+        else:
+            parts = self.base_._shares(matrix, self.item_factors_, self._fold_in_reg(), column)
         return parts
 
     def _can_serve(self, rows: np.ndarray) -> np.ndarray:
@@ -263,5 +265,5 @@ def check_quadratic(base: Any, kind: str) -> None:
     if not isinstance(base, QuadraticModel):
         raise ParameterTypeError(
             f"base must be a factor model with a quadratic loss for {kind}, got {type(base).__name__}; of a NeuralMF "
-            "adapt the towers (LowRankTowers)"
+            "adapt the towers (LowRankTowers), of others take item-item adapters"
         )

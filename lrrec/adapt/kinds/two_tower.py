@@ -12,6 +12,7 @@ from lrrec.adapt.kinds.factor_adapter import FactorAdapter, check_auto_real
 from lrrec.adapt.kinds.low_rank import RANKS, check_rank, ranks_below
 from lrrec.adapt.search_rules import SearchRules
 from lrrec.errors import ParameterTypeError
+from lrrec.models.neural.neural_mf import NeuralMF
 from lrrec.validate import check_bool, check_int, check_real, check_rng
 
 LEARNING_RATES = (0.01, 0.03)
@@ -41,7 +42,7 @@ class TowerAdapter(FactorAdapter):
 
     def _check_base(self, base: Any, *, same_users: bool = False, source: Any = None) -> None:
         super()._check_base(base, same_users=same_users, source=source)
-        if not getattr(base, "_encoder_arrays", ()):
+        if not isinstance(base, NeuralMF):
             raise ParameterTypeError(f"base must be a NeuralMF for {type(self).__name__}, got {type(base).__name__}")
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:

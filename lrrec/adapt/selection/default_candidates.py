@@ -11,7 +11,9 @@ from lrrec.adapt.kinds.joined_item_knn import JoinedItemKNN
 from lrrec.adapt.kinds.low_rank import LowRank
 from lrrec.adapt.kinds.scratch import Scratch
 from lrrec.adapt.kinds.second_order import available_kinds
+from lrrec.models.base.encoder_model import EncoderModel
 from lrrec.models.base.quadratic_model import QuadraticModel
+from lrrec.models.neural.neural_mf import NeuralMF
 
 
 def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = False) -> list[Adapter]:
@@ -25,7 +27,7 @@ def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = Fal
     if not base._predicts_ratings:
         kinds = available_kinds(base)
         item_item = [ItemItemScratch(), *(ItemItem(statistics=kind, source_weights="auto") for kind in kinds)]
-    if getattr(base, "_encoder_arrays", ()):
+    if isinstance(base, NeuralMF):
         from lrrec.adapt.kinds.two_tower import FullRankTowers, LowRankTowers, ScratchTowers
 
         return [FoldIn(), ScratchTowers(), *item_item, FullRankTowers(), LowRankTowers(rank)]
@@ -34,4 +36,4 @@ def default_candidates(base: Any, rank: int | str = 8, *, same_users: bool = Fal
         anchored = Anchored(n_iter=12, balance=0.0) if same_users else Anchored()
         item_item += [JoinedItemKNN()] if same_users and base.seen_.nnz and not base._predicts_ratings else []
         return [FoldIn(), Scratch(), *item_item, anchored, LowRank(rank)]
-    return item_item
+    return [FoldIn(), *item_item] if isinstance(base, EncoderModel) else item_item

@@ -10,6 +10,7 @@ from lrrec.data.features import FeaturesLike
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
 from lrrec.linalg.sparse import times
+from lrrec.models.base.encoder_model import EncoderModel
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.feature_model import FeatureModel, check_features, encoder_of
 from lrrec.models.base.iterative import Callback, IterativeModel, Monitor, Scorer
@@ -25,7 +26,7 @@ PRECISIONS = ("float32", "bfloat16")
 INITS = ("ials", "random")
 
 
-class NeuralMF(FeatureModel, IterativeModel):
+class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
     """Neural matrix factorization: u = h(weighted mean of the history's item vectors), score = u . v_i + b_i.
 
     Users are encoded from their history: x_u = sum_i (w_ui - m_i) e_i / |w_u| over its items, with m = 0 except for
@@ -119,6 +120,7 @@ class NeuralMF(FeatureModel, IterativeModel):
     }  # fmt: skip
 
     _encoder_arrays = ("embedding_", "hidden_", "hidden_bias_", "output_", "output_bias_", "center_", "projection_")
+    _arrays_of_items = ("embedding_", "center_")
     _learned = (*FactorModel._learned, *_encoder_arrays, "feature_map_")
     _learned_ids = ("feature_names_",)
 
@@ -282,14 +284,13 @@ class NeuralMF(FeatureModel, IterativeModel):
         finished.history_ = monitor.history
         return finished
 
-    def _encode(self, matrix: sp.csr_array) -> np.ndarray:
-        return encode(matrix, self._tower())
+    def _encode_by(self, arrays: Mapping[str, np.ndarray], matrix: sp.csr_array) -> np.ndarray:
+        return encode(matrix, arrays)
 
-    def _explain(self, matrix: sp.csr_array, column: int) -> tuple[np.ndarray, dict[str, float]]:
-        return shares(matrix, self._tower(), self.item_factors_[column])
-
-    def _tower(self) -> dict[str, np.ndarray]:
-        return {name: getattr(self, name) for name in self._encoder_arrays}
+    def _shares_by(
+        self, arrays: Mapping[str, np.ndarray], matrix: sp.csr_array, item_factors: np.ndarray
+    ) -> tuple[np.ndarray, dict[str, float]]:
+        return shares(matrix, arrays, item_factors)
 
     @property
     def _predicts_ratings(self) -> bool:
