@@ -389,6 +389,7 @@ ARGS = {
     **dict.fromkeys(["df", "df_history", "df_test", "frame", "table"], Arg("frame", FRAME)),
     "vectors": Arg("array", np.eye(8, 3)),
     "relaxed": NUMBER,
+    "IALS.__init__.unobserved_weight": Arg("number or auto", 0.5),
     "decay": NUMBER,
     "item_features": Arg("array", np.eye(8, 3)),
     "Adapter.fit.item_features": OBJECT,

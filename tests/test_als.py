@@ -6,7 +6,9 @@ import pytest
 import scipy.sparse as sp
 
 import lrrec
-from lrrec.errors import DataError, ParameterError
+from lrrec import IALS
+from lrrec.adapt import FoldIn
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg import Objective, implicit_loss, solve_rows
 from lrrec.linalg.spectral_start import spectral_start
 
@@ -212,3 +214,53 @@ def test_hu_is_stationary_where_the_paper_says(likes, confidence):
         A = (Y.T * C[user]) @ Y + 0.1 * np.eye(6)
         want = np.linalg.solve(A, Y.T @ (C[user] * (R[user] > 0)))
         np.testing.assert_allclose(model.user_factors_[user], want, rtol=2e-3, atol=1e-4)
+
+
+def shared_by_hand(X):
+    """Mean over likes of the share of users with a history who like the item."""
+    likes = X > 0
+    shares = likes.sum(axis=0) / (X != 0).any(axis=1).sum()
+    return np.mean([shares[item] for _, item in zip(*np.nonzero(likes), strict=True)])
+
+
+def test_auto_is_four_times_the_share_of_users_who_have_the_item_of_a_like(likes):
+    X = likes.matrix.toarray()
+    chosen = IALS(4, random_state=0, n_iter=2).fit(likes)
+    assert chosen.unobserved_weight_ == pytest.approx(min(1, 4 * shared_by_hand(X)))
+    by_hand = IALS(4, unobserved_weight=float(chosen.unobserved_weight_[0]), random_state=0, n_iter=2).fit(likes)
+    np.testing.assert_array_equal(chosen.item_factors_, by_hand.item_factors_)
+    np.testing.assert_array_equal(chosen.transform(likes), by_hand.transform(likes))
+    everyone = np.ones((5, 4))
+    assert IALS(1, n_iter=1, random_state=0).fit(everyone).unobserved_weight_.tolist() == [1.0]
+    assert not len(IALS(1, objective="hu", n_iter=1, random_state=0).fit(everyone).unobserved_weight_)
+
+
+def test_auto_counts_likes_alone_and_no_empty_users():
+    X = np.array([[1, 1, 0], [2, 0, -1], [1, 0, 0], [0, 0, 0]])
+    assert shared_by_hand(X) == pytest.approx((1 + 1 / 3 + 1 + 1) / 4)
+    model = IALS(1, n_iter=1, random_state=0).fit(np.tile(X, (1, 1)) * 1.0)
+    assert model.unobserved_weight_.tolist() == [1.0]
+    sparse = np.kron(np.eye(20), X)
+    model = IALS(1, n_iter=1, random_state=0).fit(sparse)
+    assert model.unobserved_weight_ == pytest.approx(4 * shared_by_hand(sparse))
+
+
+def test_what_auto_became_goes_with_the_model(likes, tmp_path):
+    model = IALS(4, random_state=0, n_iter=2).fit(likes)
+    model.save(tmp_path / "m.lrrec", histories=False)
+    adapter = FoldIn(fold_in_reg=None).fit(likes, base=model)
+    assert model.compress(2).unobserved_weight_ == model.unobserved_weight_
+    others = [lrrec.load(tmp_path / "m.lrrec"), adapter.merge()]
+    for other in others:
+        assert other.unobserved_weight_ == model.unobserved_weight_
+        mine, theirs = (one.recommend_from(likes, 5) for one in (other, model))
+        np.testing.assert_allclose(mine.scores, theirs.scores, rtol=1e-4)
+    again = model.fit(likes.filter(likes.rows() < 100))
+    assert again.unobserved_weight_ != others[0].unobserved_weight_
+
+
+@pytest.mark.parametrize("value", ["other", None, -1, 0, float("nan")])
+def test_a_bad_unobserved_weight_is_refused(value):
+    for objective in ("rendle", "hu"):
+        with pytest.raises((ParameterError, ParameterTypeError), match="unobserved_weight must be"):
+            IALS(1, unobserved_weight=value, objective=objective).fit(np.eye(3))

@@ -90,7 +90,7 @@ def test_the_weights_of_planted_views_are_found(two_views):
 
 def test_a_blend_is_not_worse_than_its_members(likes):
     split = lrrec.splits.by_user(likes, test_size=0.3, random_state=1)
-    models = [IALS(8, random_state=0), EASE(50.0), Popularity()]
+    models = [IALS(8, unobserved_weight=0.1, random_state=0), EASE(50.0), Popularity()]
     alone = [quality(model.fit(split.train), (split.train, split.history, split.test)) for model in models]
     blend = Blend(models, random_state=0).fit(split.train)
     assert quality(blend, (split.train, split.history, split.test)) > max(alone) - 0.005

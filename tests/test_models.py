@@ -101,10 +101,10 @@ NOT_FOR_IMPORTED = {
 
 
 @pytest.mark.parametrize("check", [
-    check for check in all_checks(FromFactors()) if check.__name__ not in NOT_FOR_IMPORTED
+    check for check in all_checks(FromFactors(unobserved_weight=0.1)) if check.__name__ not in NOT_FOR_IMPORTED
 ], ids=lambda check: check.__name__)  # fmt: skip
 def test_imported_factors(check, likes):
-    check(FromFactors(n_factors=6), likes)
+    check(FromFactors(n_factors=6, unobserved_weight=0.1), likes)
 
 
 def test_imported_factors_are_saved(likes, tmp_path):
@@ -120,5 +120,5 @@ def test_imported_factors_are_saved(likes, tmp_path):
 def test_transform_is_not_the_stored_factors_of_compressed_and_imported_models(likes):
     """The law of factor models is one of fitted models; see `FactorModel`."""
     model = IALS(8, n_iter=3, random_state=0).fit(likes)
-    for other in (model.compress(4), FromFactors(n_factors=6).fit(likes)):
+    for other in (model.compress(4), FromFactors(n_factors=6, unobserved_weight=0.1).fit(likes)):
         assert not np.allclose(other.transform(likes), other.user_factors_, rtol=1e-2)

@@ -298,7 +298,10 @@ def test_iterations_are_scored_on_some_of_many_users(split, monkeypatch):
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"rge": [1.0]}, r"space must name parameters of EASE \(feature_weight, n_threads, reg\), got 'rge'"),
+        (
+            {"rge": [1.0]},
+            r"space must name parameters of EASE .dropout, feature_weight, .*, user_power., got 'rge'",
+        ),
         ({"reg": (1.0,)}, r"space\['reg'\] must be \(low, high\), \(low, high, 'log'\) with low < high, or a list"),
         ({"reg": (2.0, 1.0)}, "low < high"),
         ({"reg": (0.0, 1.0, "log")}, "must have a low > 0 with 'log'"),

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from lrrec.data.features import FeaturesLike
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
 from lrrec.linalg.alternation import Alternation, Side
 from lrrec.linalg.implicit_als import SOLVERS, excess_loss, implicit_loss, solve_rows
 from lrrec.linalg.spectral_start import spectral_start
@@ -48,13 +48,14 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
 
     Parameters
     ----------
-    n_factors : int, default 64
+    n_factors : int, default 128
         Rank of the model. Typical: 32 to 512; more needs more regularization or data.
     objective : {"rendle", "hu"}, default "rendle"
         Which of the two.
-    unobserved_weight : float, default 0.1
+    unobserved_weight : float or "auto", default "auto"
         Weight a > 0 of every pair, observed or not; "hu" does not use it (there it is 1). Typical: 0.01 (large sparse
-        catalogues) to 1. It matters most, together with `reg`: tune both.
+        catalogues) to 1. It matters most, together with `reg`: tune both. "auto" is four times the mean, over
+        observed pairs, of the share of users who have the pair's item, at most 1.
     alpha : float, default 1.0
         Weight of a value. With "hu" typically 1 to 40.
     confidence : {"1 + alpha r", "alpha r"}, default "1 + alpha r"
@@ -97,6 +98,8 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
         The names of the item features: the columns of a frame, else their numbers.
     feature_encoder_ : FeatureEncoder or None
         What made the item features, where it is known.
+    unobserved_weight_ : ndarray of float64, shape (1,)
+        What "auto" became; empty without it.
     user_feature_map_, user_feature_names_, user_feature_encoder_
         The same for users.
     users_, items_ : IdMap
@@ -134,16 +137,16 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     feature_tuning_space: ClassVar[dict[str, Any]] = {"feature_reg": (0.1, 10.0, "log")}
 
     feature_map_: np.ndarray = NO_MAP
-    _learned = (*FactorModel._learned, "feature_map_", "user_feature_map_")
+    _learned = (*FactorModel._learned, "feature_map_", "user_feature_map_", "unobserved_weight_")
     _learned_ids = ("feature_names_", "user_feature_names_")
     _learned_encoders = ("feature_encoder_", "user_feature_encoder_")
 
     def __init__(
         self,
-        n_factors: int = 64,
+        n_factors: int = 128,
         *,
         objective: str = "rendle",
-        unobserved_weight: float = 0.1,
+        unobserved_weight: float | str = "auto",
         alpha: float = 1.0,
         confidence: str = "1 + alpha r",
         reg: float = 0.005,
@@ -248,13 +251,15 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
         solver: Any = {"solver": self.solver, "cg_steps": check_int(self.cg_steps, "cg_steps", low=1)}
         n_threads = solver["n_threads"] = check_threads(self.n_threads)
         feature_reg = check_real(self.feature_reg, "feature_reg", low=0, open_low=True)
-        objective, start, transposed = self._objective(), options["warm_start"], matrix.T.tocsr()
+        chosen = self._unlearned()
+        chosen._choose_unobserved_weight(matrix)
+        objective, start, transposed = chosen._objective(), options["warm_start"], matrix.T.tocsr()
         V = self._initial(matrix, transposed, n_factors, n_threads)
         U = np.zeros((matrix.shape[0], n_factors), dtype=np.float32)
         if start is not None:
             _take_over(U, monitor.data.users, start.user_factors_, start.users_)
             _take_over(V, monitor.data.items, start.item_factors_, start.items_)
-        losses = self._quadratic_loss(matrix), self._quadratic_loss(transposed)
+        losses = chosen._quadratic_loss(matrix), chosen._quadratic_loss(transposed)
         users, items = (
             Side(loss, factors, features, objective, feature_reg, n_threads)
             for loss, factors, features in zip(losses, (U, V), options["features"], strict=True)
@@ -268,6 +273,8 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
         for _ in monitor:
             both.sweep()
             arrays = {"item_factors_": items.placed()}
+            if len(chosen.unobserved_weight_):
+                arrays["unobserved_weight_"] = chosen.unobserved_weight_
             if items.prior is not None:
                 arrays["feature_map_"] = items.map
             if users.prior is not None:
@@ -354,6 +361,12 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
             raise DataError("update() cannot be used on a model with user features: fit it again, by warm_start=")
         super()._update(data, users, items)
 
+    def _as_objective(self) -> Self:
+        model = super()._as_objective()
+        if len(self.unobserved_weight_):
+            model.unobserved_weight_ = self.unobserved_weight_
+        return model
+
     def _solve_items(self, columns: sp.csr_array, items: np.ndarray, U: np.ndarray) -> None:
         """Items with features keep what their features and interactions said at the fit."""
         if not self._has_features:
@@ -372,6 +385,10 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     def _check_loaded(self, path: PathLike) -> None:
         shape = (len(self.feature_names_), self.n_factors if len(self.feature_names_) else self.feature_map_.shape[1])
         self._check_array(path, "feature_map_", shape)
+        n_chosen = 1 if self.unobserved_weight == "auto" and self.objective != "hu" else 0
+        self._check_array(path, "unobserved_weight_", (n_chosen,), np.float64)
+        if n_chosen and not 0 < self.unobserved_weight_[0] <= 1:
+            raise FileFormatError(f"{path}: unobserved_weight_ must be > 0 and <= 1, got {self.unobserved_weight_[0]}")
         super()._check_loaded(path)
 
 

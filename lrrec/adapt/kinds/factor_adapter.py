@@ -171,7 +171,7 @@ class FactorAdapter(Adapter, FactorModel):
     def merge(self) -> FactorModel:
         """Return an ordinary model of the base's class that recommends the same, without the adapter."""
         self._check_fitted()
-        model, reg = clone(self.base_), self._fold_in_reg()
+        model, reg = self.base_._as_objective(), self._fold_in_reg()
         for name, array in self._encoder_now().items():
             setattr(model, name, array)
         if not self.domain_.encoder and "reg" not in model.get_params() and self.name != "fold-in":

@@ -65,6 +65,11 @@ class FactorModel(TransformerMixin, Recommender):
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         """Return the user factors (B, D) of histories (B, I)."""
 
+    def _as_objective(self) -> Self:
+        """Return an unfitted model with the same objective, in which nothing is left to choose."""
+        model: Self = clone(self)
+        return model
+
     def _new_item_factors(self) -> np.ndarray:
         """Return the factors (D,) of an item without training data."""
         return np.zeros(self.item_factors_.shape[1], dtype=np.float32)
@@ -192,7 +197,7 @@ class FactorModel(TransformerMixin, Recommender):
         self._check_fitted()
         self._check_histories("compress()")
         svd = compress(self.user_factors_, self.item_factors_, n_factors)
-        model = clone(self).set_params(n_factors=n_factors)
+        model = self._as_objective().set_params(n_factors=n_factors)
         root = np.sqrt(svd.s)
         model.user_factors_ = (svd.U * root).astype(np.float32)
         model.item_factors_ = (svd.Vt.T * root).astype(np.float32)
