@@ -22,6 +22,9 @@ def write(path: FileLike, data: Interactions) -> None:
     if data.events is not None:
         arrays |= _pack("events.", data.events.unmerged)
         params["events"] = {"duplicates": data.events.duplicates, "min_value": data.events.min_value}
+    if data.half_life is not None:
+        dates = isinstance(data.half_life, np.timedelta64)
+        params["half_life"] = _nanoseconds(data.half_life) if dates else data.half_life
     files.write(path, KIND, params, arrays)
 
 
@@ -41,6 +44,9 @@ def read(path: FileLike, *, mmap: bool, verify: bool) -> Interactions:
         if times is not None and np.dtype(params["times"]).kind == "M":
             times = times.view(params["times"])
         parts = {"matrix": matrix, "users": users, "items": items, "times": times, "events": events}
+        if "half_life" in params and not prefix:
+            dates = times is not None and times.dtype.kind == "M"
+            parts["half_life"] = np.timedelta64(params["half_life"], "ns") if dates else params["half_life"]
         return Interactions(**parts) if verify else _trusted(parts)
 
     try:
@@ -58,6 +64,11 @@ def _pack(prefix: str, data: Interactions) -> dict[str, np.ndarray]:
     if data.times is not None:
         arrays[f"{prefix}times"] = data.times.view(np.int64) if data.times.dtype.kind == "M" else data.times
     return arrays
+
+
+def _nanoseconds(length: Any) -> int:
+    """A length of time as a number that JSON can store."""
+    return int(length.astype("timedelta64[ns]").astype(np.int64))
 
 
 def _trusted(parts: dict[str, Any]) -> Interactions:
