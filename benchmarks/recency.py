@@ -13,7 +13,7 @@ import numpy as np
 
 import lrrec
 from benchmarks import matrices
-from lrrec import EASE, IALS, ItemKNN, Popularity, RP3Beta, Split
+from lrrec import EASE, IALS, Interactions, ItemKNN, Popularity, RP3Beta, Split
 from lrrec.evaluation import Comparison, Evaluation
 
 DATA = ("ml-latest-small", "ml-100k", "ml-1m", "xmarket/jp", "xmarket/de", "xmarket/ca", "xmarket/uk")
