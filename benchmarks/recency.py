@@ -33,7 +33,7 @@ SETTINGS = {
 
 def run() -> Iterator[dict[str, Any]]:
     for name in DATA:
-        data = lrrec.datasets.load(name, matrices.data_home()).interactions(min_rating=4)
+        data = lrrec.datasets.load(name, matrices.data_home()).interactions(min_rating=4).k_core(5, 5)
         split = by_time(data)
         validation = by_time(split.train)
         for model, settings in SETTINGS.items():

@@ -293,8 +293,8 @@ class Interactions:
         Notes
         -----
         Where several rows were merged to a pair, they are weighted and merged anew; a binarized pair has the weight of
-        its time. The result has no `events`. No interaction vanishes: values do not fall below 1.2e-38, so that what
-        was seen long ago is not recommended either. Models of ratings, such as `ALS`, refuse the result, as it has no
+        its time. The result has no `events`. No interaction vanishes: weights do not fall below 2^-60, so that what was
+        seen long ago is not recommended either. Models of ratings, such as `ALS`, refuse the result, as it has no
         ratings any more. `Popularity` counts users unless weighted=True. The others take values as weights, also in
         the histories of new users, which are used as they are: weight those too, with the same `at`. O(n) time.
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lrrec.data.interactions import Interactions
 
 COARSE = "YMWDhm"  # units of datetimes, of which some have no fixed length in seconds
+MOST = 60  # half-lives: products of such weights, as in norms of items, still fit a float32
 SECOND = np.timedelta64(1, "s")
 SMALLEST = float(np.finfo(np.float32).tiny)
 
@@ -53,13 +54,12 @@ def refuse_decayed(data: "Interactions", purpose: str, way_out: str) -> None:
 
 
 def _weighted(data: "Interactions", half_life: Any, at: TimeLike | None) -> "Interactions":
-    """The interactions with values times 2^-(age / half_life), none below the smallest normal number of float32."""
+    """The interactions with values times 2^-(age / half_life), and none of them that becomes 0."""
     assert data.times is not None
     before, matrix = data.matrix.data.astype(np.float64), data.matrix
-    with np.errstate(over="ignore", under="ignore"):  # ages of more half-lives than there are numbers
-        values = before * np.exp2(
-            -(_ages(data.times, at) / (half_life / SECOND if _is_dates(data.times) else half_life))
-        )
+    unit = half_life / SECOND if _is_dates(data.times) else half_life
+    with np.errstate(over="ignore"):  # ages of more half-lives than there are numbers
+        values = before * np.exp2(-np.minimum(_ages(data.times, at) / unit, MOST))
     least = np.minimum(np.abs(before), SMALLEST)
     values = np.where(np.abs(values) < least, np.copysign(least, before), values).astype(np.float32)
     return replace(data, matrix=sp.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape))
