@@ -21,12 +21,12 @@ METRIC = "ndcg@10"
 DAYS = (None, 7, 30, 90, 365, 1460)  # half-lives
 SETTINGS = {
     "Popularity": [Popularity(weighted=True)],
-    "ItemKNN": [ItemKNN(n, shrink=shrink) for n, shrink in product((50, 200), (0.0, 3.0, 30.0))],
-    "RP3Beta": [RP3Beta(alpha, beta) for alpha, beta in product((0.5, 0.9), (0.1, 0.3, 0.5))],
-    "EASE": [EASE(reg) for reg in (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)],
+    "ItemKNN": [ItemKNN(n, shrink=shrink) for n, shrink in product((50, 200, 1000), (0.0, 10.0, 100.0, 1000.0))],
+    "RP3Beta": [RP3Beta(alpha, beta) for alpha, beta in product((0.2, 0.5, 0.9), (0.0, 0.2, 0.5))],
+    "EASE": [EASE(reg) for reg in (10.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4)],
     "IALS": [
         IALS(64, unobserved_weight=weight, reg=reg, random_state=0)
-        for weight, reg in product((0.01, 0.1, 0.3), (0.003, 0.03))
+        for weight, reg in product((0.03, 0.3, 1.0), (0.003, 0.03, 0.1, 0.3, 1.0))
     ],
 }
 
