@@ -1,6 +1,7 @@
 """Weights by age: values halve with each half-life, nothing vanishes, splits weight what is learned from alone."""
 
 import datetime
+import html
 from fractions import Fraction
 
 import numpy as np
@@ -13,9 +14,22 @@ from strategies import interactions
 from test_models import ALL_MODELS
 
 import lrrec
-from lrrec import ALS, EASE, IALS, GraphFilter, Interactions, ItemKNN, Popularity, RP3Beta, Split, TruncatedSVD, splits
+from lrrec import (
+    ALS,
+    EASE,
+    IALS,
+    GraphFilter,
+    Interactions,
+    ItemKNN,
+    Popularity,
+    RP3Beta,
+    Split,
+    TruncatedSVD,
+    files,
+    splits,
+)
 from lrrec.data.merging import POLICIES
-from lrrec.errors import DataError, LrrecError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, FileFormatError, LrrecError, ParameterError, ParameterTypeError
 
 QUICK = settings(max_examples=30, deadline=None)
 DAY = np.timedelta64(1, "D")
@@ -322,3 +336,21 @@ def test_weighted_popularity_is_saved(tmp_path):
     assert loaded.recommend(["b"], 1).items.tolist() == model.recommend(["b"], 1).items.tolist() == [["y"]]
     with pytest.raises(ParameterTypeError, match="weighted must be True or False"):
         Popularity(weighted="yes").fit(LISTENED)
+
+
+def test_a_damaged_half_life_is_refused(tmp_path):
+    for data, bad in ((LISTENED, "long"), (LISTENED, -1), (DATED, 7), (DATED, [10**30, "us"]), (DATED, [0, "us"])):
+        data.decayed("9 days" if data is DATED else 9).save(tmp_path / "data")
+        kind, params, arrays = files.read(tmp_path / "data")
+        files.write(tmp_path / "data", kind, params | {"half_life": bad}, arrays)
+        for options in ({}, {"mmap": True}):
+            with pytest.raises(FileFormatError, match="must hold interactions"):
+                Interactions.open(tmp_path / "data", **options)
+
+
+def test_the_report_repeats_the_weights(likes):
+    split = splits.by_time(likes).decayed(datetime.timedelta(90))
+    assert splits.by_time(likes).decayed(split.params["half_life"]).sha256 == split.sha256
+    comparison = lrrec.compare({"popularity": Popularity()}, split, metrics=["hit@10"])
+    page = html.unescape(lrrec.Report("x", comparison, split=split).html())
+    assert "split = split.decayed('90 days, 0:00:00')" in page
