@@ -71,7 +71,7 @@ def row(name: str, model: str, settings: list[Any], split: Split, validation: Sp
         "test: with": f"{tested['with'].mean()[METRIC]:.4f}",
         "without": f"{tested['without'].mean()[METRIC]:.4f}",
         "difference": f"{pair['difference']:+.4f} [{pair['low']:+.4f}, {pair['high']:+.4f}]",
-        "": clear if chosen[0] else "none was chosen",
+        "result": clear if chosen[0] else "none was chosen",
     }
     print(made, settings[chosen[1]], settings[plain[1]], flush=True)
     return made
