@@ -7,6 +7,7 @@ import numpy as np
 from lrrec import files
 from lrrec.data.events import Events
 from lrrec.data.interactions import Interactions
+from lrrec.data.recency import checked_half_life
 from lrrec.errors import DataError, FileFormatError
 from lrrec.typing import FileLike
 
@@ -22,6 +23,10 @@ def write(path: FileLike, data: Interactions) -> None:
     if data.events is not None:
         arrays |= _pack("events.", data.events.unmerged)
         params["events"] = {"duplicates": data.events.duplicates, "min_value": data.events.min_value}
+    if data.half_life is not None and data.times is not None:
+        length = checked_half_life(data.half_life, data.times)
+        dates = isinstance(length, np.timedelta64)
+        params["half_life"] = [int(length.astype(np.int64)), np.datetime_data(length)[0]] if dates else length
     files.write(path, KIND, params, arrays)
 
 
@@ -41,12 +46,16 @@ def read(path: FileLike, *, mmap: bool, verify: bool) -> Interactions:
         if times is not None and np.dtype(params["times"]).kind == "M":
             times = times.view(params["times"])
         parts = {"matrix": matrix, "users": users, "items": items, "times": times, "events": events}
+        if "half_life" in params and not prefix and times is not None:
+            dates = times.dtype.kind == "M"
+            length = np.timedelta64(*params["half_life"]) if dates else params["half_life"]
+            parts["half_life"] = checked_half_life(length, times)
         return Interactions(**parts) if verify else _trusted(parts)
 
     try:
         events = Events(part("events."), **params["events"]) if "events" in params else None
         data = part(events=events)
-    except (AttributeError, KeyError, TypeError, ValueError, DataError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, DataError) as error:
         raise FileFormatError(f"{name} must hold interactions: {error}") from None
     files.check_names(name, arrays, ())
     return data

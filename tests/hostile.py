@@ -29,6 +29,7 @@ DATA = Interactions.from_matrix(DENSE)
 TIMED = Interactions(DATA.matrix, DATA.users, DATA.items, times=np.arange(len(DATA)))
 FRAME = TIMED.to_frame()
 SPLIT = lrrec.splits.random(DATA, random_state=0)
+TIMED_SPLIT = lrrec.splits.random(TIMED, random_state=0)
 PEOPLE = FRAME.drop_duplicates("user")
 WORDS = pd.DataFrame({"item": ITEMS, "word": ["red one", "blue one"] * 4, "vector": np.eye(8, 3).tolist()})
 LOW_RANK = {"rank": 2, "reg": 0.1, "fold_in_reg": 0.1, "new_item_reg": 0.1, "n_iter": 1}
@@ -273,6 +274,7 @@ ARGS = {
             "anchor",
             "timeout",
             "at",
+            "half_life",
             "width",
             "span",
             "statistics",
@@ -295,6 +297,7 @@ ARGS = {
             "balance",
             "blend",
             "log",
+            "weighted",
         ],
         FLAG,
     ),
@@ -709,6 +712,7 @@ def calls(folder):
         ),
         "Interactions.align_items": lambda items: DATA.align_items(items),
         "Interactions.binarize": lambda **o: DATA.binarize(**o),
+        "Interactions.decayed": lambda half_life=2.0, **o: TIMED.decayed(half_life, **o).matrix.data,
         "Interactions.concat": lambda parts=(DATA,), **o: Interactions.concat(parts, **o),
         "Interactions.filter": lambda mask: DATA.filter(mask),
         "Interactions.filter_events": lambda mask: DATA.filter_events(mask),
@@ -735,6 +739,7 @@ def calls(folder):
             train, history, test, **o
         ),
         "Split.from_frames": lambda train=FRAME, test=FRAME, **o: lrrec.Split.from_frames(train, test, **o),
+        "Split.decayed": lambda half_life: TIMED_SPLIT.decayed(half_life),
         "Split.summary": lambda **o: SPLIT.summary(**o),
         "Tuning.summary": lambda **o: searched().summary(**o),
         "Tuning.to_frame": lambda **o: searched().to_frame(**o),

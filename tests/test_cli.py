@@ -146,7 +146,7 @@ def test_data_info_counts(run, real_data):
         (("data", "info", "ml-2m"), "name must be one of"),
         (
             ("fit", "made-up", "-o", "m", "-m", "popularity", "-p", "x=1"),
-            "--param must be left out: popularity has none",
+            "--param must be NAME=VALUE with NAME one of weighted, got 'x=1'",
         ),
     ],
 )

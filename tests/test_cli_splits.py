@@ -116,3 +116,41 @@ def test_tuning_on_a_given_validation_part(run, files, tmp_path):
     assert found["tuning"]["ease"]["best_value"] == pytest.approx(found["models"]["ease"]["metrics"]["hit@5"]["mean"])
     code, _, err = run("benchmark", "made-up", "--protocol", "windows")
     assert (code, "--protocol must be one of 'by-user'" in err) == (1, True)
+
+
+def test_half_life(run, tmp_path, likes):
+    """The weights of `decayed`, in what is learned from alone; numbers where times are numbers."""
+    code, _, err = run("fit", "made-up", "--min-rating", 4, "--half-life", "90d", "-m", "ease", "-o", tmp_path / "m")
+    assert code == 0, err
+    data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    np.testing.assert_array_equal(lrrec.load(tmp_path / "m").seen_.data, data.decayed("90 days").matrix.data)
+    frame = data.to_frame()
+    frame.assign(time=frame["time"].astype("int64")).to_csv(tmp_path / "numbers.csv", index=False)
+    numbers = lrrec.Interactions.from_csv(tmp_path / "numbers.csv", time="time")
+    table = (tmp_path / "numbers.csv", "--time-column", "time")
+    code, _, err = run("fit", *table, "--half-life", "7e6", "-m", "ease", "-o", tmp_path / "n")
+    assert code == 0, err
+    np.testing.assert_array_equal(lrrec.load(tmp_path / "n").seen_.data, numbers.decayed(7e6).matrix.data)
+    split = lrrec.splits.by_time(data).decayed("90 days")
+    expected = lrrec.evaluate(lrrec.EASE().fit(split.train), split, metrics=["ndcg@10"]).mean()["ndcg@10"]
+    code, out, err = run("evaluate", "made-up", "--min-rating", 4, "--half-life", "90 days", "-m", "ease", "--split",
+                         "by-time", "--metric", "ndcg@10")  # fmt: skip
+    assert code == 0, err
+    assert f"{expected:.4f}" in out
+    assert "weighted with a half-life of 90 days" in " ".join(out.split())
+    pytest.importorskip("optuna")
+    code, _, err = run("benchmark", "made-up", "--models", "popularity,ease", "--half-life", "90d", "--protocol",
+                       "by-time", "--trials", 2, "--metric", "ndcg@5", "-o", tmp_path / "out")  # fmt: skip
+    assert code == 0, err
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["split"]["params"]["half_life"] == "90d"
+    assert "half-life" in results["tuning"]["ease"]["validation"]
+    for words, message in (
+        (("made-up", "--half-life", "90"), "half_life must be a length of time > 0"),
+        ((*table, "--half-life", "90d"), "half_life must be a number > 0"),
+        ((tmp_path / "numbers.csv", "--half-life", "90"), "needs interactions with times"),
+        (("made-up", "--half-life", "90d", "-m", "als"), "its values are ratings"),
+    ):
+        code, _, err = run("fit", *words, "-o", tmp_path / "none")
+        assert code != 0
+        assert message in err

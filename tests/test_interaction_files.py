@@ -23,6 +23,7 @@ MAKERS = {
     "dates": lambda: Interactions.from_frame(
         FRAME.assign(when=pd.to_datetime(FRAME["when"], unit="D")), value="value", time="when", duplicates="max"
     ),
+    "weighted": lambda: Interactions.from_frame(FRAME, value="value", time="when", duplicates="last").decayed(2),
     "empty users": lambda: Interactions.from_pairs([1, 2], [1, 2]).filter(np.array([True, False])),
 }
 
@@ -31,7 +32,7 @@ def parts(data):
     """All that interactions hold, in lists; events too."""
     own = (
         data.users.ids.tolist(), data.items.ids.tolist(), data.matrix.toarray().tolist(), data.matrix.indptr.tolist(),
-        None if data.times is None else (data.times.dtype.str, data.times.tolist()),
+        None if data.times is None else (data.times.dtype.str, data.times.tolist()), data.half_life,
     )  # fmt: skip
     events = data.events
     return own if events is None else (*own, events.duplicates, events.min_value, parts(events.unmerged))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lrrec import Interactions
-from lrrec.data import id_counts, interactions, parquet, streaming, text_ids
+from lrrec.data import id_counts, parquet, streaming, text_ids
 from lrrec.data.id_counts import IdCounts
 from lrrec.data.merging import POLICIES
 from lrrec.data.text_ids import TextIds, is_text
@@ -30,7 +30,7 @@ POOLS = {
 def in_parts(monkeypatch, tmp_path):
     """Reads a frame from a Parquet file, a few rows at a time."""
     monkeypatch.setattr(parquet, "BATCH", 3)
-    monkeypatch.setattr(interactions, "AT_ONCE", 0)
+    monkeypatch.setattr(parquet, "AT_ONCE", 0)
     monkeypatch.setattr(streaming, "BLOCK", 4)
     monkeypatch.setattr(id_counts, "MIN_SPAN", 20)
     monkeypatch.setattr(text_ids, "MIN_PENDING", 4)
@@ -207,7 +207,7 @@ def test_folders_and_types_of_files_are_the_same_in_parts(in_parts, tmp_path, mo
     for item in ("item", "market"):
         read = []
         for at_once in (0, 100):
-            monkeypatch.setattr(interactions, "AT_ONCE", at_once)
+            monkeypatch.setattr(parquet, "AT_ONCE", at_once)
             read.append(columns(Interactions.from_parquet(tmp_path / "data", item=item, duplicates="sum")))
         assert read[0] == read[1]
     assert read[0][0][1] == ["jp", "uk"]

@@ -39,6 +39,8 @@ tuned = lrrec.tune(model(), split, n_trials=int(sys.argv[3]), storage=sys.argv[1
 class Planted(lrrec.Popularity):
     """Popularity drowned in noise, the more the farther x is from 0.3."""
 
+    weighted = False
+
     def __init__(self, x=0.9, y=0.0):
         self.x, self.y = x, y
 

@@ -84,6 +84,7 @@ def benchmark(
     item: opt.ItemColumn = "item",
     value: opt.ValueColumn = None,
     time: opt.TimeColumn = None,
+    half_life: opt.HalfLife = None,
     delimiter: opt.Delimiter = ",",
     read: opt.Read = None,
     data_home: opt.DataHome = None,
@@ -127,25 +128,25 @@ def benchmark(
     make_folder(out)
     source = Source(
         data, data_home, min_rating, user, item, value, time, delimiter, read, min_interactions=min_interactions,
-        test_file=test_file, history_file=history_file, validation_file=validation_file,
+        test_file=test_file, history_file=history_file, validation_file=validation_file, half_life=half_life,
     )  # fmt: skip
     source.set_min_rating(name_of_protocol)
-    (split,) = source.splits(name_of_protocol, repeats=repeats, seed=seed)
+    (plain,) = source.splits(name_of_protocol, repeats=repeats, seed=seed)
+    split = source.weighted(plain)
     console = Console()
     console.print(f"{split.description}: {split.train!r}, {len(split.test_rows):,} test users", highlight=False)
     tunings: dict[str, Tuning] | None = None
     if params is None:
         tunings = lrrec.tune(
-            estimators, split, metric=metrics[0], validation=source.validation(split, name_of_protocol, seed),
+            estimators, split, metric=metrics[0], validation=source.validation(plain, name_of_protocol, seed),
             n_trials=trials, timeout=timeout, storage=None if out is None else out / "study.db", random_state=seed,
             progress=True,
         )  # fmt: skip
         for name, tuning in tunings.items():
             console.print(f"{name}: {tuning!r}", highlight=False)
         params = {name: tuning.model_.get_params() for name, tuning in tunings.items()}
-    for name, values in params.items():
-        estimators[name].set_params(**values)
-    comparison = _compare(estimators, split, metrics, seed)
+    tuned = {name: estimators[name].set_params(**values) for name, values in params.items()}
+    comparison = _compare(tuned, split, metrics, seed)
     typer.echo(repr(comparison))
     print_protocol(console, next(iter(comparison.evaluations.values())))
     if out is not None:

@@ -36,6 +36,7 @@ def evaluate(
     item: opt.ItemColumn = "item",
     value: opt.ValueColumn = None,
     time: opt.TimeColumn = None,
+    half_life: opt.HalfLife = None,
     delimiter: opt.Delimiter = ",",
     read: opt.Read = None,
     data_home: opt.DataHome = None,
@@ -60,10 +61,12 @@ def evaluate(
     source = Source(
         data, data_home, min_rating, user, item, value, time, delimiter, read,
         min_interactions=min_interactions, test_file=test_file, history_file=history_file,
+        half_life=half_life,
     )  # fmt: skip
     features = FeatureTables.read(estimator, source, item_features, user_features, feature)
     results = {}
-    for cut in source.splits(protocol, test_size=test_size, repeats=repeats, seed=seed):
+    for made in source.splits(protocol, test_size=test_size, repeats=repeats, seed=seed):
+        cut = source.weighted(made)
         name = next((f"{one} {cut.params[one]}" for one in ("fold", "window") if one in cut.params), repr(estimator))
         fitted = features.fit(estimator, cut.train)
         of_users = None if features.of_users is None else features.of_users.reindex(cut.users)

@@ -22,6 +22,7 @@ def fit(
     item: opt.ItemColumn = "item",
     value: opt.ValueColumn = None,
     time: opt.TimeColumn = None,
+    half_life: opt.HalfLife = None,
     delimiter: opt.Delimiter = ",",
     read: opt.Read = None,
     data_home: opt.DataHome = None,
@@ -33,10 +34,11 @@ def fit(
     check_out(out)
     estimator = make_model(model, param, seed=seed)
     source = Source(
-        data, data_home, min_rating, user, item, value, time, delimiter, read, min_interactions=min_interactions
+        data, data_home, min_rating, user, item, value, time, delimiter, read, min_interactions=min_interactions,
+        half_life=half_life,
     )  # fmt: skip
     features = FeatureTables.read(estimator, source, item_features, user_features, feature)
-    interactions = source.interactions()
+    interactions = source.weighted(source.interactions())
     fitted = features.fit(estimator, interactions)
     fitted.save(out)
     typer.echo(f"{fitted!r} fitted on {interactions!r}, saved to {out} ({out.stat().st_size:,} bytes)")

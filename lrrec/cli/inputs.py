@@ -49,6 +49,7 @@ class Source:
     test_file: Path | None = None
     history_file: Path | None = None
     validation_file: Path | None = None
+    half_life: str | None = None
 
     @cached_property
     def dataset(self) -> "Dataset | None":
@@ -61,6 +62,10 @@ class Source:
         """Read the data, as far as they have enough interactions; values of at least min_rating count as positive."""
         data, least = self._read(), self.min_interactions
         return data if least is None else data.k_core(least, least)
+
+    def weighted(self, data: Any) -> Any:
+        """Interactions to fit to, or a split, weighted by age if there is a half-life."""
+        return data if self.half_life is None else data.decayed(_parsed(self.half_life))
 
     def set_min_rating(self, protocol: str | None = None) -> None:
         """Set what counts as positive where nothing is said: likes, or every rating for ncf."""
@@ -92,7 +97,7 @@ class Source:
         names = [name for name in inspect.signature(read).parameters if name not in ("path", *columns)]
         options = {"duplicates": None if self.min_rating is None else "last"}
         options |= {"delimiter": self.delimiter} if "delimiter" in names else {}
-        options |= parse_pairs(self.read, names, "--read", "the file")
+        options |= parse_pairs(self.read, names, "--read")
         if options.get("header", 0) is None:  # columns have numbers
             columns = {role: int(name) if str(name).isdecimal() else name for role, name in columns.items()}
         return read(self.data, **columns, **options)
@@ -120,7 +125,13 @@ class Source:
         return lrrec.Split.from_frames(self.interactions(), test, history, validation, repeats=repeats or "keep")
 
     def validation(self, split: "Split", protocol: str, seed: int) -> "Split | None":
-        """A split of the training part for tuning, where it differs from the one that `tune` makes of it."""
+        """A split of the training part for tuning, where it differs from the one that `tune` makes of it.
+
+        split: before it is weighted.
+        """
+        if self.half_life is not None:
+            own = split.validation or replace(self, half_life=None).validation(split, protocol, seed)
+            return self.weighted(own or lrrec.splits.with_validation(split, random_state=seed).validation)
         dataset = self._published(protocol)
         if split.candidates is not None and split.candidates.ndim == 2 and split.train.times is not None:
             return next(iter(make_splits("ncf", split.train, repeats=split.params.get("repeats"), seed=seed)))
@@ -188,17 +199,16 @@ def make_model(name: str, params: list[str] | None = None, *, seed: int, option:
     cls = getattr(lrrec, MODELS[check_option(name, option, tuple(MODELS))])
     defaults = cls().get_params()
     values: dict[str, Any] = {"random_state": seed} if "random_state" in defaults else {}
-    return cls(**(values | parse_pairs(params, list(defaults), "--param", name)))
+    return cls(**(values | parse_pairs(params, list(defaults), "--param")))
 
 
-def parse_pairs(pairs: list[str] | None, names: list[str], option: str, owner: str) -> dict[str, Any]:
-    """The values of NAME=VALUE pairs, with one of these names of the owner's each: JSON, or text."""
+def parse_pairs(pairs: list[str] | None, names: list[str], option: str) -> dict[str, Any]:
+    """The values of NAME=VALUE pairs, with one of these names each: JSON, or text."""
     values: dict[str, Any] = {}
     for pair in pairs or ():
         name, equals, text = pair.partition("=")
         if not equals or name not in names:
-            expected = f"NAME=VALUE with NAME one of {', '.join(names)}" if names else f"left out: {owner} has none"
-            raise ParameterError(f"{option} must be {expected}, got {pair!r}")
+            raise ParameterError(f"{option} must be NAME=VALUE with NAME one of {', '.join(names)}, got {pair!r}")
         values[name] = _parsed(text)
     return values
 

@@ -33,6 +33,14 @@ ValueColumn = Annotated[
 TimeColumn = Annotated[
     str | None, typer.Option("--time-column", help="CSV: column of times, for splits by time.", show_default=False)
 ]
+HalfLife = Annotated[
+    str | None,
+    typer.Option(
+        help="Weight training interactions by their age, half after this time: '90 days' where times are dates, else a "
+        "number in their units. Not for als.",
+        show_default=False,
+    ),
+]
 MinRating = Annotated[
     float | None,
     typer.Option(

@@ -1,5 +1,6 @@
 """Several interactions as the rows of one table."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,6 +8,7 @@ import scipy.sparse as sp
 
 from lrrec.data.ids import IdMap, union
 from lrrec.data.merging import grouped
+from lrrec.data.recency import refuse_decayed
 from lrrec.errors import DataError
 
 if TYPE_CHECKING:
@@ -14,9 +16,18 @@ if TYPE_CHECKING:
 
 
 def joined(
-    parts: list["Interactions"],
+    parts: Iterable["Interactions"], kind: type
 ) -> tuple[IdMap, IdMap, sp.csc_array, np.ndarray, np.ndarray | None]:
-    """Return users and items, the rows as `grouped` orders them, their values, and times if all parts have them."""
+    """Return users and items, the rows as `grouped` orders them, their values, and times if all parts have them.
+
+    kind: what each of the parts must be.
+    """
+    listed = isinstance(parts, Iterable) and getattr(parts, "ndim", 1) != 0
+    parts = list(parts) if listed else []
+    if not parts or not all(isinstance(part, kind) for part in parts):
+        raise DataError(f"parts must be one or more Interactions, got {[type(part).__name__ for part in parts]}")
+    for part in parts:
+        refuse_decayed(part, "concat()", "join them first, then weight by age")
     users, items = (union([getattr(part, axis) for part in parts], axis) for axis in ("users", "items"))
     of_user = np.concatenate([users.indices(part.users.ids)[part.rows()] for part in parts])
     of_item = np.concatenate([items.indices(part.items.ids)[part.matrix.indices] for part in parts])

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TextIO
 
 import numpy as np
@@ -10,18 +10,19 @@ import scipy.sparse as sp
 
 from lrrec.data import frames, labels, tables
 from lrrec.data.alignment import align, k_core
-from lrrec.data.assembly import Merger, assemble, read_rows
+from lrrec.data.assembly import assemble, read_rows
 from lrrec.data.concatenation import joined
 from lrrec.data.events import Events
 from lrrec.data.ids import IdMap
-from lrrec.data.interactions_parts import checked
+from lrrec.data.interactions_parts import checked, id_map
 from lrrec.data.json_lines import read_json_lines
 from lrrec.data.merging import POLICIES
-from lrrec.data.parquet import AT_ONCE, ParquetTable
-from lrrec.data.streaming import merge_grouped, read_grouped
+from lrrec.data.parquet import read_parquet
+from lrrec.data.recency import decayed
+from lrrec.data.selection import binarized, filtered, filtered_events
 from lrrec.errors import DataError
-from lrrec.typing import ArrayLike, FileLike, Frame, FrameLike, Ids, MatrixLike
-from lrrec.validate import as_array, check_bool, check_columns, check_matrix, check_option, check_real
+from lrrec.typing import ArrayLike, DurationLike, FileLike, Frame, FrameLike, Ids, MatrixLike, TimeLike
+from lrrec.validate import check_bool, check_columns, check_matrix, check_option
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,6 +42,8 @@ class Interactions:
         When each interaction happened, in the order of `matrix.data`; integers, floats or datetime64.
     events : Events or None
         With times, where pairs of user and item repeat: the rows before they were merged, which splits by time cut.
+    half_life : float, timedelta64 or None
+        Of the weights by age that `decayed` has multiplied the values by; None where they are as they were read.
 
     Examples
     --------
@@ -57,9 +60,11 @@ class Interactions:
     items: IdMap
     times: np.ndarray | None = None
     events: Events | None = None
+    half_life: float | np.timedelta64 | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "matrix", checked(self.matrix, self.users, self.items, self.times, self.events))
+        parts = self.users, self.items, self.times, self.events, self.half_life
+        object.__setattr__(self, "matrix", checked(self.matrix, *parts))
 
     @classmethod
     def from_frame(
@@ -170,14 +175,7 @@ class Interactions:
         more.
         """
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
-        table = ParquetTable(path, roles)
-        if table.n_rows <= AT_ONCE:
-            return read_rows(cls, table.whole(list(roles.values())), roles, duplicates, time_format)
-        if duplicates is not None:
-            check_option(duplicates, "duplicates", POLICIES)
-        rows = read_grouped(table, table.n_rows, roles, time_format)
-        merger = Merger(rows.users, rows.items, duplicates, rows.label)
-        return merger.build(cls, *merge_grouped(rows, merger))
+        return read_parquet(cls, path, roles, duplicates, time_format)
 
     @classmethod
     def from_json_lines(
@@ -207,15 +205,8 @@ class Interactions:
         users, items : sequence of ids or IdMap, optional
             Ids of the rows and columns; their indices when not given. Those of a frame are its own.
         """
-        data, maps = as_interactions(X), []
-        for ids, own, name in ((users, data.users, "users"), (items, data.items, "items")):
-            id_map = own if ids is None else ids if isinstance(ids, IdMap) else IdMap(ids)
-            if len(id_map) != len(own):
-                raise DataError(f"{name} must have one id for each of the {len(own)} {name} of X, got {len(id_map)}")
-            if id_map != own and labels.index_of(X, "X") is not None:
-                raise DataError(f"{name} must be the labels of X, got others: pass X.to_numpy() to give it other ids")
-            maps.append(id_map)
-        return cls(data.matrix, maps[0], maps[1])
+        data = as_interactions(X)
+        return cls(data.matrix, id_map(X, users, data.users, "users"), id_map(X, items, data.items, "items"))
 
     @classmethod
     def concat(cls, parts: Iterable["Interactions"], *, duplicates: str = "error") -> "Interactions":
@@ -238,11 +229,7 @@ class Interactions:
         [[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]
         """
         check_option(duplicates, "duplicates", POLICIES)
-        listed = isinstance(parts, Iterable) and getattr(parts, "ndim", 1) != 0
-        parts = list(parts) if listed else []
-        if not parts or not all(isinstance(part, Interactions) for part in parts):
-            raise DataError(f"parts must be one or more Interactions, got {[type(part).__name__ for part in parts]}")
-        return assemble(cls, *joined(parts), duplicates, "values")
+        return assemble(cls, *joined(parts, Interactions), duplicates, "values")
 
     @property
     def n_users(self) -> int:
@@ -263,27 +250,14 @@ class Interactions:
             Interactions with a value of at least this are kept; all those > 0 when not given. Where events are cut by
             time, each part's merged values are compared with it.
         """
-        data = self.matrix.data
-        low = float(np.finfo(np.float32).tiny) if min_value is None else check_real(min_value, "min_value")
-        kept = self.filter(data >= low)
-        kept.matrix.data[:] = 1
-        if self.events is None or self.events.min_value is not None:
-            return kept
-        return replace(kept, events=replace(self.events, min_value=low))  # also of pairs that counted for a while
+        return binarized(self, min_value)
 
     def filter(self, mask: np.ndarray) -> "Interactions":
         """Keep the interactions where mask, a bool array in the order of `matrix.data`, is true.
 
         A Series, e.g. of a column of `to_frame()`, is matched by its index.
         """
-        mask = as_array(labels.align(mask, range(self.matrix.nnz), "mask", "interaction"), "mask")
-        if mask.dtype != bool or mask.shape != (self.matrix.nnz,):
-            raise DataError(f"mask must be bool of shape ({self.matrix.nnz},), got {mask.dtype} of shape {mask.shape}")
-        before = np.concatenate(([0], np.cumsum(mask)))
-        indptr = before[self.matrix.indptr].astype(self.matrix.indptr.dtype)
-        matrix = sp.csr_array((self.matrix.data[mask], self.matrix.indices[mask], indptr), shape=self.matrix.shape)
-        events = self.events if self.events is None or mask.all() else self.events.of_pairs(matrix)
-        return Interactions(matrix, self.users, self.items, None if self.times is None else self.times[mask], events)
+        return filtered(self, mask)
 
     def filter_events(self, mask: np.ndarray) -> "Interactions":
         """Keep the events where mask is true, and merge those of a pair again.
@@ -293,15 +267,49 @@ class Interactions:
         mask : ndarray of bool, shape (n_events,)
             In the order of `events.unmerged`; where no pair repeats, of `matrix.data`.
         """
-        if self.events is None:
-            return self.filter(mask)
-        rows = self.events.unmerged.filter(mask)
-        read = np.arange(len(rows)), rows.matrix.indices, rows.matrix.indptr
-        cells = sp.csc_array(read, shape=rows.matrix.shape[::-1])
-        merged = assemble(
-            Interactions, self.users, self.items, cells, rows.matrix.data, rows.times, self.events.duplicates, "values"
-        )  # fmt: skip
-        return merged if self.events.min_value is None else merged.binarize(self.events.min_value)
+        return filtered_events(self, mask)
+
+    def decayed(self, half_life: DurationLike, *, at: TimeLike | None = None) -> "Interactions":
+        """Weight interactions by their age: multiply each value by 2^(-age / half_life), with age = at - time.
+
+        Models then learn more from what is recent. Ids, order and times stay. Of a split, see `Split.decayed`.
+
+        Parameters
+        ----------
+        half_life : length of time
+            > 0, in the units of `times`; where these are datetimes, anything that pandas.Timedelta takes with a unit,
+            e.g. "90 days". Typical: a tenth of the time that the data span, to all of it.
+        at : time, optional
+            When an interaction has weight 1, in the units of `times`, e.g. now. Not before the latest time, which it
+            is when not given.
+
+        Raises
+        ------
+        DataError
+            If there are no times, or the values were weighted before.
+        ParameterError
+            If an interaction is later than `at`.
+
+        Notes
+        -----
+        Where several rows were merged to a pair, they are weighted and merged anew; a binarized pair has the weight of
+        its time. The result has no `events`. No interaction vanishes: weights do not fall below 2^-60, so that what was
+        seen long ago is not recommended either. Models of ratings, such as `ALS`, refuse the result, as it has no
+        ratings any more. `Popularity` counts users unless weighted=True. The others take values as weights, also in
+        the histories of new users, which are used as they are: weight those too, with the same `at`. O(n) time.
+
+        References
+        ----------
+        Ding & Li (2005), "Time weight collaborative filtering".
+
+        Examples
+        --------
+        >>> from lrrec import Interactions
+        >>> plays = Interactions.from_pairs(["ann", "ann"], ["x", "y"], times=["2024-03-01", "2024-03-31"])
+        >>> plays.decayed("30 days").matrix.toarray().tolist()
+        [[0.5, 1.0]]
+        """
+        return decayed(self, half_life, at)
 
     def k_core(self, users: int = 5, items: int = 5) -> "Interactions":
         """Keep the users with at least `users` interactions and the items with at least `items`; no other ids stay.
@@ -328,14 +336,9 @@ class Interactions:
         ----------
         backend : {"pandas", "polars", "pyarrow"}, default "pandas"
         """
-        columns = {
-            "user": self.users.ids[self.rows()],
-            "item": self.items.ids[self.matrix.indices],
-            "value": self.matrix.data,
-        }
-        if self.times is not None:
-            columns["time"] = self.times
-        return frames.make(columns, backend)
+        columns = {"user": self.users.ids[self.rows()], "item": self.items.ids[self.matrix.indices]}
+        times = {} if self.times is None else {"time": self.times}
+        return frames.make(columns | {"value": self.matrix.data} | times, backend)
 
     def save(self, path: FileLike) -> None:
         """Write the interactions to path, a path or binary file object, for `open`: ids, values, times and events."""

@@ -8,10 +8,13 @@ from functools import partial
 from typing import Any
 
 from lrrec.data import frames
+from lrrec.data.assembly import Merger, read_rows
 from lrrec.data.frames import brief
 from lrrec.data.id_counts import CHANGED
+from lrrec.data.merging import POLICIES
+from lrrec.data.streaming import merge_grouped, read_grouped
 from lrrec.errors import DataError
-from lrrec.validate import first_three, import_extra
+from lrrec.validate import check_option, first_three, import_extra
 
 BATCH = 2**20  # rows
 AT_ONCE = 2**24  # rows of a table that is read at once, which is faster
@@ -106,3 +109,15 @@ def _paths(path: str) -> str | list[str]:
     if os.path.exists(path) or not glob.has_magic(path):
         return path
     return sorted(glob.glob(path)) or path
+
+
+def read_parquet(cls: Any, path: Any, roles: dict[str, str], duplicates: str | None, time_format: str | None) -> Any:
+    """Return the Interactions, `cls`, of the columns of Parquet files, which `roles` names."""
+    table = ParquetTable(path, roles)
+    if table.n_rows <= AT_ONCE:
+        return read_rows(cls, table.whole(list(roles.values())), roles, duplicates, time_format)
+    if duplicates is not None:
+        check_option(duplicates, "duplicates", POLICIES)
+    rows = read_grouped(table, table.n_rows, roles, time_format)
+    merger = Merger(rows.users, rows.items, duplicates, rows.label)
+    return merger.build(cls, *merge_grouped(rows, merger))

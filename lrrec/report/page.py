@@ -212,13 +212,13 @@ def _fits(comparison: Comparison, split: Split) -> bool:
 def _split_code(split: Split) -> str:
     """How a split is made, as code if one function of lrrec.splits makes it."""
     params = dict(split.params)
-    negatives = params.pop("negatives", None)
+    negatives, half_life = params.pop("negatives", None), params.pop("half_life", None)
     if split.kind not in SPLITS:
         return f"split = ...  # {split.description or 'made by hand'}"
     code = f"split = lrrec.splits.{split.kind}({', '.join(['data', *_keywords(params)])})"
-    if negatives is None:
-        return code
-    return f"{code}\nsplit = lrrec.splits.with_negatives({', '.join(['split', *_keywords(negatives)])})"
+    if negatives is not None:
+        code += f"\nsplit = lrrec.splits.with_negatives({', '.join(['split', *_keywords(negatives)])})"
+    return code if half_life is None else f"{code}\nsplit = split.decayed({half_life!r})"
 
 
 def _options_code(protocol: Protocol) -> str:

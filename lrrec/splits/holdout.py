@@ -1,13 +1,12 @@
 """Functions that return one split: by interactions, by time, by users, by items."""
 
-import numbers
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lrrec.data.interactions import Interactions
+from lrrec.data.recency import refuse_decayed
+from lrrec.data.times import point_in_time
 from lrrec.errors import DataError, ParameterError
 from lrrec.splits.parts import (
     ORDERS,
@@ -110,12 +109,8 @@ def by_time(
     if at is None:
         n_test = n_held_out(0.2 if test_size is None else test_size, len(times), "test_size", "interactions")
         at = np.partition(times, len(times) - n_test)[len(times) - n_test]
-    elif times.dtype.kind == "M":
-        at = _date(at)
-    elif times.dtype.kind in "iu" and isinstance(at, numbers.Integral):
-        at = int(at)  # exactly: nanoseconds do not fit a float
     else:
-        at = check_real(at, "at")
+        at = point_in_time(at, times, "at")
     held_out = times >= at
     if held_out.all() or not held_out.any():
         raise DataError(
@@ -223,6 +218,7 @@ def with_validation(split: Split, size: float = 0.2, *, random_state: RandomStat
     Parameters
     ----------
     split : Split
+        Before `Split.decayed`, which weights each part by the age at the end of its own training.
     size : float in (0, 1) or int, default 0.2
         Of users, items or interactions, as for the function that made the split; without influence on `leave_last`. Of
         a split made by hand, users if its test users are new, else random interactions.
@@ -242,6 +238,7 @@ def with_validation(split: Split, size: float = 0.2, *, random_state: RandomStat
     >>> model = model.fit(split.validation.train, validation=split.validation)  # stops early
     """
     check_split(split)
+    refuse_decayed(split.train, "with_validation()", "with_validation(split).decayed(half_life)")
     train, params = split.train, split.params
     repeats, order = params.get("repeats"), params.get("order", "random") if train.times is not None else "random"
     if split.kind == "cold_users":
@@ -356,14 +353,3 @@ def _newest(events: Interactions, times: np.ndarray, items: np.ndarray, n: int, 
         n_tied = np.count_nonzero(first == first[order[-n]])
         warn(f"cold_items(): ties in time decide which of {n_tied} items are held out; they are drawn at random")
     return order[-n:]
-
-
-def _date(at: Any) -> np.datetime64:
-    """A date or time in UTC."""
-    try:
-        stamp = pd.Timestamp(at)
-        if not isinstance(at, bool | int | float) and not pd.isna(stamp):
-            return np.datetime64(stamp if stamp.tz is None else stamp.tz_convert("UTC").tz_localize(None))
-    except (ValueError, TypeError):
-        pass
-    raise ParameterError(f"at must be a date or time, e.g. '2024-01-31', got {at!r}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from lrrec.data.interactions import Interactions
 from lrrec.data.labels import align
+from lrrec.data.recency import refuse_decayed
 from lrrec.errors import DataError, DataWarning, ParameterError
 from lrrec.splits.split import Split, check_data, settle_repeats
 from lrrec.typing import RandomState
@@ -53,6 +54,7 @@ def timeline(data: Interactions, purpose: str) -> tuple[Interactions, np.ndarray
     check_data(data)
     if data.times is None:
         raise DataError(f"{purpose} needs interactions with times: read them with their column, e.g. time='timestamp'")
+    refuse_decayed(data, purpose, "split first, then split.decayed(half_life)")
     return (data, data.times) if data.events is None else (data.events.unmerged, data.events.times)
 
 

@@ -1,13 +1,12 @@
 """Generators of several splits of the same data: folds, windows of time, repeated draws."""
 
-import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lrrec.data.interactions import Interactions
+from lrrec.data.times import length_of_time
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.splits.parts import (
     ORDERS,
@@ -169,9 +168,9 @@ def windows(
             )
         cuts = [_plain(cut) for cut in np.sort(times)[-n_each * np.arange(n_windows, 0, -1)]]
     else:
-        length = _length(width, times, "width")
+        length = length_of_time(width, times, "width")
         cuts = [_plain(times.max()) - length * j for j in range(n_windows, 0, -1)]
-    starts = [None] * n_windows if span is None else [cut - _length(span, times, "span") for cut in cuts]
+    starts = [None] * n_windows if span is None else [cut - length_of_time(span, times, "span") for cut in cuts]
     bounds = list(zip(starts, cuts, [*cuts[1:], None], strict=True))
     for start, cut, stop in bounds:
         for low, high, part in ((start, cut, "training interaction before"), (cut, stop, "test interaction from")):
@@ -203,21 +202,6 @@ def _within(times: np.ndarray, low: Any, high: Any) -> np.ndarray:
 def _plain(time: Any) -> Any:
     """A time as a Python integer where it is an integer, so that differences neither overflow nor round."""
     return int(time) if isinstance(time, np.integer) else time
-
-
-def _length(value: DurationLike, times: np.ndarray, name: str) -> Any:
-    """A length of time > 0 in the units of times."""
-    if times.dtype.kind != "M":
-        if times.dtype.kind in "iu" and isinstance(value, numbers.Integral):
-            return check_int(value, name, low=1)
-        return check_real(value, name, low=0, open_low=True)
-    try:
-        length = None if isinstance(value, numbers.Number) else pd.Timedelta(value)
-    except (ValueError, TypeError):
-        length = None
-    if length is None or pd.isna(length) or length <= pd.Timedelta(0):
-        raise ParameterError(f"{name} must be a length of time > 0, e.g. '7 days', got {value!r}")
-    return length.to_timedelta64()
 
 
 def _draw(make: Callable[..., Split], seed: int) -> Split:

@@ -16,7 +16,7 @@ from lrrec.data.events import holds
 from lrrec.data.ids import IdMap, union
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, DataWarning
-from lrrec.typing import Frame, FrameLike
+from lrrec.typing import DurationLike, Frame, FrameLike
 from lrrec.validate import check_option
 
 REPEATS = ("keep", "drop")
@@ -25,6 +25,7 @@ _WORDS = {  # of the params that are not arguments of the function that made the
     "window": "window {}",
     "cut": "cut at {}",
     "negatives": "{0[n]} negatives a user (random_state={0[random_state]})",
+    "half_life": "weighted with a half-life of {}",
 }
 
 
@@ -49,8 +50,8 @@ class Split:
     params : dict of str to int, float, str, dict or None
         The arguments of that function. Of several splits also which one: `fold`, or `window` and `cut`. Of candidates
         drawn by `with_negatives` also `negatives`: {"n": ..., "random_state": ...}. Of a published split `dataset` and
-        `part`. `repeats` ("keep" or "drop") only where test interactions repeat the history. Dates are ISO 8601
-        strings; a random_state that is not a number is None.
+        `part`. `half_life` where it was weighted by `decayed`. `repeats` ("keep" or "drop") only where test
+        interactions repeat the history. Dates are ISO 8601 strings; a random_state that is not a number is None.
     seed : int or None
         The random_state that the split was drawn with, where that was a number.
     validation : Split or None
@@ -180,6 +181,40 @@ class Split:
     def exclude_seen(self) -> bool:
         """Whether lists are to leave out what their users have in the history: unless repeats are kept."""
         return self.params.get("repeats") != "keep" or not self.n_repeats
+
+    def decayed(self, half_life: DurationLike) -> "Split":
+        """Weight what models learn from by its age at the end of training; see `Interactions.decayed`.
+
+        The values of train and history are multiplied by 2^(-age / half_life), where the latest of both has age 0; test
+        stays as it is. `validation` is weighted by the age at the end of its own training, so that a half-life can be
+        chosen on it.
+
+        Parameters
+        ----------
+        half_life : length of time
+            As for `Interactions.decayed`.
+
+        Examples
+        --------
+        Choose a half-life on a validation part, then test it:
+
+        >>> import lrrec
+        >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+        >>> split = lrrec.splits.with_validation(lrrec.splits.by_time(data))
+        >>> scores = {}
+        >>> for days in (30, 90, 365):
+        ...     part = split.decayed(f"{days} days").validation
+        ...     model = lrrec.EASE().fit(part.train)
+        ...     scores[days] = lrrec.evaluate(model, part, metrics=["ndcg@10"]).mean()["ndcg@10"]
+        >>> best = split.decayed(f"{max(scores, key=scores.get)} days")
+        >>> result = lrrec.evaluate(lrrec.EASE().fit(best.train), best, metrics=["ndcg@10"])
+        """
+        ends = [part.times.max() for part in (self.train, self.history) if part.times is not None and len(part)]
+        train = self.train.decayed(half_life, at=max(ends, default=None))
+        history = self.history.decayed(half_life, at=max(ends, default=None)) if self.folds_in else train
+        validation = self.validation and self.validation.decayed(half_life)
+        params = self.params | {"half_life": half_life}
+        return replace(self, train=train, history=history, params=params, validation=validation)
 
     def summary(self, backend: str = "pandas") -> Frame:
         """Return a frame with one row per part: part, users, items, interactions, cold users, cold items.

@@ -235,7 +235,7 @@ class Recommender(Explains, Recommends, BaseEstimator):
 
     def _usable(self, data: Interactions, name: str = "X") -> Interactions:
         """Return the interactions whose values the model takes; refuse others."""
-        return usable(data, self._values, name, type(self).__name__)
+        return usable(data, self._values, name, type(self).__name__, ratings=self._predicts_ratings)
 
     def _remember(
         self, data: Interactions, item_counts: np.ndarray | None = None, item_evidence: np.ndarray | None = None

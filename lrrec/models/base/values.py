@@ -7,16 +7,19 @@ import pandas as pd
 import scipy.sparse as sp
 
 from lrrec.data.interactions import Interactions
+from lrrec.data.recency import refuse_decayed
 from lrrec.errors import DataError
 from lrrec.linalg.sparse import positive
 from lrrec.validate import are_of_kind, first_three, warn
 
 
-def usable(data: Interactions, kind: str, name: str, model: str) -> Interactions:
+def usable(data: Interactions, kind: str, name: str, model: str, *, ratings: bool = False) -> Interactions:
     """Return the interactions whose values a model takes: 0 is left out, with a warning, and negative ones refused.
 
-    kind: "positive", "signed" (negative values too) or "any" (0 too).
+    kind: "positive", "signed" (negative values too) or "any" (0 too). ratings: whether values are not weights.
     """
+    if ratings:
+        refuse_decayed(data, model, "its values are ratings, which weights would falsify")
     values = data.matrix.data
     good = are_of_kind(values, kind)
     if good.all():
