@@ -28,10 +28,11 @@ def check_int(value: Any, name: str, low: int | None = None, high: int | None = 
 
 
 def check_real(
-    value: Any, name: str, low: float | None = None, high: float | None = None, *, open_low: bool = False
-) -> float:
-    """Return value as a finite float within low..high that a float32 can hold; with `open_low`, low itself is out."""
-    bounds = _bounds(low, high, open_low)
+    value: Any, name: str, low: float | None = None, high: float | None = None, *, open_low: bool = False,
+    open_high: bool = False,
+) -> float:  # fmt: skip
+    """Return value as a finite float within low..high that a float32 can hold; open bounds are out themselves."""
+    bounds = _bounds(low, high, open_low, open_high)
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise ParameterTypeError(f"{name} must be a number{bounds}, got {value!r}")
     try:
@@ -39,7 +40,8 @@ def check_real(
     except OverflowError:  # an integer of more than 308 digits
         number = np.inf
     too_low = low is not None and (number < low or (open_low and number == low))
-    if not abs(number) <= float(np.finfo(np.float32).max) or too_low or (high is not None and number > high):
+    too_high = high is not None and (number > high or (open_high and number == high))
+    if not abs(number) <= float(np.finfo(np.float32).max) or too_low or too_high:
         raise ParameterError(f"{name} must be a finite number{bounds}, got {value!r}")
     return number
 
@@ -292,13 +294,10 @@ def _dense(X: Any, name: str) -> np.ndarray:
     return array.astype(np.float32 if array.dtype == np.float16 else array.dtype.newbyteorder("="), copy=False)
 
 
-def _bounds(low: float | None, high: float | None, open_low: bool = False) -> str:
-    sign = ">" if open_low else ">="
-    if low is not None and high is not None:
-        return f" {sign} {low} and <= {high}"
-    if low is not None:
-        return f" {sign} {low}"
-    return f" <= {high}" if high is not None else ""
+def _bounds(low: float | None, high: float | None, open_low: bool = False, open_high: bool = False) -> str:
+    above = "" if low is None else f" {'>' if open_low else '>='} {low}"
+    below = "" if high is None else f" {'<' if open_high else '<='} {high}"
+    return f"{above} and{below}" if above and below else above + below
 
 
 def _others(count: int) -> str:

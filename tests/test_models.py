@@ -21,6 +21,7 @@ from lrrec import (
     NeuralMF,
     Popularity,
     RP3Beta,
+    SparseEASE,
     TruncatedSVD,
 )
 
@@ -34,6 +35,7 @@ ALL_MODELS = [
     EASE(reg=50),
     ItemKNN(n_neighbors=40),
     RP3Beta(n_neighbors=60),
+    SparseEASE(reg=50, n_neighbors=40, dropout=0.2),
     GraphFilter(n_factors=8),
     GraphFilter(n_factors=5, filter="linear", degree_power=0.5),
     Blend(
@@ -41,7 +43,7 @@ ALL_MODELS = [
     ),
     ALS(n_factors=3, n_iter=3, random_state=0),
 ]
-VARIANTS = (ALL_MODELS[2], ALL_MODELS[4], ALL_MODELS[10])  # of models that are checked with other settings
+VARIANTS = (ALL_MODELS[2], ALL_MODELS[4], ALL_MODELS[11])  # of models that are checked with other settings
 if find_spec("torch"):
     ALL_MODELS.append(NeuralMF(n_factors=6, n_hidden=8, n_epochs=2, random_state=0))
 

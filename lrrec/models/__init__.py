@@ -21,6 +21,7 @@ MODELS = {
     "TruncatedSVD": Entry("lrrec.models.truncated_svd", "svd"),
     "NMF": Entry("lrrec.models.nmf", "nmf"),
     "EASE": Entry("lrrec.models.ease", "ease"),
+    "SparseEASE": Entry("lrrec.models.sparse_ease", "sparseease"),
     "ItemKNN": Entry("lrrec.models.item_knn", "itemknn"),
     "RP3Beta": Entry("lrrec.models.rp3beta", "rp3beta"),
     "GraphFilter": Entry("lrrec.models.graph_filter", "graphfilter"),
