@@ -22,7 +22,7 @@ MODELS = [
 if find_spec("torch"):
     MODELS.append(lrrec.NeuralMF(3, n_hidden=4, n_epochs=2, random_state=0))
 FACTOR_MODELS = [model for model in MODELS if isinstance(model, lrrec.FactorModel)]
-ITEM_ITEM = [EASE(reg=1), ItemKNN(), RP3Beta()]
+ITEM_ITEM = [EASE(reg=1), ItemKNN(), RP3Beta(), lrrec.SparseEASE(reg=1)]
 GIVEN = {"fold_in_reg": 0.02, "reg": 1.0, "new_item_reg": 1.0, "n_iter": 2, "anchor": "constant", "balance": 0.5}
 
 

@@ -11,12 +11,14 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import lrrec
-from lrrec import ALS, EASE, EDLAE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD, cli
+from lrrec import (
+    ALS, EASE, EDLAE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, SparseEASE, TruncatedSVD, cli,
+)
 from lrrec.adapt import Anchored, FoldIn, LowRank
 from lrrec.errors import DataError, ParameterTypeError, UnknownIdError
 
 LINEAR = [
-    EASE(50), ItemKNN(40), RP3Beta(n_neighbors=60),
+    EASE(50), ItemKNN(40), RP3Beta(n_neighbors=60), SparseEASE(50, n_neighbors=40),
     IALS(8, n_iter=3, random_state=0),
     IALS(5, n_iter=2, objective="hu", alpha=10, confidence="alpha r", reg=5, random_state=1),
     ALS(3, n_iter=3, random_state=0), ALS(3, n_iter=3, clip=True, random_state=0),
@@ -273,10 +275,10 @@ def test_the_command_line_explains(fitted, tmp_path, monkeypatch, capsys):
 
 # Similar items.
 
-ITEM_ITEM = [EASE(50), RP3Beta(n_neighbors=60), ItemKNN(7, shrink=5)]
+ITEM_ITEM = [EASE(50), RP3Beta(n_neighbors=60), SparseEASE(50, n_neighbors=40), ItemKNN(7, shrink=5)]
 
 
-@pytest.mark.parametrize("model", ITEM_ITEM[:2], ids=repr)
+@pytest.mark.parametrize("model", ITEM_ITEM[:3], ids=repr)
 def test_similar_items_are_those_that_the_item_recommends(model, fitted):
     model = fitted(model)
     items = model.items_.ids[[3, 250, 3]]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import lrrec
-from lrrec import ALS, EASE, NMF, ItemKNN, RP3Beta, TruncatedSVD
+from lrrec import ALS, EASE, NMF, ItemKNN, RP3Beta, SparseEASE, TruncatedSVD
 from lrrec.errors import FileFormatError
 from lrrec.linalg.inverse import invert
 from lrrec.linalg.sparse import co_occurrences
@@ -104,7 +104,9 @@ def test_itemknn_is_the_written_sum(likes):
     assert np.isclose(got, want, rtol=1e-4, atol=1e-5).mean() > 0.98  # ties at the 7th neighbour may go either way
 
 
-@pytest.mark.parametrize("model", [EASE(20), ItemKNN(9), RP3Beta(n_neighbors=9)], ids=repr)
+@pytest.mark.parametrize(
+    "model", [EASE(20), ItemKNN(9), RP3Beta(n_neighbors=9), SparseEASE(20, n_neighbors=9)], ids=repr
+)
 def test_item_item_scores_are_history_times_weights(model, likes, tmp_path):
     model.fit(likes)
     W = model.item_weights_ if isinstance(model, EASE) else model.item_weights_.toarray()
@@ -182,7 +184,7 @@ def test_more_factors_than_there_are(likes):
 
 
 @pytest.mark.parametrize(
-    "model", [EASE(reg=50), ItemKNN(), RP3Beta(), TruncatedSVD(16), NMF(8, random_state=0)], ids=repr
+    "model", [EASE(reg=50), SparseEASE(), ItemKNN(), RP3Beta(), TruncatedSVD(16), NMF(8, random_state=0)], ids=repr
 )
 def test_every_model_beats_popularity(model, split):
     popular = lrrec.evaluate(lrrec.Popularity().fit(split.train), split).mean()["ndcg@10"]
@@ -190,7 +192,8 @@ def test_every_model_beats_popularity(model, split):
 
 
 @pytest.mark.parametrize(("model", "name"), [
-    (EASE(), "reg"), (ItemKNN(), "shrink"), (RP3Beta(), "alpha"), (RP3Beta(), "beta"),
+    (EASE(), "reg"), (SparseEASE(), "reg"), (SparseEASE(), "n_neighbors"), (SparseEASE(), "dropout"),
+    (ItemKNN(), "shrink"), (RP3Beta(), "alpha"), (RP3Beta(), "beta"),
     (ALS(), "reg"), (NMF(), "reg"),
     (TruncatedSVD(), "user_power"), (TruncatedSVD(), "n_factors"),
 ])  # fmt: skip

@@ -22,6 +22,7 @@ from lrrec import (
     NeuralMF,
     Popularity,
     RP3Beta,
+    SparseEASE,
     TruncatedSVD,
 )
 
@@ -36,6 +37,7 @@ ALL_MODELS = [
     EDLAE(n_factors=8, n_iter=3),
     ItemKNN(n_neighbors=40),
     RP3Beta(n_neighbors=60),
+    SparseEASE(reg=50, n_neighbors=40, dropout=0.2),
     GraphFilter(n_factors=8),
     GraphFilter(n_factors=5, filter="linear", degree_power=0.5),
     Blend(

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer, FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
 
-from lrrec import ALS, EASE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD
+from lrrec import ALS, EASE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, SparseEASE, TruncatedSVD
 
 PAIRS = "calls predict(X); a recommender's predict takes pairs of ids"
 CANNOT_APPLY = dict.fromkeys(
@@ -94,6 +94,7 @@ MODELS = [
     IALS(n_factors=2, n_iter=2),
     ItemKNN(),
     RP3Beta(),
+    SparseEASE(reg=1),
     NMF(n_factors=2, n_iter=2),
     Popularity(),
     TruncatedSVD(n_factors=1),

@@ -22,6 +22,7 @@ MODELS = {
     "NMF": Entry("lrrec.models.nmf", "nmf"),
     "EASE": Entry("lrrec.models.ease", "ease"),
     "EDLAE": Entry("lrrec.models.edlae", "edlae"),
+    "SparseEASE": Entry("lrrec.models.sparse_ease", "sparseease"),
     "ItemKNN": Entry("lrrec.models.item_knn", "itemknn"),
     "RP3Beta": Entry("lrrec.models.rp3beta", "rp3beta"),
     "GraphFilter": Entry("lrrec.models.graph_filter", "graphfilter"),

@@ -18,6 +18,7 @@ from lrrec.linalg.kernels.nonnegative import nonnegative_rows
 from lrrec.linalg.kernels.placement import take_places
 from lrrec.linalg.kernels.ridge import ridge_rows
 from lrrec.linalg.kernels.standardize import standardize_rows
+from lrrec.linalg.kernels.support import pair_counts, pair_products, support_columns
 
 __all__ = [
     "add_low_rank",
@@ -38,8 +39,11 @@ __all__ = [
     "mask_rows",
     "nonnegative_rows",
     "observed_loss",
+    "pair_counts",
+    "pair_products",
     "ridge_rows",
     "standardize_rows",
+    "support_columns",
     "take_places",
     "times_rows",
     "top_k_rows",

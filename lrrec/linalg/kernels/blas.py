@@ -1,4 +1,7 @@
-"""Products of gathered rows by BLAS. A call of `np.dot` would do the same, and take a second longer to compile."""
+"""Products of gathered rows by BLAS, and a factorization by LAPACK.
+
+Calls of `np.dot` and `np.linalg.cholesky` would do the same, and take a second longer to compile.
+"""
 
 from typing import Any
 
@@ -12,6 +15,7 @@ POINTER = BYTE.as_pointer()
 GEMM = ir.FunctionType(
     ir.IntType(32), [BYTE] * 3 + [WORD] * 3 + [POINTER, POINTER, WORD, POINTER, WORD, POINTER, POINTER, WORD]
 )
+POTRF = ir.FunctionType(ir.IntType(32), [BYTE, BYTE, WORD, POINTER, WORD])
 
 
 def _gemm(context: Any, builder: Any, signature: Any, args: Any, *, by_columns: bool) -> Any:
@@ -49,3 +53,18 @@ def _intrinsic(by_columns: bool) -> Any:
 # out[:n, :n], for the part first : first + count of the rows, or of the columns. The part from 0 overwrites out.
 add_column_products = _intrinsic(True)
 add_row_products = _intrinsic(False)
+
+
+@intrinsic
+def factor_cholesky(typingctx: Any, A: Any, n: Any) -> Any:
+    """Overwrite the lower half of A[:n, :n], A C-contiguous, with L, A = L L^T; return 0, or > 0 for no such L."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        kind = "s" if signature.args[0].dtype == types.float32 else "d"
+        letters = [ir.Constant(BYTE, ord(letter)) for letter in (kind, "u")]  # lower by rows is upper by columns
+        order = cgutils.unpack_tuple(builder, array.shape)[1]
+        potrf = cgutils.get_or_insert_function(builder.module, POTRF, "numba_xxpotrf")
+        return builder.call(potrf, [*letters, args[1], builder.bitcast(array.data, POINTER), order])
+
+    return types.int32(A, types.intp), codegen

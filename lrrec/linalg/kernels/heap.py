@@ -79,6 +79,22 @@ def top_k_rows(scores, out_indices, out_scores, heap, at):
             _sink(heap, at, size)
 
 
+@kernel(helper=True)
+def push(heap, at, size, value, column):
+    """Add an entry to a heap of at most len(heap) entries, from which the worst is dropped; return the new size.
+
+    The worst entry is on top: of equal values the one with the larger column. NaN is not added to a full heap.
+    """
+    if size < len(heap):
+        heap[size], at[size] = value, column
+        _rise(heap, at, size)
+        return size + 1
+    if value > heap[0] or (value == heap[0] and column < at[0]):
+        heap[0], at[0] = value, column
+        _sink(heap, at, size)
+    return size
+
+
 @kernel(inline="always")
 def _worse(heap, at, a, b):
     """Whether entry a ranks behind entry b: a smaller score, or the same score and a larger column."""
