@@ -21,12 +21,13 @@ from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
 from lrrec.tuning.study import ended_trials, open_study, quiet, trial_table
 from lrrec.tuning.tuning_result import Tuning
-from lrrec.tuning.user_values import interval, is_worse, mean_of, pack, unpack
+from lrrec.tuning.user_values import intervals, is_worse, mean_of, pack, unpack
 from lrrec.tuning.validation_folds import ValidationFolds, read_folds
 from lrrec.typing import PathLike
 from lrrec.validate import check_bool, check_int, check_real, import_extra
 
 N_RANDOM = 8  # trials before the sampler uses the earlier ones
+MAX_COMPARED = 100  # finished trials, the best, whose choice the interval of the gain allows for
 FOLD_STEP = 10**6  # steps of Optuna: iterations are below
 
 
@@ -220,21 +221,27 @@ class _Search:
             model = clone(self.model).set_params(**params).fit(self.train, **self.fit_options)
             return Tuning(
                 params, float(best.value), model, trial_table(optuna, ended, self.dimensions), self.metric,
-                self.folds.description, self.seed, self.space, *self._gain(best, complete),
+                self.folds.description, self.seed, self.space, *self._gain(complete),
             )  # fmt: skip
 
     def _best(self, complete: list) -> Any:
         """Return the best of complete trials, of equal ones the first; None of none."""
         return min(complete, key=lambda trial: -self.validation.sign * trial.value, default=None)
 
-    def _gain(self, best: Any, complete: list) -> tuple[float, tuple[float, float], int]:
+    def _gain(self, complete: list) -> tuple[float, tuple[float, float], int]:
         """Compare the best trial with the model's own parameters: the gain, its interval, the number of users."""
+        validation, best = self.validation, self._best(complete)
+        complete = [trial for trial in complete if "values" in trial.user_attrs]  # not those of earlier versions
         own = next((trial for trial in complete if self._is_own(trial.params)), None)
-        stored = [trial.user_attrs["values"] for trial in (best, own) if trial and "values" in trial.user_attrs]
-        if not self.validation.per_user or len(stored) < 2:
+        if not validation.per_user or own is None or best not in complete:
             return np.nan, (np.nan, np.nan), 0
-        differences = self.validation.differences(*(unpack(text, self.validation.rows) for text in stored))
-        return mean_of(differences), interval(differences), int((~np.isnan(differences)).sum())
+        ranked = sorted(complete, key=lambda trial: -validation.sign * trial.value)[:MAX_COMPARED]
+        own_values, *others = (unpack(trial.user_attrs["values"], validation.rows) for trial in [own, *ranked])
+        differences = np.column_stack([validation.differences(values, own_values) for values in others])
+        low, high = intervals(differences)
+        place = ranked.index(best)
+        n_users = int((~np.isnan(differences[:, place])).sum())
+        return mean_of(differences[:, place]), (float(low[place]), float(high[place])), n_users
 
     def _is_own(self, params: dict[str, Any]) -> bool:
         """Return whether a trial has the model's own parameters."""
@@ -325,10 +332,8 @@ class _Search:
         if result.pruned:
             trial.set_user_attr("value", estimate(result.values)[0] if races else mean_of(result.values[0]))
             return states.PRUNED, None
-        value = validation.mean(result.values)
-        if is_own or best is None or validation.sign * (value - best.value) > 0:
-            trial.set_user_attr("values", pack(result.values))
-        return states.COMPLETE, value
+        trial.set_user_attr("values", pack(result.values))
+        return states.COMPLETE, validation.mean(result.values)
 
     def _fixed_params(self, index: int) -> dict[str, Any] | None:
         """Return a trial's parameters, or None if the sampler draws them."""

@@ -59,7 +59,8 @@ def cut_folds(split: Split, n_folds: int | None, seed: int) -> list[Split]:
 
     One is what `with_validation` cuts. Of several, each holds out another group: of users, their interactions cut as
     the split cut them; for splits of random interactions, of interactions; for new items, of items. A group is a
-    fifth, or smaller for more than five folds: the models train on at least as much as with one.
+    fifth, or smaller for more than five folds: the models train on at least as much as with one. After `leave_last`,
+    the groups have all users together.
     """
     if n_folds == 1:
         return [_one(split, seed)]
@@ -76,7 +77,8 @@ def cut_folds(split: Split, n_folds: int | None, seed: int) -> list[Split]:
         )
     if n_folds > n_units:
         raise ParameterError(f"folds must be at most the {n_units} {unit}, got {n_folds}")
-    return list(islice(cut(max(n_folds, min(MOST_FOLDS, n_units)), seed), n_folds))
+    n_groups = n_folds if split.kind == "leave_last" else max(n_folds, min(MOST_FOLDS, n_units))
+    return list(islice(cut(n_groups, seed), n_folds))
 
 
 def _one(split: Split, seed: int) -> Split:
