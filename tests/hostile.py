@@ -214,6 +214,7 @@ ARGS = {
             "n",
             "n_folds",
             "n_windows",
+            "folds",
             "batch_size",
             "n_negatives",
             "patience",

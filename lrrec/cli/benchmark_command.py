@@ -147,14 +147,11 @@ def benchmark(
     console.print(f"{split.description}: {split.train!r}, {len(split.test_rows):,} test users", highlight=False)
     tunings: dict[str, Tuning] | None = None
     if params is None:
-        with _warnings_printed():
-            tunings = lrrec.tune(
-                estimators, split, metric=metrics[0], validation=source.validation(split, name_of_protocol, seed),
-                n_trials=trials, timeout=timeout, storage=None if out is None else out / "study.db", random_state=seed,
-                progress=True, folds=folds,
-            )  # fmt: skip
-        for name, tuning in tunings.items():
-            console.print(f"{name}: {tuning!r}", highlight=False)
+        tunings = _tune(
+            estimators, split, metric=metrics[0], validation=source.validation(split, name_of_protocol, seed),
+            folds=folds, n_trials=trials, timeout=timeout, storage=None if out is None else out / "study.db",
+            random_state=seed,
+        )  # fmt: skip
         params = {name: tuning.model_.get_params() for name, tuning in tunings.items()}
     for name, values in params.items():
         estimators[name].set_params(**values)
@@ -186,6 +183,17 @@ def _titles(source: Source) -> dict[Any, str]:
         return {}
     items = source.dataset.items
     return dict(zip(items["item"].tolist(), items["title"].tolist(), strict=True))
+
+
+def _tune(models: dict[str, Any], split: "Split", **options: Any) -> "dict[str, Tuning]":
+    """Tune; print the results and warnings."""
+    from rich.console import Console
+
+    with _warnings_printed():
+        tunings = lrrec.tune(models, split, progress=True, **options)
+    for name, tuning in tunings.items():
+        Console().print(f"{name}: {tuning!r}", highlight=False)
+    return tunings
 
 
 def _compare(models: dict[str, Any], split: "Split", metrics: list[str], seed: int) -> "Comparison":

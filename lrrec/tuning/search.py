@@ -19,7 +19,7 @@ from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
-from lrrec.tuning.study import ended_trials, open_study, quiet, trial_table
+from lrrec.tuning.study import FOLD_STEP, ended_trials, is_below_median, open_study, quiet, trial_table
 from lrrec.tuning.tuning_result import Tuning
 from lrrec.tuning.user_values import intervals, is_worse, mean_of, pack, unpack
 from lrrec.tuning.validation_folds import ValidationFolds, read_folds
@@ -28,7 +28,6 @@ from lrrec.validate import check_bool, check_int, check_real, import_extra
 
 N_RANDOM = 8  # trials before the sampler uses the earlier ones
 MAX_COMPARED = 100  # finished trials, the best, whose choice the interval of the gain allows for
-FOLD_STEP = 10**6  # steps of Optuna: iterations are below
 
 
 @overload
@@ -307,6 +306,7 @@ class _Search:
         """
         states, validation = optuna.trial.TrialState, self.validation
         best = self._best(study.get_trials(deepcopy=False, states=[states.COMPLETE]))
+        curve: dict[int, float] = {}
         races = best is not None and len(validation.parts) > 1
         rivals = unpack(best.user_attrs["values"], validation.rows) if races else []
 
@@ -316,7 +316,8 @@ class _Search:
 
         def report(iteration: int, value: float) -> bool:
             trial.report(value, iteration)
-            return not is_own and trial.should_prune()
+            curve[iteration] = value
+            return not is_own and is_below_median(optuna, study, curve, sign=validation.sign)
 
         def race(values: list[np.ndarray]) -> bool:
             if not races:

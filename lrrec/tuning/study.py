@@ -12,14 +12,15 @@ from lrrec.errors import ParameterError
 from lrrec.typing import PathLike
 from lrrec.validate import as_path
 
-WARM_UP = 2  # iterations that are never pruned
-N_BEFORE_PRUNING = 4  # finished trials before any is pruned for its iterations
+WARM_UP = 2  # the first iteration at which a trial may be pruned
+N_BEFORE_PRUNING = 4  # trials that went through the first fold before any is pruned for its iterations
+FOLD_STEP = 10**6  # what a trial reports after fold f is at this step + f, iterations are below
 
 
 def open_study(optuna: Any, name: str, storage: PathLike | None, identity: dict[str, str], *, minimize: bool) -> Any:
     """Open or create a study; refuse one of another identity."""
     url = None if storage is None else f"sqlite:///{as_path(storage, 'storage')}"
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=N_BEFORE_PRUNING, n_warmup_steps=WARM_UP)
+    pruner = optuna.pruners.NopPruner()  # what is pruned is decided by is_below_median, and by races
     try:
         study = optuna.create_study(
             storage=url, study_name=name, pruner=pruner, direction="minimize" if minimize else "maximize",
@@ -48,6 +49,24 @@ def ended_trials(optuna: Any, study: Any) -> list:
     states = optuna.trial.TrialState
     ended = study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED, states.FAIL])
     return [trial for trial in ended if trial.state != states.FAIL or "error" in trial.user_attrs]
+
+
+def is_below_median(optuna: Any, study: Any, values: dict[int, float], *, sign: float) -> bool:
+    """Return whether a trial's best value so far is below the median of earlier trials at its last iteration.
+
+    values has those of its iterations; sign -1 if they are errors. The earlier trials are all that went through the
+    first fold: those alone that went through all folds would be the best ones, where trials race.
+    """
+    states, iteration = optuna.trial.TrialState, max(values)
+    earlier = [
+        trial.intermediate_values
+        for trial in study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED])
+        if trial.state == states.COMPLETE or FOLD_STEP + 1 in trial.intermediate_values
+    ]
+    reached = [sign * one[iteration] for one in earlier if iteration in one]
+    if iteration < WARM_UP or len(earlier) < N_BEFORE_PRUNING or not reached:
+        return False
+    return max(sign * value for value in values.values()) < np.median(reached)
 
 
 def trial_table(optuna: Any, ended: list, names: Iterable[str]) -> pd.DataFrame:

@@ -66,7 +66,7 @@ class Tuning:
         n_trials, (low, high) = len(self.trials_), self.gain_interval_
         if not self.n_users or n_trials < 2 or low > 0:
             return ""
-        more = "more validation users (folds=, a larger validation part) or more trials"
+        more = "more validation users (more folds, a larger validation part) or more trials"
         if self.gain_ == 0:
             return (
                 f"none of {n_trials} trials is better than the model's own parameters in {self.metric} on "
