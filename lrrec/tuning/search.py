@@ -19,7 +19,7 @@ from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
-from lrrec.tuning.study import FOLD_STEP, ended_trials, is_below_median, open_study, quiet, trial_table
+from lrrec.tuning.study import ended_trials, finished_trials, is_below_median, open_study, quiet, trial_table
 from lrrec.tuning.tuning_result import Tuning
 from lrrec.tuning.user_values import intervals, is_worse, mean_of, pack, unpack
 from lrrec.tuning.validation_folds import ValidationFolds, read_folds
@@ -211,7 +211,7 @@ class _Search:
         with quiet(optuna):
             study = open_study(optuna, name, storage, self._identity(), minimize=self.minimizes)
             ended = self._run_trials(optuna, study, progress=progress)
-            complete = [trial for trial in ended if trial.state == optuna.trial.TrialState.COMPLETE]
+            complete = finished_trials(optuna, study)
             if not complete:
                 errors = sorted({trial.user_attrs.get("error", "pruned") for trial in ended})
                 raise DataError(f"all {len(ended)} trials failed: {'; '.join(errors)}")
@@ -305,14 +305,13 @@ class _Search:
         The model's own parameters are never pruned: the best trial is compared with them.
         """
         states, validation = optuna.trial.TrialState, self.validation
-        best = self._best(study.get_trials(deepcopy=False, states=[states.COMPLETE]))
+        best = self._best(finished_trials(optuna, study))
         curve: dict[int, float] = {}
         races = best is not None and len(validation.parts) > 1
         rivals = unpack(best.user_attrs["values"], validation.rows) if races else []
 
-        def estimate(values: list[np.ndarray]) -> tuple[float, np.ndarray]:
-            differences = validation.differences(values, rivals)
-            return best.value + validation.sign * mean_of(differences), differences
+        def estimate(values: list[np.ndarray]) -> float:
+            return best.value + validation.sign * mean_of(validation.differences(values, rivals))
 
         def report(iteration: int, value: float) -> bool:
             trial.report(value, iteration)
@@ -320,19 +319,18 @@ class _Search:
             return not is_own and is_below_median(optuna, study, curve, sign=validation.sign)
 
         def race(values: list[np.ndarray]) -> bool:
-            if not races:
-                return False
-            value, differences = estimate(values)
-            trial.report(value, FOLD_STEP + len(values))
-            return not is_own and is_worse(differences)
+            return races and not is_own and is_worse(validation.differences(values, rivals))
 
         result = trials.run(model, validation, report, race, self.fit_options)
         trial.set_user_attr("best", result.best)
         trial.set_user_attr("iterations", result.n_iterations)
         trial.set_user_attr("folds", len(result.values))
         if result.pruned:
-            trial.set_user_attr("value", estimate(result.values)[0] if races else mean_of(result.values[0]))
+            trial.set_user_attr("value", estimate(result.values) if races else mean_of(result.values[0]))
             return states.PRUNED, None
+        if result.raced:  # for the sampler a trial like others: it ranks pruned ones below all, whatever their value
+            trial.set_user_attr("raced", True)
+            return states.COMPLETE, estimate(result.values)
         trial.set_user_attr("values", pack(result.values))
         return states.COMPLETE, validation.mean(result.values)
 

@@ -14,7 +14,6 @@ from lrrec.validate import as_path
 
 WARM_UP = 2  # the first iteration at which a trial may be pruned
 N_BEFORE_PRUNING = 4  # trials that went through the first fold before any is pruned for its iterations
-FOLD_STEP = 10**6  # what a trial reports after fold f is at this step + f, iterations are below
 
 
 def open_study(optuna: Any, name: str, storage: PathLike | None, identity: dict[str, str], *, minimize: bool) -> Any:
@@ -44,6 +43,12 @@ def open_study(optuna: Any, name: str, storage: PathLike | None, identity: dict[
     return study
 
 
+def finished_trials(optuna: Any, study: Any) -> list:
+    """Return the trials that were measured on all folds."""
+    complete = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    return [trial for trial in complete if "raced" not in trial.user_attrs]
+
+
 def ended_trials(optuna: Any, study: Any) -> list:
     """Return the trials that ended by themselves, in order."""
     states = optuna.trial.TrialState
@@ -57,12 +62,9 @@ def is_below_median(optuna: Any, study: Any, values: dict[int, float], *, sign: 
     values has those of its iterations; sign -1 if they are errors. The earlier trials are all that went through the
     first fold: those alone that went through all folds would be the best ones, where trials race.
     """
-    states, iteration = optuna.trial.TrialState, max(values)
-    earlier = [
-        trial.intermediate_values
-        for trial in study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED])
-        if trial.state == states.COMPLETE or FOLD_STEP + 1 in trial.intermediate_values
-    ]
+    complete = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    earlier = [trial.intermediate_values for trial in complete]
+    iteration = max(values)
     reached = [sign * one[iteration] for one in earlier if iteration in one]
     if iteration < WARM_UP or len(earlier) < N_BEFORE_PRUNING or not reached:
         return False
@@ -78,7 +80,7 @@ def trial_table(optuna: Any, ended: list, names: Iterable[str]) -> pd.DataFrame:
         "number": range(len(ended)),
         "value": [np.nan if value is None else value for value in values],
         "seconds": [trial.user_attrs["seconds"] for trial in ended],
-        "state": [words[trial.state] for trial in ended],
+        "state": ["pruned" if "raced" in trial.user_attrs else words[trial.state] for trial in ended],
         "iterations": [trial.user_attrs.get("iterations", 0) for trial in ended],
         "folds": [trial.user_attrs.get("folds", 0) for trial in ended],
     }

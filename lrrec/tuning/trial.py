@@ -28,13 +28,15 @@ class TrialResult:
     """The result of a trial.
 
     values : of each validation user, an array for each fold; of a pruned trial those seen until then. n_iterations :
-    0 for models without. best : the best number of iterations, as a parameter.
+    0 for models without. best : the best number of iterations, as a parameter. pruned : for its iterations in the first
+    fold. raced : for its values on the folds so far.
     """
 
     values: list[np.ndarray]
     n_iterations: int
     best: dict[str, int]
     pruned: bool = False
+    raced: bool = False
 
 
 class PrunedError(Exception):
@@ -95,7 +97,7 @@ def run(model: Any, validation: Validation, report: Report, race: Race, options:
         fitted = clone(model).fit(part.train, **options)
         values.append(measure(fitted, part, validation.metric, options))
         if len(values) < len(validation.parts) and race(values):
-            return TrialResult(values, 0, {}, pruned=True)
+            return TrialResult(values, 0, {}, raced=True)
     return TrialResult(values, 0, {})
 
 
@@ -122,7 +124,7 @@ def _run_iterations(
         best_iteration = _best_iteration(curves, validation)
         values_so_far = [values[best_iteration] for values in curves]
         if fold + 1 < len(validation.parts) and race(values_so_far):
-            return TrialResult(values_so_far, len(curves[0]), {}, pruned=True)
+            return TrialResult(values_so_far, len(curves[0]), {}, raced=True)
     return TrialResult(values_so_far, len(curves[0]), {model.iteration_parameter: best_iteration + 1})
 
 
