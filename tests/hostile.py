@@ -217,6 +217,7 @@ ARGS = {
             "n",
             "n_folds",
             "n_windows",
+            "folds",
             "batch_size",
             "n_negatives",
             "patience",

@@ -269,7 +269,8 @@ def test_benchmarking(run, tmp_path):
     pytest.importorskip("optuna")
     pytest.importorskip("jinja2")
     out, page = tmp_path / "out", tmp_path / "report.html"
-    words = ("benchmark", "made-up", "--models", "popularity,ease,itemknn", "--metric", "ndcg@5", "--metric", "hit@5")
+    words = ("benchmark", "made-up", "--models", "popularity,ease,itemknn", "--metric", "ndcg@5", "--metric", "hit@5",
+             "--folds", 3)  # fmt: skip
     code, shown, err = run(*words, "--trials", 2, "--out", out, "--report", page)
     assert code == 0, err
     assert "Comparison of 3 models for 84 users" in shown
@@ -280,6 +281,13 @@ def test_benchmarking(run, tmp_path):
     assert results["split"]["seed"] == 0
     assert len(results["pairs"]) == 3
     assert [len(one["trials"]) for one in results["tuning"].values()] == [1, 2, 2]
+    assert {one["validation"][-12:] for one in results["tuning"].values()} == {"folds 1 to 3"}
+    warned = [line.split(": ")[1] for line in err.splitlines() if "model's own parameters" in line]
+    doubtful = [
+        name for name, one in results["tuning"].items()
+        if len(one["trials"]) > 1 and not one["gain_interval"][0] > 0
+    ]  # fmt: skip
+    assert sorted(", ".join(warned).split(", ")) == sorted(doubtful)  # once each
     users = pd.read_csv(out / "users.csv")
     assert list(users.columns) == ["model", "user", "ndcg@5", "hit@5"]
     means = users.groupby("model")["ndcg@5"].mean()
@@ -302,6 +310,8 @@ def test_benchmarking(run, tmp_path):
     code, _, err = run(*words, "--seed", 1, "--out", out)
     assert code == 1
     assert "storage must hold trials of the same" in err
+    code, _, err = run("benchmark", "made-up", "--models", "ease", "--protocol", "by-time", "--folds", 2)
+    assert (code, "folds must be 1 or left out for by_time()" in err) == (1, True)
 
 
 @pytest.mark.parametrize("protocol", ["leave-last", "by_time", "ncf"])

@@ -84,7 +84,8 @@ def curves():
 @pytest.fixture(scope="module")
 def full(comparison, split, titles, adapter, curves):
     pytest.importorskip("optuna")
-    tunings = lrrec.tune({"ease": lrrec.EASE(), "popularity": lrrec.Popularity()}, split, n_trials=3)
+    with pytest.warns(DataWarning, match="model's own parameters"):  # of three trials on few users
+        tunings = lrrec.tune({"ease": lrrec.EASE(), "popularity": lrrec.Popularity()}, split, n_trials=3)
     return lrrec.Report(
         "All there is", comparison, split=split, tunings=tunings, transfer=adapter, curves=curves, titles=titles,
         command="lrrec benchmark made-up",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrrec.evaluation.statistics import bootstrap, effect_size, holm, mean, sign_flip
+from lrrec.evaluation.statistics import bootstrap, effect_size, holm, mean, sign_flip, simultaneous
 
 
 def exact_p(d):
@@ -68,6 +68,32 @@ def test_interval_is_that_of_the_bootstrap_written_out():
     means = [rng.choice(d, len(d)).mean() for _ in range(20_000)]
     np.testing.assert_allclose([low[0], high[0]], np.quantile(means, [0.025, 0.975]), atol=0.01)
     assert np.isnan(bootstrap(d[:1, None], 0.95, 10, rng)).all()
+
+
+def test_simultaneous_intervals_hold_for_the_best_of_many():
+    """Of 20 columns without an effect, the best one's own interval excludes 0 in a third of the draws."""
+    rng, false = np.random.default_rng(0), np.zeros(2)
+    for _ in range(400):
+        D = rng.normal(size=(100, 20))
+        best = D.mean(axis=0).argmax()
+        low, high = simultaneous(D, 0.95, 500, rng)
+        assert low[best] < D[:, best].mean() < high[best]
+        false += low[best] > 0, bootstrap(D[:, [best]], 0.95, 500, rng)[0][0] > 0
+    assert false[0] / 400 < 0.05 < 0.25 < false[1] / 400
+
+
+def test_columns_that_are_the_same_widen_no_interval():
+    rng = np.random.default_rng(0)
+    d = rng.normal(size=(500, 1))
+    d[:3] = np.nan
+    one = np.ravel(simultaneous(d, 0.95, 4000, np.random.default_rng(1)))
+    same = np.array(simultaneous(np.hstack([d, 2 * d, np.zeros((500, 1)), d]), 0.95, 4000, np.random.default_rng(1)))
+    np.testing.assert_allclose(same[:, 0], one)
+    np.testing.assert_allclose(same[:, 1], 2 * one)
+    assert (same[:, 2] == 0).all()
+    np.testing.assert_allclose(one, np.ravel(bootstrap(d, 0.95, 4000, rng)), atol=0.01)
+    for bounds in simultaneous(d[:1], 0.95, 10, rng):
+        assert np.isnan(bounds).all()
 
 
 def test_memory_does_not_grow_with_the_draws():

@@ -1,9 +1,12 @@
 """lrrec benchmark: tune, evaluate, compare, report, in one command."""
 
 import json
+import math
 import shlex
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +55,15 @@ def benchmark(
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds after which no more settings of a model are tried.", show_default=False),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Validation parts of the training data that each setting is tried on, each of other users; by default "
+            "as many as make about 1,000 validation users, at most 5.",
+            show_default=False,
+        ),
     ] = None,
     metric: opt.Metric = None,
     settings: Annotated[
@@ -137,13 +149,11 @@ def benchmark(
     console.print(f"{split.description}: {split.train!r}, {len(split.test_rows):,} test users", highlight=False)
     tunings: dict[str, Tuning] | None = None
     if params is None:
-        tunings = lrrec.tune(
+        tunings = _tune(
             estimators, split, metric=metrics[0], validation=source.validation(plain, name_of_protocol, seed),
-            n_trials=trials, timeout=timeout, storage=None if out is None else out / "study.db", random_state=seed,
-            progress=True,
+            folds=folds, n_trials=trials, timeout=timeout, storage=None if out is None else out / "study.db",
+            random_state=seed,
         )  # fmt: skip
-        for name, tuning in tunings.items():
-            console.print(f"{name}: {tuning!r}", highlight=False)
         params = {name: tuning.model_.get_params() for name, tuning in tunings.items()}
     tuned = {name: estimators[name].set_params(**values) for name, values in params.items()}
     comparison = _compare(tuned, split, metrics, seed)
@@ -176,20 +186,35 @@ def _titles(source: Source) -> dict[Any, str]:
     return dict(zip(items["item"].tolist(), items["title"].tolist(), strict=True))
 
 
+def _tune(models: dict[str, Any], split: "Split", **options: Any) -> "dict[str, Tuning]":
+    """Tune; print the results and warnings."""
+    from rich.console import Console
+
+    with _warnings_printed():
+        tunings = lrrec.tune(models, split, progress=True, **options)
+    for name, tuning in tunings.items():
+        Console().print(f"{name}: {tuning!r}", highlight=False)
+    return tunings
+
+
 def _compare(models: dict[str, Any], split: "Split", metrics: list[str], seed: int) -> "Comparison":
-    """Compare; print each warning once, with the models that it is about."""
+    """Compare; print warnings."""
+    with _warnings_printed():
+        return lrrec.compare(models, split, metrics=metrics, vectors=item_vectors(split, metrics), random_state=seed)
+
+
+@contextmanager
+def _warnings_printed() -> Iterator[None]:
+    """Print each warning once, with the models that it is about."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
-        comparison = lrrec.compare(
-            models, split, metrics=metrics, vectors=item_vectors(split, metrics), random_state=seed
-        )  # fmt: skip
+        yield
     models_of: dict[str, list[str]] = {}
     for warning in (record.message for record in caught):
         text, model = (warning.text, warning.model) if isinstance(warning, DataWarning) else (str(warning), "")
         models_of.setdefault(text, []).append(model or "all")
     for text, names in models_of.items():
         typer.echo(f"Warning: {', '.join(names)}: {text}", err=True)
-    return comparison
 
 
 def _read_settings(path: Path, models: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -241,6 +266,11 @@ def _write(
     comparison.to_frame().to_csv(out / "users.csv", index=False)
 
 
+def _finite(value: float) -> float | None:
+    """A number as JSON stores it: None for NaN."""
+    return value if math.isfinite(value) else None
+
+
 def _tuning_results(tuning: "Tuning") -> dict[str, Any]:
     """The trials of a model, and the best."""
     return {
@@ -248,5 +278,8 @@ def _tuning_results(tuning: "Tuning") -> dict[str, Any]:
         "validation": tuning.validation,
         "best_params": tuning.best_params_,
         "best_value": tuning.best_value_,
+        "gain": _finite(tuning.gain_),
+        "gain_interval": [_finite(bound) for bound in tuning.gain_interval_],
+        "users": tuning.n_users,
         "trials": json.loads(tuning.trials_.to_json(orient="records")),
     }

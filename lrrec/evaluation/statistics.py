@@ -30,9 +30,38 @@ def bootstrap(D: np.ndarray, level: float, n_resamples: int, rng: np.random.Gene
 
     References: Efron & Tibshirani (1993), "An introduction to the bootstrap", sec. 13.3.
     """
+    if len(D) < 2:
+        return np.full(D.shape[1], np.nan), np.full(D.shape[1], np.nan)
+    low, high = np.quantile(_drawn_means(D, n_resamples, rng), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
+
+
+def simultaneous(
+    D: np.ndarray, level: float, n_resamples: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return bounds (P,), (P,) of intervals of the columns' means that hold together; NaN for fewer than two users.
+
+    They are mean +- c standard errors. In a draw of users as in `bootstrap`, max over columns of
+    |mean of the draw - mean| / standard error is at most c with probability `level`. So the interval of a column that
+    was picked for its mean holds, too; columns that are much the same widen it little.
+
+    References: Dunnett (1955), "A multiple comparison procedure for comparing several treatments with a control";
+    Romano & Wolf (2005), "Exact and approximate stepdown methods for multiple hypothesis testing".
+    """
+    if len(D) < 2:
+        return np.full(D.shape[1], np.nan), np.full(D.shape[1], np.nan)
+    center, n_defined = mean(D), (~np.isnan(D)).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = np.sqrt(mean((D - center) ** 2) / (n_defined - 1))
+        deviations = np.abs(_drawn_means(D, n_resamples, rng) - center) / errors
+    largest = np.where(errors > 0, deviations, 0).max(axis=1, initial=0)
+    margin = np.quantile(largest, level) * errors
+    return center - margin, center + margin
+
+
+def _drawn_means(D: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the means of the columns in each of n_resamples draws of users, (n_resamples, P)."""
     n, n_pairs = D.shape
-    if n < 2:
-        return np.full(n_pairs, np.nan), np.full(n_pairs, np.nan)
     means, defined = np.empty((n_resamples, n_pairs)), ~np.isnan(D)
     values = D if defined.all() else np.where(defined, D, 0)
     for start, stop in even_blocks(n_resamples, BLOCK_CELLS // n):
@@ -41,8 +70,7 @@ def bootstrap(D: np.ndarray, level: float, n_resamples: int, rng: np.random.Gene
         times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)  # each user was drawn
         with np.errstate(invalid="ignore"):
             means[start:stop] = times @ values / (n if values is D else times @ defined)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
+    return means
 
 
 def sign_flip(D: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:

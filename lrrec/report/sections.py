@@ -259,19 +259,22 @@ def tuning(tunings: dict[str, Tuning]) -> Section:
         trials = tuning.trials_
         values = ", ".join(f"{key}={_short(value)}" for key, value in tuning.best_params_.items())
         rows.append([
-            Cell(name), number(tuning.best_value_), number(len(trials), ","),
+            Cell(name), number(tuning.best_value_),
+            number(tuning.gain_, "+.4f", bounds(*tuning.gain_interval_)), number(len(trials), ","),
             number(int((trials["state"] == "pruned").sum()), ","), number(trials["seconds"].sum(), ".1f"),
             Cell(values or "nothing to tune"),
         ])  # fmt: skip
         series[name] = trials["value"].to_numpy(dtype=float)
-    columns = ["model", f"best {first.metric}", "trials", "pruned", "seconds", "parameters"]
+    columns = ["model", f"best {first.metric}", "gain", "trials", "pruned", "seconds", "parameters"]
     return Section(
         "tuning",
         "Tuning",
         [
             "Parameters were chosen on validation interactions cut from the training part; the models were then fitted "
             f"on the whole training part. The test part was not used. Validation: {first.validation}. Seed "
-            f"{first.seed}. The best value of many trials is optimistic: compare models on the test part."
+            f"{first.seed}. The best value of many trials is optimistic: compare models on the test part. The gain is "
+            "that over the model's own parameters on the same validation users, with its 95 % interval; where this "
+            "includes 0, the choice may be chance."
         ],
         [
             Picture(

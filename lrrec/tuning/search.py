@@ -4,31 +4,30 @@ import itertools
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, overload
 
 import numpy as np
-import pandas as pd
 from sklearn.base import clone
 
 from lrrec.data.features import FeaturesLike
-from lrrec.errors import DataError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, DataWarning, ParameterError, ParameterTypeError
 from lrrec.files import canonical
 from lrrec.metrics.registry import check_names
 from lrrec.models.base.feature_model import check_features, check_taken, digest, fit_options
 from lrrec.progress import ProgressBar
 from lrrec.splits import Split
-from lrrec.splits.split import check_split
 from lrrec.tuning import trial as trials
 from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
+from lrrec.tuning.study import ended_trials, finished_trials, is_below_median, open_study, quiet, trial_table
 from lrrec.tuning.tuning_result import Tuning
+from lrrec.tuning.user_values import intervals, is_worse, mean_of, pack, unpack
+from lrrec.tuning.validation_folds import ValidationFolds, read_folds
 from lrrec.typing import PathLike
-from lrrec.validate import as_path, check_bool, check_int, check_real, import_extra
+from lrrec.validate import check_bool, check_int, check_real, import_extra
 
 N_RANDOM = 8  # trials before the sampler uses the earlier ones
-WARM_UP = 2  # iterations that are never pruned
-N_BEFORE_PRUNING = 4  # finished trials before any is pruned
+MAX_COMPARED = 100  # finished trials, the best, whose choice the interval of the gain allows for
 
 
 @overload
@@ -41,7 +40,7 @@ def tune(model: Any, split: Split, **options: Any) -> Tuning: ...
 
 def tune(  # type: ignore[misc]
     model: Any, split: Split, *, space: Any = None, metric: str = "ndcg@10", validation: Split | None = None,
-    n_trials: int | None = 20, timeout: float | None = None, storage: PathLike | None = None,
+    folds: int | None = None, n_trials: int | None = 20, timeout: float | None = None, storage: PathLike | None = None,
     random_state: int = 0, progress: bool = False, item_features: FeaturesLike | None = None,
     user_features: FeaturesLike | None = None,
 ) -> Tuning | dict[str, Tuning]:  # fmt: skip
@@ -62,7 +61,15 @@ def tune(  # type: ignore[misc]
     metric : str, default "ndcg@10"
         One metric of `evaluate`; errors such as "rmse" are minimized, all others maximized.
     validation : Split, optional
-        Of the same items. By default split.validation; of a split without one, what `splits.with_validation` cuts.
+        Of the same items, to measure trials on. By default split.validation; for a split without one, `folds`.
+    folds : int >= 1, optional
+        On how many validation parts of split.train, cut as the split was, each trial is measured; its value is the mean
+        over the users of all. By default as many as have about 1,000 validation users together, at most 5: large data
+        are fitted once a trial. One is what `splits.with_validation` cuts. Of more, each holds out another fifth (with
+        more than five folds a smaller part): of the users as `splits.k_folds`, where the split's test users are new; of
+        the interactions, of a split by `random`, so that a user is served several times and has the mean of these; of
+        the items, of one by `cold_items`. Of `leave_last`, each has the last interactions of another group of users,
+        but one fold has those of all: this is the default. Splits in the order of time have one.
     n_trials : int or None, default 20
         The number of trials of each model, those in `storage` included; None for as many as `timeout` allows.
     timeout : float, optional
@@ -89,27 +96,40 @@ def tune(  # type: ignore[misc]
     MissingDependencyError
         If optuna is not installed.
     ParameterError
-        If `storage` holds trials of another model, space, metric, random_state, validation part or features.
+        If `storage` holds trials of another model, space, metric, random_state, validation part or features; if folds
+        are more than the users to hold out, or come with `validation`, a split that has one, or one in order of time.
+
+    Warns
+    -----
+    DataWarning
+        If the best trial is not better than the model's own parameters beyond chance: the 95 % interval of the
+        difference, paired by validation user, includes 0 (`Tuning.gain_interval_`).
 
     Notes
     -----
-    Trials are drawn by the tree-structured Parzen estimator. Iterative models (`IALS`, `ALS`, `NMF`, `NeuralMF`) are
-    scored after every iteration on at most 2,000 validation users: a trial below the median of the earlier ones at
-    the same iteration is pruned, and the best iteration becomes n_iter (n_epochs) of the best parameters.
+    Trials are drawn by the tree-structured Parzen estimator. With several folds they race: after each fold, a trial is
+    pruned if on the users so far it is worse than the best one by two standard errors of the difference. A hopeless
+    trial costs one fold. The first trial, of the model's own parameters, is never pruned.
+
+    Iterative models (`IALS`, `ALS`, `NMF`, `NeuralMF`) are scored after every iteration on all users of the fold, with
+    one fold on at most 2,000: in the first fold, a trial below the median of the earlier ones at the same iteration is
+    pruned, and four iterations without improvement end the fit; the other folds are fitted for as many. The iteration
+    that is best in the mean over all folds becomes n_iter (n_epochs) of the best parameters.
 
     References
     ----------
     Bergstra, Bardenet, Bengio & Kegl (2011), "Algorithms for hyper-parameter optimization", sec. 4; Golovin et al.
-    (2017), "Google Vizier", sec. 3.2 (median stopping).
+    (2017), "Google Vizier", sec. 3.2 (median stopping); Moore & Lee (1994), "Efficient algorithms for minimizing cross
+    validation error" (races; the paired differences are their "blocking").
 
     Examples
     --------
     >>> import lrrec
     >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
     >>> split = lrrec.splits.by_user(data, random_state=0)
-    >>> tuned = lrrec.tune(lrrec.EASE(), split, space={"reg": (1.0, 1000.0, "log")}, n_trials=5)
-    >>> len(tuned.trials_), list(tuned.best_params_)
-    (5, ['reg'])
+    >>> tuned = lrrec.tune(lrrec.EASE(reg=2.0), split, space={"reg": (1.0, 1000.0, "log")}, n_trials=5)
+    >>> len(tuned.trials_), list(tuned.best_params_), tuned.n_users
+    (5, ['reg'], 336)
     """
     check_taken(model.values() if isinstance(model, Mapping) else [model], item_features, user_features)
     options: Any = {
@@ -117,28 +137,38 @@ def tune(  # type: ignore[misc]
         "item_features": item_features, "user_features": user_features,
     }  # fmt: skip
     if not isinstance(model, Mapping):
-        return _Search(model, split, space, validation, **options).run("tune", storage, progress=progress)
+        parts = read_folds(split, validation, folds, check_int(random_state, "random_state", low=0))
+        tuning = _Search(model, split, space, parts, **options).run("tune", storage, progress=progress)
+        _warn(tuning, "")
+        return tuning
     if not model or not all(isinstance(name, str) for name in model):
         raise ParameterTypeError(f"model must be a model, or a dict of at least one name to a model, got {model!r}")
     spaces = space or {}
     unknown = [name for name in spaces if name not in model]
     if unknown:
         raise ParameterError(f"space must be by names of the models ({', '.join(model)}), got {', '.join(unknown)}")
-    if validation is None and isinstance(split, Split):
-        validation = trials.cut_validation(split, check_int(random_state, "random_state", low=0))
-    searches = {name: _Search(one, split, spaces.get(name), validation, **options) for name, one in model.items()}
-    return {name: search.run(f"tune {name}", storage, progress=progress) for name, search in searches.items()}
+    parts = read_folds(split, validation, folds, check_int(random_state, "random_state", low=0))
+    searches = {name: _Search(one, split, spaces.get(name), parts, **options) for name, one in model.items()}
+    tunings = {name: search.run(f"tune {name}", storage, progress=progress) for name, search in searches.items()}
+    for name, tuning in tunings.items():
+        _warn(tuning, name)
+    return tunings
+
+
+def _warn(tuning: Tuning, name: str) -> None:
+    """Warn whoever has called `tune` if the best trial is not better than the model's own parameters beyond chance."""
+    if tuning.doubt:
+        warnings.warn(DataWarning(tuning.doubt, model=name), stacklevel=3)
 
 
 class _Search:
     """The search of one model, arguments checked."""
 
     def __init__(
-        self, model: Any, split: Any, space: Space | None, validation: Split | None, *, metric: str,
+        self, model: Any, split: Split, space: Space | None, folds: ValidationFolds, *, metric: str,
         n_trials: int | None, timeout: float | None, random_state: int, item_features: FeaturesLike | None,
         user_features: FeaturesLike | None,
     ) -> None:  # fmt: skip
-        check_split(split)
         if isinstance(model, type) or not callable(getattr(model, "get_params", None)):
             got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
             raise ParameterTypeError(f"model must be an estimator, got {got}")
@@ -160,16 +190,12 @@ class _Search:
         self.features = {"item features": of_items, "user features": of_users}
         if self.model.get_params(deep=False).get("random_state", 0) is None:
             self.model.set_params(random_state=self.seed)
-        if validation is None:
-            self.validation = trials.cut_validation(split, self.seed)
-        else:
-            self.validation = trials.check_validation(validation, split)
-        self.monitored = trials.sample_users(self.validation, self.seed)
+        self.folds, self.validation = folds, trials.Validation(folds.parts, self.metric, self.seed)
         self._set_space(space)
 
     def _set_space(self, space: Space | None) -> None:
         if space is None:
-            space = default_space(self.model, self.validation.train.matrix.shape)
+            space = default_space(self.model, self.folds.parts[0].train.matrix.shape)
             space |= self.model._feature_tuning_space() if self.fit_options else {}
         self.space = space
         self.dimensions = read_space(self.space, self.model)
@@ -182,63 +208,61 @@ class _Search:
         """Run the trials that the storage lacks, then fit the best parameters."""
         check_bool(progress, "progress")
         optuna = import_extra("optuna", "tune", "tune()")
-        with _quiet(optuna):
-            study = self._study(optuna, name, storage)
+        with quiet(optuna):
+            study = open_study(optuna, name, storage, self._identity(), minimize=self.minimizes)
             ended = self._run_trials(optuna, study, progress=progress)
-            complete = [trial for trial in ended if trial.state == optuna.trial.TrialState.COMPLETE]
+            complete = finished_trials(optuna, study)
             if not complete:
                 errors = sorted({trial.user_attrs.get("error", "pruned") for trial in ended})
                 raise DataError(f"all {len(ended)} trials failed: {'; '.join(errors)}")
-            best = min(complete, key=lambda trial: trial.value if self.minimizes else -trial.value)
+            best = self._best(complete)
             params = {**best.params, **best.user_attrs["best"]}
             model = clone(self.model).set_params(**params).fit(self.train, **self.fit_options)
             return Tuning(
-                params, float(best.value), model, self._frame(optuna, ended), self.metric,
-                self.validation.description, self.seed, self.space,
+                params, float(best.value), model, trial_table(optuna, ended, self.dimensions), self.metric,
+                self.folds.description, self.seed, self.space, *self._gain(complete),
             )  # fmt: skip
+
+    def _best(self, complete: list) -> Any:
+        """Return the best of complete trials, of equal ones the first; None of none."""
+        return min(complete, key=lambda trial: -self.validation.sign * trial.value, default=None)
+
+    def _gain(self, complete: list) -> tuple[float, tuple[float, float], int]:
+        """Compare the best trial with the model's own parameters: the gain, its interval, the number of users."""
+        validation, best = self.validation, self._best(complete)
+        complete = [trial for trial in complete if "values" in trial.user_attrs]  # not those of earlier versions
+        own = next((trial for trial in complete if self._is_own(trial.params)), None)
+        if not validation.per_user or own is None or best not in complete:
+            return np.nan, (np.nan, np.nan), 0
+        ranked = sorted(complete, key=lambda trial: -validation.sign * trial.value)[:MAX_COMPARED]
+        own_values, *others = (unpack(trial.user_attrs["values"], validation.rows) for trial in [own, *ranked])
+        differences = np.column_stack([validation.differences(values, own_values) for values in others])
+        low, high = intervals(differences)
+        place = ranked.index(best)
+        n_users = int((~np.isnan(differences[:, place])).sum())
+        return mean_of(differences[:, place]), (float(low[place]), float(high[place])), n_users
+
+    def _is_own(self, params: dict[str, Any]) -> bool:
+        """Return whether a trial has the model's own parameters."""
+        own = self.model.get_params()
+        return all(
+            dimension.holds(own[name]) and params[name] == own[name] for name, dimension in self.dimensions.items()
+        )
 
     def _run_trials(self, optuna: Any, study: Any, *, progress: bool) -> list:
         """Run trials until the budget is spent; return all that have ended."""
         for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # of a killed process
-        ended = _ended(optuna, study)
+        ended = ended_trials(optuna, study)
         seconds = sum(trial.user_attrs["seconds"] for trial in ended)
         total = None if self.n_trials == math.inf else int(self.n_trials)
         label = f"tune {type(self.model).__name__}"
         with ProgressBar(shown=progress, total=total, initial=len(ended), desc=label, unit="trial") as bar:
             while len(ended) < self.n_trials and seconds < self.timeout:
                 seconds += self._run_trial(optuna, study, len(ended))
-                ended = _ended(optuna, study)
+                ended = ended_trials(optuna, study)
                 bar.update()
         return ended
-
-    def _study(self, optuna: Any, name: str, storage: PathLike | None) -> Any:
-        """Open or create the study."""
-        url = None if storage is None else f"sqlite:///{as_path(storage, 'storage')}"
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=N_BEFORE_PRUNING, n_warmup_steps=WARM_UP)
-        try:
-            study = optuna.create_study(
-                storage=url, study_name=name, pruner=pruner,
-                direction="minimize" if self.minimizes else "maximize", load_if_exists=True,
-            )  # fmt: skip
-        except Exception as error:  # from any layer below Optuna
-            if storage is None:
-                raise
-            reason = str(error).strip().splitlines()[0]
-            raise ParameterError(
-                f"storage must be a file that SQLite can open, got {str(storage)!r}: {reason}"
-            ) from None
-        identity, stored = self._identity(), study.user_attrs.get("identity")
-        if stored is None:
-            study.set_user_attr("identity", identity)
-            return study
-        different = [part for part, value in identity.items() if stored.get(part, "") != value]
-        if different:
-            raise ParameterError(
-                f"storage must hold trials of the same {', '.join(identity)}, got {str(storage)!r} with another "
-                f"{' and '.join(different)}; name another file"
-            )
-        return study
 
     def _identity(self) -> dict[str, str]:
         """Return what two searches must have in common to share their trials."""
@@ -250,7 +274,7 @@ class _Search:
             "space": as_text(self.dimensions) + (" exhaustive" if self.exhaustive else ""),
             "metric": self.metric,
             "random_state": str(self.seed),
-            "validation part": self.validation.sha256,
+            "validation part": self.folds.sha256,
         }
 
     def _run_trial(self, optuna: Any, study: Any, index: int) -> float:
@@ -263,18 +287,10 @@ class _Search:
         began = time.perf_counter()
         trial = study.ask()
         params = {name: dimension.suggest(trial, name) for name, dimension in self.dimensions.items()}
-
-        def report(iteration: int, value: float) -> bool:
-            trial.report(value, iteration)
-            return trial.should_prune()
-
-        states, value = optuna.trial.TrialState, None
+        states, state, value = optuna.trial.TrialState, None, None
         try:
             candidate = clone(self.model).set_params(**params)
-            result = trials.run(candidate, self.validation, self.monitored, self.metric, report, self.fit_options)
-            trial.set_user_attr("best", result.best)
-            trial.set_user_attr("iterations", result.n_iterations)
-            state, value = states.PRUNED if result.pruned else states.COMPLETE, result.value
+            state, value = self._measure(optuna, study, trial, candidate, is_own=self._is_own(params))
         except (DataError, np.linalg.LinAlgError, FloatingPointError) as error:  # diverged: other trials may not
             trial.set_user_attr("error", str(error))
             state = states.FAIL
@@ -282,6 +298,41 @@ class _Search:
         trial.set_user_attr("seconds", seconds)
         study.tell(trial, None if state != states.COMPLETE else value, state=state)
         return seconds
+
+    def _measure(self, optuna: Any, study: Any, trial: Any, model: Any, *, is_own: bool) -> tuple[Any, float | None]:
+        """Run a trial unless it proves to be worse; return its state and value, and store what later trials need.
+
+        The model's own parameters are never pruned: the best trial is compared with them.
+        """
+        states, validation = optuna.trial.TrialState, self.validation
+        best = self._best(finished_trials(optuna, study))
+        curve: dict[int, float] = {}
+        races = best is not None and len(validation.parts) > 1
+        rivals = unpack(best.user_attrs["values"], validation.rows) if races else []
+
+        def estimate(values: list[np.ndarray]) -> float:
+            return best.value + validation.sign * mean_of(validation.differences(values, rivals))
+
+        def report(iteration: int, value: float) -> bool:
+            trial.report(value, iteration)
+            curve[iteration] = value
+            return not is_own and is_below_median(optuna, study, curve, sign=validation.sign)
+
+        def race(values: list[np.ndarray]) -> bool:
+            return races and not is_own and is_worse(validation.differences(values, rivals))
+
+        result = trials.run(model, validation, report, race, self.fit_options)
+        trial.set_user_attr("best", result.best)
+        trial.set_user_attr("iterations", result.n_iterations)
+        trial.set_user_attr("folds", len(result.values))
+        if result.pruned:
+            trial.set_user_attr("value", estimate(result.values) if races else mean_of(result.values[0]))
+            return states.PRUNED, None
+        if result.raced:  # for the sampler a trial like others: it ranks pruned ones below all, whatever their value
+            trial.set_user_attr("raced", True)
+            return states.COMPLETE, estimate(result.values)
+        trial.set_user_attr("values", pack(result.values))
+        return states.COMPLETE, validation.mean(result.values)
 
     def _fixed_params(self, index: int) -> dict[str, Any] | None:
         """Return a trial's parameters, or None if the sampler draws them."""
@@ -293,40 +344,7 @@ class _Search:
             return {name: _as(dimension, own[name]) for name, dimension in self.dimensions.items()}
         return None
 
-    def _frame(self, optuna: Any, ended: list) -> pd.DataFrame:
-        """Return the trials as a frame."""
-        states = optuna.trial.TrialState
-        names = {states.COMPLETE: "finished", states.PRUNED: "pruned", states.FAIL: "failed"}
-        columns = {
-            "number": range(len(ended)),
-            "value": [np.nan if trial.value is None else trial.value for trial in ended],
-            "seconds": [trial.user_attrs["seconds"] for trial in ended],
-            "state": [names[trial.state] for trial in ended],
-            "iterations": [trial.user_attrs.get("iterations", 0) for trial in ended],
-        }
-        return pd.DataFrame(columns | {name: [trial.params.get(name) for trial in ended] for name in self.dimensions})
-
 
 def _as(dimension: Dimension, value: Any) -> Any:
     """Return a value in the type that Optuna expects: a float for a range of floats."""
     return float(value) if isinstance(getattr(dimension, "low", None), float) else value
-
-
-def _ended(optuna: Any, study: Any) -> list:
-    """Return the trials that ended by themselves, in order."""
-    states = optuna.trial.TrialState
-    ended = study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED, states.FAIL])
-    return [trial for trial in ended if trial.state != states.FAIL or "error" in trial.user_attrs]
-
-
-@contextmanager
-def _quiet(optuna: Any) -> Iterator[None]:
-    """Silence Optuna's log and its warnings of experimental features."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)

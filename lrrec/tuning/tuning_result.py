@@ -1,5 +1,6 @@
 """Tuning: the result of tune."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,12 +28,24 @@ class Tuning:
     model_ : Recommender
         A model of these parameters, fitted on the whole of split.train.
     trials_ : DataFrame
-        A row for each trial: number, value, seconds, state ("finished", "pruned", "failed"), iterations (0 for models
-        without) and a column for each parameter.
+        A row for each trial: number, value, seconds, state ("finished", "pruned", "failed"), iterations of each fold
+        (0 for models without), folds (those that it was measured on) and a column for each parameter. The value of a
+        trial pruned before its last fold is estimated: the best one's then, plus the difference on the users of both.
     metric, validation : str
-        What was optimized, and how the validation part was made.
+        What was optimized, and how the validation part, or the folds, were made.
     seed : int
     space : dict
+    gain_ : float
+        By how much the best trial's metric is better than that of the model's own parameters, on the same validation
+        users: positive is better, also for errors. NaN if the space does not contain the model's own parameters, their
+        trial failed, or the metric has no value for each user.
+    gain_interval_ : tuple of two floats
+        The 95 % interval of gain_, by a bootstrap of the users' differences. The best of many trials gains something by
+        chance alone: the intervals of all finished trials hold together (`lrrec.evaluation.statistics.simultaneous`),
+        hence that of the best one, too. The gain itself remains optimistic. It is about the choice of users, not about
+        random initialization. An interval that includes 0 is no evidence of a gain.
+    n_users : int
+        The validation users of all folds on whom the gain was measured; 0 if it was not.
     """
 
     best_params_: dict[str, Any]
@@ -43,6 +56,27 @@ class Tuning:
     validation: str
     seed: int
     space: Space = field(default_factory=dict)
+    gain_: float = math.nan
+    gain_interval_: tuple[float, float] = (math.nan, math.nan)
+    n_users: int = 0
+
+    @property
+    def doubt(self) -> str:
+        """Why the best trial may be no better than the model's own parameters, as a sentence; "" where it is better."""
+        n_trials, (low, high) = len(self.trials_), self.gain_interval_
+        if not self.n_users or n_trials < 2 or low > 0:
+            return ""
+        more = "more validation users (more folds, a larger validation part) or more trials"
+        if self.gain_ == 0:
+            return (
+                f"none of {n_trials} trials is better than the model's own parameters in {self.metric} on "
+                f"{self.n_users:,} validation users: try {more}, another space, or keep the model's own parameters"
+            )
+        return (
+            f"the best of {n_trials} trials cannot be distinguished from the model's own parameters: it is better by "
+            f"{self.gain_:.4f} in {self.metric} (95 % interval {low:.4f} to {high:.4f}) on {self.n_users:,} validation "
+            f"users, which may be chance. Try {more}, or keep the model's own parameters"
+        )
 
     def to_frame(self, backend: str = "pandas") -> Frame:
         """Return the trials as a frame, the best first.
@@ -56,7 +90,9 @@ class Tuning:
         return frames.make({str(name): table[name].to_numpy() for name in table}, backend)
 
     def summary(self, backend: str = "pandas") -> Frame:
-        """Return a frame with one row: model, metric, best value, best params, trials by state and their seconds.
+        """Return a frame with one row: the model, its best trial, the trials by state and their seconds.
+
+        The columns: model, metric, value, params, gain, gain low, gain high, trials, finished, pruned, failed, seconds.
 
         Parameters
         ----------
@@ -65,6 +101,7 @@ class Tuning:
         counts = Counter(self.trials_["state"])
         params = ", ".join(f"{name}={value!r}" for name, value in self.best_params_.items())
         row = {"model": type(self.model_).__name__, "metric": self.metric, "value": self.best_value_, "params": params}
+        row |= dict(zip(("gain", "gain low", "gain high"), (self.gain_, *self.gain_interval_), strict=True))
         row |= {"trials": len(self.trials_)} | {state: counts[state] for state in STATES}
         row["seconds"] = self.trials_["seconds"].sum()
         table = pd.DataFrame([row])
@@ -74,9 +111,11 @@ class Tuning:
         counts = Counter(self.trials_["state"])
         states = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts)
         model = " ".join(repr(self.model_).split())
+        low, high = self.gain_interval_
+        gain = f"\n  better than the model's own parameters by {self.gain_:.4f} [{low:.4f}, {high:.4f}]"
         return (
             f"Tuning of {len(self.trials_)} trials ({states}) in {self.trials_['seconds'].sum():.1f} s\n"
-            f"  best {self.metric} on validation {self.best_value_:.4f}: {model}"
+            f"  best {self.metric} on validation {self.best_value_:.4f}: {model}{gain if self.n_users else ''}"
         )
 
     def _repr_html_(self) -> str:
