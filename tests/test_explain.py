@@ -12,7 +12,18 @@ from sklearn.exceptions import NotFittedError
 
 import lrrec
 from lrrec import (
-    ALS, EASE, EDLAE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, SparseEASE, TruncatedSVD, cli,
+    ALS,
+    EASE,
+    EDLAE,
+    IALS,
+    NMF,
+    ItemKNN,
+    NeuralMF,
+    Popularity,
+    RP3Beta,
+    SparseEASE,
+    TruncatedSVD,
+    cli,
 )
 from lrrec.adapt import Anchored, FoldIn, LowRank
 from lrrec.errors import DataError, ParameterTypeError, UnknownIdError

@@ -392,3 +392,13 @@ def test_results_as_frames(split, backend):
     if backend == "pyarrow":
         first = {name: value.as_py() for name, value in first.items()}
     assert first == {"model": "EASE", "metric": "ndcg@10", "trials": 3, "finished": 3, "pruned": 0, "failed": 0}
+
+
+def test_the_first_trial_of_auto_is_what_it_becomes(likes):
+    split = lrrec.splits.by_user(likes, random_state=0)
+    space = {"unobserved_weight": (0.01, 1.0, "log")}
+    tuning = lrrec.tune(lrrec.IALS(4, random_state=0), split, space=space, n_trials=3)
+    part = cut_folds(split, None, 0)[0].train
+    own = lrrec.IALS(4, random_state=0).fit(part).unobserved_weight_[0]
+    assert tuning.trials_["unobserved_weight"][0] == own
+    assert np.isfinite(tuning.gain_)

@@ -131,7 +131,7 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
 
     _values = "signed"
     tuning_space: ClassVar[dict[str, Any] | None] = {
-        "n_factors": [8, 16, 32, 64, 128, 256], "unobserved_weight": (0.005, 1.0, "log"), "reg": (0.001, 0.1, "log"),
+        "n_factors": [8, 16, 32, 64, 128, 256], "unobserved_weight": (0.002, 1.0, "log"), "reg": (0.001, 0.1, "log"),
     }  # fmt: skip
 
     feature_tuning_space: ClassVar[dict[str, Any]] = {"feature_reg": (0.1, 10.0, "log")}

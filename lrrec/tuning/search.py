@@ -15,6 +15,7 @@ from lrrec.errors import DataError, DataWarning, ParameterError, ParameterTypeEr
 from lrrec.files import canonical
 from lrrec.metrics.registry import check_names
 from lrrec.models.base.feature_model import check_features, check_taken, digest, fit_options
+from lrrec.models.base.recommender import Recommender
 from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
@@ -51,7 +52,8 @@ def tune(  # type: ignore[misc]
     model : Recommender, or dict of str to Recommender
         One model, or several to tune with the same budget on the same validation part. They are not changed.
         Parameters outside of the space keep their values, except that a random_state of None becomes the one below.
-        The first trial has the model's own values, if the space contains them.
+        The first trial has the model's own values, if the space contains them; for "auto" what it is for the training
+        part.
     split : Split
         Only split.train is used: the history and test parts decide nothing.
     space : dict of str to (low, high), (low, high, "log") or list, optional
@@ -191,6 +193,9 @@ class _Search:
         if self.model.get_params(deep=False).get("random_state", 0) is None:
             self.model.set_params(random_state=self.seed)
         self.folds, self.validation = folds, trials.Validation(folds.parts, self.metric, self.seed)
+        self.own = self.model.get_params()
+        if isinstance(self.model, Recommender):
+            self.own |= self.model._chosen_params(folds.parts[0].train.matrix)
         self._set_space(space)
 
     def _set_space(self, space: Space | None) -> None:
@@ -244,9 +249,9 @@ class _Search:
 
     def _is_own(self, params: dict[str, Any]) -> bool:
         """Return whether a trial has the model's own parameters."""
-        own = self.model.get_params()
         return all(
-            dimension.holds(own[name]) and params[name] == own[name] for name, dimension in self.dimensions.items()
+            dimension.holds(self.own[name]) and params[name] == self.own[name]
+            for name, dimension in self.dimensions.items()
         )
 
     def _run_trials(self, optuna: Any, study: Any, *, progress: bool) -> list:
@@ -339,9 +344,8 @@ class _Search:
         if self.exhaustive:
             settings = itertools.product(*(dimension.values() for dimension in self.dimensions.values()))
             return dict(zip(self.dimensions, next(itertools.islice(settings, index, None)), strict=True))
-        own = self.model.get_params()
-        if index == 0 and all(dimension.holds(own[name]) for name, dimension in self.dimensions.items()):
-            return {name: _as(dimension, own[name]) for name, dimension in self.dimensions.items()}
+        if index == 0 and all(dimension.holds(self.own[name]) for name, dimension in self.dimensions.items()):
+            return {name: _as(dimension, self.own[name]) for name, dimension in self.dimensions.items()}
         return None
 
 

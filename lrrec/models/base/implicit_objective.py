@@ -26,10 +26,15 @@ class ImplicitObjective:
     reg_exponent: Any
     unobserved_weight_: np.ndarray = UNKNOWN
 
+    def _chosen_params(self, matrix: sp.csr_array) -> dict[str, Any]:
+        if self.objective == "hu" or not isinstance(self.unobserved_weight, str):
+            return {}
+        return {"unobserved_weight": min(1.0, AUTO_SCALE * shared_users(matrix))}
+
     def _choose_unobserved_weight(self, matrix: sp.csr_array) -> None:
         """Set what "auto" means for a training matrix."""
-        if isinstance(self.unobserved_weight, str) and self.objective != "hu":
-            self.unobserved_weight_ = np.array([min(1.0, AUTO_SCALE * shared_users(matrix))])
+        if chosen := self._chosen_params(matrix):
+            self.unobserved_weight_ = np.array([chosen["unobserved_weight"]])
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         return self._objective().quadratic_loss(self._weights(matrix), likes=likes_of(matrix))

@@ -87,15 +87,16 @@ class Recommender(Explains, Recommends, BaseEstimator):
         return False
 
     def _unlearned(self) -> Self:
-        """Return a copy with the same parameters and nothing that was learned: what `fit` begins from.
-
-        A later fit without features, for instance, leaves nothing of the earlier one's maps.
-        """
+        """Return a copy with the same parameters and nothing that was learned: what `fit` begins from."""
         fresh = copy(self)
         for name in vars(self):
             if name.endswith("_") or name.startswith("_made_"):
                 del fresh.__dict__[name]
         return fresh
+
+    def _chosen_params(self, matrix: sp.csr_array) -> dict[str, Any]:
+        """Return what parameters that are "auto" become for a training matrix."""
+        return {}
 
     def _fit(self, matrix: sp.csr_array) -> None:
         """Check the parameters and learn from a canonical matrix; a model whose `fit` has options overrides `fit`."""
