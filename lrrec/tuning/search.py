@@ -111,7 +111,7 @@ def tune(  # type: ignore[misc]
     -----
     Trials are drawn by the tree-structured Parzen estimator. With several folds they race: after each fold, a trial is
     pruned if on the users so far it is worse than the best one by two standard errors of the difference. A hopeless
-    trial costs one fold. The first trial, of the model's own parameters, is never pruned.
+    trial costs one fold. The trial of the model's own parameters is never pruned: the best one is compared with it.
 
     Iterative models (`IALS`, `ALS`, `NMF`, `NeuralMF`) are scored after every iteration on all users of the fold, with
     one fold on at most 2,000: in the first fold, a trial below the median of the earlier ones at the same iteration is
