@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from checks import assert_same, quality
 
 import lrrec
-from lrrec import ALS, EASE, IALS, AdapterSelector, Blend, Interactions, ItemKNN, Popularity
+from lrrec import ALS, EASE, IALS, AdapterSelector, Blend, Interactions, ItemKNN, Popularity, Split
 from lrrec.adapt import Blended, FoldIn, ItemItemScratch, LowRank
 from lrrec.adapt.selection import blend_search, cross_validation
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
@@ -235,3 +235,19 @@ def test_the_verdict_says_what_the_base_is_worth():
     assert int(worth[1]) >= 20
     many = here.filter(here.rows() >= 300)
     assert "the base does not help" in AdapterSelector(**options).fit(many, base=bases[1]).verdict_
+
+
+def test_the_weights_follow_the_split_that_is_given(likes):
+    """Of test interactions that only popularity predicts, or only the histories."""
+    split = lrrec.splits.by_user(likes, test_size=100, random_state=0)
+    popular = Popularity().fit(split.train).recommend_from(split.history, 5)
+    rows = np.repeat(split.test_rows, 5)
+    lists = popular.indices[np.flatnonzero(np.isin(popular.users, split.users.ids[split.test_rows]))].ravel()
+    X = sp.csr_array((np.ones(len(rows), dtype=np.float32), (rows, lists)), shape=split.test.matrix.shape)
+    of_popular = Split(split.train, split.history, Interactions(X, split.users, split.items))
+    models = [Popularity(), EASE(50.0)]
+    assert Blend(models, random_state=0).fit(split.train, validation=of_popular).weights_.tolist() == [1, 0]
+    assert Blend(models, random_state=0).fit(split.train, validation=split).weights_[1] > 0.4
+    for wrong in (split.train, lrrec.splits.by_user(Interactions.from_pairs([1, 1, 2, 2], [1, 2, 1, 2]), 1)):
+        with pytest.raises(DataError, match="validation must be a Split of the same items"):
+            Blend(models).fit(split.train, validation=wrong)

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from lrrec.data.features import FeaturesLike
 from lrrec.data.interactions import Interactions
-from lrrec.errors import FileFormatError, ParameterTypeError
+from lrrec.errors import DataError, FileFormatError, ParameterTypeError
 from lrrec.linalg.ranking import ALL_CANDIDATES, Candidates
 from lrrec.metrics import parse
 from lrrec.models.base.blending import Blends, Encoded, check_weights, find_weights, ranked_values
@@ -100,7 +100,10 @@ class Blend(Blends, Recommender):
         self.n_steps = n_steps
         self.random_state = random_state
 
-    def fit(self, X: Interactions | MatrixLike, y: None = None, *, item_features: FeaturesLike | None = None) -> Self:
+    def fit(
+        self, X: Interactions | MatrixLike, y: None = None, *, item_features: FeaturesLike | None = None,
+        validation: Split | None = None,
+    ) -> Self:  # fmt: skip
         """Find the weights, unless they are given, and fit every model.
 
         Parameters
@@ -109,6 +112,10 @@ class Blend(Blends, Recommender):
             As for `Recommender.fit`.
         item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features), optional
             For the models that take them, as for `IALS.fit`.
+        validation : Split, optional
+            Of the same items, cut from X: the weights are found on its test users, for models fitted to its training
+            part. By default on users apart, whose hidden items are drawn at random: give a split that was cut as the
+            future will come, such as one in the order of time.
 
         Returns
         -------
@@ -121,7 +128,8 @@ class Blend(Blends, Recommender):
         models = self._unfitted(int(rng.integers(2**31)))
         fresh = self._unlearned()
         if self.weights is None:
-            fresh.weights_ = self._find_weights(models, _users_apart(data, rng), item_features, n_steps)
+            apart = _users_apart(data, rng) if validation is None else _checked(validation, data)
+            fresh.weights_ = self._find_weights(models, apart, item_features, n_steps)
             if item_features is not None and (split := _items_apart(data, rng)) is not None:
                 fresh.new_item_weights_ = self._find_weights(models, split, item_features, n_steps)
         else:
@@ -249,6 +257,13 @@ def _users_apart(data: Interactions, rng: np.random.Generator) -> Split | None:
     n_long = int((np.diff(data.matrix.indptr) >= 2).sum())
     n_users = min(max(n_long // 5, 1), MAX_USERS)
     return by_user(data, n_users, history=0.8, random_state=rng) if n_long >= 2 else None
+
+
+def _checked(validation: Any, data: Interactions) -> Split:
+    """The split, of the same items and with test users who have a history."""
+    if not isinstance(validation, Split) or validation.items != data.items or not len(_served(validation)):
+        raise DataError(f"validation must be a Split of the same items as X, with test users, got {validation!r}")
+    return validation
 
 
 def _items_apart(data: Interactions, rng: np.random.Generator) -> Split | None:
