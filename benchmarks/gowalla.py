@@ -1,9 +1,9 @@
 """What models reach on the published split of Gowalla, with settings chosen on the ends of the training lists.
 
-The test part continues the lists of train.txt: along these, items get more popular, and in test.txt more so (mean number
-of training interactions, by fifths of the lists: 68, 71, 75, 77, 81; in the test part 91). valid.txt is a random part
-of them instead, and orders models otherwise. So settings, and the weights of the blend, are chosen on the last fifth of
-each user's training list, for models fitted to the rest.
+The test part continues the lists of train.txt: along these, items get more popular, and in test.txt more so (mean
+number of training interactions, by fifths of the lists: 68, 71, 75, 77, 81; in the test part 91). valid.txt is a random
+part of them instead, and orders models otherwise. So settings, and the weights of the blend, are chosen on the last
+fifth of each user's training list, for models fitted to the rest.
 """
 
 from collections.abc import Iterator

@@ -10,16 +10,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lrrec
 from benchmarks import matrices
 from benchmarks.report import RESULTS
+from lrrec import Blend, Recommender, Split
+from lrrec.models import by_command_name
 
 STORED = RESULTS / "pipelines"
-ALL_MODELS = "popularity,itemknn,rp3beta,ease,svd,nmf,ials,neural"
+ALL_MODELS = "popularity,itemknn,rp3beta,graphfilter,slim,ease,edlae,svd,nmf,ials,neural"
+BLENDED = 3  # the best by their validation values
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ PIPELINES = (
         ("ease", "ndcg@10"): ".4494", ("neural", "hit@10"): "NeuMF .7093", ("neural", "ndcg@10"): "NeuMF .4349",
     }),
     # the BARS leaderboard
-    Pipeline("gowalla", "published", "popularity,itemknn,rp3beta,svd,ials", 12, 150, ("recall@20", "ndcg@20"), {
+    Pipeline("gowalla", "published", "popularity,itemknn,rp3beta,sparseease,svd,edlae,ials", 12, 150, ("recall@20", "ndcg@20"), {
         ("popularity", "recall@20"): ".0416", ("popularity", "ndcg@20"): ".0317",
         ("itemknn", "recall@20"): ".1570", ("itemknn", "ndcg@20"): ".1214",
         ("rp3beta", "recall@20"): "LightGCN .1830", ("rp3beta", "ndcg@20"): "LightGCN .1554",
@@ -73,10 +77,43 @@ def run() -> Iterator[dict[str, Any]]:
             shutil.copy(Path(folder) / "settings.json", STORED / f"{name}-settings.json")
             results = json.loads((Path(folder) / "results.json").read_text())
         results["seconds"] = round(seconds, 1)
+        if pipeline.protocol in SPLITS:
+            name_of_blend, result = blend(pipeline, results)
+            results["models"][name_of_blend] = result
         for tuned in (results["tuning"] or {}).values():
             tuned["trials"] = len(tuned["trials"])
         (STORED / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
         yield from rows(pipeline, results)
+
+
+SPLITS: dict[str, Callable[[lrrec.datasets.Dataset], Split]] = {
+    "by-user": lambda data: lrrec.splits.by_user(data.interactions(min_rating=4), random_state=0),
+    "ncf": lambda data: data.split(),
+}
+
+
+def blend(pipeline: Pipeline, results: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Measure the blend of the best models, with the settings that were chosen for each alone."""
+    tuning = results["tuning"]
+    best = sorted(tuning, key=lambda name: -tuning[name]["best_value"])[:BLENDED]
+    models = [make(name, results["models"][name]["params"]) for name in best]
+    name = "ncf-ml-1m" if pipeline.protocol == "ncf" else pipeline.data
+    split = SPLITS[pipeline.protocol](lrrec.datasets.load(name, matrices.data_home()))
+    begun = time.perf_counter()
+    fitted = Blend(models, metric=pipeline.metrics[0], random_state=0).fit(split.train)
+    seconds = time.perf_counter() - begun
+    evaluation = lrrec.evaluate(fitted, split, metrics=list(pipeline.metrics))
+    means, intervals = evaluation.mean(), evaluation.interval()
+    metrics = {
+        metric: {"mean": mean, "low": intervals[metric][0], "high": intervals[metric][1]}
+        for metric, mean in means.items()
+    }
+    return f"blend of {', '.join(best)}", {"metrics": metrics, "fit_seconds": seconds}
+
+
+def make(command_name: str, params: dict[str, Any]) -> Recommender:
+    model: Recommender = getattr(lrrec, by_command_name()[command_name])(**params)
+    return model
 
 
 def rows(pipeline: Pipeline, results: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -90,7 +127,7 @@ def rows(pipeline: Pipeline, results: dict[str, Any]) -> Iterator[dict[str, Any]
             published = pipeline.published.get((name, metric))
             shown.append(f"{metric} {value['mean']:.4f} ({value['low']:.4f} to {value['high']:.4f})"
                          + (f", published {published}" if published else ""))  # fmt: skip
-        n_trials = results["tuning"][name]["trials"]
+        n_trials = results["tuning"][name]["trials"] if name in results["tuning"] else "-"
         line = {
             "data": pipeline.data,
             "protocol": pipeline.protocol,
