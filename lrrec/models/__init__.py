@@ -22,6 +22,7 @@ MODELS = {
     "NMF": Entry("lrrec.models.nmf", "nmf"),
     "EASE": Entry("lrrec.models.ease", "ease"),
     "ItemKNN": Entry("lrrec.models.item_knn", "itemknn"),
+    "SLIM": Entry("lrrec.models.slim", "slim"),
     "RP3Beta": Entry("lrrec.models.rp3beta", "rp3beta"),
     "GraphFilter": Entry("lrrec.models.graph_filter", "graphfilter"),
     "ItemContent": Entry("lrrec.models.item_content", "content"),
