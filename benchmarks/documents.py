@@ -33,6 +33,7 @@ USES = {  # when to use a model
     "[features](docs/guide.md#features)",
     "NeuralMF": "two-tower network: the best lists if a longer fit is fine (extra `torch`)",
     "EASE": "linear regression of each item on all others: one parameter, up to 20,000 items",
+    "SLIM": "EASE with few weights: sparse, any number of items",
     "TruncatedSVD": "SVD of the matrix with rescaled rows and columns: the fastest factors",
     "NMF": "factors without negative values, which can be read as topics",
     "RP3Beta": "random walks over items and users: many items, few interactions per user",

@@ -44,6 +44,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "NeuralMF": {"n_factors": 2, "n_hidden": 2, "n_epochs": 1, "init": "random", "random_state": 0},
     "Popularity": {},
     "RP3Beta": {},
+    "SLIM": {},
     "GraphFilter": {"n_factors": 2},
     "TruncatedSVD": {"n_factors": 2, "random_state": 0},
 }
@@ -533,7 +534,7 @@ def _of_models():
         if "__init__" in vars(getattr(lrrec, name)):
             yield f"{name}.__init__", fit_model(name)
         if name not in ("Popularity", "Blend"):
-            kind = "ItemItemModel" if name in ("EASE", "ItemKNN", "RP3Beta") else "FactorModel"
+            kind = "ItemItemModel" if name in ("EASE", "ItemKNN", "RP3Beta", "SLIM") else "FactorModel"
             kind = name if name in ("ItemContent", "GraphFilter") else kind
             yield (
                 f"{kind}.similar_items[{name}]",

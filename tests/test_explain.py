@@ -11,12 +11,12 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import lrrec
-from lrrec import ALS, EASE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD, cli
+from lrrec import ALS, EASE, IALS, NMF, SLIM, ItemKNN, NeuralMF, Popularity, RP3Beta, TruncatedSVD, cli
 from lrrec.adapt import Anchored, FoldIn, LowRank
 from lrrec.errors import DataError, ParameterTypeError, UnknownIdError
 
 LINEAR = [
-    EASE(50), ItemKNN(40), RP3Beta(n_neighbors=60),
+    EASE(50), ItemKNN(40), RP3Beta(n_neighbors=60), SLIM(1, 20), SLIM(1, 20, nonnegative=False),
     IALS(8, n_iter=3, random_state=0),
     IALS(5, n_iter=2, objective="hu", alpha=10, confidence="alpha r", reg=5, random_state=1),
     ALS(3, n_iter=3, random_state=0), ALS(3, n_iter=3, clip=True, random_state=0),
@@ -273,10 +273,10 @@ def test_the_command_line_explains(fitted, tmp_path, monkeypatch, capsys):
 
 # Similar items.
 
-ITEM_ITEM = [EASE(50), RP3Beta(n_neighbors=60), ItemKNN(7, shrink=5)]
+ITEM_ITEM = [EASE(50), RP3Beta(n_neighbors=60), SLIM(0.5, 20), ItemKNN(7, shrink=5)]
 
 
-@pytest.mark.parametrize("model", ITEM_ITEM[:2], ids=repr)
+@pytest.mark.parametrize("model", ITEM_ITEM[:3], ids=repr)
 def test_similar_items_are_those_that_the_item_recommends(model, fitted):
     model = fitted(model)
     items = model.items_.ids[[3, 250, 3]]
@@ -303,7 +303,7 @@ def test_similar_items_of_itemknn_are_its_neighbours(fitted, likes):
 def test_items_without_evidence_have_no_neighbours(model):
     data = lrrec.Interactions.from_pairs(["ann", "ann", "bob"], ["x", "y", "z"])
     data = data.align_items(lrrec.IdMap(["w", "x", "y", "z"]))
-    similar = type(model)().fit(data).similar_items(["w", "z", "x"], 3)
+    similar = clone(model).fit(data).similar_items(["w", "z", "x"], 3)
     assert similar.neighbors.filled("").tolist() == [["", "", ""], ["", "", ""], ["y", "", ""]]
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import lrrec
-from lrrec import ALS, EASE, NMF, ItemKNN, RP3Beta, TruncatedSVD
+from lrrec import ALS, EASE, NMF, SLIM, ItemKNN, RP3Beta, TruncatedSVD
 from lrrec.errors import FileFormatError
 from lrrec.linalg.inverse import invert
 from lrrec.linalg.sparse import co_occurrences
@@ -104,7 +104,7 @@ def test_itemknn_is_the_written_sum(likes):
     assert np.isclose(got, want, rtol=1e-4, atol=1e-5).mean() > 0.98  # ties at the 7th neighbour may go either way
 
 
-@pytest.mark.parametrize("model", [EASE(20), ItemKNN(9), RP3Beta(n_neighbors=9)], ids=repr)
+@pytest.mark.parametrize("model", [EASE(20), ItemKNN(9), RP3Beta(n_neighbors=9), SLIM(1, 20)], ids=repr)
 def test_item_item_scores_are_history_times_weights(model, likes, tmp_path):
     model.fit(likes)
     W = model.item_weights_ if isinstance(model, EASE) else model.item_weights_.toarray()
@@ -182,7 +182,7 @@ def test_more_factors_than_there_are(likes):
 
 
 @pytest.mark.parametrize(
-    "model", [EASE(reg=50), ItemKNN(), RP3Beta(), TruncatedSVD(16), NMF(8, random_state=0)], ids=repr
+    "model", [EASE(reg=50), ItemKNN(), RP3Beta(), SLIM(), TruncatedSVD(16), NMF(8, random_state=0)], ids=repr
 )
 def test_every_model_beats_popularity(model, split):
     popular = lrrec.evaluate(lrrec.Popularity().fit(split.train), split).mean()["ndcg@10"]

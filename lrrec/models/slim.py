@@ -22,7 +22,7 @@ class SLIM(ItemItemModel):
 
     Parameters
     ----------
-    l1_reg : float, default 3.0
+    l1_reg : float, default 1.0
         Penalty on the sum of the weights, >= 0; more makes them sparser. In users: with weights >= 0 and values of 1,
         items with at most l1_reg users in common have no weight. Typical: 0.1 to 30.
     l2_reg : float, default 100.0
@@ -68,7 +68,7 @@ class SLIM(ItemItemModel):
     _csr_values = "signed"
 
     def __init__(
-        self, l1_reg: float = 3.0, l2_reg: float = 100.0, *, nonnegative: bool = True, n_iter: int = 1000,
+        self, l1_reg: float = 1.0, l2_reg: float = 100.0, *, nonnegative: bool = True, n_iter: int = 1000,
         tol: float = 1e-4, n_threads: int | None = None,
     ) -> None:  # fmt: skip
         self.l1_reg = l1_reg

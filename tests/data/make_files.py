@@ -21,7 +21,7 @@ TOWERS = {"learning_rate": 0.01, "n_epochs": 2, "random_state": 0}
 MODELS = [
     lrrec.IALS(2, reg=0.02, random_state=0), lrrec.Popularity(), lrrec.TruncatedSVD(2, score_power=0.3),
     lrrec.NMF(2, random_state=0), lrrec.EASE(1.0), lrrec.ItemKNN(3), lrrec.RP3Beta(n_neighbors=4),
-    lrrec.GraphFilter(2),
+    lrrec.GraphFilter(2), lrrec.SLIM(0.5, 1.0, nonnegative=False),
     lrrec.Blend([lrrec.IALS(2, reg=0.02, random_state=0), lrrec.ItemKNN(3)], weights=[1.0, 2.0]),
     lrrec.ALS(2, random_state=0), lrrec.NeuralMF(2, n_hidden=3, n_epochs=2, random_state=0),
 ]  # fmt: skip
