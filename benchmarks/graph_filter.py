@@ -9,7 +9,7 @@ import numpy as np
 import lrrec
 from benchmarks import matrices
 from benchmarks.report import quality_row
-from lrrec import GraphFilter, Split
+from lrrec import GraphFilter, Recommender, Split
 
 ROUNDS = 5
 N_VALIDATION = 6000  # users of the validation part that settings are chosen on
@@ -45,7 +45,7 @@ def row(settings: str, rival: str, pair: np.ndarray, target: tuple[float, float]
     )  # fmt: skip
 
 
-def values(model: GraphFilter, split: Split) -> np.ndarray:
+def values(model: Recommender, split: Split) -> np.ndarray:
     means = lrrec.evaluate(model.fit(split.train), split, metrics=METRICS).mean()
     return np.array([means[metric] for metric in METRICS])
 

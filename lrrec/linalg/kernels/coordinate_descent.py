@@ -13,7 +13,7 @@ from lrrec.linalg.kernels.matmul import add_row
 CAPACITY = 1024  # candidates in a block
 ROW_CELLS = 2**23  # numbers of the dense rows of candidates in a block, of a sparse Gram matrix
 SHARE = 0.7  # of the largest step that a candidate's has to reach to be taken; its square the next time, and so on
-INNER = 0.1  # of the largest step: a block is left when its own steps are no larger
+INNER = 0.01  # of the largest step: a block is left when its own steps are no larger
 LANES = 32  # rows of a block are padded to a multiple of it: the loop over them has no remainder
 
 
@@ -34,25 +34,30 @@ def largest_step(n, slopes, weights, curvature, inverse, l1_reg, below):
 
 
 @kernel(fastmath=REORDER, helper=True)
-def solve_block(size, chosen, block, inner, weights, curvature, inverse, l1_reg, below, n_iter, goal):
+def solve_block(size, chosen, block, pulls, weights, inverse, l1_reg, below, n_iter, goal):
     """Improve the weights of a block until no step exceeds the goal; return how many of n_iter passes are left.
 
-    chosen (A,): its candidates; block (A, padded): their Gram matrix; inner (padded,): their slopes, overwritten.
+    chosen (A,): its candidates; block (A, padded): their Gram matrix, with a diagonal of 0; pulls (padded,): slope +
+    curvature x weight of each, overwritten. A step changes the pulls of others alone.
     """
     padded = (size + LANES - 1) // LANES * LANES
-    inner[size:padded] = 0
+    pulls[size:padded] = 0
     moved = np.inf
     while n_iter > 0 and moved > goal:
         n_iter -= 1
         moved = 0.0
         for a in range(size):
-            c = chosen[a]
-            step = step_of(inner[a], weights[c], curvature[c], inverse[c], l1_reg, below)
+            c, pull = chosen[a], pulls[a]
+            step = -weights[c]
+            if pull > l1_reg:
+                step += (pull - l1_reg) * inverse[c]
+            elif pull < -l1_reg:
+                step += below * (pull + l1_reg) * inverse[c]
             if step != 0:
                 weights[c] += step
                 moved = max(moved, abs(step))
                 for b in range(padded):
-                    inner[b] -= step * block[a, b]
+                    pulls[b] -= step * block[a, b]
     return n_iter
 
 
@@ -65,7 +70,7 @@ def descend(n, gram, candidates, scratch, rows, block, l1_reg, below, n_iter, to
     """
     indptr, indices, data, dense = gram
     items, position, curvature, inverse, weights, slopes = candidates
-    chosen, place, inner, before, moved = scratch
+    chosen, place, pulls, before, moved = scratch
     sparse = len(dense) == 0
     size, share = 0, SHARE
     place[:n] = -1
@@ -92,11 +97,13 @@ def descend(n, gram, candidates, scratch, rows, block, l1_reg, below, n_iter, to
                 value = rows[size, chosen[a]] if sparse else dense[c, chosen[a]]
                 block[size, a] = value
                 block[a, size] = value
+            block[size, size] = 0
             size += 1
         for a in range(size):
-            inner[a], before[a] = slopes[chosen[a]], weights[chosen[a]]
+            c = chosen[a]
+            pulls[a], before[a] = slopes[c] + curvature[c] * weights[c], weights[c]
         goal = max(INNER * largest, 0.5 * tol)
-        n_iter = solve_block(size, chosen, block, inner, weights, curvature, inverse, l1_reg, below, n_iter, goal)
+        n_iter = solve_block(size, chosen, block, pulls, weights, inverse, l1_reg, below, n_iter, goal)
         n_moved = 0
         for a in range(size):
             change = before[a] - weights[chosen[a]]
