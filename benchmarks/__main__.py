@@ -17,7 +17,7 @@ from benchmarks import documents, report
 NAMES = (
     "interactions", "als", "topk", "svd", "ease", "memory", "accuracy", "adapt", "adapt_shared", "adapt_neural",
     "serving", "neural", "evaluation", "pipelines", "markets", "scale", "spark", "busy", "hybrid",
-    "graph_filter", "gowalla", "defaults", "recency", "sparse_ease",
+    "graph_filter", "gowalla", "defaults", "recency", "slim", "sparse_ease",
 )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ USES = {  # when to use a model
     "EASE": "linear regression of each item on all others: up to 20,000 items",
     "EDLAE": "the same at low rank, for any number of items",
     "SparseEASE": "the same with few weights per item, for many items",
+    "SLIM": "elastic net: few weights of each item, most of them 0",
     "TruncatedSVD": "SVD of the rescaled matrix: the fastest factors",
     "NMF": "nonnegative factors, which can be read as topics",
     "RP3Beta": "random walks: many items, few interactions per user",

@@ -47,6 +47,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "Popularity": {},
     "RP3Beta": {},
     "SparseEASE": {"n_neighbors": 3},
+    "SLIM": {},
     "GraphFilter": {"n_factors": 2},
     "TruncatedSVD": {"n_factors": 2, "random_state": 0},
 }
@@ -541,7 +542,7 @@ def _of_models():
         if "__init__" in vars(getattr(lrrec, name)):
             yield f"{name}.__init__", fit_model(name)
         if name not in ("Popularity", "Blend"):
-            kind = "ItemItemModel" if name in ("EASE", "ItemKNN", "RP3Beta", "SparseEASE") else "FactorModel"
+            kind = "ItemItemModel" if name in ("EASE", "ItemKNN", "RP3Beta", "SLIM", "SparseEASE") else "FactorModel"
             kind = name if name in ("ItemContent", "GraphFilter") else kind
             yield (
                 f"{kind}.similar_items[{name}]",

@@ -10,7 +10,7 @@ import sketches
 
 import lrrec
 
-FILE, LINE = sketches.code("lrrec/models/slim.py"), sketches.added_lines("lrrec/models/__init__.py")
+FILE, LINE = sketches.code("lrrec/models/link_prop.py"), sketches.added_lines("lrrec/models/__init__.py")
 ENV = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 CONTRACT = """
 import inspect, sys
@@ -19,8 +19,8 @@ sys.path.insert(0, sys.argv[1])
 import lrrec
 from checks import all_checks
 from sklearn.base import clone
-model = lrrec.SLIM(n_iter=2)
-assert "SLIM" in dir(lrrec) and lrrec.models.SLIM is type(model)
+model = lrrec.LinkProp()
+assert "LinkProp" in dir(lrrec) and lrrec.models.LinkProp is type(model)
 likes = lrrec.datasets.load("made-up").interactions(min_rating=4)
 checks = all_checks(model)
 for check in checks:
@@ -30,18 +30,18 @@ print(len(checks), "checks")
 """
 TUNE = """
 split = lrrec.splits.by_user(likes, random_state=0)
-tuned = lrrec.tune(lrrec.SLIM(n_iter=2), split, n_trials=5)
-assert list(tuned.best_params_) == ["l1_reg", "l2_reg"] and len(tuned.trials_) == 5
-models = {"popularity": lrrec.Popularity(), "slim": tuned.model_}
+tuned = lrrec.tune(lrrec.LinkProp(), split, n_trials=5)
+assert list(tuned.best_params_) == ["end_power", "start_power", "user_power"] and len(tuned.trials_) == 5
+models = {"popularity": lrrec.Popularity(), "linkprop": tuned.model_}
 comparison = lrrec.compare(models, split, metrics=["ndcg@10"])
 means = {name: result.mean()["ndcg@10"] for name, result in comparison.evaluations.items()}
-assert means["slim"] > means["popularity"]
+assert means["linkprop"] > means["popularity"]
 """
 COMMANDS = """
 from lrrec import cli
-data = ["made-up", "--min-rating", "4", "--model", "slim"]
+data = ["made-up", "--min-rating", "4", "--model", "linkprop"]
 for words in (
-    ["fit", *data, "--param", "l1_reg=0.25", "--out", "model"],
+    ["fit", *data, "--param", "user_power=0.25", "--out", "model"],
     ["recommend", "model", "--user", "7", "-k", "3"],
     ["evaluate", *data],
 ):
@@ -68,7 +68,7 @@ def folder(tmp_path_factory):
         (folder / "datasets").symlink_to(original.parent / "datasets")
     before, end, after = (original / "models" / "__init__.py").read_text().partition("}\n__all__")
     (models / "__init__.py").write_text(before + LINE + end + after)
-    (models / "slim.py").write_text(FILE)
+    (models / "link_prop.py").write_text(FILE)
     return folder
 
 
@@ -81,7 +81,7 @@ def test_it_meets_the_contract_is_tuned_compared_and_a_command(folder):
     assert done.returncode == 0, done.stderr
     n_checks, fitted, lists, evaluated = done.stdout.split("----\n")
     assert int(n_checks.split()[0]) > 25
-    assert "l1_reg=0.25" in fitted
+    assert "user_power=0.25" in fitted
     assert lists.splitlines()[0] == "user,item,rank,score"
     assert len(lists.splitlines()) == 4
     assert "ndcg@10" in evaluated

@@ -1,6 +1,7 @@
 """The worked examples of CONTRIBUTING.md do what they say; test_catalogue.py adds the model to the library."""
 
 import inspect
+import itertools
 import sys
 import types
 
@@ -9,7 +10,6 @@ import pytest
 import scipy.sparse as sp
 import sketches
 from checks import all_checks, assert_same
-from sklearn.linear_model import ElasticNet
 from test_adapter_kinds import CANNOT_APPLY, bound
 
 import lrrec
@@ -26,17 +26,18 @@ def module(path):
     return found
 
 
-def test_slim_is_an_elastic_net_of_each_item():
-    dense = (np.random.default_rng(0).random((60, 9)) < 0.4).astype(np.float64)
-    model = module("lrrec/models/slim.py").SLIM(l1_reg=3.0, l2_reg=5.0, n_iter=300).fit(dense)
-    net = ElasticNet(alpha=8 / 60, l1_ratio=3 / 8, positive=True, fit_intercept=False, tol=1e-8, max_iter=10_000)
-    want = np.zeros((9, 9))
-    for item in range(9):
-        others = np.arange(9) != item
-        want[others, item] = net.fit(dense[:, others], dense[:, item]).coef_
+def test_link_prop_is_the_written_sum_over_paths():
+    dense = np.random.default_rng(0).integers(1, 4, (30, 9)) * (np.random.default_rng(1).random((30, 9)) < 0.4)
+    dense[3], dense[:, 5] = 0, 0
+    model = module("lrrec/models/link_prop.py").LinkProp(0.4, 0.8, end_power=0.3).fit(dense)
+    users, items = np.maximum((dense > 0).sum(axis=1), 1), np.maximum((dense > 0).sum(axis=0), 1)
+    want = np.zeros(dense.shape)
+    for u, j, v, i in itertools.product(range(30), range(9), range(30), range(9)):
+        if j != i:
+            path = dense[u, j] * dense[v, j] * dense[v, i]
+            want[u, i] += path / (items[j] ** 0.4 * users[v] ** 0.8 * items[i] ** 0.3)
     assert sp.issparse(model.item_weights_)
-    assert 0 < model.item_weights_.nnz < 72
-    np.testing.assert_allclose(model.item_weights_.toarray(), want, atol=1e-4)
+    np.testing.assert_allclose(model._scores(model.seen_, slice(None)), want, rtol=1e-5)
     assert model.similar_items([0], 2).scores.count()
 
 

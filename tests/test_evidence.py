@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 import lrrec
-from lrrec import ALS, EASE, IALS, NMF, AdapterBank, Interactions, ItemKNN, Popularity, RP3Beta, TruncatedSVD
+from lrrec import ALS, EASE, IALS, NMF, SLIM, AdapterBank, Interactions, ItemKNN, Popularity, RP3Beta, TruncatedSVD
 from lrrec.adapt import Anchored, FoldIn, LowRank, Scratch
 from lrrec.errors import DataError, FileFormatError, ParameterError, UnknownIdError
 from lrrec.interop import from_factors
@@ -17,12 +17,12 @@ from lrrec.linalg.ranking import Candidates, rank
 
 MODELS = [
     Popularity(), IALS(3, n_iter=4, random_state=0), TruncatedSVD(3), NMF(3, n_iter=5, random_state=0), EASE(reg=1),
-    ItemKNN(), RP3Beta(), ALS(2, n_iter=3, random_state=0),
+    ItemKNN(), RP3Beta(), SLIM(0.1, 1), ALS(2, n_iter=3, random_state=0),
 ]  # fmt: skip
 if find_spec("torch"):
     MODELS.append(lrrec.NeuralMF(3, n_hidden=4, n_epochs=2, random_state=0))
 FACTOR_MODELS = [model for model in MODELS if isinstance(model, lrrec.FactorModel)]
-ITEM_ITEM = [EASE(reg=1), ItemKNN(), RP3Beta(), lrrec.SparseEASE(reg=1)]
+ITEM_ITEM = [EASE(reg=1), ItemKNN(), RP3Beta(), lrrec.SparseEASE(reg=1), SLIM(0.1, 1)]
 GIVEN = {"fold_in_reg": 0.02, "reg": 1.0, "new_item_reg": 1.0, "n_iter": 2, "anchor": "constant", "balance": 0.5}
 
 

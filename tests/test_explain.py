@@ -17,6 +17,7 @@ from lrrec import (
     EDLAE,
     IALS,
     NMF,
+    SLIM,
     ItemKNN,
     NeuralMF,
     Popularity,
@@ -30,6 +31,7 @@ from lrrec.errors import DataError, ParameterTypeError, UnknownIdError
 
 LINEAR = [
     EASE(50), ItemKNN(40), RP3Beta(n_neighbors=60), SparseEASE(50, n_neighbors=40),
+    SLIM(1, 20), SLIM(1, 20, nonnegative=False),
     IALS(8, n_iter=3, random_state=0),
     IALS(5, n_iter=2, objective="hu", alpha=10, confidence="alpha r", reg=5, random_state=1),
     ALS(3, n_iter=3, random_state=0), ALS(3, n_iter=3, clip=True, random_state=0),
@@ -286,10 +288,10 @@ def test_the_command_line_explains(fitted, tmp_path, monkeypatch, capsys):
 
 # Similar items.
 
-ITEM_ITEM = [EASE(50), RP3Beta(n_neighbors=60), SparseEASE(50, n_neighbors=40), ItemKNN(7, shrink=5)]
+ITEM_ITEM = [EASE(50), RP3Beta(n_neighbors=60), SparseEASE(50, n_neighbors=40), SLIM(0.5, 20), ItemKNN(7, shrink=5)]
 
 
-@pytest.mark.parametrize("model", ITEM_ITEM[:3], ids=repr)
+@pytest.mark.parametrize("model", ITEM_ITEM[:4], ids=repr)
 def test_similar_items_are_those_that_the_item_recommends(model, fitted):
     model = fitted(model)
     items = model.items_.ids[[3, 250, 3]]
@@ -316,7 +318,7 @@ def test_similar_items_of_itemknn_are_its_neighbours(fitted, likes):
 def test_items_without_evidence_have_no_neighbours(model):
     data = lrrec.Interactions.from_pairs(["ann", "ann", "bob"], ["x", "y", "z"])
     data = data.align_items(lrrec.IdMap(["w", "x", "y", "z"]))
-    similar = type(model)().fit(data).similar_items(["w", "z", "x"], 3)
+    similar = clone(model).fit(data).similar_items(["w", "z", "x"], 3)
     assert similar.neighbors.filled("").tolist() == [["", "", ""], ["", "", ""], ["y", "", ""]]
 
 

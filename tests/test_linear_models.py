@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import lrrec
-from lrrec import ALS, EASE, NMF, ItemKNN, RP3Beta, SparseEASE, TruncatedSVD
+from lrrec import ALS, EASE, NMF, SLIM, ItemKNN, RP3Beta, SparseEASE, TruncatedSVD
 from lrrec.errors import FileFormatError
 from lrrec.linalg.inverse import invert
 from lrrec.linalg.sparse import co_occurrences
@@ -105,7 +105,7 @@ def test_itemknn_is_the_written_sum(likes):
 
 
 @pytest.mark.parametrize(
-    "model", [EASE(20), ItemKNN(9), RP3Beta(n_neighbors=9), SparseEASE(20, n_neighbors=9)], ids=repr
+    "model", [EASE(20), ItemKNN(9), RP3Beta(n_neighbors=9), SparseEASE(20, n_neighbors=9), SLIM(1, 20)], ids=repr
 )
 def test_item_item_scores_are_history_times_weights(model, likes, tmp_path):
     model.fit(likes)
@@ -184,7 +184,7 @@ def test_more_factors_than_there_are(likes):
 
 
 @pytest.mark.parametrize(
-    "model", [EASE(reg=50), SparseEASE(), ItemKNN(), RP3Beta(), TruncatedSVD(16), NMF(8, random_state=0)], ids=repr
+    "model", [EASE(50), SparseEASE(), ItemKNN(), RP3Beta(), SLIM(), TruncatedSVD(16), NMF(8, random_state=0)], ids=repr
 )
 def test_every_model_beats_popularity(model, split):
     popular = lrrec.evaluate(lrrec.Popularity().fit(split.train), split).mean()["ndcg@10"]

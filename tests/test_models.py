@@ -15,6 +15,7 @@ from lrrec import (
     EDLAE,
     IALS,
     NMF,
+    SLIM,
     Blend,
     GraphFilter,
     Interactions,
@@ -38,6 +39,8 @@ ALL_MODELS = [
     ItemKNN(n_neighbors=40),
     RP3Beta(n_neighbors=60),
     SparseEASE(reg=50, n_neighbors=40, dropout=0.2),
+    SLIM(l1_reg=0.5, l2_reg=20),
+    SLIM(l1_reg=2, l2_reg=10, nonnegative=False),
     GraphFilter(n_factors=8),
     GraphFilter(n_factors=5, filter="linear", degree_power=0.5),
     Blend(
@@ -45,7 +48,7 @@ ALL_MODELS = [
     ),
     ALS(n_factors=3, n_iter=3, random_state=0),
 ]
-VARIANTS = (ALL_MODELS[2], ALL_MODELS[4], ALL_MODELS[11])  # of models that are checked with other settings
+VARIANTS = [ALL_MODELS[place] for place in (2, 4, 11, 14)]  # of models that are checked with other settings
 if find_spec("torch"):
     ALL_MODELS.append(NeuralMF(n_factors=6, n_hidden=8, n_epochs=2, random_state=0))
 

@@ -26,6 +26,7 @@ BASE = lrrec.IALS(4, n_iter=2, random_state=0).fit(market(2, 50, 70))
 MODELS = [
     lrrec.Popularity(), lrrec.IALS(4, n_iter=1, random_state=0), lrrec.EASE(20.0), lrrec.ItemKNN(),
     lrrec.TruncatedSVD(4), lrrec.NMF(4, n_iter=1, random_state=0), lrrec.RP3Beta(), lrrec.SparseEASE(20.0),
+    lrrec.SLIM(1.0, 20.0),
     lrrec.ALS(2, n_iter=1, random_state=0),
     lrrec.Blend([lrrec.EASE(20.0), lrrec.ItemKNN()], weights=[0.5, 0.5]),
     LowRank(2, reg=1.0, fold_in_reg=None, new_item_reg=1.0, n_iter=1), ItemItem(weight=1.0, reg=10.0, scaling=0.5),

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer, FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
 
-from lrrec import ALS, EASE, IALS, NMF, ItemKNN, NeuralMF, Popularity, RP3Beta, SparseEASE, TruncatedSVD
+from lrrec import ALS, EASE, IALS, NMF, SLIM, ItemKNN, NeuralMF, Popularity, RP3Beta, SparseEASE, TruncatedSVD
 
 PAIRS = "calls predict(X); a recommender's predict takes pairs of ids"
 CANNOT_APPLY = dict.fromkeys(
@@ -57,6 +57,10 @@ class IALSWithoutPredict(_NoPredict, IALS):
     pass
 
 
+class SLIMWithoutPredict(_NoPredict, SLIM):
+    pass
+
+
 class RP3BetaWithoutPredict(_NoPredict, RP3Beta):
     pass
 
@@ -95,6 +99,7 @@ MODELS = [
     ItemKNN(),
     RP3Beta(),
     SparseEASE(reg=1),
+    SLIM(l1_reg=0.1, l2_reg=1),
     NMF(n_factors=2, n_iter=2),
     Popularity(),
     TruncatedSVD(n_factors=1),
@@ -117,6 +122,7 @@ WITHOUT_PREDICT = [
     IALSWithoutPredict(n_factors=2, n_iter=2, random_state=0),
     ItemKNNWithoutPredict(),
     RP3BetaWithoutPredict(),
+    SLIMWithoutPredict(l1_reg=0.1, l2_reg=1),
     NMFWithoutPredict(n_factors=2, n_iter=2, random_state=0),
     PopularityWithoutPredict(),
     TruncatedSVDWithoutPredict(n_factors=1),

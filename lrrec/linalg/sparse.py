@@ -1,5 +1,7 @@
 """Products of sparse and dense matrices on several threads, and scaling of sparse ones."""
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -50,6 +52,43 @@ def co_occurrences(A: sp.csr_array, *, n_threads: int | None = None) -> np.ndarr
 
     run_blocks(work, balanced_blocks(by_columns.indptr, 64), check_threads(n_threads))
     return out
+
+
+def sparse_gram(A: sp.csr_array, *, n_threads: int | None = None) -> sp.csr_array:
+    """Return A^T A as csr float32 (n_columns, n_columns), sorted, for a csr matrix A.
+
+    O(sum over rows of n^2) time, summed in double precision. 8 bytes for each pair of columns with a row in common, and
+    as many while the blocks of rows are put together.
+    """
+    by_columns, n_columns = A.T.tocsr(), A.shape[1]
+    lengths = np.diff(A.indptr).astype(np.int64)
+    products = np.concatenate(([0], np.cumsum(lengths[by_columns.indices])))[by_columns.indptr]  # up to each column
+    n_pairs = int(np.minimum(np.diff(products), n_columns).sum())
+    hint = "leave out rare items, e.g. by k_core(), or users with very many of them"
+    check_memory(8 * n_pairs, f"the co-occurrences of {n_columns:,} items", hint)
+    (rows_of, columns_of) = kernels.index_arrays(by_columns), kernels.index_arrays(A)
+    weights, data = kernels.as_input(by_columns.data), kernels.as_input(A.data)
+
+    def rows(start: int, stop: int) -> tuple[np.ndarray, ...]:
+        return kernels.gram_rows(start, stop, *rows_of, weights, *columns_of, data, n_columns)
+
+    return stacked_rows(rows, balanced_blocks(products, 64), n_columns, n_threads)
+
+
+def stacked_rows(
+    rows: Callable[[int, int], tuple[np.ndarray, ...]], blocks: list[tuple[int, int]], n_columns: int,
+    n_threads: int | None,
+) -> sp.csr_array:  # fmt: skip
+    """Return the csr matrix of rows(start, stop): their lengths, column indices and values, for blocks in order."""
+    parts: dict[int, tuple[np.ndarray, ...]] = {}
+
+    def work(start: int, stop: int) -> None:
+        parts[start] = rows(start, stop)
+
+    run_blocks(work, blocks, check_threads(n_threads))
+    lengths, indices, values = (np.concatenate(each) for each in zip(*(parts[at] for at, _ in blocks), strict=True))
+    indptr = np.concatenate(([0], np.cumsum(lengths)))
+    return sp.csr_array((values, indices, indptr), shape=(len(lengths), n_columns))
 
 
 def power(counts: np.ndarray, exponent: float) -> np.ndarray:

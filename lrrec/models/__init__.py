@@ -24,6 +24,7 @@ MODELS = {
     "EDLAE": Entry("lrrec.models.edlae", "edlae"),
     "SparseEASE": Entry("lrrec.models.sparse_ease", "sparseease"),
     "ItemKNN": Entry("lrrec.models.item_knn", "itemknn"),
+    "SLIM": Entry("lrrec.models.slim", "slim"),
     "RP3Beta": Entry("lrrec.models.rp3beta", "rp3beta"),
     "GraphFilter": Entry("lrrec.models.graph_filter", "graphfilter"),
     "ItemContent": Entry("lrrec.models.item_content", "content"),

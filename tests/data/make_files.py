@@ -22,6 +22,7 @@ MODELS = [
     lrrec.IALS(2, reg=0.02, random_state=0), lrrec.Popularity(), lrrec.TruncatedSVD(2, score_power=0.3),
     lrrec.NMF(2, random_state=0), lrrec.EASE(1.0), lrrec.EDLAE(2, reg=1.0), lrrec.ItemKNN(3),
     lrrec.RP3Beta(n_neighbors=4), lrrec.GraphFilter(2), lrrec.SparseEASE(1.0, n_neighbors=3),
+    lrrec.SLIM(0.5, 1.0, nonnegative=False),
     lrrec.Blend([lrrec.IALS(2, reg=0.02, random_state=0), lrrec.ItemKNN(3)], weights=[1.0, 2.0]),
     lrrec.ALS(2, random_state=0), lrrec.NeuralMF(2, n_hidden=3, n_epochs=2, random_state=0),
 ]  # fmt: skip

@@ -9,11 +9,20 @@ U, I: users, items; D: factors; N: cells (nonzeros) of a row or matrix; K: lengt
 from lrrec.linalg.kernels.arrays import as_input, index_arrays
 from lrrec.linalg.kernels.chebyshev import chebyshev_step
 from lrrec.linalg.kernels.conjugate_gradient import cg_rows
+from lrrec.linalg.kernels.coordinate_descent import elastic_net_rows
 from lrrec.linalg.kernels.dual import dual_products, finish_dual_rows
 from lrrec.linalg.kernels.heap import mark_zeros, mask_rows, top_k_rows
 from lrrec.linalg.kernels.joint_gradient import add_rows, advance_rows, curve_rows
 from lrrec.linalg.kernels.low_rank_update import add_low_rank
-from lrrec.linalg.kernels.matmul import co_occurrences, dot_rows, few_products, gram_times, observed_loss, times_rows
+from lrrec.linalg.kernels.matmul import (
+    co_occurrences,
+    dot_rows,
+    few_products,
+    gram_rows,
+    gram_times,
+    observed_loss,
+    times_rows,
+)
 from lrrec.linalg.kernels.nonnegative import nonnegative_rows
 from lrrec.linalg.kernels.placement import take_places
 from lrrec.linalg.kernels.ridge import ridge_rows
@@ -31,8 +40,10 @@ __all__ = [
     "curve_rows",
     "dot_rows",
     "dual_products",
+    "elastic_net_rows",
     "few_products",
     "finish_dual_rows",
+    "gram_rows",
     "gram_times",
     "index_arrays",
     "mark_zeros",

@@ -6,6 +6,7 @@ from lrrec.linalg.jit import REORDER, kernel
 from lrrec.linalg.kernels.memory_access import prefetch
 
 AHEAD = 32  # distance in rows between the one multiplied and the one prefetched, where rows are read one after another
+SORTED = 16  # of rows that fill less than this part of the columns, the indices are sorted; others are read in order
 
 
 @kernel(fastmath=REORDER, inline="always")
@@ -73,6 +74,47 @@ def co_occurrences(start, stop, item_indptr, users, weights, user_indptr, items,
             while z >= user_indptr[u] and items[z] >= i:
                 out[i, items[z]] += w * data[z]
                 z -= 1
+
+
+@kernel(fastmath=REORDER)
+def gram_rows(start, stop, item_indptr, users, weights, user_indptr, items, data, n_items):
+    """Return the rows start..stop of X^T X in csr, sorted: their lengths, indices and values.
+
+    X^T in csr: item_indptr (I + 1,), users, weights. X in csr: user_indptr (U + 1,), items, data.
+    """
+    room = 0
+    for i in range(start, stop):
+        longest = 0
+        for s in range(item_indptr[i], item_indptr[i + 1]):
+            longest += user_indptr[users[s] + 1] - user_indptr[users[s]]
+        room += min(longest, n_items)
+    indices, values = np.empty(room, np.int32), np.empty(room, data.dtype)  # memory that is not written is not used
+    lengths = np.zeros(stop - start, np.int64)
+    sums, of_item = np.zeros(n_items), np.full(n_items, -1, np.int32)
+    filled = 0
+    for i in range(start, stop):
+        row, length = indices[filled:], 0
+        for s in range(item_indptr[i], item_indptr[i + 1]):
+            w = np.float64(weights[s])
+            for z in range(user_indptr[users[s]], user_indptr[users[s] + 1]):
+                j = items[z]
+                if of_item[j] != i:
+                    of_item[j], sums[j], row[length] = i, 0, j
+                    length += 1
+                sums[j] += w * data[z]
+        if length < n_items // SORTED:
+            row[:length].sort()
+        else:
+            length = 0
+            for j in range(n_items):
+                if of_item[j] == i:
+                    row[length] = j
+                    length += 1
+        for s in range(length):
+            values[filled + s] = sums[row[s]]
+        lengths[i - start] = length
+        filled += length
+    return lengths, indices[:filled].copy(), values[:filled].copy()
 
 
 @kernel(fastmath=REORDER)
