@@ -32,16 +32,16 @@ USES = {  # when to use a model
     "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt; takes "
     "[features](docs/guide.md#features)",
     "NeuralMF": "two-tower network: the best lists if a longer fit is fine (extra `torch`)",
-    "EASE": "linear regression of each item on all others: one parameter, up to 20,000 items",
-    "SLIM": "EASE with few weights: sparse, any number of items",
-    "TruncatedSVD": "SVD of the matrix with rescaled rows and columns: the fastest factors",
-    "NMF": "factors without negative values, which can be read as topics",
-    "RP3Beta": "random walks over items and users: many items, few interactions per user",
+    "EASE": "regression of each item on all others: one parameter, up to 20,000 items",
+    "SLIM": "EASE with few weights, for any number of items",
+    "TruncatedSVD": "SVD of the rescaled matrix: the fastest factors",
+    "NMF": "factors without negative values: read as topics",
+    "RP3Beta": "random walks: many items, few interactions per user",
     "GraphFilter": "filters over the graph of items: for large sparse data",
     "ItemKNN": "nearest neighbours of items by cosine: simple to explain",
     "ItemContent": "items with features like those of the history: for new items",
     "Blend": "several models' scores added, with weights found on validation users",
-    "Popularity": "the same list for everyone: the baseline to beat",
+    "Popularity": "the same list for all: the baseline",
     "ALS": "star ratings to be predicted, rather than lists",
 }
 
