@@ -34,7 +34,6 @@ def against_irspack(name: str) -> Iterator[dict[str, Any]]:
     data = lrrec.datasets.load(name, matrices.data_home()).interactions(min_rating=4)
     matrix = lrrec.splits.by_user(data, random_state=0).train.matrix
     ours = SLIM(n_threads=THREADS)
-    settings = f"SLIM(l1_reg={ours.l1_reg:g}, l2_reg={ours.l2_reg:g})"
     fitted(ours, matrix[:, :100]), irspack(ours, matrix[:, :100])  # warm-up
     pairs, objectives = [], []
     for _ in range(ROUNDS):
@@ -45,15 +44,19 @@ def against_irspack(name: str) -> Iterator[dict[str, Any]]:
     ratios = sorted(peer / own for peer, own in pairs)
     faster = float(np.median(ratios))
     yield quality_row(
-        f"{name}, {settings}: seconds to fit", f"irspack: {theirs:.3g} s",
+        f"{name}, {settings(ours)}: seconds to fit", f"irspack: {theirs:.3g} s",
         f"{seconds:.3g} s, {faster:.2f} x faster ({ratios[0]:.2f} to {ratios[-1]:.2f})",
         f"{AT_LEAST:g} x; goal {GOAL:g} x", faster >= AT_LEAST,
     )  # fmt: skip
     excess = max(own / peer - 1 for peer, own in objectives)
     yield quality_row(
-        f"{name}, {settings}: objective, {weights.nnz / weights.shape[0]:.0f} weights an item", "irspack",
+        f"{name}, {settings(ours)}: objective, {weights.nnz / weights.shape[0]:.0f} weights an item", "irspack",
         f"{excess:+.1e} of the peer's", f"{EXCESS:+.0e} at most", excess <= EXCESS,
     )  # fmt: skip
+
+
+def settings(model: SLIM) -> str:
+    return f"SLIM(l1_reg={model.l1_reg:g}, l2_reg={model.l2_reg:g})"
 
 
 def fitted(model: SLIM, matrix: sp.csr_array) -> tuple[float, sp.csr_array]:
@@ -92,7 +95,7 @@ def gowalla() -> Iterator[dict[str, Any]]:
     chosen = max(trials, key=lambda model: values(model, few)[1])
     pair = values(chosen, split)
     yield quality_row(
-        f"gowalla, settings from valid.txt, {chosen}: recall@20, nDCG@20", "SLIM, published",
+        f"gowalla, settings from valid.txt, {settings(chosen)}: recall@20, nDCG@20", "SLIM, published",
         f"{pair[0]:.4f}, {pair[1]:.4f}", f"{PUBLISHED[0]:.4f}, {PUBLISHED[1]:.4f}", bool((pair >= PUBLISHED).all()),
     )  # fmt: skip
     seconds = [fitted(chosen, split.train.matrix)[0] for _ in range(ROUNDS)]

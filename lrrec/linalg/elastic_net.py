@@ -40,7 +40,7 @@ def elastic_net_weights(
     if n_items <= DENSE:
         dense = co_occurrences(X, n_threads=n_threads)
         dense += np.triu(dense, 1).T
-        diagonal, blocks = dense.diagonal(), even_blocks(n_items, -(-n_items // N_BLOCKS))
+        diagonal, blocks = dense.diagonal(), even_blocks(n_items, max(16, n_items // N_BLOCKS))
     else:
         gram = sparse_gram(X, n_threads=n_threads)
         diagonal, blocks = gram.diagonal(), balanced_blocks(gram.indptr, N_BLOCKS)

@@ -10,7 +10,7 @@ import numpy as np
 from lrrec.linalg.jit import REORDER, kernel
 from lrrec.linalg.kernels.matmul import add_row
 
-CAPACITY = 1024  # candidates in a block
+FIRST, CAPACITY = 256, 1024  # candidates in a block: at first, and at most
 ROW_CELLS = 2**23  # numbers of the dense rows of candidates in a block, of a sparse Gram matrix
 SHARE = 0.7  # of the largest step that a candidate's has to reach to be taken; its square the next time, and so on
 INNER = 0.01  # of the largest step: a block is left when its own steps are no larger
@@ -63,9 +63,10 @@ def solve_block(size, chosen, block, pulls, weights, inverse, l1_reg, below, n_i
 
 @kernel(fastmath=REORDER, helper=True)
 def descend(n, gram, candidates, scratch, rows, block, l1_reg, below, n_iter, tol):
-    """Improve weights and slopes of n candidates until no step exceeds tol; return how many of n_iter passes are left.
+    """Improve weights and slopes of n candidates until no step exceeds tol, or the block is full.
 
-    Each look at all of them takes those with large steps into the block, which is then solved; a full one begins anew.
+    Returns how many of n_iter passes are left, and whether the block is full. Each look at all candidates takes those
+    with large steps into the block, which is then solved.
     With a sparse Gram matrix, rows (A, C + 1) become theirs; position (I,) is C for items that are no candidates.
     """
     indptr, indices, data, dense = gram
@@ -78,10 +79,9 @@ def descend(n, gram, candidates, scratch, rows, block, l1_reg, below, n_iter, to
         n_iter -= 1
         largest = largest_step(n, slopes, weights, curvature, inverse, l1_reg, below)
         if not largest > tol:
-            break
+            return n_iter, False
         if size == len(block):
-            place[:n] = -1
-            size = 0
+            return n_iter, True
         least = max(share * largest, tol)
         share *= SHARE
         for c in range(n):
@@ -114,7 +114,7 @@ def descend(n, gram, candidates, scratch, rows, block, l1_reg, below, n_iter, to
             add_row(0, n_moved, moved, before, rows, slopes)
         else:
             add_row(0, n_moved, moved, before, dense, slopes)
-    return n_iter
+    return n_iter, False
 
 
 @kernel(fastmath=REORDER, helper=True)
@@ -160,7 +160,7 @@ def elastic_net_rows(start, stop, gram, diagonal, l1_reg, l2_reg, nonnegative, s
     chosen, moved = np.empty(CAPACITY, np.int32), np.empty(CAPACITY, np.int32)
     scratch = chosen, place, np.empty(CAPACITY), np.empty(CAPACITY), moved
     row_cells = np.empty(max(ROW_CELLS, n_items + 1) if sparse else 0, data.dtype)
-    block_cells = np.zeros(CAPACITY * (CAPACITY + LANES + 8))
+    block_cells = np.zeros(0)
     counts, filled = np.zeros(stop - start, np.int64), 0
     room = indptr[stop] - indptr[start] if sparse and screened else (stop - start) * n_items
     out_items, out_weights = np.empty(room, np.int32), np.empty(room, data.dtype)
@@ -180,16 +180,21 @@ def elastic_net_rows(start, stop, gram, diagonal, l1_reg, l2_reg, nonnegative, s
         while n > n_before and left > 0:
             for c in range(n_before, n):
                 curvature[c], inverse[c] = diagonal[items[c]], inverses[items[c]] if items[c] != i else 0.0
-            capacity = min(CAPACITY, n, max(ROW_CELLS // (n + 1), 1)) if sparse else min(CAPACITY, n)
-            stride = (capacity + LANES - 1) // LANES * LANES + 8  # rows a multiple of 4 KB apart would share cache sets
-            block = block_cells[: capacity * stride].reshape((capacity, stride))
-            width = n + 1 if sparse else 0
-            rows = row_cells[: capacity * width].reshape((capacity, width))
             if sparse:
                 position[:] = n
                 for c in range(n):
                     position[items[c]] = c
-            left = descend(n, gram, candidates, scratch, rows, block, l1_reg, below, left, tol)
+            most = min(CAPACITY, n, max(ROW_CELLS // (n + 1), 1)) if sparse else min(CAPACITY, n)
+            capacity, full = min(FIRST, most), True
+            while full and left > 0:  # with a larger block, or another of the largest
+                stride = (capacity + LANES - 1) // LANES * LANES + 8  # 4 KB between rows would share cache sets
+                if len(block_cells) < capacity * stride:
+                    block_cells = np.zeros(capacity * stride)
+                block = block_cells[: capacity * stride].reshape((capacity, stride))
+                width = n + 1 if sparse else 0
+                rows = row_cells[: capacity * width].reshape((capacity, width))
+                left, full = descend(n, gram, candidates, scratch, rows, block, l1_reg, below, left, tol)
+                capacity = min(4 * capacity, most)
             n_before = n
             if sparse and not screened:
                 n = add_violators(i, n, gram, candidates, diagonal, inverses, gradient, l1_reg, below, tol)
