@@ -19,7 +19,7 @@ from lrrec.errors import DataError, ParameterError, ParameterTypeError, UnknownI
 
 @pytest.fixture(scope="module")
 def base(made_up, likes):
-    return IALS(n_factors=12, reg=0.02, random_state=0).fit(population(made_up, likes, "source"))
+    return IALS(n_factors=12, unobserved_weight=0.1, reg=0.02, random_state=0).fit(population(made_up, likes, "source"))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ NAMES = ["coverage@20", "novelty@20", "ndcg@10", "gini@5", "popularity@5", "dive
 
 @pytest.fixture(scope="module")
 def fitted(split):
-    return lrrec.IALS(n_factors=8, n_iter=5, random_state=0).fit(split.train)
+    return lrrec.IALS(n_factors=8, unobserved_weight=0.1, n_iter=5, random_state=0).fit(split.train)
 
 
 @given(st.integers(0, 2**32 - 1))
