@@ -88,6 +88,12 @@ def test_with_all_neighbors_it_is_ease(likes, dropout):
         np.testing.assert_allclose(weights, EASE(20).fit(likes).item_weights_, atol=4e-5)
 
 
+def test_with_all_neighbors_and_weighted_users_it_is_ease(likes):
+    ease = EASE(20, dropout=0.3, user_power=0.4).fit(likes)
+    sparse = SparseEASE(20, n_neighbors=likes.n_items, dropout=0.3, user_power=0.4).fit(likes)
+    np.testing.assert_allclose(sparse.item_weights_.toarray(), ease.item_weights_, atol=4e-5)
+
+
 def test_more_neighbors_come_nearer_to_ease(likes):
     X, ease = likes.matrix.toarray(), EASE(20).fit(likes).item_weights_
     losses, distances, before = [], [], np.zeros((likes.n_items, likes.n_items), dtype=bool)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import scipy.sparse as sp
 
 from lrrec.linalg.neighbors import column_norms
+from lrrec.linalg.sparse import with_weighted_rows
 from lrrec.linalg.support_ridge import support_ridge
 from lrrec.models.base.finite import check_finite
 from lrrec.models.base.item_item import ItemItemModel
@@ -28,6 +29,9 @@ class SparseEASE(ItemItemModel):
     dropout : float, default 0.0
         In [0, 1): the weights are those that predict best when every item of a history is left out with this
         probability (EDLAE), so that popular items are penalized more. Typical: 0.2 to 0.7, with a smaller `reg`.
+    user_power : float, default 0.0
+        As of `EDLAE`: above 0 active users have less say, and the nearest items are those by their weighted rows.
+        Typical: 0 to 0.5.
     n_threads : int, optional
         Of `fit`; all cores when None. The result is the same for every value.
 
@@ -59,16 +63,19 @@ class SparseEASE(ItemItemModel):
 
     tuning_space: ClassVar[dict[str, Any] | None] = {
         "reg": (10.0, 1000.0, "log"), "n_neighbors": (50, 400, "log"), "dropout": (0.0, 0.7),
+        "user_power": (0.0, 0.5),
     }  # fmt: skip
 
     _csr_values = "signed"
 
     def __init__(
-        self, reg: float = 100.0, *, n_neighbors: int = 200, dropout: float = 0.0, n_threads: int | None = None
-    ) -> None:
+        self, reg: float = 100.0, *, n_neighbors: int = 200, dropout: float = 0.0, user_power: float = 0.0,
+        n_threads: int | None = None,
+    ) -> None:  # fmt: skip
         self.reg = reg
         self.n_neighbors = n_neighbors
         self.dropout = dropout
+        self.user_power = user_power
         self.n_threads = n_threads
 
     def _fit(self, matrix: sp.csr_array) -> None:
@@ -76,4 +83,5 @@ class SparseEASE(ItemItemModel):
         k = check_int(self.n_neighbors, "n_neighbors", low=1)
         check_finite(column_norms(matrix), "norms of the items")
         dropout = check_real(self.dropout, "dropout", low=0, high=1, open_high=True)
+        matrix = with_weighted_rows(matrix, check_real(self.user_power, "user_power", low=0))
         self.item_weights_ = support_ridge(matrix, k, reg, dropout / (1 - dropout), n_threads=self.n_threads)
