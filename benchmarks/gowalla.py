@@ -30,10 +30,7 @@ GRIDS: dict[str, list[Recommender]] = {
         EDLAE(1024, dropout=dropout, reg=reg, user_power=power, n_iter=4)
         for dropout, reg, power in ((0.9, 10, 0.5), (0.7, 10, 0.5), (0.9, 10, 0.65))
     ],
-    "SparseEASE": [
-        SparseEASE(reg, dropout=dropout, user_power=power)
-        for reg, dropout in ((40, 0.5), (40, 0.8), (10, 0.5)) for power in (0.0, 0.25, 0.5)
-    ],
+    "SparseEASE": [SparseEASE(reg, dropout=dropout) for reg in (40, 100) for dropout in (0.5, 0.8)],
     "GraphFilter": [
         GraphFilter(low_pass_weight=weight, degree_power=power) for weight in (0.2, 0.3, 0.4) for power in (0.4, 0.45)
     ],
