@@ -1,9 +1,9 @@
-"""What models reach without tuning: their default parameters beside tuned ones, on five data sets.
+"""What models reach without tuning: default parameters beside those that `pipelines` tuned, on its data sets.
 
-Both are fitted to the same training part and measured on the test part; tuning sees the training part alone.
+Both are fitted to the same training part and measured on the same test part; tuning saw the training part alone.
 """
 
-import warnings
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,47 +11,39 @@ import numpy as np
 
 import lrrec
 from benchmarks import matrices
+from benchmarks.pipelines import PIPELINES, STORED, Pipeline, make, split_of
 from benchmarks.report import quality_row
-from lrrec import Recommender, Split
-from lrrec.errors import DataWarning
 
-MODELS = ("IALS", "TruncatedSVD", "NMF", "EASE", "EDLAE", "ItemKNN", "RP3Beta", "SLIM", "SparseEASE", "GraphFilter")
-DATA = ("ml-100k", "ml-latest-small", "ml-1m", "citeulike-a", "xmarket/ca")
-METRIC = "ndcg@10"
-TRIALS, SECONDS = 20, 60  # of a model on a data set
 AT_LEAST, GOAL = 0.97, 0.99
 
 
 def run() -> Iterator[dict[str, Any]]:
-    shares = {}
-    for name in DATA:
-        split = split_of(name)
-        for model in MODELS:
-            default, tuned = measured(getattr(lrrec, model)(), split)
-            shares[name, model] = default / tuned
-            yield row(f"{name}, {model}", f"{default / tuned:.3f}: {default:.4f}, {tuned:.4f}", default / tuned)
-    for model in MODELS:
-        mean = float(np.mean([shares[name, model] for name in DATA]))
-        yield row(f"mean over the data sets, {model}", f"{mean:.3f}", mean)
+    shares: dict[tuple[str, str], float] = {}
+    for pipeline in PIPELINES:
+        for name, default, tuned in measured(pipeline):
+            shares[pipeline.name, name] = share = default / tuned
+            yield row(
+                f"{pipeline.name}, {name}, {pipeline.metrics[0]}", f"{share:.3f}: {default:.4f}, {tuned:.4f}", share
+            )
+    for name in dict.fromkeys(name for _, name in shares):
+        mean = float(np.mean([share for (_, model), share in shares.items() if model == name]))
+        yield row(f"mean over the data sets, {name}", f"{mean:.3f}", mean)
     mean = float(np.mean(list(shares.values())))
     yield row("mean over data sets and models", f"{mean:.3f}", mean)
 
 
-def split_of(name: str) -> Split:
-    """A split by user of a data set; of ratings, those of at least 4 count."""
-    data = lrrec.datasets.load(name, matrices.data_home())
-    likes = data.interactions(**({"min_rating": 4} if name.startswith("ml-") else {}))
-    return lrrec.splits.by_user(likes, random_state=0)
-
-
-def measured(model: Recommender, split: Split) -> tuple[float, float]:
-    """The metric of the default and of tuned parameters on the test part."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)
-        tuned = lrrec.tune(model, split, metric=METRIC, n_trials=TRIALS, timeout=SECONDS).model_
-        models = {"default": model.fit(split.train), "tuned": tuned}
-        values = [lrrec.evaluate(one, split, metrics=[METRIC]).mean()[METRIC] for one in models.values()]
-    return values[0], values[1]
+def measured(pipeline: Pipeline) -> Iterator[tuple[str, float, float]]:
+    """The metric that each model was tuned for, with default and with tuned parameters, on the test part."""
+    stored, metric = json.loads((STORED / f"{pipeline.name}.json").read_text()), pipeline.metrics[0]
+    split = split_of(pipeline, lrrec.datasets.load(pipeline.source, matrices.data_home()))
+    for name, tuning in stored["tuning"].items():
+        if not tuning["best_params"]:
+            continue  # nothing to tune
+        model = make(name, {})
+        if "random_state" in model.get_params():
+            model.set_params(random_state=0)
+        default = lrrec.evaluate(model.fit(split.train), split, metrics=[metric]).mean()[metric]
+        yield name, default, stored["models"][name]["metrics"][metric]["mean"]
 
 
 def row(measurement: str, measured: str, share: float) -> dict[str, Any]:

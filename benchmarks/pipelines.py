@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,16 @@ class Pipeline:
     timeout: int
     metrics: tuple[str, ...]
     published: dict[tuple[str, str], str]
+
+    @property
+    def name(self) -> str:
+        """What its results are stored under."""
+        return f"{self.data}-{self.protocol}"
+
+    @property
+    def source(self) -> str:
+        """The data set that has the split, or is split."""
+        return "ncf-ml-1m" if self.protocol == "ncf" else self.data
 
 
 PIPELINES = (
@@ -74,11 +84,11 @@ def run() -> Iterator[dict[str, Any]]:
                 command += ["--data-home", home]
             subprocess.run(command, check=True, stdout=sys.stderr)
             seconds = time.perf_counter() - begun
-            name = f"{pipeline.data}-{pipeline.protocol}"
+            name = pipeline.name
             shutil.copy(Path(folder) / "settings.json", STORED / f"{name}-settings.json")
             results = json.loads((Path(folder) / "results.json").read_text())
         results["seconds"] = round(seconds, 1)
-        if pipeline.protocol in SPLITS:
+        if pipeline.protocol != "published":  # see the benchmark gowalla
             name_of_blend, result = blend(pipeline, results)
             results["models"][name_of_blend] = result
         for tuned in (results["tuning"] or {}).values():
@@ -87,10 +97,11 @@ def run() -> Iterator[dict[str, Any]]:
         yield from rows(pipeline, results)
 
 
-SPLITS: dict[str, Callable[[lrrec.datasets.Dataset], Split]] = {
-    "by-user": lambda data: lrrec.splits.by_user(data.interactions(min_rating=4), random_state=0),
-    "ncf": lambda data: data.split(),
-}
+def split_of(pipeline: Pipeline, data: lrrec.datasets.Dataset) -> Split:
+    """The split that `lrrec benchmark` measured on."""
+    if pipeline.protocol == "by-user":
+        return lrrec.splits.by_user(data.interactions(min_rating=4), random_state=0)
+    return data.split()
 
 
 def blend(pipeline: Pipeline, results: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -98,8 +109,7 @@ def blend(pipeline: Pipeline, results: dict[str, Any]) -> tuple[str, dict[str, A
     tuning = results["tuning"]
     best = sorted(tuning, key=lambda name: -tuning[name]["best_value"])[:BLENDED]
     models = [make(name, results["models"][name]["params"]) for name in best]
-    name = "ncf-ml-1m" if pipeline.protocol == "ncf" else pipeline.data
-    split = SPLITS[pipeline.protocol](lrrec.datasets.load(name, matrices.data_home()))
+    split = split_of(pipeline, lrrec.datasets.load(pipeline.source, matrices.data_home()))
     begun = time.perf_counter()
     fitted = Blend(models, metric=pipeline.metrics[0], random_state=0).fit(split.train)
     seconds = time.perf_counter() - begun
