@@ -25,7 +25,8 @@ from lrrec.validate import check_int, check_rng
 
 NO_WEIGHTS = np.zeros(0)
 NO_WEIGHTS.flags.writeable = False
-MAX_USERS = 1000  # validation users: more change the weights little
+MAX_USERS = 1000  # validation users at a time, whose scores are held together
+MAX_GROUPS = 5  # of so many users, over which the weights are averaged
 
 
 class Blend(Blends, Recommender):
@@ -114,8 +115,8 @@ class Blend(Blends, Recommender):
             For the models that take them, as for `IALS.fit`.
         validation : Split, optional
             Of the same items, cut from X: the weights are found on its test users, for models fitted to its training
-            part. By default on users apart, whose hidden items are drawn at random: give a split that was cut as the
-            future will come, such as one in the order of time.
+            part, as means over at most five groups of 1,000 of them. By default on users apart, whose hidden items are
+            drawn at random: give a split that was cut as the future will come, such as one in the order of time.
 
         Returns
         -------
@@ -129,7 +130,8 @@ class Blend(Blends, Recommender):
         fresh = self._unlearned()
         if self.weights is None:
             apart = _users_apart(data, rng) if validation is None else _checked(validation, data)
-            fresh.weights_ = self._find_weights(models, apart, item_features, n_steps)
+            most = 1 if validation is None else MAX_GROUPS
+            fresh.weights_ = self._find_weights(models, apart, item_features, n_steps, most)
             if item_features is not None and (split := _items_apart(data, rng)) is not None:
                 fresh.new_item_weights_ = self._find_weights(models, split, item_features, n_steps)
         else:
@@ -164,22 +166,30 @@ class Blend(Blends, Recommender):
                 model.set_params(random_state=seed)
         return models
 
-    def _find_weights(self, models: list[Any], split: Split | None, item_features: Any, n_steps: int) -> np.ndarray:
-        """Fit clones of the models to the training part of a split, and compare weights on its test users."""
+    def _find_weights(
+        self, models: list[Any], split: Split | None, item_features: Any, n_steps: int, most: int = 1
+    ) -> np.ndarray:
+        """Fit clones of the models to the training part of a split, and compare weights on its test users.
+
+        most: groups of test users, over which the weights are averaged (bagged ensemble selection).
+        """
         if split is None or len(models) == 1:
             return np.full(len(models), 1 / len(models))
-        rows, candidates = _served(split), ALL_CANDIDATES
+        candidates = ALL_CANDIDATES
         if split.candidates is not None:
             candidates = Candidates(shared=np.sort(split.items.indices(split.candidates)))
-        histories, test = split.history.matrix[rows], split.test.matrix[rows]
-        scored = []
-        for model in models:
-            fitted = clone(model).fit(split.train, **fit_options(model, item_features))
-            scored.append((fitted, fitted._encode(histories)))
-        values = ranked_values(scored, histories, test, self.metric, candidates)
-        tried, measured = find_weights(values, len(models), n_steps)
-        best: np.ndarray = tried[measured.mean(axis=1).argmax()]
-        return best
+        fitted = [clone(model).fit(split.train, **fit_options(model, item_features)) for model in models]
+        rows = _served(split, most)
+        n_groups = min(-(-len(rows) // MAX_USERS), most)
+        best = []
+        for group in range(n_groups):
+            histories, test = (part.matrix[rows[group::n_groups][:MAX_USERS]] for part in (split.history, split.test))
+            scored = [(model, model._encode(histories)) for model in fitted]
+            values = ranked_values(scored, histories, test, self.metric, candidates)
+            tried, measured = find_weights(values, len(models), n_steps)
+            best.append(tried[measured.mean(axis=1).argmax()])
+        weights: np.ndarray = np.mean(best, axis=0)
+        return weights
 
     @property
     def _values(self) -> str:  # type: ignore[override]
@@ -275,8 +285,8 @@ def _items_apart(data: Interactions, rng: np.random.Generator) -> Split | None:
     return split if len(_served(split)) >= 2 else None
 
 
-def _served(split: Split) -> np.ndarray:
+def _served(split: Split, most: int = 1) -> np.ndarray:
     """Test users who have a history, at most as many as are needed, from all over the data."""
     rows = split.test_rows
     rows = rows[np.diff(split.history.matrix.indptr)[rows] > 0]
-    return rows[:: max(1, -(-len(rows) // MAX_USERS))]
+    return rows[:: max(1, -(-len(rows) // (MAX_USERS * most)))]
