@@ -30,6 +30,7 @@ def compile_kernels() -> None:
 
     import lrrec
     from lrrec import interop, linalg, models
+    from lrrec.linalg.sparse import sparse_gram
     from lrrec.metrics import METRICS
     from lrrec.models.base.feature_model import fit_options
 
@@ -54,6 +55,7 @@ def compile_kernels() -> None:
     lrrec.AdapterBank(base, {"a": adapter}).recommend(adapter.recommend(k=1).users[:2], ["a", "a"])
     base.fit(split.train, callback=lambda state: state.loss)
     linalg.truncated_svd(split.train.matrix, 4)
+    sparse_gram(split.train.matrix)  # which models of many items need
     linalg.top_k(np.zeros((1, 100)), 5)
     linalg.kernels.take_places(np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int64), np.empty(1, dtype=np.int64))
     lrrec.Interactions.from_csv(io.StringIO("user,item\n1,2\n"))
