@@ -244,6 +244,7 @@ def test_the_weights_follow_the_split_that_is_given(likes):
     rows = np.repeat(split.test_rows, 5)
     lists = popular.indices[np.flatnonzero(np.isin(popular.users, split.users.ids[split.test_rows]))].ravel()
     X = sp.csr_array((np.ones(len(rows), dtype=np.float32), (rows, lists)), shape=split.test.matrix.shape)
+    X.sort_indices()
     of_popular = Split(split.train, split.history, Interactions(X, split.users, split.items))
     models = [Popularity(), EASE(50.0)]
     assert Blend(models, random_state=0).fit(split.train, validation=of_popular).weights_.tolist() == [1, 0]

@@ -68,7 +68,7 @@ def test_each_item_is_an_elastic_net(data, nonnegative):
         fit_intercept=False, tol=1e-10, max_iter=100_000,
     )  # fmt: skip
     want = np.zeros((24, 24))
-    for item in range(24):
+    for item in np.flatnonzero(X.any(axis=0)):  # of others scikit-learn's first versions warn that they do not converge
         others = np.arange(24) != item
         want[others, item] = net.fit(X[:, others], X[:, item]).coef_
     W = weights_of(X, l1_reg, l2_reg, nonnegative=nonnegative)

@@ -85,7 +85,7 @@ def _ages(times: np.ndarray, at: TimeLike | None) -> np.ndarray:
                 "e.g. by filter(data.times <= at)"
             )
     if times.dtype.kind == "f":
-        return latest.astype(np.float64) - times + later
+        return float(latest) - times.astype(np.float64) + later
     unit = np.ones(1, dtype=times.dtype.str.replace("M8", "m8"))[0] / SECOND if _is_dates(times) else 1.0
     whole = (times.view(np.int64) if _is_dates(times) else times).astype(np.uint64)
     return (whole[times.argmax()] - whole) * unit + later  # modulo 2^64, and so exact
