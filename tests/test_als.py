@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 import lrrec
 from lrrec import IALS
-from lrrec.adapt import FoldIn
+from lrrec.adapt import FoldIn, Scratch
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg import Objective, implicit_loss, solve_rows
 from lrrec.linalg.spectral_start import spectral_start
@@ -249,14 +249,14 @@ def test_what_auto_became_goes_with_the_model(likes, tmp_path):
     model = IALS(4, random_state=0, n_iter=2).fit(likes)
     model.save(tmp_path / "m.lrrec", histories=False)
     adapter = FoldIn(fold_in_reg=None).fit(likes, base=model)
-    assert model.compress(2).unobserved_weight_ == model.unobserved_weight_
-    others = [lrrec.load(tmp_path / "m.lrrec"), adapter.merge()]
-    for other in others:
-        assert other.unobserved_weight_ == model.unobserved_weight_
+    loaded, merged, weight = lrrec.load(tmp_path / "m.lrrec"), adapter.merge(), model.unobserved_weight_[0]
+    assert loaded.unobserved_weight_ == weight
+    assert merged.unobserved_weight == model.compress(2).unobserved_weight == weight
+    for other in (loaded, merged):
         mine, theirs = (one.recommend_from(likes, 5) for one in (other, model))
         np.testing.assert_allclose(mine.scores, theirs.scores, rtol=1e-4)
     again = model.fit(likes.filter(likes.rows() < 100))
-    assert again.unobserved_weight_ != others[0].unobserved_weight_
+    assert again.unobserved_weight_ != loaded.unobserved_weight_
 
 
 @pytest.mark.parametrize("value", ["other", None, -1, 0, float("nan")])
@@ -264,3 +264,13 @@ def test_a_bad_unobserved_weight_is_refused(value):
     for objective in ("rendle", "hu"):
         with pytest.raises((ParameterError, ParameterTypeError), match="unobserved_weight must be"):
             IALS(1, unobserved_weight=value, objective=objective).fit(np.eye(3))
+
+
+def test_a_model_of_the_target_alone_is_folded_in_by_the_weight_that_it_was_fitted_with(likes):
+    """Not by what "auto" is for the base: the base's number holds for both."""
+    source, target = likes.filter(likes.rows() % 3 > 0), likes.filter(likes.rows() % 9 == 0)
+    chosen = IALS(4, random_state=0, n_iter=3).fit(source)
+    by_hand = IALS(4, unobserved_weight=float(chosen.unobserved_weight_[0]), random_state=0, n_iter=3).fit(source)
+    mine, theirs = (Scratch(reg=None).fit(target, base=base) for base in (chosen, by_hand))
+    np.testing.assert_array_equal(mine.item_factors_, theirs.item_factors_)
+    np.testing.assert_array_equal(mine.user_factors_, theirs.user_factors_)

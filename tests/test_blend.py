@@ -252,3 +252,13 @@ def test_the_weights_follow_the_split_that_is_given(likes):
     for wrong in (split.train, lrrec.splits.by_user(Interactions.from_pairs([1, 1, 2, 2], [1, 2, 1, 2]), 1)):
         with pytest.raises(DataError, match="validation must be a Split of the same items"):
             Blend(models).fit(split.train, validation=wrong)
+
+
+def test_a_split_that_cannot_give_the_weights_is_refused(likes):
+    data = Interactions(likes.matrix, likes.users, likes.items, times=np.arange(len(likes)))
+    split = lrrec.splits.leave_last(data)
+    ranked = lrrec.splits.with_negatives(split, 20, random_state=0)
+    with pytest.raises(DataError, match="validation must be a Split in which all items, or some, are ranked for every"):
+        Blend([EASE(50.0), Popularity()]).fit(split.train, validation=ranked)
+    with pytest.raises(ParameterError, match="validation must be left out with weights"):
+        Blend([EASE(50.0), Popularity()], weights=[1, 1]).fit(split.train, validation=split)

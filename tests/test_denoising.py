@@ -53,7 +53,7 @@ def test_encoders_and_decoders_are_stationary(dropout):
 def test_the_decoders_are_the_exact_minimum_for_their_encoders():
     X = ragged(1)
     penalties = penalties_of(X, 1.5, 0.4)
-    solver = DenoisingAutoencoder(sp.csr_array(X.astype(np.float32)), penalties, 1)
+    solver = DenoisingAutoencoder(sp.csr_array(X.astype(np.float32)), 1.5, 0.4, 1)
     E, V, loss = solver.decoders(np.random.default_rng(0).standard_normal((15, 3)).astype(np.float32))
     oracle = np.empty((15, 3))
     C, G = X.T @ X + np.diag(penalties), X.T @ X
@@ -68,7 +68,7 @@ def test_the_decoders_are_the_exact_minimum_for_their_encoders():
 def test_conjugate_gradients_reach_the_best_encoders():
     X = ragged(2)
     penalties = penalties_of(X, 1.0, 0.3)
-    solver = DenoisingAutoencoder(sp.csr_array(X.astype(np.float32)), penalties, 2)
+    solver = DenoisingAutoencoder(sp.csr_array(X.astype(np.float32)), 1.0, 0.3, 2)
     V = np.linalg.qr(np.random.default_rng(0).standard_normal((15, 3)))[0].astype(np.float32)
     E = solver.encoders(np.zeros_like(V), V, 100)
     assert np.abs(gradients(X, penalties, E, V)[0]).max() < 1e-3 * (X**2).sum()

@@ -19,9 +19,10 @@ def planted():
     return matrix, np.minimum(features, 1).astype(np.float32)
 
 
-def closed_form(matrix, features, reg, weight):
+def closed_form(matrix, features, reg, weight, dropout=0.0):
     scaled = features * np.sqrt(weight / (features**2).sum(axis=1).mean())
-    P = np.linalg.inv(matrix.T @ matrix + scaled @ scaled.T + reg * np.eye(matrix.shape[1]))
+    gram = matrix.T @ matrix + scaled @ scaled.T
+    P = np.linalg.inv(gram + np.diag(reg + dropout / (1 - dropout) * np.diag(gram)))
     B = -P / np.diag(P)
     np.fill_diagonal(B, 0)
     return B
@@ -50,17 +51,17 @@ def test_features_of_nothing_change_nothing(planted):
     assert np.corrcoef(scores.ravel(), noisy.ravel())[0, 1] > 0.99
 
 
-@pytest.mark.parametrize("form", ["dense", "sparse"])
-def test_a_new_item_is_as_it_would_be_in_the_fit(planted, form, tmp_path):
+@pytest.mark.parametrize(("form", "dropout"), [("dense", 0.0), ("sparse", 0.0), ("dense", 0.4)])
+def test_a_new_item_is_as_it_would_be_in_the_fit(planted, form, dropout, tmp_path):
     matrix, features = planted
     given = sp.csr_array(features) if form == "sparse" else features
-    model = EASE(20.0, feature_weight=7.0).fit(matrix[:, :58], item_features=given[:58])
+    model = EASE(20.0, dropout=dropout, feature_weight=7.0).fit(matrix[:, :58], item_features=given[:58])
     wider = model.with_items([58, 59], given[58:])
     for place in (58, 59):
         chosen = np.append(np.arange(58), place)
         empty = np.where(np.arange(59) < 58, matrix[:, chosen], 0)
         weight = 7.0 * (features[chosen] ** 2).sum(axis=1).mean() / (features[:58] ** 2).sum(axis=1).mean()
-        wanted = closed_form(empty.astype(np.float64), features[chosen].astype(np.float64), 20.0, weight)
+        wanted = closed_form(empty.astype(np.float64), features[chosen].astype(np.float64), 20.0, weight, dropout)
         np.testing.assert_allclose(wider.item_weights_[:58, place], wanted[:58, 58], atol=2e-5)
         np.testing.assert_allclose(wider.item_weights_[place, :58], wanted[58, :58], atol=2e-5)
     np.testing.assert_array_equal(wider.item_weights_[:58, :58], model.item_weights_)

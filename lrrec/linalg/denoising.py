@@ -1,11 +1,11 @@
 """A linear autoencoder of low rank that learns to predict items left out of the history, in alternating closed form.
 
-With users' rows X (n, I) and positive penalties (I,), encoders E and decoders V, both (I, D), minimise
+With users' rows X (n, I), encoders E and decoders V, both (I, D), minimise
 
     sum_i |x_i - X b_i|^2 + sum_ij penalties_j b_ji^2,    b_i = E v_i but 0 at i,
 
-so that no item predicts itself. With penalties_j = p / (1 - p) |x_j|^2 this is the expected squared error of an item
-that was left out, when every item of a history is left out with probability p (Steck 2020). No matrix of items x items
+so that no item predicts itself, with penalties_j = reg + p / (1 - p) |x_j|^2. For reg = 0 this is the expected squared
+error when every item of a history is left out with probability p, the dropout (Steck 2020). No matrix of items x items
 is formed: with G = X^T X, C = G + diag(penalties) and B the matrix of the b_i, the objective is
 tr(B^T C B) - 2 tr(B^T G) and a constant.
 """
@@ -26,13 +26,11 @@ class DenoisingAutoencoder:
     After `decoders`, V has orthonormal columns (0 beyond the rank), and E^T C E is diagonal, falling.
     """
 
-    def __init__(self, X: sp.csr_array, penalties: np.ndarray, n_threads: int) -> None:
+    def __init__(self, X: sp.csr_array, reg: float, dropout: float, n_threads: int) -> None:
         self.X, self.Xt, self.n_threads = X, X.T.tocsr(), n_threads
-        squares = np.zeros(X.shape[1])
-        np.add.at(squares, X.indices, X.data.astype(np.float64) ** 2)
-        self.squares = squares
-        self.penalties = penalties.astype(np.float32)
-        self.diagonal = squares + penalties
+        self.squares = np.bincount(X.indices, X.data.astype(np.float64) ** 2, minlength=X.shape[1])
+        penalties = reg + dropout / (1 - dropout) * self.squares
+        self.penalties, self.diagonal = penalties.astype(np.float32), self.squares + penalties
 
     def gram_times(self, Y: np.ndarray) -> np.ndarray:
         """G Y (I, D)."""
@@ -47,9 +45,9 @@ class DenoisingAutoencoder:
     def encoders(self, E: np.ndarray, V: np.ndarray, n_steps: int) -> np.ndarray:
         """Encoders that are better than E for orthonormal V, by n_steps of conjugate gradients.
 
-        They are preconditioned by C's diagonal. With d_i = e_i . v_i, the gradient is
-        C (E - d V) - g V - (G - diag(G)) V, where g_i = c_i . v_i - C_ii d_i, for the rows c_i of C E, takes out what
-        an item says of itself.
+        C's diagonal preconditions them. Half the gradient is C (E - d V) - s V - (G - diag(G)) V, where d and s, (I,),
+        multiply rows: d_i = e_i . v_i and s_i = c_i . v_i - C_ii d_i, for the rows c_i of C E, are what an item says of
+        itself.
         """
         squares, diagonal = self.squares[:, None].astype(np.float32), self.diagonal.astype(np.float32)
 

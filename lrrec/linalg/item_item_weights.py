@@ -292,8 +292,7 @@ def bounded_diagonal_ridge(
     invert(A, n_threads=n_threads)
     of_inverse = A[diagonal]
     with np.errstate(divide="ignore", invalid="ignore"):  # infinity and NaN are refused by who gets the weights
-        free = np.float32(1) / np.float32(penalties)
-        scale = np.minimum(of_inverse / np.float32(1 - bound), free) if bound else of_inverse
+        scale = np.minimum(of_inverse / np.float32(1 - bound), 1 / np.float32(penalties)) if bound else of_inverse
         A /= -scale
         A[diagonal] = 1 - of_inverse / scale
     return A, of_inverse

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from lrrec.data.features import FeaturesLike
 from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError, FileFormatError, ParameterTypeError
+from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
 from lrrec.linalg.ranking import ALL_CANDIDATES, Candidates
 from lrrec.metrics import parse
 from lrrec.models.base.blending import Blends, Encoded, check_weights, find_weights, ranked_values
@@ -25,7 +25,7 @@ from lrrec.validate import check_int, check_rng
 
 NO_WEIGHTS = np.zeros(0)
 NO_WEIGHTS.flags.writeable = False
-MAX_USERS = 1000  # validation users at a time, whose scores are held together
+MAX_USERS = 1000  # validation users at a time, whose scores are in memory together
 MAX_GROUPS = 5  # of so many users, over which the weights are averaged
 
 
@@ -128,6 +128,8 @@ class Blend(Blends, Recommender):
         n_steps = check_int(self.n_steps, "n_steps", low=1)
         models = self._unfitted(int(rng.integers(2**31)))
         fresh = self._unlearned()
+        if self.weights is not None and validation is not None:
+            raise ParameterError("validation must be left out with weights, which are used as they are")
         if self.weights is None:
             apart = _users_apart(data, rng) if validation is None else _checked(validation, data)
             most = 1 if validation is None else MAX_GROUPS
@@ -273,6 +275,11 @@ def _checked(validation: Any, data: Interactions) -> Split:
     """The split, of the same items and with test users who have a history."""
     if not isinstance(validation, Split) or validation.items != data.items or not len(_served(validation)):
         raise DataError(f"validation must be a Split of the same items as X, with test users, got {validation!r}")
+    if validation.candidates is not None and validation.candidates.ndim == 2:
+        raise DataError(
+            "validation must be a Split in which all items, or some, are ranked for every user, got one "
+            "with candidates for each user: cut it without negatives"
+        )
     return validation
 
 

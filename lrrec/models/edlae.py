@@ -51,7 +51,7 @@ class EDLAE(EncoderModel, IterativeModel):
     user_factors_ : ndarray of float32, shape (n_users, n_factors)
         X E.
     item_factors_ : ndarray of float32, shape (n_items, n_factors)
-        V, the decoders: orthonormal columns.
+        V, the decoders: orthonormal columns, unless the model is compressed.
     item_encoders_ : ndarray of float32, shape (n_items, n_factors)
         E.
 
@@ -66,8 +66,8 @@ class EDLAE(EncoderModel, IterativeModel):
 
     References
     ----------
-    Steck (2020), "Autoencoders that don't overfit towards the identity", NeurIPS, sec. 3.3 and 4. Decoders are solved
-    for exactly here, and encoders by conjugate gradients, which needs no matrix of n_items^2.
+    Steck (2020), "Autoencoders that don't overfit towards the identity", NeurIPS. Decoders are solved for exactly here,
+    and encoders by conjugate gradients, which needs no matrix of n_items^2.
 
     Examples
     --------
@@ -114,10 +114,9 @@ class EDLAE(EncoderModel, IterativeModel):
         reg = check_real(self.reg, "reg", low=0, open_low=True)
         n_threads = check_threads(self.n_threads)
         matrix = with_weighted_rows(matrix, check_real(self.user_power, "user_power", low=0))
-        squares = np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, minlength=matrix.shape[1])
-        autoencoder = DenoisingAutoencoder(matrix, reg + dropout / (1 - dropout) * squares, n_threads)
+        autoencoder = DenoisingAutoencoder(matrix, reg, dropout, n_threads)
         rank, V = min(D, *matrix.shape), np.zeros((matrix.shape[1], D), dtype=np.float32)
-        weights = (1 / np.sqrt(np.where(squares > 0, squares, 1))).astype(np.float32)
+        weights = (1 / np.sqrt(np.where(autoencoder.squares > 0, autoencoder.squares, 1))).astype(np.float32)
         start = scaled(matrix, np.ones(matrix.shape[0], dtype=np.float32), weights)
         V[:, :rank] = randomized_svd(start, rank, random_state=self.random_state, n_threads=n_threads).Vt.T
         E, iterate = np.zeros_like(V), one_threaded_blas(_iteration)

@@ -362,10 +362,8 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
         super()._update(data, users, items)
 
     def _as_objective(self) -> Self:
-        model = super()._as_objective()
-        if len(self.unobserved_weight_):
-            model.unobserved_weight_ = self.unobserved_weight_
-        return model
+        chosen = {"unobserved_weight": float(self.unobserved_weight_[0])} if len(self.unobserved_weight_) else {}
+        return super()._as_objective().set_params(**chosen)
 
     def _solve_items(self, columns: sp.csr_array, items: np.ndarray, U: np.ndarray) -> None:
         """Items with features keep what their features and interactions said at the fit."""
@@ -385,7 +383,7 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     def _check_loaded(self, path: PathLike) -> None:
         shape = (len(self.feature_names_), self.n_factors if len(self.feature_names_) else self.feature_map_.shape[1])
         self._check_array(path, "feature_map_", shape)
-        n_chosen = 1 if self.unobserved_weight == "auto" and self.objective != "hu" else 0
+        n_chosen = 1 if self._is_auto and self.objective != "hu" else 0
         self._check_array(path, "unobserved_weight_", (n_chosen,), np.float64)
         if n_chosen and not 0 < self.unobserved_weight_[0] <= 1:
             raise FileFormatError(f"{path}: unobserved_weight_ must be > 0 and <= 1, got {self.unobserved_weight_[0]}")

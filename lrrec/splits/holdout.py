@@ -218,7 +218,7 @@ def with_validation(split: Split, size: float = 0.2, *, random_state: RandomStat
     Parameters
     ----------
     split : Split
-        Before `Split.decayed`, which weights each part by the age at the end of its own training.
+        Before `Split.decayed`, which weights by the age at the end of training: the validation split's ends earlier.
     size : float in (0, 1) or int, default 0.2
         Of users, items or interactions, as for the function that made the split; without influence on `leave_last`. Of
         a split made by hand, users if its test users are new, else random interactions.

@@ -186,8 +186,8 @@ class Split:
         """Weight what models learn from by its age at the end of training; see `Interactions.decayed`.
 
         The values of train and history are multiplied by 2^(-age / half_life), where the latest of both has age 0; test
-        stays as it is. `validation` is weighted by the age at the end of its own training, so that a half-life can be
-        chosen on it.
+        stays as it is. The parts of `validation` are weighted by the age at the end of its training part, so that a
+        half-life can be chosen on it.
 
         Parameters
         ----------

@@ -113,10 +113,10 @@ def tune(  # type: ignore[misc]
     pruned if on the users so far it is worse than the best one by two standard errors of the difference. A hopeless
     trial costs one fold. The trial of the model's own parameters is never pruned: the best one is compared with it.
 
-    Iterative models (`IALS`, `ALS`, `NMF`, `NeuralMF`) are scored after every iteration on all users of the fold, with
-    one fold on at most 2,000: in the first fold, a trial below the median of the earlier ones at the same iteration is
-    pruned, and four iterations without improvement end the fit; the other folds are fitted for as many. The iteration
-    that is best in the mean over all folds becomes n_iter (n_epochs) of the best parameters.
+    Iterative models (`IALS`, `ALS`, `NMF`, `EDLAE`, `NeuralMF`) are scored after every iteration on all users of the
+    fold, with one fold on at most 2,000: in the first fold, a trial below the median of the earlier ones at the same
+    iteration is pruned, and four iterations without improvement end the fit; the other folds are fitted for as many.
+    The iteration that is best in the mean over all folds becomes n_iter (n_epochs) of the best parameters.
 
     References
     ----------

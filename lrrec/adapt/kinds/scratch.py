@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import clone
 
 from lrrec.adapt.adapter import Callback
 from lrrec.adapt.domain import BaseUsers, Domain
@@ -50,7 +49,7 @@ class Scratch(FactorAdapter):
         return (counts > 0) & self.item_factors_.any(axis=1)
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
-        model = clone(self.domain_.base)
+        model = self.domain_.base._as_objective()  # the one that folds users in
         reg = own_reg(self.domain_) if self.params_["reg"] is None else self.params_["reg"]
         params = {"reg": reg, "random_state": 0}
         model.set_params(**{name: value for name, value in params.items() if name in model.get_params()})

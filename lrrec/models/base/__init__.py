@@ -1,6 +1,7 @@
 """The bases of all models: recommending, factors, quadratic losses, item-item weights."""
 
 from lrrec.models.base.alternating_model import AlternatingModel
+from lrrec.models.base.encoder_model import EncoderModel
 from lrrec.models.base.explanation import Explanation
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.feature_model import FeatureModel
@@ -11,6 +12,7 @@ from lrrec.models.base.results import Neighbors, Recommendations
 
 __all__ = [
     "AlternatingModel",
+    "EncoderModel",
     "Explanation",
     "FactorModel",
     "FeatureModel",

@@ -66,7 +66,7 @@ class FactorModel(TransformerMixin, Recommender):
         """Return the user factors (B, D) of histories (B, I)."""
 
     def _as_objective(self) -> Self:
-        """Return an unfitted model with the same objective, in which nothing is left to choose."""
+        """Return an unfitted model of the same parameters, numbers in the place of those that were "auto"."""
         model: Self = clone(self)
         return model
 

@@ -26,8 +26,12 @@ class ImplicitObjective:
     reg_exponent: Any
     unobserved_weight_: np.ndarray = UNKNOWN
 
+    @property
+    def _is_auto(self) -> bool:
+        return isinstance(self.unobserved_weight, str) and self.unobserved_weight == "auto"
+
     def _chosen_params(self, matrix: sp.csr_array) -> dict[str, Any]:
-        if self.objective == "hu" or not isinstance(self.unobserved_weight, str):
+        if self.objective == "hu" or not self._is_auto:
             return {}
         return {"unobserved_weight": min(1.0, AUTO_SCALE * shared_users(matrix))}
 
@@ -67,7 +71,7 @@ class ImplicitObjective:
 
     def _checked_unobserved_weight(self, *, hu: bool) -> float:
         value = self.unobserved_weight
-        if isinstance(value, str) and value == "auto":
+        if self._is_auto:
             return 1.0 if hu else float(self.unobserved_weight_[0])
         if isinstance(value, str):
             raise ParameterError(f"unobserved_weight must be a number > 0 or 'auto', got {value!r}")
