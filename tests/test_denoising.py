@@ -65,12 +65,13 @@ def test_the_decoders_are_the_exact_minimum_for_their_encoders():
     assert loss == pytest.approx(dense_objective(X, penalties, E.astype(np.float64) @ V.T), rel=1e-4)
 
 
-def test_conjugate_gradients_reach_the_best_encoders():
-    X = ragged(2)
+@pytest.mark.parametrize("seed", range(10))
+def test_conjugate_gradients_reach_the_best_encoders_and_stop_there(seed):
+    X = ragged(seed)
     penalties = penalties_of(X, 1.0, 0.3)
     solver = DenoisingAutoencoder(sp.csr_array(X.astype(np.float32)), 1.0, 0.3, 2)
     V = np.linalg.qr(np.random.default_rng(0).standard_normal((15, 3)))[0].astype(np.float32)
-    E = solver.encoders(np.zeros_like(V), V, 100)
+    E = solver.encoders(np.zeros_like(V), V, 500)
     assert np.abs(gradients(X, penalties, E, V)[0]).max() < 1e-3 * (X**2).sum()
 
 

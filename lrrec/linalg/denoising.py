@@ -17,6 +17,7 @@ from lrrec.linalg.dense import checked, cross, eigh, product, spectrum
 from lrrec.linalg.sparse import times
 
 SINGULAR = 1e-6  # eigenvalues up to this share of the largest are rounding errors
+CONVERGED = 1e-5  # a gradient that is smaller, relative to that of encoders of 0, is rounding errors
 RIDGE = 1e-5  # a direction that a single item spans says nothing of others: its decoders are 0
 
 
@@ -51,20 +52,25 @@ class DenoisingAutoencoder:
         """
         squares, diagonal = self.squares[:, None].astype(np.float32), self.diagonal.astype(np.float32)
 
-        def curvature(E: np.ndarray) -> np.ndarray:
+        def half_hessian(E: np.ndarray) -> np.ndarray:
             d, CE = row_products(E, V), self.system_times(E)
             CE -= (row_products(CE, V) - diagonal * d)[:, None] * V
             CE -= self.system_times(d[:, None] * V)
             return CE
 
-        residual = self.gram_times(V) - squares * V - curvature(E)
+        residual = self.gram_times(V) - squares * V
+        smallest = CONVERGED**2 * inner(residual, residual / diagonal[:, None])
+        residual -= half_hessian(E)
         direction = residual / diagonal[:, None]
         slope = inner(residual, direction)
         for _ in range(n_steps):
-            if not slope > 0:
+            if not slope > smallest:
                 break
-            change = curvature(direction)
-            step = np.float32(slope / inner(direction, change))
+            change = half_hessian(direction)
+            curvature = inner(direction, change)
+            if not curvature > 0:
+                break
+            step = np.float32(slope / curvature)
             E = E + step * direction
             residual -= step * change
             scaled, last = residual / diagonal[:, None], slope
