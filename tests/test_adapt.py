@@ -80,9 +80,8 @@ def test_a_fresh_adapter_is_the_base(model, made_up, source, target, tmp_path):
         data = made_up.interactions()
         source, target = (population(made_up, data, name) for name in ("source", "target"))
     base = model.fit(source)
-    reg = 0.0 if isinstance(model, TruncatedSVD) else model.reg
     known = target.filter(base.items_.find(target.items.ids)[target.matrix.indices] >= 0)
-    fresh = FoldIn(fold_in_reg=reg).fit(known, base=base, catalogue=base.items_.ids)
+    fresh = FoldIn(fold_in_reg=None).fit(known, base=base, catalogue=base.items_.ids)
     mine, theirs = (one.recommend_from(known, 12) for one in (fresh, base))
     np.testing.assert_array_equal(mine.indices, theirs.indices)
     np.testing.assert_allclose(mine.scores, theirs.scores, rtol=1e-4)
@@ -310,10 +309,13 @@ def test_a_file_keeps_who_the_users_are(likes, tmp_path):
     assert_same(lrrec.load(tmp_path / "b", base=base).recommend(cold), adapter.recommend(cold))
 
 
-def test_a_projection_cannot_carry_a_change(source, parts):
-    base = TruncatedSVD(n_factors=6).fit(source)
-    with pytest.raises(ParameterError, match="has no reg to fold users in with"):
-        LowRank(rank=2, **GIVEN).fit(parts[0], base=base).merge()
+@pytest.mark.parametrize("reg", ["auto", 0])
+def test_a_merged_svd_folds_users_in_as_the_adapter_does(source, parts, reg):
+    base = TruncatedSVD(n_factors=6, reg=reg, user_power=0.2).fit(source)
+    adapter = LowRank(rank=2, **GIVEN).fit(parts[0], base=base)
+    mine, merged = (one.recommend_from(parts[1], 10) for one in (adapter, adapter.merge()))
+    np.testing.assert_array_equal(mine.indices, merged.indices)
+    np.testing.assert_allclose(mine.scores, merged.scores, atol=1e-4)
 
 
 def test_a_sum_is_kept_as_what_it_is(base, parts, adapter, tmp_path):

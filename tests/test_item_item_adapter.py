@@ -140,7 +140,7 @@ def test_with_all_the_weight_it_is_ease_of_the_source(source, target):
 
 
 def test_statistics_of_scores_are_the_co_occurrences_that_they_stand_for(source, target):
-    full = lrrec.TruncatedSVD(min(source.matrix.shape)).fit(source)
+    full = lrrec.TruncatedSVD(min(source.matrix.shape), reg=0).fit(source)
     settings = {"weight": 2.0, "reg": 3.0, "scaling": 0.5}
     scores, interactions = (
         ItemItem(**settings, statistics=statistics).fit(target, base=full) for statistics in ("scores", "interactions")

@@ -3,11 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
 
 import lrrec
-from lrrec import ALS, EASE, NMF, SLIM, ItemKNN, RP3Beta, SparseEASE, TruncatedSVD
-from lrrec.errors import FileFormatError
+from lrrec import ALS, EASE, NMF, SLIM, GraphFilter, ItemKNN, RP3Beta, SparseEASE, TruncatedSVD
+from lrrec.errors import FileFormatError, ParameterError
 from lrrec.linalg.inverse import invert
+from lrrec.linalg.noise import noise_norm
 from lrrec.linalg.sparse import co_occurrences
 
 
@@ -155,26 +158,52 @@ def test_nmf_meets_the_conditions_of_a_minimum(likes):
 
 
 def test_svd_scores_are_the_projection(likes):
-    exact = TruncatedSVD(n_factors=10, solver="exact", tol=1e-8).fit(likes)
+    exact = TruncatedSVD(n_factors=10, reg=0, solver="exact", tol=1e-8).fit(likes)
     X = likes.matrix.toarray().astype(np.float64)
     _, _, Vt = np.linalg.svd(X, full_matrices=False)
     want = X @ Vt[:10].T @ Vt[:10]
     np.testing.assert_allclose(exact.user_factors_ @ exact.item_factors_.T, want, atol=1e-4)
     assert (exact.item_factors_[np.abs(exact.item_factors_).argmax(axis=0), np.arange(10)] > 0).all()
-    randomized = TruncatedSVD(n_factors=10, n_iter=8).fit(likes)
+    randomized = TruncatedSVD(n_factors=10, reg=0, n_iter=8).fit(likes)
     np.testing.assert_allclose(randomized.user_factors_ @ randomized.item_factors_.T, want, atol=2e-2)
 
 
 def test_svd_powers(likes):
-    model = TruncatedSVD(n_factors=5, solver="exact", tol=1e-8, user_power=0.5, item_power=0.4, score_power=0.3).fit(
-        likes
-    )
+    powers = {"user_power": 0.5, "item_power": 0.4, "score_power": 0.3}
+    model = TruncatedSVD(n_factors=5, reg=0, solver="exact", tol=1e-8, **powers).fit(likes)
     X = likes.matrix.toarray().astype(np.float64)
     users, items = X.astype(bool).sum(1), np.maximum(X.astype(bool).sum(0), 1)
     Z = X / np.maximum(users, 1)[:, None] ** 0.5 / items**0.4
     _, _, Vt = np.linalg.svd(Z, full_matrices=False)
     want = Z @ Vt[:5].T @ Vt[:5] * items**0.3
     np.testing.assert_allclose(model.user_factors_ @ model.item_factors_.T, want, atol=1e-4)
+
+
+@pytest.mark.parametrize("reg", [0.3, 4.0, "auto"])
+def test_svd_is_the_minimum_of_its_objective(likes, reg):
+    """U and V are stationary; a user's factors are the best for V; singular values are those of the matrix less reg."""
+    model = TruncatedSVD(n_factors=319, reg=reg, solver="exact", tol=1e-8).fit(likes)
+    X, reg = likes.matrix.toarray().astype(np.float64), float(model.reg_[0]) if reg == "auto" else reg
+    U, V = (factors.astype(np.float64) for factors in (model.user_factors_, model.item_factors_))
+    residual = U @ V.T - X
+    np.testing.assert_allclose(residual @ V + reg * U, 0, atol=2e-3)
+    np.testing.assert_allclose(residual.T @ U + reg * V, 0, atol=2e-3)
+    values = np.linalg.svd(X, compute_uv=False)
+    np.testing.assert_allclose(np.linalg.svd(U @ V.T, compute_uv=False), np.maximum(values - reg, 0), atol=1e-3)
+    np.testing.assert_allclose(model.transform(likes), model.user_factors_, atol=1e-4)
+
+
+def test_auto_reg_is_most_of_what_noise_would_have_and_scales_with_the_values():
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((300, 200)) * (rng.random((300, 200)) < 0.1)
+    assert noise_norm(sp.csr_array(noise)) == pytest.approx(np.linalg.norm(noise, 2), rel=0.1)
+    X = sp.csr_array((rng.random((300, 200)) < 0.1).astype(np.float32))
+    reg = TruncatedSVD().fit(X).reg_[0]
+    limit = 0.5 * np.sqrt(max(X.sum(axis=0).max(), X.sum(axis=1).max()))
+    assert reg == pytest.approx(min(0.75 * (np.sqrt(X.sum() / 300) + np.sqrt(X.sum() / 200)), limit), rel=1e-4)
+    assert NMF(4, n_iter=1, random_state=0).fit(X).reg_[0] == pytest.approx(reg)
+    assert TruncatedSVD().fit(3 * X).reg_[0] == pytest.approx(3 * reg)
+    assert TruncatedSVD().fit(np.eye(3)).reg_[0] == 0.5  # something is left of small data
 
 
 def test_more_factors_than_there_are(likes):
@@ -230,3 +259,30 @@ def test_recommend_all_writes_what_recommend_says(likes, tmp_path):
     parts = []
     assert model.recommend_all(parts.append, 4) == len(stored["user"].unique())
     pd.testing.assert_frame_equal(pd.concat([part.to_frame() for part in parts]), model.recommend(k=4).to_frame())
+
+
+def test_auto_follows_how_many_users_share_an_item(likes):
+    """A rule of the share s of users with an interaction's item, in the mean over interactions; files keep it."""
+    X = likes.matrix.toarray() > 0
+    s = (X.mean(axis=0)[None, :] * X).sum() / X.sum()
+    walks, graph = RP3Beta().fit(likes), GraphFilter().fit(likes)
+    assert walks.beta_[0] == pytest.approx(min(0.65, 0.2 + 4 * s))
+    assert graph.degree_power_[0] == pytest.approx(max(0.1, 0.5 - 1.2 * np.sqrt(s)))
+    assert graph.n_factors_[0] == min(X.shape) // 3 == graph.item_directions_.shape[1]
+    for auto in (walks, graph):
+        by_hand = clone(auto).set_params(**auto._numbers())
+        if isinstance(auto, GraphFilter):
+            by_hand.set_params(n_factors=int(graph.n_factors_[0]))
+        np.testing.assert_array_equal(by_hand.fit(likes).recommend(k=5).indices, auto.recommend(k=5).indices)
+    sparse = likes.filter(np.random.default_rng(0).random(len(likes)) < 0.02)
+    assert RP3Beta().fit(sparse).beta_[0] < walks.beta_[0]
+    assert GraphFilter().fit(sparse).degree_power_[0] > graph.degree_power_[0]
+
+
+@pytest.mark.parametrize(("model", "name"), [
+    (RP3Beta(beta="most"), "beta"), (GraphFilter(degree_power="auto "), "degree_power"), (NMF(reg="AUTO"), "reg"),
+    (TruncatedSVD(reg=""), "reg"), (GraphFilter(n_factors="all"), "n_factors"),
+])  # fmt: skip
+def test_text_that_is_not_auto_is_refused(likes, model, name):
+    with pytest.raises(ParameterError, match=f"{name} must be a number.* or 'auto', got"):
+        model.fit(likes)

@@ -277,7 +277,7 @@ def test_every_model_has_a_space(split):
     assert {name: len(one.trials_) for name, one in tuned.items()} == dict.fromkeys(models, 2) | {"Popularity": 1}
     space = spaces.default_space(neural, (400, 300))
     assert set(spaces.read_space(space, neural)) == set(space)
-    assert spaces.default_space(lrrec.TruncatedSVD(), (20, 300))["n_factors"] == (8, 10, "log")
+    assert spaces.default_space(lrrec.TruncatedSVD(), (40, 300))["n_factors"] == (16, 20, "log")
     assert "alpha" in spaces.default_space(lrrec.IALS(objective="hu"), (400, 300))
 
     class WithoutSpace(lrrec.Recommender):

@@ -91,7 +91,7 @@ def distill(
     data = _over_teacher_items(teacher, data)
     model = clone(student)
     matrix = data.matrix[np.flatnonzero(np.diff(data.matrix.indptr))]
-    model._choose_unobserved_weight(matrix)
+    model._choose(matrix)
     targets = TeacherScores(teacher, matrix, data, model._objective().unobserved_weight, k, weight)
     penalties = model._penalties(sp.csr_array(matrix.T.tocsr()), None).astype(np.float32)
     rng = np.random.default_rng(0)

@@ -167,7 +167,7 @@ class Interactions:
         Parameters
         ----------
         path : path or open file
-            A file, a folder of such files, or a pattern of names such as "2024-*.parquet". Needs pyarrow.
+            A file, a folder of such files, or a pattern of names such as `2024-*.parquet`. Needs pyarrow.
 
         Notes
         -----

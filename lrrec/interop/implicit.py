@@ -28,9 +28,9 @@ def from_implicit(
 
     Parameters
     ----------
-    model : implicit.als.AlternatingLeastSquares, implicit.bpr.BayesianPersonalizedRanking or
-            implicit.lmf.LogisticMatrixFactorization
-        Fitted, on the CPU or a GPU.
+    model : implicit.als.AlternatingLeastSquares
+        Or `implicit.bpr.BayesianPersonalizedRanking`, or `implicit.lmf.LogisticMatrixFactorization`; fitted, on the CPU
+        or a GPU.
     users, items : sequence of ids, optional
         Ids of the rows and columns of the training matrix; their indices when not given.
     seen : Interactions or sparse matrix, shape (n_users, n_items), optional

@@ -65,7 +65,7 @@ def from_sklearn(
     if isinstance(estimator, decomposition.NMF):
         model: TruncatedSVD | NMF = NMF(V.shape[1], reg=_penalty(estimator, V))
     else:
-        model = TruncatedSVD(V.shape[1])
+        model = TruncatedSVD(V.shape[1], reg=0)
     data = Interactions(sp.csr_array((0, len(V)), dtype=np.float32), IdMap([]), item_ids)
     if seen is not None:
         data = model._usable(as_interactions(seen, item_ids, name="seen"), "seen").align_items(item_ids)

@@ -5,6 +5,8 @@ algorithm every product runs here, and BLAS on one thread.
 """
 
 import weakref
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,7 +20,8 @@ ONE_THREAD = 2**18  # multiplications of one BLAS call, up to which it starts no
 eigh = one_threaded_blas(np.linalg.eigh)
 qr = one_threaded_blas(np.linalg.qr)
 Spectrum = tuple[np.ndarray, np.ndarray]
-_kept: dict[int, tuple["weakref.ref[np.ndarray]", Spectrum]] = {}  # id of an array -> the array, its spectrum
+T = TypeVar("T")
+_kept: dict[int, tuple["weakref.ref[np.ndarray]", dict[Hashable, Any]]] = {}  # id of an array -> the array, made of it
 
 
 def gram(Y: np.ndarray, n_threads: int = 1) -> np.ndarray:
@@ -48,12 +51,20 @@ def thin_spectrum(Y: np.ndarray) -> Spectrum:
 
 def kept_spectrum(Y: np.ndarray, n_threads: int = 1) -> Spectrum:
     """Return `spectrum`, computed once and cached while Y lives. Y becomes read-only: it must not change."""
+    return kept(Y, "spectrum", lambda: spectrum(Y, n_threads))
+
+
+def kept(Y: np.ndarray, name: Hashable, make: Callable[[], T]) -> T:
+    """Return what make() makes of Y, once for each name, and cached while Y lives. Y becomes read-only."""
     key = id(Y)
     entry = _kept.get(key)
     if entry is None or entry[0]() is not Y:
         Y.flags.writeable = False
-        entry = _kept[key] = (weakref.ref(Y, lambda _: _kept.pop(key, None)), spectrum(Y, n_threads))
-    return entry[1]
+        entry = _kept[key] = (weakref.ref(Y, lambda _: _kept.pop(key, None)), {})
+    if name not in entry[1]:
+        entry[1][name] = make()
+    made: T = entry[1][name]
+    return made
 
 
 def cross(X: np.ndarray, Y: np.ndarray, n_threads: int = 1) -> np.ndarray:

@@ -18,8 +18,10 @@ from lrrec.validate import check_bool, check_int, check_real, check_rng
 class ALS(AlternatingModel):
     """Predict ratings from observed ratings by alternating least squares.
 
-    Minimises  sum_{(u,i) observed} (r_ui - mu - b_u - c_i - x_u . y_i)^2
-               + reg [ sum_u n_u^nu (|x_u|^2 + b_u^2)  +  sum_i n_i^nu (|y_i|^2 + c_i^2) ]
+    Minimises
+
+        sum_{(u,i) observed} (r_ui - mu - b_u - c_i - x_u . y_i)^2
+        + reg [ sum_u n_u^nu (|x_u|^2 + b_u^2)  +  sum_i n_i^nu (|y_i|^2 + c_i^2) ]
 
     with mu the mean rating and nu = reg_exponent; ratings are any real numbers, 0 and negative ones too. It predicts
     how users rate items; to rank the items that they will choose, use `IALS`.

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from lrrec.data.features import FeaturesLike
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
-from lrrec.errors import DataError, FileFormatError, ParameterError, ParameterTypeError
+from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.linalg.alternation import Alternation, Side
 from lrrec.linalg.implicit_als import SOLVERS, excess_loss, implicit_loss, solve_rows
 from lrrec.linalg.spectral_start import spectral_start
@@ -252,7 +252,7 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
         n_threads = solver["n_threads"] = check_threads(self.n_threads)
         feature_reg = check_real(self.feature_reg, "feature_reg", low=0, open_low=True)
         chosen = self._unlearned()
-        chosen._choose_unobserved_weight(matrix)
+        chosen._choose(matrix)
         objective, start, transposed = chosen._objective(), options["warm_start"], matrix.T.tocsr()
         V = self._initial(matrix, transposed, n_factors, n_threads)
         U = np.zeros((matrix.shape[0], n_factors), dtype=np.float32)
@@ -272,9 +272,7 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
         both = Alternation(users, items, objective, n_steps, solver)
         for _ in monitor:
             both.sweep()
-            arrays = {"item_factors_": items.placed()}
-            if len(chosen.unobserved_weight_):
-                arrays["unobserved_weight_"] = chosen.unobserved_weight_
+            arrays = {"item_factors_": items.placed()} | chosen._chosen_arrays()
             if items.prior is not None:
                 arrays["feature_map_"] = items.map
             if users.prior is not None:
@@ -361,10 +359,6 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
             raise DataError("update() cannot be used on a model with user features: fit it again, by warm_start=")
         super()._update(data, users, items)
 
-    def _as_objective(self) -> Self:
-        chosen = {"unobserved_weight": float(self.unobserved_weight_[0])} if len(self.unobserved_weight_) else {}
-        return super()._as_objective().set_params(**chosen)
-
     def _solve_items(self, columns: sp.csr_array, items: np.ndarray, U: np.ndarray) -> None:
         """Items with features keep what their features and interactions said at the fit."""
         if not self._has_features:
@@ -383,10 +377,6 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     def _check_loaded(self, path: PathLike) -> None:
         shape = (len(self.feature_names_), self.n_factors if len(self.feature_names_) else self.feature_map_.shape[1])
         self._check_array(path, "feature_map_", shape)
-        n_chosen = 1 if self._is_auto and self.objective != "hu" else 0
-        self._check_array(path, "unobserved_weight_", (n_chosen,), np.float64)
-        if n_chosen and not 0 < self.unobserved_weight_[0] <= 1:
-            raise FileFormatError(f"{path}: unobserved_weight_ must be > 0 and <= 1, got {self.unobserved_weight_[0]}")
         super()._check_loaded(path)
 
 

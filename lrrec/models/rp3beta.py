@@ -7,10 +7,12 @@ import scipy.sparse as sp
 
 from lrrec.linalg.sparse import power, scaled
 from lrrec.linalg.threads import even_blocks
+from lrrec.models.base.auto_params import NOT_AUTO, shared_users
 from lrrec.models.base.item_item import ItemItemModel
 from lrrec.validate import check_int, check_real
 
 BLOCK = 512  # items whose transitions are computed at a time
+BETA_LIMIT = 0.65
 
 
 class RP3Beta(ItemItemModel):
@@ -25,10 +27,12 @@ class RP3Beta(ItemItemModel):
 
     Parameters
     ----------
-    alpha : float, default 0.7
+    alpha : float, default 0.6
         Exponent of the transition probabilities, >= 0. Typical: 0.4 to 1.
-    beta : float, default 0.3
-        Exponent of the popularity penalty, >= 0. Typical: 0 to 0.6.
+    beta : float or "auto", default "auto"
+        Exponent of the popularity penalty, >= 0. Typical: 0 to 0.8. "auto" is 0.2 + 4 s, at most 0.65, where s is the
+        mean, over interactions, of the share of users with the interaction's item: popular items need a larger
+        penalty where many users share them. That is near the best on eight data sets, with s of .002 to .13.
     n_neighbors : int or None, default 1000
         The number of largest s_ji that are kept for each item j. None keeps all: a number for each pair of items with
         a user in common.
@@ -37,6 +41,8 @@ class RP3Beta(ItemItemModel):
     ----------
     item_weights_ : csr_array of float32, shape (n_items, n_items)
         s_ji in row j and column i.
+    beta_ : ndarray of float64, shape (1,)
+        What "auto" became; empty without it.
 
     Notes
     -----
@@ -60,13 +66,22 @@ class RP3Beta(ItemItemModel):
         "alpha": (0.3, 1.2), "beta": (0.0, 0.8), "n_neighbors": (50, 2000, "log"),
     }  # fmt: skip
 
-    def __init__(self, alpha: float = 0.7, beta: float = 0.3, *, n_neighbors: int | None = 1000) -> None:
+    _auto: ClassVar[dict[str, tuple[float, float]]] = {"beta": (0.0, BETA_LIMIT)}
+    _learned = ("beta_",)
+
+    beta_: np.ndarray = NOT_AUTO
+
+    def __init__(self, alpha: float = 0.6, beta: float | str = "auto", *, n_neighbors: int | None = 1000) -> None:
         self.alpha = alpha
         self.beta = beta
         self.n_neighbors = n_neighbors
 
+    def _rule(self, name: str, matrix: sp.csr_array) -> float:
+        return min(BETA_LIMIT, 0.2 + 4 * shared_users(matrix))
+
     def _fit(self, matrix: sp.csr_array) -> None:
-        alpha, beta = check_real(self.alpha, "alpha", low=0), check_real(self.beta, "beta", low=0)
+        self._choose(matrix)
+        alpha, beta = check_real(self.alpha, "alpha", low=0), self._number("beta", low=0)
         n_items = matrix.shape[1]
         k = n_items if self.n_neighbors is None else check_int(self.n_neighbors, "n_neighbors", low=1)
         user_counts, item_counts = np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=n_items)

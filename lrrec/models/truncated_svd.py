@@ -1,4 +1,4 @@
-"""TruncatedSVD (PureSVD): the best low-rank approximation of the matrix, zeros included."""
+"""TruncatedSVD: the best low-rank approximation of the matrix, zeros included, with smaller singular values."""
 
 from typing import Any, ClassVar
 
@@ -6,24 +6,37 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.errors import ParameterError
+from lrrec.linalg.dense import eigh, gram, kept, product
 from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.linalg.sparse import power, scaled, times
 from lrrec.linalg.svd import randomized_svd, truncated_svd
+from lrrec.models.base.noise_reg import NoiseReg
 from lrrec.models.base.quadratic_model import QuadraticModel
 from lrrec.typing import RandomState
-from lrrec.validate import check_int, check_option, check_real
+from lrrec.validate import check_int, check_option, check_real, check_threads
+
+SINGULAR = 1e-6  # eigenvalues up to this share of the largest are rounding errors
 
 
-class TruncatedSVD(QuadraticModel):
-    """Score by the projection of a user's row onto the leading right singular vectors.
+class TruncatedSVD(NoiseReg, QuadraticModel):
+    """Score by a low-rank approximation of the matrix, from its singular value decomposition.
 
-    Minimises |Z - U V^T|_F over matrices of rank n_factors, where Z = D_u^-p X D_i^-q, with D_u and D_i the numbers
-    of interactions of users and items; scores are x_u V V^T D_i^r, x_u a row of Z.
+    Minimises
+
+        |Z - U V^T|_F^2 + reg (|U|_F^2 + |V|_F^2)
+
+    over factors of rank n_factors, where Z = D_u^-p X D_i^-q, with D_u and D_i the numbers of interactions of users and
+    items; scores are U V^T D_i^r. At the minimum U V^T has the singular vectors of Z, and its singular values less reg;
+    those below reg are dropped. With reg = 0 it is PureSVD, the projection of users' rows onto the singular vectors.
 
     Parameters
     ----------
-    n_factors : int, default 64
-        Rank. Typical: 20 to 500, fewer than for iALS.
+    n_factors : int, default 256
+        Rank, at most. Typical: 64 to 512; 20 to 200 with reg = 0.
+    reg : float or "auto", default "auto"
+        What singular values lose, >= 0. "auto" is three quarters of the largest that noise alone would have:
+        0.75 (sqrt(S / n_users) + sqrt(S / n_items)), S the sum of the squares of Z, at most half of the largest norm of
+        a row or column.
     solver : {"randomized", "exact"}, default "randomized"
         Block Krylov with `n_iter` passes, or block Lanczos until every triplet is accurate to `tol`.
     user_power : float, default 0.0
@@ -44,9 +57,11 @@ class TruncatedSVD(QuadraticModel):
     Attributes
     ----------
     user_factors_ : ndarray of float32, shape (n_users, n_factors)
-        Rows of Z V.
+        U; as new users' factors, the minimum of the objective for their rows of Z.
     item_factors_ : ndarray of float32, shape (n_items, n_factors)
         V, rows scaled by D_i^r; the sign of each column is fixed.
+    reg_ : ndarray of float64, shape (1,)
+        What "auto" became; empty without it.
 
     Notes
     -----
@@ -54,7 +69,9 @@ class TruncatedSVD(QuadraticModel):
 
     References
     ----------
-    Cremonesi, Koren & Turrin (2010), "Performance of recommender algorithms on top-n recommendation tasks", sec. 3;
+    Cremonesi, Koren & Turrin (2010), "Performance of recommender algorithms on top-n recommendation tasks", sec. 3
+    (PureSVD); Mazumder, Hastie & Tibshirani (2010), "Spectral regularization algorithms for learning large incomplete
+    matrices", lemmas 1 and 6 (the minimum with reg);
     Shen et al. (2021), "How powerful is graph convolution for recommendation?", arXiv:2108.07567 (GF-CF).
 
     Examples
@@ -65,14 +82,19 @@ class TruncatedSVD(QuadraticModel):
     [['y']]
     """
 
+    _learned = (*QuadraticModel._learned, "reg_")
+    _needs_reg = False
+
     tuning_space: ClassVar[dict[str, Any] | None] = {
-        "n_factors": (8, 256, "log"), "user_power": (0.0, 0.5), "item_power": (0.0, 0.5), "score_power": (0.0, 0.5),
+        "n_factors": (16, 512, "log"), "reg": (0.1, 30.0, "log"), "user_power": (0.0, 0.5), "item_power": (0.0, 0.5),
+        "score_power": (0.0, 0.5),
     }  # fmt: skip
 
     def __init__(
         self,
-        n_factors: int = 64,
+        n_factors: int = 256,
         *,
+        reg: float | str = "auto",
         solver: str = "randomized",
         user_power: float = 0.0,
         item_power: float = 0.0,
@@ -83,6 +105,7 @@ class TruncatedSVD(QuadraticModel):
         n_threads: int | None = None,
     ) -> None:
         self.n_factors = n_factors
+        self.reg = reg
         self.solver = solver
         self.user_power = user_power
         self.item_power = item_power
@@ -98,17 +121,17 @@ class TruncatedSVD(QuadraticModel):
         counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
         options: dict[str, Any] = {"random_state": self.random_state, "n_threads": self.n_threads}
         normalized = self._normalized(matrix, counts)
-        rank = min(k, min(matrix.shape))
+        self._choose(normalized)
+        reg, rank = self._own_reg(), min(k, min(matrix.shape))
         if check_option(self.solver, "solver", ("randomized", "exact")) == "exact":
-            Vt = truncated_svd(normalized, rank, tol=self.tol, **options).Vt
+            svd = truncated_svd(normalized, rank, tol=self.tol, **options)
         else:
-            Vt = randomized_svd(normalized, rank, n_iter=self.n_iter, **options).Vt
+            svd = randomized_svd(normalized, rank, n_iter=self.n_iter, **options)
         V = np.zeros((matrix.shape[1], k), dtype=np.float32)  # columns beyond the matrix's rank stay 0
-        V[:, :rank] = Vt.T
+        V[:, :rank] = svd.Vt.T * np.sqrt(np.maximum(svd.s - reg, 0))
         V[counts == 0] = 0  # up to rounding they are
-        user_factors = times(normalized, V, n_threads=self.n_threads)
         self.item_factors_ = V * power(counts, score_power)[:, None]
-        self.user_factors_ = user_factors
+        self.user_factors_ = times(normalized, _encoders(V, reg, self.n_threads), n_threads=self.n_threads)
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:
         return times(self._normalized(matrix, self.item_counts_), self._projection(), n_threads=self.n_threads)
@@ -119,9 +142,14 @@ class TruncatedSVD(QuadraticModel):
         return normalized.data * (self._projection()[matrix.indices] @ target), {}
 
     def _projection(self) -> np.ndarray:
-        """V, by which histories are encoded."""
-        score_power = check_real(self.score_power, "score_power", low=0)
-        return self.item_factors_ * power(self.item_counts_, -score_power)[:, None]
+        """The matrix (I, D) that histories are multiplied by."""
+        score_power, reg = check_real(self.score_power, "score_power", low=0), self._own_reg()
+
+        def make() -> np.ndarray:
+            V = self.item_factors_ * power(self.item_counts_, -score_power)[:, None]
+            return _encoders(V, reg, self.n_threads)
+
+        return kept(self.item_factors_, ("projection", score_power, reg), make)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         if self.item_power or self.score_power:
@@ -133,7 +161,7 @@ class TruncatedSVD(QuadraticModel):
         return QuadraticLoss(1.0, zeros, data)
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
-        return np.full(matrix.shape[0], reg or 0, dtype=np.float32)
+        return np.full(matrix.shape[0], self._own_reg() if reg is None else reg, dtype=np.float32)
 
     def _normalized(self, matrix: sp.csr_array, item_counts: np.ndarray) -> sp.csr_array:
         """D_u^-p X D_i^-q."""
@@ -141,3 +169,12 @@ class TruncatedSVD(QuadraticModel):
         if p == 0 and q == 0:
             return matrix
         return scaled(matrix, power(np.diff(matrix.indptr), -p), power(item_counts, -q))
+
+
+def _encoders(V: np.ndarray, reg: float, n_threads: int | None) -> np.ndarray:
+    """Return V (V^T V + reg I)^-1, float32 (n_items, D): it makes the best factors for item factors V of rows."""
+    n_threads = check_threads(n_threads)
+    eigenvalues, E = eigh(gram(V, n_threads))
+    kept = eigenvalues > SINGULAR**2 * eigenvalues.max(initial=0)
+    inverse = np.where(kept, 1 / np.where(kept, eigenvalues + reg, 1), 0)
+    return product(V, (E * inverse) @ E.T, n_threads)

@@ -19,8 +19,8 @@ from lrrec.features import FeatureEncoder, Text
 FIXED = {"reg": 1.0, "fold_in_reg": 0.02, "new_item_reg": 1.0}
 TOWERS = {"learning_rate": 0.01, "n_epochs": 2, "random_state": 0}
 MODELS = [
-    lrrec.IALS(2, reg=0.02, random_state=0), lrrec.Popularity(), lrrec.TruncatedSVD(2, score_power=0.3),
-    lrrec.NMF(2, random_state=0), lrrec.EASE(1.0), lrrec.EDLAE(2, reg=1.0), lrrec.ItemKNN(3),
+    lrrec.IALS(2, reg=0.02, random_state=0), lrrec.Popularity(), lrrec.TruncatedSVD(2, reg=0.5, score_power=0.3),
+    lrrec.NMF(2, reg=0.1, random_state=0), lrrec.EASE(1.0), lrrec.EDLAE(2, reg=1.0), lrrec.ItemKNN(3),
     lrrec.RP3Beta(n_neighbors=4), lrrec.GraphFilter(2), lrrec.SparseEASE(1.0, n_neighbors=3),
     lrrec.SLIM(0.5, 1.0, nonnegative=False),
     lrrec.Blend([lrrec.IALS(2, reg=0.02, random_state=0), lrrec.ItemKNN(3)], weights=[1.0, 2.0]),

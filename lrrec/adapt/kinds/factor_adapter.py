@@ -174,11 +174,6 @@ class FactorAdapter(Adapter, FactorModel):
         model, reg = self.base_._as_objective(), self._fold_in_reg()
         for name, array in self._encoder_now().items():
             setattr(model, name, array)
-        if not self.domain_.encoder and "reg" not in model.get_params() and self.name != "fold-in":
-            raise ParameterError(
-                f"{model!r} has no reg to fold users in with, so that the merged model would differ: adapt a base with "
-                "regularization, or keep the adapter"
-            )
         if reg is not None and "reg" in model.get_params():
             model.set_params(reg=reg)
         model.item_factors_, model.user_factors_ = self.item_factors_, self.user_factors_.copy()
@@ -248,7 +243,8 @@ class FactorAdapter(Adapter, FactorModel):
 
 def own_reg(domain: Domain) -> float | None:
     """The base's own regularization, if it has one."""
-    return getattr(domain.base, "reg", None)
+    reg: float | None = domain.base._numbers().get("reg", getattr(domain.base, "reg", None))
+    return reg
 
 
 def check_auto_real(adapter: Any, *names: str, allow_none: tuple[str, ...] = (), zero: tuple[str, ...] = ()) -> None:

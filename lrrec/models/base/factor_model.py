@@ -67,7 +67,7 @@ class FactorModel(TransformerMixin, Recommender):
 
     def _as_objective(self) -> Self:
         """Return an unfitted model of the same parameters, numbers in the place of those that were "auto"."""
-        model: Self = clone(self)
+        model: Self = clone(self).set_params(**self._numbers())
         return model
 
     def _new_item_factors(self) -> np.ndarray:

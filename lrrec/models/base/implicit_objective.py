@@ -1,21 +1,19 @@
 """ImplicitObjective: the objective of implicit ALS, from the parameters of a model."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
-from lrrec.errors import ParameterError
 from lrrec.linalg.implicit_als import Objective
 from lrrec.linalg.quadratic import QuadraticLoss
+from lrrec.models.base.auto_params import NOT_AUTO, AutoParams, shared_users
 from lrrec.validate import check_option, check_real
 
-UNKNOWN = np.zeros(0)
-UNKNOWN.flags.writeable = False
 AUTO_SCALE = 4.0  # near the best on eight data sets of movies, shops, papers and check-ins, with shares of .002 to .13
 
 
-class ImplicitObjective:
+class ImplicitObjective(AutoParams):
     """What `QuadraticModel` needs to know of the objective, by the parameters that `IALS` documents."""
 
     objective: str
@@ -24,21 +22,14 @@ class ImplicitObjective:
     unobserved_weight: Any
     reg: Any
     reg_exponent: Any
-    unobserved_weight_: np.ndarray = UNKNOWN
+    unobserved_weight_: np.ndarray = NOT_AUTO
+    _auto: ClassVar[dict[str, tuple[float, float]]] = {"unobserved_weight": (0.0, 1.0)}
 
-    @property
-    def _is_auto(self) -> bool:
-        return isinstance(self.unobserved_weight, str) and self.unobserved_weight == "auto"
+    def _is_auto(self, name: str) -> bool:
+        return self.objective != "hu" and super()._is_auto(name)
 
-    def _chosen_params(self, matrix: sp.csr_array) -> dict[str, Any]:
-        if self.objective == "hu" or not self._is_auto:
-            return {}
-        return {"unobserved_weight": min(1.0, AUTO_SCALE * shared_users(matrix))}
-
-    def _choose_unobserved_weight(self, matrix: sp.csr_array) -> None:
-        """Set what "auto" means for a training matrix."""
-        if chosen := self._chosen_params(matrix):
-            self.unobserved_weight_ = np.array([chosen["unobserved_weight"]])
+    def _rule(self, name: str, matrix: sp.csr_array) -> float:
+        return min(1.0, AUTO_SCALE * shared_users(matrix))
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         return self._objective().quadratic_loss(self._weights(matrix), likes=likes_of(matrix))
@@ -70,21 +61,10 @@ class ImplicitObjective:
         )
 
     def _checked_unobserved_weight(self, *, hu: bool) -> float:
-        value = self.unobserved_weight
-        if self._is_auto:
-            return 1.0 if hu else float(self.unobserved_weight_[0])
-        if isinstance(value, str):
-            raise ParameterError(f"unobserved_weight must be a number > 0 or 'auto', got {value!r}")
-        weight = check_real(value, "unobserved_weight", low=0, open_low=True)
+        if hu and isinstance(self.unobserved_weight, str) and self.unobserved_weight == "auto":
+            return 1.0
+        weight = self._number("unobserved_weight", low=0, open_low=True)
         return 1.0 if hu else weight
-
-
-def shared_users(matrix: sp.csr_array) -> float:
-    """The share of users who like the item of a like, in the mean over likes: the density that a like sees."""
-    likes = matrix.data > 0
-    counts = np.bincount(matrix.indices[likes], minlength=matrix.shape[1]).astype(np.float64)
-    active = np.count_nonzero(np.diff(matrix.indptr))
-    return float((counts @ counts) / max(counts.sum() * active, 1.0))
 
 
 def likes_of(matrix: sp.csr_array) -> np.ndarray | None:

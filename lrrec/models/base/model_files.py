@@ -214,6 +214,7 @@ def _restore(
     model._remember(data, counts, evidence)
     model._check_array(path, "item_evidence_", (data.n_items,), bool)
     model._check_array(path, "item_counts_", (data.n_items,), np.int64)
+    model._check_chosen(path)
     model._check_loaded(path)
     for name, array in () if trust else arrays.items():
         if not np.isfinite(array).all():

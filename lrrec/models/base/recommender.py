@@ -19,6 +19,7 @@ from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
 from lrrec.models.base import model_files
+from lrrec.models.base.auto_params import AutoParams
 from lrrec.models.base.explanation import Explains
 from lrrec.models.base.finite import check_finite, check_learned
 from lrrec.models.base.one_fit import become, of_one_fit
@@ -31,7 +32,7 @@ from lrrec.validate import check_bool, check_option, warn
 PREDICT_UNKNOWN = ("raise", "nan", "baseline")
 
 
-class Recommender(Explains, Recommends, BaseEstimator):
+class Recommender(AutoParams, Explains, Recommends, BaseEstimator):
     """A model that ranks items for users.
 
     A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(encoded, columns)`.
@@ -93,10 +94,6 @@ class Recommender(Explains, Recommends, BaseEstimator):
             if name.endswith("_") or name.startswith("_made_"):
                 del fresh.__dict__[name]
         return fresh
-
-    def _chosen_params(self, matrix: sp.csr_array) -> dict[str, Any]:
-        """Return what parameters that are "auto" become for a training matrix."""
-        return {}
 
     def _fit(self, matrix: sp.csr_array) -> None:
         """Check the parameters and learn from a canonical matrix; a model whose `fit` has options overrides `fit`."""
