@@ -20,14 +20,13 @@ import lrrec
 from benchmarks import costs
 from benchmarks.report import RESULTS, ROOT, table
 
-DOCUMENTS = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "docs/guide.md",
-    "docs/scale.md",
-    "benchmarks/README.md",
-    "datasets/README.md",
+GENERATED_PAGES = ("_build", "api", "auto_gallery", "examples")  # folders of docs whose files are made, or no pages
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "docs").rglob("*.md")
+    if path.relative_to(ROOT / "docs").parts[0] not in GENERATED_PAGES
 )
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *PAGES, "benchmarks/README.md", "datasets/README.md")
 USES = {  # when to use a model
     "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt; takes "
     "[features](docs/guide.md#features)",
