@@ -12,7 +12,7 @@ from typing import Any
 
 from lrrec.models import MODELS
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0"
 
 # Public name -> module that defines it. Nothing is imported until it is used, so `import lrrec` costs
 # milliseconds. A name that is its module's last part is the module itself.
