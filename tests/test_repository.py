@@ -1,5 +1,6 @@
 """The files around the library: they name one version, are well formed, and nothing large is among them."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -7,6 +8,7 @@ import tomllib
 import pytest
 
 import lrrec
+from benchmarks import report
 from benchmarks.report import RESULTS, ROOT
 
 TOP_LEVEL = {"pyproject.toml", "lrrec", "datasets", "benchmarks", "tests", "docs", "README.md"}
@@ -95,5 +97,31 @@ def test_no_file_is_large():
 
 def test_stored_results_have_a_line_for_each_row():
     for path in RESULTS.rglob("*.json"):
+        assert len(path.read_text().splitlines()) < 150, f"{path.name}: write it with benchmarks.report.dumps"
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2, 3])
+def test_results_are_written_as_they_are(levels):
+    value = {"about": {"n": 1, "none": None}, "rows": [{"a": "±\n", "b": [1.5, []]}, {}], "empty": []}
+    text = report.dumps(value, levels)
+    assert json.loads(text) == value
+    assert len(text.splitlines()) == {0: 1, 1: 5, 2: 9, 3: 12}[levels]
+
+
+def test_values_of_several_seeds_are_shortened():
+    assert report.over_seeds([1, 2.00004]) == 1.5
+    assert report.over_seeds(["b", "a", "b"]) == "a, b"
+    assert report.over_seeds([{"x": 1, "y": "a"}, {"x": 3, "y": "a"}]) == {"x": 2.0, "y": "a"}
+
+
+def test_pictures_are_small_and_hold_no_glyphs():
+    for path in RESULTS.glob("*.svg"):
         text = path.read_text()
-        assert len(text.splitlines()) < 150, path.name
+        assert len(text) < 30_000, path.name
+        assert "<text" in text
+        assert "<metadata>" not in text
+
+
+def test_a_thinned_picture_is_the_same_to_a_hundredth():
+    svg = '<svg>\n <!-- a -->\n <path d="M 1.23456 -0.001 \nL 2.5 10.999999 \nz\n" style="opacity: 0.3"/>\n</svg>\n'
+    assert report.thinned(svg) == '<svg>\n<path d="M 1.23 -0 L 2.5 11 z" style="opacity: 0.3"/>\n</svg>\n'
