@@ -105,7 +105,7 @@ def test_results_are_written_as_they_are(levels):
     value = {"about": {"n": 1, "none": None}, "rows": [{"a": "±\n", "b": [1.5, []]}, {}], "empty": []}
     text = report.dumps(value, levels)
     assert json.loads(text) == value
-    assert len(text.splitlines()) == {0: 1, 1: 5, 2: 9, 3: 12}[levels]
+    assert len(text.splitlines()) == {0: 1, 1: 5, 2: 11, 3: 14}[levels]
 
 
 def test_values_of_several_seeds_are_shortened():
