@@ -180,8 +180,8 @@ def use(python: str, wheel: Path, folder: Path) -> None:
     environment = kept | {"HOME": str(folder / "home"), "PATH": os.pathsep.join([str(binaries), kept["PATH"]])}
     with tempfile.TemporaryDirectory(dir=folder) as empty:
         shown = run(inside, "-W", "error::DeprecationWarning:lrrec", tour, str(ROOT), cwd=empty, env=environment)
-    total = time.perf_counter() - begun
-    say(f"{run(inside, '-V').strip()}: installed in {installed:.0f} s, used in {total - installed:.0f} s\n{shown.strip()}")
+    used = time.perf_counter() - begun - installed
+    say(f"{run(inside, '-V').strip()}: installed in {installed:.0f} s, used in {used:.0f} s\n{shown.strip()}")
 
 
 if __name__ == "__main__":
