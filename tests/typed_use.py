@@ -38,7 +38,7 @@ assert_type(lrrec.load("model.lrrec"), lrrec.Recommender)
 
 adapter = adapt.LowRank(rank=2).fit(data, base=model)
 assert_type(adapter, adapt.LowRank)
-assert_type(adapter.merge(), lrrec.Recommender)
+assert_type(adapter.merge(), lrrec.FactorModel)
 assert_type(lrrec.LowRankAdapter().fit(data, base=model), lrrec.LowRankAdapter)
 bank = lrrec.AdapterBank(model, {"jp": adapter})
 assert_type(bank.recommend(["ann"], "jp"), lrrec.Recommendations)
