@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 
 IN_PARALLEL := -n 2 --dist worksteal
 
-.PHONY: demo test test-slow test-oldest test-extras soak docs install lint typecheck format clean
+.PHONY: demo test test-slow test-oldest test-extras soak docs dist-check install lint typecheck format clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lrrec demo
@@ -44,6 +44,11 @@ lint: $(VENV)/.dev
 typecheck: $(VENV)/.dev
 	$(BIN)/mypy
 
+# Build sdist and wheel, look into them, install the wheel alone and use it; PYTHONS names interpreters, else all that
+# are here.
+dist-check: $(VENV)/.dist
+	$(BIN)/python tests/dist_check.py $(PYTHONS)
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -64,6 +69,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing lrrec and its test tools into $(VENV) (once, about a minute) ..."
 	$(PIP) --editable '.[dev,torch]'
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.dist: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) build twine hatchling
+	@touch $@
 
 $(VENV)/.extras: $(VENV)/.dev
 	@echo "Installing Spark, search indexes, ONNX and a web server into $(VENV) (once, about a minute) ..."
