@@ -244,11 +244,8 @@ class Comparison:
         ['knn', 'popularity']
         """
         metric = self.metrics[0] if metric is None else metric
-        names = self.best_first(metric)
-        results = [self.evaluations[name] for name in names]
-        rows = [
-            (name, one.mean()[metric], *one.interval()[metric]) for name, one in zip(names, results, strict=True)
-        ]  # fmt: skip
+        results = {name: self.evaluations[name] for name in self.best_first(metric)}
+        rows = [(name, one.mean()[metric], *one.interval()[metric]) for name, one in results.items()]
         axes = axes_for(ax, "Comparison.plot()", 0.9 + 0.4 * len(rows))
         label = f"mean {metric}" if metric in self.per_user_metrics else metric
         drawings.draw_intervals(axes, rows, label, COLOR_BLIND_SAFE)

@@ -60,7 +60,7 @@ def add_series(axes: Axes, x: Any, y: Any, name: str, palette: Palette, *, joine
     line = LINES[(place // 2 + place // 8) % len(LINES)] if joined else "none"
     marker = MARKERS[place % len(MARKERS)]
     looks = {"linestyle": line, "marker": marker, "markersize": 4.5, "linewidth": 1.5} | style
-    axes.plot(x, y, color=color, label=name, **looks)
+    axes.plot(x, y, color=color, label=name or " ", **looks)  # matplotlib replaces an empty label
     return color
 
 
