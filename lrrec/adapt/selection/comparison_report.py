@@ -56,7 +56,7 @@ def plot_report(report: Any, ax: Any) -> Axes:
     intervals = zip(rows["method"], means, references + rows["low"], references + rows["high"], strict=True)
     axes = axes_for(ax, "AdapterSelector.plot()", 1.0 + 0.4 * len(rows))
     named = drawings.draw_scores(
-        axes, list(intervals), rows["kept"], references, against.removeprefix("against "), f"nested {metric}",
+        axes, list(intervals), rows["kept"], references, against.removeprefix("against "), f"{metric} on validation users",
         COLOR_BLIND_SAFE,
     )  # fmt: skip
     add_legend(axes, named)
