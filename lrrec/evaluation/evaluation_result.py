@@ -13,7 +13,7 @@ from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, mean
 from lrrec.plots import drawings
-from lrrec.plots.axes import COLOR_BLIND_SAFE, add_legend, axes_for, named_series
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series, named_series
 from lrrec.typing import ArrayLike, Axes, Frame, FrameLike, Ids, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
@@ -207,9 +207,8 @@ class Evaluation:
         if axes.get_xlabel() == drawings.HISTORY and shown != groups:
             raise DataError(f"ax must show the same groups of users, {', '.join(groups)}, got {', '.join(shown)}")
         drawings.draw_by_group(axes, groups, series, metric, COLOR_BLIND_SAFE)
-        named = named_series(axes)
-        if len(named) > 1:
-            add_legend(axes, named)
+        if len(named_series(axes)) > 1:
+            name_series(axes)
         return axes
 
     def summary(
