@@ -191,7 +191,7 @@ class Evaluation:
         >>> result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, metrics=["ndcg@10"])
         >>> axes = result.plot_by_history(edges=[10, 20], label="popularity")
         >>> [label.get_text() for label in axes.get_xticklabels()]
-        ['1 to 9', '10 to 19', '20 or more']
+        ['0 to 9', '10 to 19', '20 or more']
         """
         if label is not None and not isinstance(label, str):
             raise ParameterTypeError(f"label must be a name, got {label!r}")
