@@ -194,7 +194,7 @@ def test_scores_of_adapters_and_the_one_kept(selector):
 
 
 def test_groups_of_users_are_below_each_other(selector):
-    """As with same_users: each group with a reference and a winner of its own."""
+    """As with same_users: each group has a reference and a winner."""
     report = pd.DataFrame({
         "method": ["fold-in", "a", "b, users without history", "c, users without history"],
         "ndcg@20": [0.1, 0.3, 0.8, 0.2], "against fold-in": [0, 0.2, 0, -0.6], "low": [0, 0.1, 0, -0.7],
@@ -302,7 +302,7 @@ def test_wrong_arguments_are_refused_before_a_figure_is_made():
 
 
 @pytest.mark.parametrize("name", PLOTS)
-def test_matplotlib_is_asked_for(name, plots, monkeypatch):
+def test_without_matplotlib_the_error_says_what_to_install(name, plots, monkeypatch):
     for module in [module for module in sys.modules if module.partition(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=r"plot\w*\(\) needs matplotlib: pip install 'lrrec\[report\]'"):

@@ -167,7 +167,8 @@ class Evaluation:
             The name of the model in a legend, which several of them in one picture have. The metric when not given.
         ax : matplotlib Axes, optional
             What to draw on, beside what is there; a new figure when not given. Draw several evaluations of the same
-            users on the same axes to compare models: each has another color, marker and line.
+            users on the same axes to compare models: each has another color, marker and line. A figure with
+            layout="constrained" has room for a long legend beside the axes.
 
         Returns
         -------
