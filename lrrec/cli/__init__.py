@@ -21,7 +21,7 @@ from lrrec.cli.warmup_command import warmup
 from lrrec.errors import LrrecError
 
 app = typer.Typer(
-    name="lrrec", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
+    name="lrrec", no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
     help="Low-rank recommenders: fit, evaluate honestly, recommend, adapt to new domains."
     "\n\nStart with [bold]lrrec demo[/bold].",
     context_settings={"help_option_names": ["-h", "--help"]},
