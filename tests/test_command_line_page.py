@@ -24,7 +24,8 @@ def printed(line):
         with contextlib.redirect_stdout(output):
             cli.main()
     except SystemExit as end:
-        assert not end.code, line
+        if end.code:
+            raise RuntimeError(f"{line}: exit code {end.code}") from None
     finally:
         sys.argv = before
     return output.getvalue()
