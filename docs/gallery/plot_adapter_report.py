@@ -36,5 +36,6 @@ plt.show()
 report = selector.report_.set_index("method")
 kept = report[report["kept"]].iloc[0]
 print(f"Kept: {kept.name}, with {selector.metric} {kept[selector.metric]:.3f} on {kept['users']} validation users.")
-print(f"Difference to fold-in: {kept['against fold-in']:+.3f}, 80 % interval {kept['low']:+.3f} to {kept['high']:+.3f}.")
+difference, low, high = kept[["against fold-in", "low", "high"]]
+print(f"Difference to fold-in: {difference:+.3f}, 80 % interval {low:+.3f} to {high:+.3f}.")
 print("The verdict:", selector.verdict_)
