@@ -11,8 +11,6 @@ import matplotlib.pyplot as plt
 
 import lrrec
 
-plt.style.use("seaborn-v0_8-colorblind")
-
 # %%
 # The base is a model of 300 users. The target has 120 users with other tastes and partly other films.
 
@@ -23,11 +21,10 @@ base = lrrec.IALS(16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(sourc
 
 # %%
 # ``fold-in`` is the base as it is; ``scratch`` and ``item-item scratch`` are models of the target alone; the others
-# start from the base. A blend of the best three is compared, too.
+# start from the base. A blend of the best three is compared, too. All rank the films of the target.
 
-selector = lrrec.AdapterSelector(random_state=0).fit(target, base=base)
-fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
-selector.plot(ax=ax)
+selector = lrrec.AdapterSelector(random_state=0).fit(target, base=base, catalogue=target.items.ids)
+selector.plot()
 plt.show()
 
 # %%

@@ -10,8 +10,6 @@ import matplotlib.pyplot as plt
 
 import lrrec
 
-plt.style.use("seaborn-v0_8-colorblind")
-
 # %%
 # Half of the users are test users, so that each group has some.
 
@@ -27,15 +25,16 @@ comparison = lrrec.compare(models, split, metrics=["ndcg@10"])
 # Users with a long history also have more test films, which are easier to hit. So compare models within a group, and
 # not the groups with each other.
 
-fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.6), sharey=True, layout="constrained")
-for ax, (name, evaluation) in zip(axes, comparison.evaluations.items(), strict=True):
-    evaluation.plot_by_history("ndcg@10", ax=ax)
-    ax.set_title(name)
+edges = (1, 10, 20, 40)
+fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+for name, evaluation in comparison.evaluations.items():
+    evaluation.plot_by_history("ndcg@10", edges=edges, label=name, ax=ax)
+ax.legend(loc="upper left")
 plt.show()
 
 # %%
 # What the picture says:
 
-popularity, ials = (evaluation.by_history() for evaluation in comparison.evaluations.values())
+popularity, ials = (evaluation.by_history(edges) for evaluation in comparison.evaluations.values())
 for before, after in zip(popularity.itertuples(), ials.itertuples(), strict=True):
     print(f"{after.group} likes ({after.n} users): Popularity {before.mean:.3f}, IALS {after.mean:.3f}")

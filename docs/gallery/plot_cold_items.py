@@ -12,8 +12,6 @@ import numpy as np
 import lrrec
 from lrrec.features import FeatureEncoder, Number, Tags
 
-plt.style.use("seaborn-v0_8-colorblind")
-
 # %%
 # A fifth of the films is taken out of the training part. The models rank these films alone.
 
@@ -48,8 +46,7 @@ comparison = lrrec.compare(models, split, metrics=["ndcg@10"], item_features=fea
 # %%
 # The intervals are about the choice of users.
 
-fig, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
-comparison.plot("ndcg@10", ax=ax)
+comparison.plot("ndcg@10")
 plt.show()
 
 # %%

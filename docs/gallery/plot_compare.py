@@ -11,8 +11,6 @@ import matplotlib.pyplot as plt
 
 import lrrec
 
-plt.style.use("seaborn-v0_8-colorblind")
-
 # %%
 # A third of the users is new to the models. Each of them is served from 80 % of their likes and tested on the rest.
 
@@ -31,8 +29,7 @@ comparison = lrrec.compare(models, split, metrics=["ndcg@10", "recall@20"])
 # %%
 # ``plot`` draws the intervals of one metric.
 
-fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-comparison.plot("ndcg@10", ax=ax)
+comparison.plot("ndcg@10")
 plt.show()
 
 # %%

@@ -18,7 +18,7 @@ plt.style.use("seaborn-v0_8-colorblind")
 dataset = lrrec.datasets.load("made-up")
 films = dataset.items.set_index("item")
 model = lrrec.EASE(reg=100).fit(dataset.interactions(min_rating=4))
-user = 29
+user = 25
 item = model.recommend([user], k=1).items[0, 0]
 explanation = model.explain(user, item)
 print(explanation)
@@ -26,12 +26,11 @@ print(explanation)
 # %%
 # Films that share a genre with the recommended one have another colour.
 
-table = explanation.summary(k=12)
-history = table[table["source"] == "history"]
+history = explanation.to_frame()
 wanted = set(films.loc[item, "genres"].split("|"))
 shares = films.loc[history["item"], "genres"].str.split("|").map(lambda genres: bool(wanted & set(genres))).to_numpy()
 
-fig, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.4, 5), layout="constrained")
 for mask, color, label in ((shares, "C0", "shares a genre"), (~shares, "C2", "shares none")):
     rows = history[mask]
     ax.barh(rows.index, rows["contribution"], color=color, label=label)
@@ -49,5 +48,5 @@ first = explanation.contributions[:5].sum()
 title, genres = films.loc[item, ["title", "genres"]]
 print(f"User {user} gets {title}, {genres}, with a score of {explanation.score:.2f}.")
 print(f"Five of {len(explanation.items)} films of the history make up {first:.2f} of it.")
-print(f"Of the {len(history)} films in the picture, {shares.sum()} share a genre with it, and they add ", end="")
-print(f"{history['contribution'][shares].sum():.2f}; the others add {history['contribution'][~shares].sum():.2f}.")
+print(f"{shares.sum()} of them share a genre with it, and they add ", end="")
+print(f"{history['contribution'][shares].sum():.3f}; the others {history['contribution'][~shares].sum():.3f}.")

@@ -41,7 +41,7 @@ for ax, (user, rows) in zip(axes, lists.groupby("user"), strict=True):
     ax.set_yticks(rows["rank"], rows["title"], fontsize=9)
     ax.set_title(f"User {user}", loc="left")
     ax.invert_yaxis()
-axes[0].legend(loc="lower right")
+axes[1].legend(loc="lower right")
 axes[1].set_xlabel("score")
 plt.show()
 

@@ -12,8 +12,6 @@ import matplotlib.pyplot as plt
 import lrrec
 from lrrec.adapt import learning_curve
 
-plt.style.use("seaborn-v0_8-colorblind")
-
 # %%
 # The made-up data set has two populations with different tastes and partly different films.
 
@@ -28,20 +26,21 @@ print("target:", target)
 # ``item-item scratch`` are models of the target alone; ``guarded`` is what an adapter keeps after its comparison.
 
 base = lrrec.IALS(16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(source)
-curve = learning_curve(base, target, sizes=[10, 25, 50], metric="ndcg@10", n_validation=20, n_draws=1)
+curve = learning_curve(base, target, sizes=[10, 25], metric="ndcg@10", n_validation=20, n_draws=3)
 
 # %%
-# Methods are tuned on 20 further users of the target.
+# Methods are tuned on 20 further users of the target. Users are drawn three times.
 
-fig, ax = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
-curve.plot(ax=ax)
+curve.plot()
 plt.show()
 
 # %%
 # What the picture says:
 
-means = curve.summary().pivot(index="users", columns="method", values="ndcg@10")
+summary = curve.summary()
+means = summary.pivot(index="users", columns="method", values="ndcg@10")
 for users, row in means.iterrows():
     best = row.drop("guarded").idxmax()
     print(f"{users} users: the best method is {best} with {row[best]:.3f}; fold-in {row['fold-in']:.3f}, ", end="")
     print(f"item-item scratch {row['item-item scratch']:.3f}, the guarded choice {row['guarded']:.3f}.")
+print(f"Standard errors are {summary['standard error'].min():.3f} to {summary['standard error'].max():.3f}.")

@@ -12,7 +12,7 @@ import numpy as np
 import lrrec
 
 plt.style.use("seaborn-v0_8-colorblind")
-N_USERS, N_GENRES, N_FILMS, N_DAYS = 400, 8, 30, 720  # films of each genre
+N_USERS, N_GENRES, N_FILMS, N_DAYS = 800, 8, 40, 720  # films of each genre
 
 # %%
 # The data are simulated. Seven of ten films are of a person's favourite genre, the others of any genre. Where tastes
@@ -44,11 +44,11 @@ def ndcg(model, split):
 
 def tuned_ndcg(split):
     """Return nDCG@10 on the test part with the reg that is best on the validation part."""
-    models = [lrrec.EASE(reg) for reg in (3, 10, 30, 100, 300)]
+    models = [lrrec.EASE(reg) for reg in (30, 100, 300, 1000)]
     return ndcg(max(models, key=lambda model: ndcg(model, split.validation)), split)
 
 
-half_lives = [22, 45, 90, 180, 360, 720]
+half_lives = [30, 60, 120, 240, 480]
 results = {}
 for name, tastes_change in (("tastes change", True), ("tastes stay the same", False)):
     split = lrrec.splits.by_time(simulate(tastes_change=tastes_change), test_size=0.2, repeats="drop")
@@ -66,7 +66,7 @@ ax.set_xscale("log")
 ax.set_xticks(half_lives, map(str, half_lives))
 ax.minorticks_off()
 ax.set(xlabel="half-life, days", ylabel="nDCG@10")
-ax.legend()
+fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %%

@@ -50,6 +50,7 @@ for name, (results, style, offset) in curves.items():
     ax.plot(x, y, style, label=name)
     for setting, *point in zip(results, x, y, strict=True):
         ax.annotate(setting, point, offset, textcoords="offset points", fontsize=9)
+ax.margins(0.08)
 ax.set(xlabel="diversity@10", ylabel="nDCG@10")
 ax.legend()
 plt.show()

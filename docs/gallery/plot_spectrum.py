@@ -41,14 +41,15 @@ fig, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 svd.plot(noise=noise, ax=ax)
 numbers = np.arange(1, 61)
 ax.plot(numbers, permuted, color="0.5", linestyle=":", linewidth=2, label="permuted interactions")
-ax.plot(numbers, of_scores, color="C2", linestyle="--", linewidth=2, label='scores of TruncatedSVD, reg="auto"')
+ax.plot(numbers, of_scores, color="C1", linestyle="--", linewidth=2, label='scores of TruncatedSVD, reg="auto"')
+ax.set_yscale("linear")
 ax.legend()
 plt.show()
 
 # %%
 # What the picture says:
 
-print(f"{(svd.s > noise).sum()} of the first 60 singular values are above the noise level of {noise:.1f},")
-print(f"and {(svd.s > permuted).sum()} above those of permuted interactions.")
+print(f"{(svd.s > noise).sum()} of the first 60 singular values are above the noise level of {noise:.1f}.")
+print(f"{(svd.s > permuted).sum()} are above the value of the same number of the permuted interactions.")
 print(f'reg="auto" is {reg:.1f}: the model keeps {(of_scores > 0.01).sum()} directions, and the first ', end="")
 print(f"falls from {svd.s[0]:.1f} to {of_scores[0]:.1f}.")

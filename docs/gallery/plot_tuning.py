@@ -10,22 +10,19 @@ import matplotlib.pyplot as plt
 
 import lrrec
 
-plt.style.use("seaborn-v0_8-colorblind")
-
 # %%
-# The first trial has the model's own settings. The test users decide nothing.
+# The first trial has the model's own settings, which are for larger data. The test users decide nothing.
 
 likes = lrrec.datasets.load("made-up").interactions(min_rating=4)
 split = lrrec.splits.by_user(likes, test_size=0.2, random_state=0)
-space = {"n_factors": [8, 16, 32], "unobserved_weight": (0.01, 1.0, "log"), "reg": (0.001, 0.1, "log")}
-tuning = lrrec.tune(lrrec.IALS(16, random_state=0), split, space=space, n_trials=20, random_state=0)
+space = {"n_factors": [8, 32, 128], "unobserved_weight": (0.01, 1.0, "log"), "reg": (0.001, 0.1, "log")}
+tuning = lrrec.tune(lrrec.IALS(random_state=0), split, space=space, n_trials=20, random_state=0)
 print(tuning)
 
 # %%
 # A trial that is clearly worse than the best one after the first of five folds is not tried on the others.
 
-fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-tuning.plot(ax=ax)
+tuning.plot()
 plt.show()
 
 # %%
