@@ -41,7 +41,7 @@ for genre, marker, color in zip(np.unique(genres), "os^DvP", colors, strict=True
     ax.scatter(*points[rows].T, marker=marker, color=color, s=36, label=f"{genre}: {films['title'].iloc[named]}")
     ax.scatter(*points[named], marker=marker, color=color, s=90, edgecolor="black")
 ax.set(xlabel="first principal component", ylabel="second principal component")
-fig.legend(loc="outside lower center", ncols=2)
+fig.legend(loc="outside lower center", ncols=2, fontsize="small")
 plt.show()
 
 # %%

@@ -35,12 +35,12 @@ curve.plot()
 plt.show()
 
 # %%
-# What the picture says:
+# What the picture says, with the best of the models of the target alone and of the adapters:
 
 summary = curve.summary()
-means = summary.pivot(index="users", columns="method", values="ndcg@10")
-for users, row in means.iterrows():
-    best = row.drop("guarded").idxmax()
-    print(f"{users} users: the best method is {best} with {row[best]:.3f}; fold-in {row['fold-in']:.3f}, ", end="")
-    print(f"item-item scratch {row['item-item scratch']:.3f}, the guarded choice {row['guarded']:.3f}.")
+alone = ["popularity", "scratch", "item-item scratch"]
+for users, row in summary.pivot(index="users", columns="method", values="ndcg@10").iterrows():
+    adapters = row.drop([*alone, "fold-in", "guarded"])
+    print(f"{users} users: fold-in {row['fold-in']:.3f}, target alone {row[alone].max():.3f}, ", end="")
+    print(f"adapters {adapters.max():.3f}, guarded {row['guarded']:.3f}.")
 print(f"Standard errors are {summary['standard error'].min():.3f} to {summary['standard error'].max():.3f}.")

@@ -36,7 +36,7 @@ def measured(step):
     return lrrec.evaluate_lists(step(lists), split, metrics=metrics, vectors=vectors).mean()
 
 
-settings = (0, 0.1, 0.2, 0.3, 0.5, 0.7)
+settings = (0, 0.1, 0.3, 0.5, 0.7)
 mmr = {diversity: measured(rerank.MMR(vectors, diversity=diversity, k=10)) for diversity in settings}
 quota = {at_most: measured(rerank.Quota(first_genre, at_most, k=10)) for at_most in (2, 3, 4, 5)}
 

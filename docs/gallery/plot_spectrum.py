@@ -50,6 +50,6 @@ plt.show()
 # What the picture says:
 
 print(f"{(svd.s > noise).sum()} of the first 60 singular values are above the noise level of {noise:.1f}.")
-print(f"{(svd.s > permuted).sum()} are above the value of the same number of the permuted interactions.")
+print(f"{(svd.s > permuted).sum()} are above the permuted value of the same number.")
 print(f'reg="auto" is {reg:.1f}: the model keeps {(of_scores > 0.01).sum()} directions, and the first ', end="")
 print(f"falls from {svd.s[0]:.1f} to {of_scores[0]:.1f}.")

@@ -17,7 +17,7 @@ likes = lrrec.datasets.load("made-up").interactions(min_rating=4)
 split = lrrec.splits.by_user(likes, test_size=0.2, random_state=0)
 space = {"n_factors": [8, 32, 128], "unobserved_weight": (0.01, 1.0, "log"), "reg": (0.001, 0.1, "log")}
 tuning = lrrec.tune(lrrec.IALS(random_state=0), split, space=space, n_trials=20, random_state=0)
-print(tuning)
+print({name: round(value, 3) for name, value in tuning.best_params_.items() if name != "random_state"})
 
 # %%
 # A trial that is clearly worse than the best one after the first of five folds is not tried on the others.
