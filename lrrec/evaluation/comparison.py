@@ -48,6 +48,18 @@ class Comparison:
         For the models that `compare` has fitted.
     recommend_seconds : dict of str to float
         For all lists of the evaluation.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, random_state=0)
+    >>> models = {"popularity": lrrec.Popularity(), "knn": lrrec.ItemKNN()}
+    >>> comparison = lrrec.compare(models, split, metrics=["ndcg@10"])
+    >>> comparison.best_first("ndcg@10")
+    ['knn', 'popularity']
+    >>> comparison.summary().columns[:4].tolist()
+    ['model', 'ndcg@10', 'ndcg@10 low', 'ndcg@10 high']
     """
 
     evaluations: dict[str, Evaluation]

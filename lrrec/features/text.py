@@ -36,6 +36,15 @@ class Text(Column):
     References
     ----------
     Deerwester, Dumais, Furnas, Landauer & Harshman (1990), "Indexing by latent semantic analysis".
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lrrec.features import FeatureEncoder, Text
+    >>> films = pd.DataFrame({"film": ["x", "y"], "title": ["Night train", "Night and day"]})
+    >>> features = FeatureEncoder({"title": Text(n_components=None, min_count=1)}, id="film").fit_transform(films)
+    >>> list(features.names)
+    ['title=and', 'title=day', 'title=night', 'title=train']
     """
 
     _learned = ("idf_", "directions_")

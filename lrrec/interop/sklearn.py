@@ -47,6 +47,17 @@ def from_sklearn(
         If users of the NMF have another loss or penalty than those above.
     DataError
         If the components are not finite, or items are not as many as its columns.
+
+    Examples
+    --------
+    >>> import sklearn.decomposition
+    >>> from lrrec import Interactions
+    >>> from lrrec.interop import from_sklearn
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> svd = sklearn.decomposition.TruncatedSVD(n_components=2, random_state=0).fit(train.matrix)
+    >>> model = from_sklearn(svd, items=train.items.ids, seen=train)
+    >>> model.recommend(["bob"], k=1).items.tolist()
+    [['y']]
     """
     from sklearn import decomposition
 

@@ -47,6 +47,15 @@ def from_spark(
     ------
     FileFormatError
         If the folder holds no such model.
+
+    Examples
+    --------
+    Of a folder that `ALSModel.save` wrote:
+
+    >>> import lrrec
+    >>> model = lrrec.interop.from_spark("als-model", alpha=1.0, reg=0.1)  # doctest: +SKIP
+    >>> new = lrrec.Interactions.from_pairs(["new"], [0])
+    >>> model.recommend_from(new, k=10)  # doctest: +SKIP
     """
     folder = as_path(path)
     try:

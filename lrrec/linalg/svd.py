@@ -25,9 +25,29 @@ from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 @dataclass(frozen=True)
 class SVD:
-    """U diag(s) Vt, singular values in descending order; U (m, k) and Vt (k, n) with orthonormal columns and rows.
+    """A singular value decomposition U diag(s) Vt, whole or truncated; it unpacks to (U, s, Vt).
 
     Signs: the entry of largest magnitude in each row of Vt is positive.
+
+    Attributes
+    ----------
+    U : ndarray, shape (m, k)
+        The left singular vectors, as orthonormal columns.
+    s : ndarray, shape (k,)
+        The singular values, in descending order.
+    Vt : ndarray, shape (k, n)
+        The right singular vectors, as orthonormal rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import compact_svd
+    >>> A = np.array([[3.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
+    >>> U, s, Vt = compact_svd(A)
+    >>> s.round(3).tolist()
+    [3.0, 2.0]
+    >>> np.allclose(U * s @ Vt, A)
+    True
     """
 
     U: np.ndarray
@@ -77,6 +97,15 @@ def truncated_svd(
     ----------
     Golub & Underwood (1977), "The block Lanczos method for computing eigenvalues"; Wu & Simon (2000),
     "Thick-restart Lanczos method for large symmetric eigenvalue problems".
+
+    Examples
+    --------
+    >>> from scipy.sparse import random_array
+    >>> from lrrec.linalg import truncated_svd
+    >>> A = random_array((40, 30), density=0.2, format="csr", rng=0)
+    >>> svd = truncated_svd(A, 5)
+    >>> svd.U.shape, svd.s.shape, svd.Vt.shape
+    ((40, 5), (5,), (5, 30))
     """
     A, k, rng = _checked(A, k, random_state)
     tol = check_real(tol, "tol", low=0, open_low=True)
@@ -157,6 +186,15 @@ def randomized_svd(
     ----------
     Musco & Musco (2015), "Randomized block Krylov methods for stronger and faster approximate singular value
     decomposition", arXiv:1504.05477; Halko, Martinsson & Tropp (2011), arXiv:0909.4061.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import random_array
+    >>> from lrrec.linalg import randomized_svd, truncated_svd
+    >>> A = random_array((40, 30), density=0.2, format="csr", rng=0)
+    >>> np.allclose(randomized_svd(A, 5).s, truncated_svd(A, 5).s, rtol=0.01)
+    True
     """
     A, k, rng = _checked(A, k, random_state)
     n_iter = check_int(n_iter, "n_iter", low=1)
@@ -198,6 +236,13 @@ def compact_svd(A: np.ndarray, *, rtol: float | None = None) -> SVD:
     A : ndarray, shape (m, n)
     rtol : float, optional
         Default: max(m, n) times the precision of A's type, as in numpy.linalg.matrix_rank.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import compact_svd
+    >>> compact_svd(np.array([[1.0, 1.0], [1.0, 1.0]])).s.round(3).tolist()  # of rank 1
+    [2.0]
     """
     A = np.asarray(A)
     if A.ndim != 2 or not np.isfinite(A).all():
@@ -211,7 +256,21 @@ def compact_svd(A: np.ndarray, *, rtol: float | None = None) -> SVD:
 
 
 def pinv(A: np.ndarray, *, rtol: float | None = None) -> np.ndarray:
-    """Return the Moore-Penrose inverse (n, m) of a dense matrix, by its compact SVD. See `compact_svd` for rtol."""
+    """Return the Moore-Penrose inverse (n, m) of a dense matrix, by its compact SVD.
+
+    Parameters
+    ----------
+    A : ndarray, shape (m, n)
+    rtol : float, optional
+        As for `compact_svd`: singular values of at most rtol * s[0] count as 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import pinv
+    >>> pinv(np.array([[2.0, 0.0], [0.0, 0.0]])).round(3).tolist()
+    [[0.5, 0.0], [0.0, 0.0]]
+    """
     U, s, Vt = compact_svd(A, rtol=rtol)
     return (Vt.T / s) @ U.T
 
@@ -231,6 +290,14 @@ def best_low_rank(A: sp.csr_array | np.ndarray, k: int, **options: Any) -> tuple
     References
     ----------
     Eckart & Young (1936); Mirsky (1960).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import best_low_rank
+    >>> svd, frobenius, spectral = best_low_rank(np.diag([5.0, 4.0, 3.0]), 1)
+    >>> svd.s.round(3).tolist(), round(frobenius, 3), round(spectral, 3)
+    ([5.0], 5.0, 4.0)
     """
     if not sp.issparse(A):
         U, s, Vt = compact_svd(A, rtol=0)
@@ -255,6 +322,14 @@ def compress(X: np.ndarray, Y: np.ndarray, k: int) -> SVD:
     Notes
     -----
     Two QR decompositions and the SVD of a (D, D) matrix: O((m + n) D^2) time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import compress
+    >>> X, Y = np.diag([2.0, 1.0]), np.eye(3, 2)
+    >>> compress(X, Y, 1).s.round(3).tolist()  # X Y^T has the singular values 2 and 1
+    [2.0]
     """
     k = check_int(k, "k", low=1, high=X.shape[1])
     Qx, Rx = scipy.linalg.qr(X.astype(np.float64), mode="economic")

@@ -63,8 +63,8 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     reg : float, default 0.005
         Regularization, > 0. Typical: 0.0005 to 0.05.
     reg_exponent : float, default 1.0
-        nu: 1 scales a row's regularization by its frequency (with "hu": as Spark does), 0 treats all rows alike (as
-        implicit does).
+        nu: 1 scales a row's regularization by its frequency (with "hu": as Spark does), 0 makes it the same for all
+        rows (as implicit does).
     feature_reg : float, default 1.0
         Penalty of the maps W and A from features, > 0, in units of the mean of an item's penalty times |f_i|^2: 1 where
         the features are expected to explain as much of an item as they leave. Typical: 0.3 to 10.

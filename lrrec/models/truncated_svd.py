@@ -40,7 +40,7 @@ class TruncatedSVD(NoiseReg, QuadraticModel):
     solver : {"randomized", "exact"}, default "randomized"
         Block Krylov with `n_iter` passes, or block Lanczos until every triplet is accurate to `tol`.
     user_power : float, default 0.0
-        p: 0.5 gives active users less say.
+        p: 0.5 gives active users less weight.
     item_power : float, default 0.0
         q: above 0 popular items count less. Typical: 0 to 0.5.
     score_power : float, default 0.0

@@ -56,6 +56,18 @@ class Split:
         The random_state that the split was drawn with, where that was a number.
     validation : Split or None
         For tuning, of the same ids: see `lrrec.splits.with_validation`.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, random_state=0)
+    >>> split.description
+    "by_user(test_size=0.2, history=0.8, order='random', random_state=0)"
+    >>> len(split.test_rows), split.folds_in
+    (84, True)
+    >>> split.summary()["part"].tolist()
+    ['train', 'history', 'test']
     """
 
     train: Interactions

@@ -46,6 +46,19 @@ class Tuning:
         random initialization. An interval that includes 0 is no evidence of a gain.
     n_users : int
         The validation users of all folds on whom the gain was measured; 0 if it was not.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, random_state=0)
+    >>> tuning = lrrec.tune(lrrec.EASE(reg=2.0), split, space={"reg": [2.0, 100.0]}, n_trials=2)
+    >>> tuning.best_params_, tuning.model_.reg
+    ({'reg': 100.0}, 100.0)
+    >>> tuning.to_frame()["reg"].tolist()
+    [100.0, 2.0]
+    >>> tuning.gain_interval_[0] > 0
+    True
     """
 
     best_params_: dict[str, Any]

@@ -33,6 +33,18 @@ class Explanation:
         and imported models, adapters with same_users=True): what they add to it.
     user : id or None
         None for a history.
+
+    Examples
+    --------
+    >>> from lrrec import EASE, Interactions
+    >>> train = Interactions.from_pairs(["ann", "ann", "ann", "bob", "bob"], ["x", "y", "z", "x", "y"])
+    >>> explanation = EASE(reg=1).fit(train).explain("bob", "z")
+    >>> explanation
+    Explanation of item z for user bob: score 0.4000
+      item x               +0.2000
+      item y               +0.2000
+    >>> explanation.to_frame().columns.tolist()
+    ['source', 'item', 'value', 'contribution']
     """
 
     item: Any
@@ -154,6 +166,14 @@ class Explains:
         history : Interactions of one user, or sparse matrix or array of shape (1, n_items)
             As for `recommend_from`.
         item : id
+
+        Examples
+        --------
+        >>> from lrrec import EASE, Interactions
+        >>> train = Interactions.from_pairs(["ann", "ann", "ann", "bob", "bob"], ["x", "y", "z", "x", "y"])
+        >>> model = EASE(reg=1).fit(train)
+        >>> model.explain_from(Interactions.from_pairs(["new"], ["x"]), "z").contributions.round(3).tolist()
+        [0.2]
         """
         self._check_fitted()
         matrix, _ = self._histories(history)

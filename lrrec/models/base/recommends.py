@@ -140,6 +140,18 @@ class Recommends:
         whatever the number of users. There is no evidence for an item that nobody interacted with (unless its factors
         are known otherwise, see `item_evidence_`), nor, in item-item models, for one that no weight connects with the
         user's history.
+
+        Examples
+        --------
+        >>> from lrrec import EASE, Interactions
+        >>> train = Interactions.from_pairs(["ann", "ann", "bob", "bob", "cat"], ["x", "y", "x", "z", "x"])
+        >>> model = EASE(reg=1).fit(train)
+        >>> model.recommend(["cat", "ann"], k=2).items.tolist()
+        [['y', 'z'], ['z', None]]
+        >>> model.recommend(["cat"], k=2, items=["x", "z"], exclude_seen=False).items.tolist()
+        [['z', 'x']]
+        >>> model.recommend(["new"], k=1, unknown="popular").items.tolist()
+        [['x']]
         """
         self._check_fitted()
         check_bool(exclude_seen, "exclude_seen")
@@ -176,6 +188,14 @@ class Recommends:
             For a model that was fitted with features of users: a row for each user of the histories, of a frame with
             its id in the index, or a table that the encoder of the fit reads. Users with a short history, or none, are
             served by them too.
+
+        Examples
+        --------
+        >>> from lrrec import EASE, Interactions
+        >>> train = Interactions.from_pairs(["ann", "ann", "bob", "bob", "cat"], ["x", "y", "x", "z", "x"])
+        >>> model = EASE(reg=1).fit(train)
+        >>> model.recommend_from(Interactions.from_pairs(["new", "new"], ["x", "y"]), k=1).items.tolist()
+        [['z']]
         """
         self._check_fitted()
         user_features = encoded(user_features, getattr(self, "user_feature_encoder_", None))
@@ -229,6 +249,15 @@ class Recommends:
         Notes
         -----
         Users are served and written by the ten thousand: memory does not grow with their number.
+
+        Examples
+        --------
+        >>> from lrrec import EASE, Interactions
+        >>> train = Interactions.from_pairs(["ann", "ann", "bob", "bob", "cat"], ["x", "y", "x", "z", "x"])
+        >>> model = EASE(reg=1).fit(train)
+        >>> model.recommend_all(print, k=1)
+        Recommendations(3 users x 1 items)
+        3
         """
         self._check_fitted()
         self._check_histories("recommend_all()")
