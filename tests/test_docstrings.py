@@ -19,7 +19,11 @@ PUBLIC = [name for name in lrrec.__all__ if name != "__version__" and not inspec
 
 # The modules of the reference: those that docs/_ext/api_pages.py writes pages of.
 PAGES = ast.parse((Path(__file__).parents[1] / "docs" / "_ext" / "api_pages.py").read_text()).body
-REFERENCE = next(list(ast.literal_eval(node.value)) for node in PAGES if "MODULES" in ast.unparse(node).split(" ="))
+REFERENCE = next(
+    list(ast.literal_eval(node.value))
+    for node in PAGES
+    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES"
+)
 # Classes and functions have an example each, leaf classes of errors too. These have none:
 NO_EXAMPLE = {
     "lrrec.typing": "types of arguments: the functions that take them show values",

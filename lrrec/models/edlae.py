@@ -23,8 +23,8 @@ class EDLAE(EncoderModel, IterativeModel):
 
     Minimises |X - X B|_F^2 + sum_ij (reg + dropout / (1 - dropout) |x_j|^2) b_ji^2 for B = E V^T with its diagonal set
     to 0, where a user of n interactions has weight n^(-2 user_power); scores are x_u E V^T. It is `EASE(dropout=)` of
-    rank n_factors: as an item never predicts itself, its factors are better than those of `TruncatedSVD`, which learn to
-    reproduce the history.
+    rank n_factors: as an item never predicts itself, its factors are better than those of `TruncatedSVD`, which learn
+    to reproduce the history.
 
     Parameters
     ----------
