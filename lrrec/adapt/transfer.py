@@ -44,7 +44,7 @@ class LearningCurve:
     values : DataFrame
         The metric of each test user: draw, users (of the target that were adapted to), method, user, and the metric.
     choices : DataFrame
-        What the guard did: draw, users, kept (a method, or a blend), verdict.
+        The choices of the guard: draw, users, kept (a method, or a blend), verdict.
 
     Examples
     --------

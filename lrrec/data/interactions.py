@@ -85,7 +85,7 @@ class Interactions:
         time : str, optional
             Column of numbers, datetimes, or text of dates.
         duplicates : {"sum", "last", "first", "max", "mean", "error"}, optional
-            What to do with several rows of one user and item: add their values, keep the latest or earliest row (by
+            How several rows of one user and item are merged: add their values, keep the latest or earliest row (by
             time; in the order of the frame without times), the largest value or the mean, or refuse. The time kept
             is that of the row, or the latest. "sum" when not given, with a warning if the values of a pair differ.
         time_format : str, optional
@@ -221,7 +221,7 @@ class Interactions:
             The result has the users and items of all of them, those without an interaction included: in their order
             where they are the same in every part, else sorted. It has times if every part has.
         duplicates : {"error", "sum", "last", "first", "max", "mean"}, default "error"
-            What to do with a user and item of several parts, as in `from_frame`; without times the last part is latest.
+            How pairs that occur in several parts are merged, as in `from_frame`; without times the last part is latest.
 
         Examples
         --------

@@ -32,7 +32,7 @@ class Evaluation:
         Length of each user's history: 0 for users who were served popular items, -1 where it is not known
         (ready-made lists without their split).
     protocol : Protocol
-        What was done: split, relevance, candidates, seen items, ties, users; `protocol.describe()` says it.
+        The split, relevance, candidates, seen items, ties, users; `protocol.describe()` gives them as sentences.
     overall : dict of str to float
         The metrics that are one number for the lists of all users, such as coverage.
 

@@ -20,12 +20,12 @@ class Column(ABC):
     """How the values of a column become numbers; `FeatureEncoder` has one for each column that it uses.
 
     A value is missing where it is None or NaN, and where it is empty text: its numbers are all 0, which says nothing.
-    What was learned of the values is in attributes that end in an underscore: arrays, and one `IdMap`.
+    Attributes that end in an underscore hold what `fit` learned: arrays, and one `IdMap`.
 
     Parameters
     ----------
     weight : float, default 1.0
-        What the numbers are multiplied by, > 0. Of two columns, that with the larger weight explains more.
+        Factor of the numbers, > 0. Of two columns, that with the larger weight explains more.
 
     Examples
     --------
@@ -151,11 +151,11 @@ class Tags(Column):
     Parameters
     ----------
     separator : str, default "|"
-        What stands between the tags of a row, where rows are text. They may also be lists.
+        Text between the tags of a row, where rows are text. They may also be lists.
     min_count : int, default 1
         Tags in fewer rows are left out.
     unseen : {"ignore", "error"}, default "ignore"
-        What `FeatureEncoder.transform` does about tags that the table of `fit` lacked.
+        Whether `FeatureEncoder.transform` ignores or refuses tags that the table of `fit` lacked.
     weight : float, default 1.0
         As for all columns.
 
@@ -230,7 +230,7 @@ class Category(Tags):
     min_count : int, default 1
         Values in fewer rows are left out.
     unseen : {"ignore", "error"}, default "ignore"
-        What `FeatureEncoder.transform` does about values that the table of `fit` lacked.
+        Whether `FeatureEncoder.transform` ignores or refuses values that the table of `fit` lacked.
     weight : float, default 1.0
         As for all columns.
 

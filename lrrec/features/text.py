@@ -22,7 +22,7 @@ class Text(Column):
     ----------
     n_components : int or None, default 100
         Keep so many leading singular directions of the words (latent semantic analysis); None keeps a sparse feature
-        for each word, which tells more where there are many rows.
+        for each word, which is more accurate where there are many rows.
     min_count : int, default 2
         Words in fewer rows are left out.
     weight : float, default 1.0

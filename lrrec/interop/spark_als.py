@@ -31,8 +31,8 @@ def from_spark(
     alpha, reg : float, defaults 1.0 and 0.1
         `alpha` and `regParam` of the ALS: a saved model does not hold them.
     users, items : sequence of ids, optional
-        What Spark's integers 0, 1, ... stand for, such as the `labels` of a StringIndexerModel; the integers themselves
-        when not given.
+        The ids that Spark's integers 0, 1, ... stand for, such as the `labels` of a StringIndexerModel; the integers
+        themselves when not given.
     seen : Interactions or sparse matrix, shape (n_users, n_items), optional
         The training interactions, so that `recommend` can exclude seen items. Interactions are matched by id; the rows
         and columns of a matrix are the model's users and items, by rising integer.

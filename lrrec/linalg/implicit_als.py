@@ -33,7 +33,7 @@ SOLVERS = ("cg", "cholesky")
 
 @dataclass(frozen=True)
 class Objective:
-    """The constants of an objective.
+    """The constants of an objective of implicit-feedback ALS; `lrrec.IALS` has the formulas.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Objective:
     reg, reg_exponent : float
         Scale of the penalty, and the power nu of a row's frequency in it.
     offset : float
-        What the linear terms of likes exceed the weights by: 0 for "rendle"; 1 for "hu", whose weights are c - 1.
+        By how much the linear terms of likes exceed the weights: 0 for "rendle"; 1 for "hu", whose weights are c - 1.
     reg_unobserved : bool
         Whether the frequency counts unobserved cells with weight a ("rendle") or not ("hu").
 
@@ -98,6 +98,10 @@ def solve_rows(
     n_threads: int | None = None,
 ) -> np.ndarray:
     """Solve every row's ridge problem against fixed factors.
+
+    Minimises over each row x_u, with a, o and lam_u from the objective,
+
+        a sum_i (x_u . y_i)^2  +  sum_{i observed} [w_ui (x_u . y_i)^2 - 2 (w_ui + o) p_ui x_u . y_i]  +  lam_u |x_u|^2
 
     Parameters
     ----------
@@ -228,7 +232,7 @@ def implicit_loss(
     C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective, likes: np.ndarray | None = None,
     penalties: tuple[float | None, float | None] = (None, None),
 ) -> float:  # fmt: skip
-    """Return the value of an objective, in double precision.
+    """Return the value of an objective of `lrrec.IALS`, in double precision.
 
     Parameters
     ----------

@@ -35,7 +35,11 @@ UNLIMITED = 2**62
 
 @dataclass(frozen=True, eq=False)
 class QuadraticLoss:
-    """A quadratic loss of scores.
+    """A quadratic loss of the scores s of rows u and columns i.
+
+        loss(S) = a sum_{u,i} s_ui^2  +  sum_{(u,i) observed} (w_ui s_ui^2 - 2 b_ui s_ui)
+
+    Up to a constant, the losses of all factor models of lrrec have this form.
 
     Attributes
     ----------

@@ -56,7 +56,7 @@ class EASE(FeatureModel, ItemItemModel):
     item_features_ : csr_array or ndarray of float32, shape (n_items, n_features)
         F as it was weighted; empty without features.
     feature_scale_ : ndarray of float32, shape (1,)
-        What features were multiplied by.
+        The factor of the features.
     inverse_diagonal_ : ndarray of float32, shape (n_items,)
         With features, the diagonal of (X^T X + feature_weight F F^T + reg I)^-1, which new items need; 0 for those.
     feature_names_ : IdMap

@@ -44,7 +44,7 @@ class NMF(NoiseReg, AlternatingModel):
     user_factors_ : ndarray of float32, shape (n_users, n_factors)
     item_factors_ : ndarray of float32, shape (n_items, n_factors)
     reg_ : ndarray of float64, shape (1,)
-        What "auto" became; empty without it.
+        The number chosen for "auto"; empty without it.
 
     Notes
     -----

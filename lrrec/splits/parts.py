@@ -81,7 +81,7 @@ def history_mask(data: Interactions, share: float | int, key: np.ndarray) -> np.
     share : float in (0, 1), or int
         The share of a user's interactions, or their number where it is an integer.
     key : array-like of numbers or times, shape (n_interactions,)
-        What a user's interactions are sorted by, such as `data.times` or random numbers.
+        The key to sort a user's interactions by, such as `data.times` or random numbers.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def warn_of_ties(n_users: int, kind: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Warn whoever has called the function of `lrrec.splits`."""
+    """Warn the caller of the function of `lrrec.splits`."""
     warnings.warn(message, DataWarning, stacklevel=4)
 
 

@@ -36,7 +36,7 @@ class Split:
     Attributes
     ----------
     train : Interactions
-        What models are fitted to.
+        The interactions that models are fitted to.
     history : Interactions
         The known interactions of the test users. The same object as `train` where they are training users;
         otherwise their histories are folded in.
@@ -112,9 +112,9 @@ class Split:
         train, test : frame or Interactions
             Their ids are united: the split's maps hold those of all parts.
         history : frame or Interactions, optional
-            What test users are served from, where they are not training users; also those of validation.
+            The interactions that test users, also those of validation, are served from, where they are new users.
         validation : frame or Interactions, optional
-            What `validation` tests a model of train on. Models are fitted on train alone.
+            The test part of `validation`, whose training part is train.
         user, item, value, time, duplicates
             Of frames, as for `Interactions.from_frame`.
         repeats : {"keep", "drop"}, default "keep"

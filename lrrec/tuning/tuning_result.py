@@ -32,7 +32,7 @@ class Tuning:
         (0 for models without), folds (those that it was measured on) and a column for each parameter. The value of a
         trial pruned before its last fold is estimated: the best one's then, plus the difference on the users of both.
     metric, validation : str
-        What was optimized, and how the validation part, or the folds, were made.
+        The metric that was optimized, and how the validation part, or the folds, were made.
     seed : int
     space : dict
     gain_ : float

@@ -15,7 +15,7 @@ class ByHistory(Composite):
     """Serve users with a history in the target by one adapter, and users without by another.
 
     `AdapterSelector` makes it where users are the same people in both domains (`same_users`) and another adapter is
-    better for those who have done nothing in the target yet.
+    better for those who have no interaction in the target yet.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ class Change:
     rows : ndarray of int64, shape (m,)
         Rows that are replaced, rising.
     values : ndarray of float32, shape (m, D)
-        What they are replaced by.
+        The new rows.
     encoder : mapping of str to Change
         Changes of the arrays with which a neural base encodes histories; vectors are matrices of one row.
     """

@@ -27,10 +27,10 @@ class Explanation:
         The values of its interactions.
     contributions : ndarray of float64, shape (n,)
     constants : dict of str to float
-        What else the score consists of. For `ALS` "mean rating", "item bias" ("item mean", the sum of both, where the
-        model has no training data) and "user bias"; for `NeuralMF` "item
-        bias"; "stored user factors" where those of a training user are not the fold-in of their history (compressed
-        and imported models, adapters with same_users=True): what they add to it.
+        The other parts of the score, by name. For `ALS` "mean rating", "item bias" ("item mean", the sum of both, where
+        the model has no training data) and "user bias"; for `NeuralMF` "item bias"; "stored user factors" where those
+        of a training user are not the fold-in of their history (compressed and imported models, adapters with
+        same_users=True): what they add to it.
     user : id or None
         None for a history.
 

@@ -115,7 +115,7 @@ class Recommends:
         threshold : float, optional
             Leave out items with a smaller score.
         unknown : {"raise", "mask", "popular"}, default "raise"
-            What to recommend without evidence. "popular": the lists of users without an interaction in the training
+            How lists without evidence are filled. "popular": the lists of users without an interaction in the training
             data, and the places of any list for which there is no item with evidence, are filled with the most popular
             items that may be recommended; these have no score (masked, NaN in frames), see `Recommendations.filled`.
             "mask": such lists and places are masked. "raise": as "mask", but such users raise an error.
