@@ -30,7 +30,7 @@ class ParameterError(LrrecError, ValueError):
     ...     lrrec.EASE(reg=-1.0).fit([[1, 0], [1, 1]])
     ... except lrrec.errors.ParameterError as error:
     ...     print(error)
-    reg must be a number > 0, got -1.0
+    reg must be a finite number > 0, got -1.0
     """
 
 
@@ -58,7 +58,7 @@ class DataError(LrrecError, ValueError):
     ...     lrrec.Interactions.from_pairs(["ann", "bob"], ["x"])
     ... except lrrec.errors.DataError as error:
     ...     print(error)
-    users and items must be equally long, got 2 and 1
+    users, items, values and times must be equally long, got 2 users, 1 items
     """
 
 
@@ -78,7 +78,7 @@ class UnknownIdError(LrrecError, KeyError):
     ...     lrrec.IdMap(["ann", "bob"]).indices(["eve"])
     ... except lrrec.errors.UnknownIdError as error:
     ...     print(error)
-    unknown ids
+    unknown ids: 'eve' (the map holds 2 ids)
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:

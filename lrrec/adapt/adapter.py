@@ -75,7 +75,7 @@ class Adapter(Recommender):
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     adapter.save(f"{folder}/adapter.lrrec")
     ...     loaded = lrrec.load(f"{folder}/adapter.lrrec", base=base)
-    >>> loaded.recommend_from(target, users=["eve"], k=1).items.tolist()
+    >>> loaded.recommend_from(lrrec.Interactions.from_pairs(["gus", "gus"], ["x", "y"]), k=1).items.tolist()
     [['z']]
     """
 

@@ -79,8 +79,8 @@ def to_implicit(model: FactorModel) -> Any:
     Returns
     -------
     implicit.cpu.als.AlternatingLeastSquares
-        Its `recommend(rows, model.seen_[rows], N=k)` returns the indices and scores of `model.recommend`. Users and
-        items are rows of `model.users_` and `model.items_`.
+        Its `recommend(rows, scipy.sparse.csr_matrix(model.seen_[rows]), N=k)` returns the indices and scores of
+        `model.recommend`. Users and items are rows of `model.users_` and `model.items_`.
 
     Raises
     ------
@@ -100,12 +100,14 @@ def to_implicit(model: FactorModel) -> Any:
 
     Examples
     --------
+    >>> from scipy.sparse import csr_matrix
     >>> from lrrec import IALS, Interactions
     >>> from lrrec.interop import to_implicit
     >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
     >>> model = IALS(n_factors=2, random_state=0).fit(train)
     >>> peer = to_implicit(model)
-    >>> indices, scores = peer.recommend(model.users_.indices(["bob"]), model.seen_[[1]], N=1)
+    >>> rows = model.users_.indices(["bob"])
+    >>> indices, scores = peer.recommend(rows, csr_matrix(model.seen_[rows]), N=1)
     >>> model.items_.ids[indices].tolist()
     [['y']]
     """

@@ -66,7 +66,7 @@ def to_onnx(model: FactorModel, path: PathLike, k: int | None = None, *, exclude
     >>> lrrec.interop.to_onnx(model, "model.onnx", k=1)  # doctest: +SKIP
     >>> from onnxruntime import InferenceSession  # doctest: +SKIP
     >>> session = InferenceSession("model.onnx")  # doctest: +SKIP
-    >>> scores, indices = session.run(None, {"history": np.float32([[1, 0, 0]])})  # doctest: +SKIP
+    >>> [indices] = session.run(["indices"], {"history": np.float32([[1, 0, 0]])})  # doctest: +SKIP
     >>> model.items_.ids[indices].tolist()  # doctest: +SKIP
     [['y']]
     """

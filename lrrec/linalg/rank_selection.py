@@ -152,12 +152,14 @@ def parallel_analysis(
 
     Examples
     --------
-    >>> import lrrec
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
     >>> from lrrec.linalg import parallel_analysis
-    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
-    >>> rank, values, null = parallel_analysis(data.matrix, 20)
-    >>> 0 < rank < 20
-    True
+    >>> share = 0.2 * np.kron(np.eye(3), np.ones((100, 80)))  # three groups of users, with their own items
+    >>> A = csr_array((np.random.default_rng(0).random(share.shape) < share).astype(float))
+    >>> rank, values, null = parallel_analysis(A, 10)
+    >>> rank, values.shape, null.shape
+    (3, (10,), (10,))
     """
     rng, n_permutations = check_rng(random_state), check_int(n_permutations, "n_permutations", low=1)
     quantile = check_real(quantile, "quantile", low=0, high=1)

@@ -44,8 +44,8 @@ class Predicts:
         >>> model = ALS(n_factors=1, random_state=0).fit(train)
         >>> model.predict(["ann", "bob"], ["x", "y"]).round().tolist()
         [5.0, 1.0]
-        >>> model.predict(["new"], ["x"], unknown="baseline").round().tolist()
-        [5.0]
+        >>> model.predict(["new"], ["x"], unknown="baseline").round().tolist()  # the mean rating, and x's bias
+        [4.0]
         >>> model.predict(["new"], ["x"], unknown="nan").tolist()
         [nan]
         """

@@ -148,8 +148,8 @@ class Recommends:
         >>> model = EASE(reg=1).fit(train)
         >>> model.recommend(["cat", "ann"], k=2).items.tolist()
         [['y', 'z'], ['z', None]]
-        >>> model.recommend(["cat"], k=2, items=["x", "z"], exclude_seen=False).items.tolist()
-        [['z', 'x']]
+        >>> model.recommend(["ann"], k=2, items=["x", "z"], exclude_seen=False).items.tolist()
+        [['x', 'z']]
         >>> model.recommend(["new"], k=1, unknown="popular").items.tolist()
         [['x']]
         """

@@ -168,8 +168,8 @@ class Neighbors(_Lists):
     >>> from lrrec import Interactions, ItemKNN
     >>> users, items = ["ann", "ann", "bob", "bob", "cat"], ["x", "y", "x", "y", "z"]
     >>> neighbors = ItemKNN(shrink=0.0).fit(Interactions.from_pairs(users, items)).similar_items(["x"], k=1)
-    >>> neighbors["x"]
-    [('y', 1.0)]
+    >>> neighbors.neighbors.tolist(), neighbors.to_frame().columns.tolist()
+    ([['y']], ['id', 'neighbor', 'rank', 'score'])
     """
 
     ids: np.ndarray
