@@ -37,12 +37,14 @@ class Explanation:
     Examples
     --------
     >>> from lrrec import EASE, Interactions
-    >>> train = Interactions.from_pairs(["ann", "ann", "ann", "bob", "bob"], ["x", "y", "z", "x", "y"])
+    >>> likes = [[1, 1, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 0, 1]]
+    >>> users, items = ["ann", "bob", "cat", "dan", "eve"], ["x", "y", "z"]
+    >>> train = Interactions.from_matrix(likes, users=users, items=items)
     >>> explanation = EASE(reg=1).fit(train).explain("bob", "z")
     >>> explanation
-    Explanation of item z for user bob: score 0.4000
-      item x               +0.2000
-      item y               +0.2000
+    Explanation of item z for user bob: score 0.7500
+      item x               +0.5000
+      item y               +0.2500
     >>> explanation.to_frame().columns.tolist()
     ['source', 'item', 'value', 'contribution']
     """
@@ -141,11 +143,13 @@ class Explains:
         Examples
         --------
         >>> from lrrec import EASE, Interactions
-        >>> train = Interactions.from_pairs(["ann", "ann", "ann", "bob", "bob"], ["x", "y", "z", "x", "y"])
+        >>> likes = [[1, 1, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 0, 1]]
+        >>> users, items = ["ann", "bob", "cat", "dan", "eve"], ["x", "y", "z"]
+        >>> train = Interactions.from_matrix(likes, users=users, items=items)
         >>> model = EASE(reg=1).fit(train)
         >>> explanation = model.explain("bob", "z")
         >>> explanation.items.tolist(), explanation.contributions.round(3).tolist()
-        (['x', 'y'], [0.2, 0.2])
+        (['x', 'y'], [0.5, 0.25])
         """
         self._check_fitted()
         rows, columns = self.users_.indices([user]), self.items_.indices([item])
@@ -170,10 +174,12 @@ class Explains:
         Examples
         --------
         >>> from lrrec import EASE, Interactions
-        >>> train = Interactions.from_pairs(["ann", "ann", "ann", "bob", "bob"], ["x", "y", "z", "x", "y"])
+        >>> likes = [[1, 1, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 0, 1]]
+        >>> users, items = ["ann", "bob", "cat", "dan", "eve"], ["x", "y", "z"]
+        >>> train = Interactions.from_matrix(likes, users=users, items=items)
         >>> model = EASE(reg=1).fit(train)
         >>> model.explain_from(Interactions.from_pairs(["new"], ["x"]), "z").contributions.round(3).tolist()
-        [0.2]
+        [0.5]
         """
         self._check_fitted()
         matrix, _ = self._histories(history)

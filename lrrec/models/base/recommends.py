@@ -144,7 +144,8 @@ class Recommends:
         Examples
         --------
         >>> from lrrec import EASE, Interactions
-        >>> train = Interactions.from_pairs(["ann", "ann", "bob", "bob", "cat"], ["x", "y", "x", "z", "x"])
+        >>> users, items = ["ann", "ann", "bob", "bob", "cat", "dan", "dan"], ["x", "y", "x", "z", "x", "x", "y"]
+        >>> train = Interactions.from_pairs(users, items)
         >>> model = EASE(reg=1).fit(train)
         >>> model.recommend(["cat", "ann"], k=2).items.tolist()
         [['y', 'z'], ['z', None]]
@@ -192,7 +193,8 @@ class Recommends:
         Examples
         --------
         >>> from lrrec import EASE, Interactions
-        >>> train = Interactions.from_pairs(["ann", "ann", "bob", "bob", "cat"], ["x", "y", "x", "z", "x"])
+        >>> users, items = ["ann", "ann", "bob", "bob", "cat", "dan", "dan"], ["x", "y", "x", "z", "x", "x", "y"]
+        >>> train = Interactions.from_pairs(users, items)
         >>> model = EASE(reg=1).fit(train)
         >>> model.recommend_from(Interactions.from_pairs(["new", "new"], ["x", "y"]), k=1).items.tolist()
         [['z']]
@@ -253,11 +255,12 @@ class Recommends:
         Examples
         --------
         >>> from lrrec import EASE, Interactions
-        >>> train = Interactions.from_pairs(["ann", "ann", "bob", "bob", "cat"], ["x", "y", "x", "z", "x"])
+        >>> users, items = ["ann", "ann", "bob", "bob", "cat", "dan", "dan"], ["x", "y", "x", "z", "x", "x", "y"]
+        >>> train = Interactions.from_pairs(users, items)
         >>> model = EASE(reg=1).fit(train)
         >>> model.recommend_all(print, k=1)
-        Recommendations(3 users x 1 items)
-        3
+        Recommendations(4 users x 1 items)
+        4
         """
         self._check_fitted()
         self._check_histories("recommend_all()")
