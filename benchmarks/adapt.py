@@ -16,7 +16,7 @@ from sklearn.base import clone
 
 import lrrec
 from benchmarks import curves
-from benchmarks.report import RESULTS, quality_row, relative
+from benchmarks.report import over_seeds, quality_row, relative, store_details
 from benchmarks.transfers import Transfer, get, transfers
 from lrrec import IALS, AdapterSelector, Interactions, LowRankAdapter, Split
 from lrrec.adapt import Adapter, Anchored, FoldIn, ItemItem, ItemItemScratch, LowRank, Scratch
@@ -45,7 +45,7 @@ def run(name: str) -> Iterator[dict[str, Any]]:
     runs = [Run(transfer, base, source, seed) for seed in range(SEEDS)]
     results = {size: [run.measure(size) for run in runs] for size in transfer.sizes}
     details = list(summary(transfer, results))
-    (RESULTS / f"adapt-{name}-details.json").write_text(json.dumps(details, indent=1) + "\n")
+    store_details(f"adapt-{name}", details)
     curves.draw(name)
     yield from verdicts(name, transfer, results)
     if name == "latest-small":
@@ -220,9 +220,11 @@ def summary(
                 "seconds": round(float(np.median([run[method]["seconds"] for run in runs])), 3),
                 "parameters": int(np.median([run[method]["parameters"] for run in runs])),
             }
-            for extra in ("weight", "kept", "source"):
+            if "weight" in runs[0][method]:
+                row["weight"] = [run[method]["weight"] for run in runs]
+            for extra in ("kept", "source"):
                 if extra in runs[0][method]:
-                    row[extra] = [run[method][extra] for run in runs]
+                    row[extra] = over_seeds([run[method][extra] for run in runs])
             print(json.dumps(row), flush=True)
             yield row
 

@@ -3,7 +3,6 @@
 Users of the target are cut as in `benchmarks.adapt`; every method is tuned on the same validation users.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +23,7 @@ from benchmarks.adapt import (
     source_model,
     summary,
 )
-from benchmarks.report import RESULTS, quality_row, relative
+from benchmarks.report import quality_row, relative, store_details
 from benchmarks.transfers import Transfer, get, transfers
 from lrrec import IALS, AdapterSelector, LowRankAdapter, NeuralMF, Split, distill
 from lrrec.adapt import Adapter, FoldIn, FullRankTowers, LowRank, LowRankTowers, ScratchTowers
@@ -58,7 +57,7 @@ def run(name: str) -> Iterator[dict[str, Any]]:
     methods = tuple(METHODS) if main else ELSEWHERE + (GUARDED,) * (name in LITTLE_TO_GAIN)
     results = {size: [measure(run, base, size, methods) for run in runs] for size in sizes}
     details = list(summary(transfer, results, "neural, fold-in"))
-    (RESULTS / f"adapt_neural-{name}-details.json").write_text(json.dumps(details, indent=1) + "\n")
+    store_details(f"adapt_neural-{name}", details)
     if main:
         yield from verdicts(transfer, results)
         yield merged(runs[0], base)

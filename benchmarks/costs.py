@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from benchmarks.report import RESULTS, quality_row
+from benchmarks.report import RESULTS, quality_row, save_picture, store_details
 from benchmarks.single_requests import drawn
 from lrrec import IALS, AdapterBank, Interactions
 from lrrec.adapt import LowRank
@@ -49,7 +49,7 @@ def run() -> Iterator[dict[str, Any]]:
             f"{operation.name}, {operation.sizes[0]:,} to {operation.sizes[-1]:,} {operation.unit}: exponent", "",
             shown, f"{AT_MOST} at most", bool(exponent <= AT_MOST),
         )  # fmt: skip
-        (RESULTS / "costs-details.json").write_text(json.dumps(measured, indent=1) + "\n")
+        store_details("costs", measured)
     draw()
 
 
@@ -167,4 +167,4 @@ def draw() -> None:
     axes.set(xlabel="size", ylabel="seconds", title="Seconds against size, and the exponent")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, framealpha=0.9, edgecolor="none")
-    figure.savefig(RESULTS / "costs.svg", metadata={"Date": None})
+    save_picture(figure, "costs")

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks.report import RESULTS
+from benchmarks.report import RESULTS, save_picture
 
 SHOWN = {  # method: label, color, line
     "low rank 8": ("low rank 8", "#c0392b", "-"),
@@ -39,7 +39,7 @@ def draw(name: str) -> None:
     axes.set(xlabel="target users that the model is adapted to", ylabel="nDCG@20 on new users", title=title)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, framealpha=0.9, edgecolor="none")
-    figure.savefig(RESULTS / f"adapt-{name}.svg", metadata={"Date": None})
+    save_picture(figure, f"adapt-{name}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import pandas as pd
 import lrrec
 from benchmarks import matrices, published_markets
 from benchmarks.adapt import pooled
-from benchmarks.report import RESULTS, quality_row, relative
+from benchmarks.report import over_seeds, quality_row, relative, store_details
 from lrrec import IALS, AdapterSelector, Interactions, Split
 from lrrec.adapt import Adapter, Anchored, FoldIn, ItemItem, ItemItemScratch, LowRank
 from lrrec.data.alignment import align
@@ -49,7 +49,7 @@ def run() -> Iterator[dict[str, Any]]:
         for size in (*SIZES, len(runs[0].train_users)):
             results = [one.measure(size) for one in runs]
             details += summary(name, size, results)
-            (RESULTS / "markets-details.json").write_text(json.dumps(details, indent=1) + "\n")
+            store_details("markets", details)
             yield from verdicts(name, target, size, results)
     yield from published_markets.run(source_model)
 
@@ -157,8 +157,9 @@ def summary(name: str, size: int, results: list[dict[str, dict[str, Any]]]) -> I
             "method": method,
             METRIC: round(float(np.mean([one[method]["values"].mean() for one in results])), 4),
             "seconds": round(float(np.median([one[method]["seconds"] for one in results])), 3),
-            "kept": [one[method].get("kept") for one in results],
         }
+        if "kept" in results[0][method]:
+            row["kept"] = over_seeds([one[method]["kept"] for one in results])
         print(json.dumps(row), flush=True)
         yield row
 

@@ -5,7 +5,6 @@ tuning.
 """
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from typing import Any
 
 import lrrec
 from benchmarks import matrices
-from benchmarks.report import RESULTS
+from benchmarks.report import RESULTS, dumps
 from lrrec import Blend, Recommender, Split
 from lrrec.models import by_command_name
 
@@ -85,7 +84,8 @@ def run() -> Iterator[dict[str, Any]]:
             subprocess.run(command, check=True, stdout=sys.stderr)
             seconds = time.perf_counter() - begun
             name = pipeline.name
-            shutil.copy(Path(folder) / "settings.json", STORED / f"{name}-settings.json")
+            settings = json.loads((Path(folder) / "settings.json").read_text())
+            (STORED / f"{name}-settings.json").write_text(dumps(settings, levels=1))
             results = json.loads((Path(folder) / "results.json").read_text())
         results["seconds"] = round(seconds, 1)
         if pipeline.protocol != "published":  # see the benchmark gowalla
@@ -93,7 +93,8 @@ def run() -> Iterator[dict[str, Any]]:
             results["models"][name_of_blend] = result
         for tuned in (results["tuning"] or {}).values():
             tuned["trials"] = len(tuned["trials"])
-        (STORED / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+        del results["pairs"]  # the comparisons of each model with each other one, which no table shows
+        (STORED / f"{name}.json").write_text(dumps(results, levels=2))
         yield from rows(pipeline, results)
 
 

@@ -2,9 +2,11 @@
 
 import importlib.metadata
 import importlib.util
+import io
 import json
 import os
 import platform
+import re
 import subprocess
 from datetime import date
 from pathlib import Path
@@ -39,7 +41,55 @@ def store(name: str, rows: list[dict[str, Any]]) -> None:
         "packages": {package: _version(package) for package in PACKAGES},
     }
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+    (RESULTS / f"{name}.json").write_text(dumps({"about": about, "rows": rows}, levels=2))
+
+
+def store_details(name: str, details: list[dict[str, Any]]) -> None:
+    """Write what pictures are drawn from, and what the rows of a benchmark sum up."""
+    (RESULTS / f"{name}-details.json").write_text(dumps(details, levels=1))
+
+
+def dumps(value: Any, levels: int) -> str:
+    """Return JSON that is short and can be compared: a line for each entry of the first levels."""
+    return _entries(value, levels, "\n") + "\n"
+
+
+def _entries(value: Any, levels: int, line: str) -> str:
+    if not levels or not isinstance(value, dict | list) or not value:
+        return json.dumps(value)
+    if isinstance(value, dict):
+        entries = [f"{json.dumps(key)}: {_entries(part, levels - 1, line + ' ')}" for key, part in value.items()]
+    else:
+        entries = [_entries(part, levels - 1, line + " ") for part in value]
+    begin, end = "{}" if isinstance(value, dict) else "[]"
+    return f"{begin}{line} " + f",{line} ".join(entries) + f"{line}{end}"
+
+
+def over_seeds(values: list[Any]) -> Any:
+    """Return what the values of several seeds are in short: the mean of numbers, the names that there are."""
+    if isinstance(values[0], dict):
+        return {key: over_seeds([value[key] for value in values]) for key in values[0]}
+    if isinstance(values[0], str):
+        return ", ".join(sorted(set(values)))
+    return round(float(np.mean(values)), 4)
+
+
+def save_picture(figure: Any, name: str) -> None:
+    """Write a matplotlib figure to benchmarks/results/NAME.svg: letters as letters, coordinates to a hundredth."""
+    import matplotlib
+
+    out = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lrrec"}):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    (RESULTS / f"{name}.svg").write_text(thinned(out.getvalue()))
+
+
+def thinned(svg: str) -> str:
+    """Return a picture without metadata and comments, its numbers with at most two decimals."""
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<!DOCTYPE.*?>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), svg)
+    svg = re.sub(r"\s*\n\s*", "\n", svg)
+    return re.sub(r'(d|points)="[^"]*"', lambda path: " ".join(path[0].split()).replace(' "', '"'), svg)
 
 
 def speed_row(

@@ -110,6 +110,8 @@ def test_demo_on_made_up_data_when_there_is_no_network(run, no_network):
     assert "IALS recommends" in out
     assert "ndcg@10" in out
     assert out.count("The ") >= 10
+    assert "lrrec fit ratings.csv" in out.partition("Where to go next")[2]
+    assert "docs/start.md" in out.splitlines()[-1]
 
 
 def test_data_list_and_info(run, no_network):

@@ -6,7 +6,7 @@ users; those that it tries by default are listed in `selection.default_candidate
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Class name, as a file may hold it -> module.
 ADAPTERS = {
@@ -39,10 +39,35 @@ _HOME = {
 __all__ = ["ADAPTERS", *_HOME]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'lrrec.adapt' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+if TYPE_CHECKING:  # the same names for type checkers and editors, which do not run `__getattr__`
+    from lrrec.adapt.adapter import Adapter as Adapter
+    from lrrec.adapt.bank import AdapterBank as AdapterBank
+    from lrrec.adapt.distillation import distill as distill
+    from lrrec.adapt.domain_fitter import DomainFitter as DomainFitter
+    from lrrec.adapt.kinds.anchored import Anchored as Anchored
+    from lrrec.adapt.kinds.blended import Blended as Blended
+    from lrrec.adapt.kinds.by_history import ByHistory as ByHistory
+    from lrrec.adapt.kinds.factor_adapter import FactorAdapter as FactorAdapter
+    from lrrec.adapt.kinds.fold_in import FoldIn as FoldIn
+    from lrrec.adapt.kinds.item_item_adapter import ItemItem as ItemItem
+    from lrrec.adapt.kinds.item_item_scratch import ItemItemScratch as ItemItemScratch
+    from lrrec.adapt.kinds.joined_item_knn import JoinedItemKNN as JoinedItemKNN
+    from lrrec.adapt.kinds.low_rank import LowRank as LowRank
+    from lrrec.adapt.kinds.popular import Popular as Popular
+    from lrrec.adapt.kinds.scratch import Scratch as Scratch
+    from lrrec.adapt.kinds.two_tower import FullRankTowers as FullRankTowers
+    from lrrec.adapt.kinds.two_tower import LowRankTowers as LowRankTowers
+    from lrrec.adapt.kinds.two_tower import ScratchTowers as ScratchTowers
+    from lrrec.adapt.selection.low_rank_adapter import LowRankAdapter as LowRankAdapter
+    from lrrec.adapt.selection.selector import AdapterSelector as AdapterSelector
+    from lrrec.adapt.transfer import LearningCurve as LearningCurve
+    from lrrec.adapt.transfer import learning_curve as learning_curve
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'lrrec.adapt' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

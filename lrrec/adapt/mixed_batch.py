@@ -213,7 +213,7 @@ class View:
         return self.adapter.items_.ids[place[np.maximum(indices, 0)]]
 
 
-def _state(adapter: Any) -> tuple:
+def _state(adapter: Any) -> tuple[Any, ...]:
     """What a view is made from; replaced, and never modified, when the adapter changes."""
     return adapter.domain_, getattr(adapter, "change_", None), getattr(adapter, "user_factors_", None)
 

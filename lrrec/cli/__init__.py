@@ -17,13 +17,15 @@ from lrrec.cli.evaluate_command import evaluate
 from lrrec.cli.fit_command import fit
 from lrrec.cli.info_command import info
 from lrrec.cli.recommend_command import recommend
+from lrrec.cli.show import DOCUMENTATION
 from lrrec.cli.warmup_command import warmup
 from lrrec.errors import LrrecError
 
 app = typer.Typer(
-    name="lrrec", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
+    name="lrrec", no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
     help="Low-rank recommenders: fit, evaluate honestly, recommend, adapt to new domains."
-    "\n\nStart with [bold]lrrec demo[/bold].",
+    "\n\nStart with [bold]lrrec demo[/bold]; [bold]lrrec COMMAND --help[/bold] shows an example of each command.",
+    epilog=DOCUMENTATION,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 app.add_typer(data_app, name="data")

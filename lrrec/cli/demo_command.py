@@ -7,10 +7,17 @@ import typer
 
 import lrrec
 from lrrec.cli.options import DataHome
-from lrrec.cli.show import metrics_table, report_table
+from lrrec.cli.show import DOCUMENTATION, metrics_table, report_table
 
 if TYPE_CHECKING:
     from lrrec.splits import Split
+
+NEXT = f"""
+Where to go next, with a table of yours, a row for each rating:
+  lrrec evaluate ratings.csv --value-column rating --min-rating 4 --model ials --split by-user
+  lrrec fit ratings.csv --value-column rating --min-rating 4 --model ials --out movies.lrrec
+  lrrec recommend movies.lrrec -k 10 --out lists.csv
+{DOCUMENTATION}"""
 
 
 def demo(
@@ -56,6 +63,7 @@ def demo(
     titles = dict(zip(dataset.items["item"], dataset.items["title"], strict=True))
     _show_recommendations(console, ials, split, titles, k)
     _show_adaptation(console)
+    console.print(NEXT, highlight=False, markup=False, soft_wrap=True)
 
 
 def _show_recommendations(console: Any, model: Any, split: "Split", titles: dict[Any, str], k: int) -> None:

@@ -8,6 +8,19 @@ import typer
 from lrrec.metrics import METRICS
 from lrrec.models import by_command_name
 
+
+def model_names(incomplete: str) -> list[str]:
+    """Complete the name of a model in a shell."""
+    return [name for name in by_command_name() if name.startswith(incomplete)]
+
+
+def data_names(incomplete: str) -> list[str]:
+    """Complete the name of a data set in a shell, which completes names of files where there is none."""
+    from lrrec.datasets import names  # pandas is slow to import
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
 DataHome = Annotated[
     Path | None,
     typer.Option(
@@ -18,8 +31,8 @@ DATA_HELP = (
     "Name of a data set (see [bold]lrrec data list[/bold]) or path of a CSV file, a Parquet file (.parquet, or a "
     "folder of them), JSON lines (.jsonl) or saved interactions (.lrrec)."
 )
-Data = Annotated[str, typer.Argument(help=DATA_HELP)]
-OptionalData = Annotated[str | None, typer.Argument(help=DATA_HELP, show_default=False)]
+Data = Annotated[str, typer.Argument(help=DATA_HELP, autocompletion=data_names)]
+OptionalData = Annotated[str | None, typer.Argument(help=DATA_HELP, show_default=False, autocompletion=data_names)]
 UserColumn = Annotated[str, typer.Option("--user-column", help="CSV: column of user ids.")]
 ItemColumn = Annotated[str, typer.Option("--item-column", help="CSV: column of item ids.")]
 ValueColumn = Annotated[
@@ -54,6 +67,7 @@ Model = Annotated[
         "--model",
         "-m",
         help=f"One of {', '.join(by_command_name())}; als is for ratings, neural needs torch.",
+        autocompletion=model_names,
     ),
 ]
 Param = Annotated[

@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lrrec.evaluation.evaluation_result import Evaluation
 
+DOCUMENTATION = (
+    "Documentation: the folder docs of the repository, which begins with docs/start.md; make docs builds the pages. "
+    "In Python: help(lrrec.IALS)."
+)
+
 
 def metrics_table(results: dict[str, "Evaluation"], *, mean: str | None = None) -> Any:
     """A table of metrics by models or splits, with means and intervals; `mean` heads a column of means over these."""

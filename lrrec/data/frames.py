@@ -191,7 +191,7 @@ def as_column(values: Any, name: str) -> Any:
         raise DataError(f"{name} must be a sequence, got {type(values).__name__}") from None
 
 
-def _objects(values: list) -> np.ndarray | list:
+def _objects(values: list[Any]) -> np.ndarray | list[Any]:
     """Values of several types in an object array, so that none is converted."""
     if len({type(value) for value in values}) <= 1:
         return values

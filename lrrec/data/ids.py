@@ -106,7 +106,7 @@ class IdMap:
     def __repr__(self) -> str:
         return f"IdMap({len(self)} ids: {first_three(self.ids)})" if len(self) else "IdMap(no ids)"
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return (IdMap, (np.array(self.ids),))
 
 

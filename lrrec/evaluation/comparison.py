@@ -360,7 +360,7 @@ class _Timed:
         attribute = getattr(self._model, name)
         return self._timed(attribute) if name in ("recommend", "recommend_from") else attribute
 
-    def _timed(self, method: Callable) -> Callable:
+    def _timed(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
         def timed(*args: Any, **options: Any) -> Any:
             began = time.perf_counter()

@@ -227,7 +227,7 @@ class Evaluation:
         return pd.Series(groups).set_axis(ids)
 
 
-def group_codes(groups: Any, ids: Ids, unit: str) -> tuple[np.ndarray, list]:
+def group_codes(groups: Any, ids: Ids, unit: str) -> tuple[np.ndarray, list[Any]]:
     """The place of each user's (or item's) group among the groups' sorted names (of a categorical: in its order)."""
     groups, n = labels.align(groups, ids, "groups", unit), len(ids)
     given = isinstance(groups, pd.Series | pd.Categorical)
@@ -253,7 +253,7 @@ def group_codes(groups: Any, ids: Ids, unit: str) -> tuple[np.ndarray, list]:
     return codes, np.asarray(names).tolist()
 
 
-def group_frame(rows: list[tuple], backend: str) -> Any:
+def group_frame(rows: list[tuple[Any, ...]], backend: str) -> Any:
     """A frame of rows of group, metric, n, mean, low, high."""
     parts = zip(*rows, strict=True) if rows else [()] * 6
     columns = {name: np.array(part) for name, part in zip(GROUP_COLUMNS, parts, strict=True)}

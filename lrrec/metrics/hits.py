@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -82,7 +83,7 @@ class Hits:
         return ends
 
     @cached_property
-    def _ends_at(self) -> dict:
+    def _ends_at(self) -> dict[Any, np.ndarray]:
         """The ends for each cutoff so far: every metric asks for the same."""
         return {}
 

@@ -5,7 +5,7 @@ Nothing is imported until a model is used.
 """
 
 import importlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 
 class Entry(NamedTuple):
@@ -61,10 +61,28 @@ def by_command_name() -> dict[str, str]:
     return {entry.command_name: name for name, entry in MODELS.items()}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in MODELS:
-        raise AttributeError(f"module 'lrrec.models' has no attribute {name!r}")
-    return getattr(importlib.import_module(MODELS[name].module), name)
+if TYPE_CHECKING:  # the same names for type checkers and editors, which do not run `__getattr__`
+    from lrrec.models.als import ALS as ALS
+    from lrrec.models.blend import Blend as Blend
+    from lrrec.models.ease import EASE as EASE
+    from lrrec.models.edlae import EDLAE as EDLAE
+    from lrrec.models.graph_filter import GraphFilter as GraphFilter
+    from lrrec.models.ials import IALS as IALS
+    from lrrec.models.item_content import ItemContent as ItemContent
+    from lrrec.models.item_knn import ItemKNN as ItemKNN
+    from lrrec.models.neural.neural_mf import NeuralMF as NeuralMF
+    from lrrec.models.nmf import NMF as NMF
+    from lrrec.models.popularity import Popularity as Popularity
+    from lrrec.models.rp3beta import RP3Beta as RP3Beta
+    from lrrec.models.slim import SLIM as SLIM
+    from lrrec.models.sparse_ease import SparseEASE as SparseEASE
+    from lrrec.models.truncated_svd import TruncatedSVD as TruncatedSVD
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name not in MODELS:
+            raise AttributeError(f"module 'lrrec.models' has no attribute {name!r}")
+        return getattr(importlib.import_module(MODELS[name].module), name)
 
 
 def __dir__() -> list[str]:

@@ -177,7 +177,7 @@ def activity(counts: np.ndarray) -> str:
         )
 
 
-def curves(series: dict[str, tuple[list, list]], metric: str) -> str:
+def curves(series: dict[str, tuple[list[Any], list[Any]]], metric: str) -> str:
     """Learning curves of a transfer: for each method the numbers of target users, and the metric."""
     with canvas_of("curves", 3.6) as canvas:
         for place, (name, (sizes, values)) in enumerate(series.items()):

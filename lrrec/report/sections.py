@@ -334,7 +334,7 @@ def _example(model: Any, heading: str, user: Any, value: str, split: Split, titl
     )
 
 
-def _newest(part: Interactions, row: int) -> list:
+def _newest(part: Interactions, row: int) -> list[Any]:
     """The items of a user, the newest first if there are times."""
     start, stop = part.matrix.indptr[row], part.matrix.indptr[row + 1]
     columns = part.matrix.indices[start:stop]

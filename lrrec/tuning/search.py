@@ -228,11 +228,11 @@ class _Search:
                 self.folds.description, self.seed, self.space, *self._gain(complete),
             )  # fmt: skip
 
-    def _best(self, complete: list) -> Any:
+    def _best(self, complete: list[Any]) -> Any:
         """Return the best of complete trials, of equal ones the first; None of none."""
         return min(complete, key=lambda trial: -self.validation.sign * trial.value, default=None)
 
-    def _gain(self, complete: list) -> tuple[float, tuple[float, float], int]:
+    def _gain(self, complete: list[Any]) -> tuple[float, tuple[float, float], int]:
         """Compare the best trial with the model's own parameters: the gain, its interval, the number of users."""
         validation, best = self.validation, self._best(complete)
         complete = [trial for trial in complete if "values" in trial.user_attrs]  # not those of earlier versions
@@ -254,7 +254,7 @@ class _Search:
             for name, dimension in self.dimensions.items()
         )
 
-    def _run_trials(self, optuna: Any, study: Any, *, progress: bool) -> list:
+    def _run_trials(self, optuna: Any, study: Any, *, progress: bool) -> list[Any]:
         """Run trials until the budget is spent; return all that have ended."""
         for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # of a killed process

@@ -32,7 +32,7 @@ class Range:
         suggest = trial.suggest_int if isinstance(self.low, int) else trial.suggest_float
         return suggest(name, self.low, self.high, log=self.log)
 
-    def values(self) -> list:
+    def values(self) -> list[Any]:
         """Return all values; for integers only."""
         return list(range(int(self.low), int(self.high) + 1))
 
@@ -46,7 +46,7 @@ class Range:
 class Choice:
     """One of a list."""
 
-    options: tuple
+    options: tuple[Any, ...]
 
     @property
     def size(self) -> float:
@@ -57,7 +57,7 @@ class Choice:
         """Return a value for a trial of Optuna."""
         return trial.suggest_categorical(name, self.options)
 
-    def values(self) -> list:
+    def values(self) -> list[Any]:
         """Return all values."""
         return list(self.options)
 

@@ -43,13 +43,13 @@ def open_study(optuna: Any, name: str, storage: PathLike | None, identity: dict[
     return study
 
 
-def finished_trials(optuna: Any, study: Any) -> list:
+def finished_trials(optuna: Any, study: Any) -> list[Any]:
     """Return the trials that were measured on all folds."""
     complete = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
     return [trial for trial in complete if "raced" not in trial.user_attrs]
 
 
-def ended_trials(optuna: Any, study: Any) -> list:
+def ended_trials(optuna: Any, study: Any) -> list[Any]:
     """Return the trials that ended by themselves, in order."""
     states = optuna.trial.TrialState
     ended = study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED, states.FAIL])
@@ -71,7 +71,7 @@ def is_below_median(optuna: Any, study: Any, values: dict[int, float], *, sign: 
     return max(sign * value for value in values.values()) < np.median(reached)
 
 
-def trial_table(optuna: Any, ended: list, names: Iterable[str]) -> pd.DataFrame:
+def trial_table(optuna: Any, ended: list[Any], names: Iterable[str]) -> pd.DataFrame:
     """Return trials as a frame, with a column for each of the parameters' names."""
     states = optuna.trial.TrialState
     words = {states.COMPLETE: "finished", states.PRUNED: "pruned", states.FAIL: "failed"}
