@@ -127,7 +127,7 @@ class Quota:
 
 
 class MMR:
-    """Maximal marginal relevance: at each place the item that is good and unlike those before it.
+    """Maximal marginal relevance: each place has an item of a high score that differs from those before it.
 
     The next item is the one with the largest (1 - diversity) r - diversity max_j cos(f, f_j), with its score r scaled
     to 0..1 within the list, its vector f, and those f_j of the items before it.

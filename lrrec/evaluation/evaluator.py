@@ -54,8 +54,8 @@ def evaluate(
         The items to rank: the whole catalogue, or the lists of the split, when not given; the given items,
         the same for all users; or each user's relevant items and this many others, drawn anew for each user.
     vectors : ndarray, sparse matrix or pandas frame, shape (n_items, D), optional
-        The vectors that "diversity" compares: item_factors_ of one model, or features; in the order of split.items, or
-        with item ids as the frame's index.
+        The vectors that "diversity" compares: `item_factors_` of one model, or features; in the order of split.items,
+        or with item ids as the frame's index.
     random_state : int, Generator or None, default 0
         Of the draw of candidates.
     user_features : pandas frame, or sparse matrix or array of shape (n_users, n_features), optional

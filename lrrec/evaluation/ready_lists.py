@@ -45,7 +45,7 @@ def evaluate_lists(
         The interactions that popularity is counted on, for "novelty", "popularity" and "diversity"; of a Split its
         training part.
     vectors : ndarray, sparse matrix or pandas frame, shape (n_items, D), optional
-        The vectors that "diversity" compares: item_factors_ of a model, or features; in the order of test.items, or
+        The vectors that "diversity" compares: `item_factors_` of a model, or features; in the order of test.items, or
         with item ids as the frame's index.
     users : sequence of ids, shape (n,), optional
         The user of each row of an array; only for arrays.

@@ -34,8 +34,8 @@ def from_sklearn(
     Returns
     -------
     TruncatedSVD or NMF
-        Users are encoded as by `estimator.transform`: scores of a history x are x components_^T components_ for a
-        TruncatedSVD; an NMF solves the same problem to convergence, with a penalty of a millionth of the components'
+        Users are encoded as by `estimator.transform`: scores of a history x are x C^T C for a TruncatedSVD with
+        `components_` C; an NMF solves the same problem to convergence, with a penalty of a millionth of the components'
         mean square in the place of none.
 
     Raises

@@ -40,10 +40,10 @@ class Tuning:
         users: positive is better, also for errors. NaN if the space does not contain the model's own parameters, their
         trial failed, or the metric has no value for each user.
     gain_interval_ : tuple of two floats
-        The 95 % interval of gain_, by a bootstrap of the users' differences. The best of many trials gains something by
-        chance alone: the intervals of all finished trials hold together (`lrrec.evaluation.statistics.simultaneous`),
-        hence that of the best one, too. The gain itself remains optimistic. It is about the choice of users, not about
-        random initialization. An interval that includes 0 is no evidence of a gain.
+        The 95 % interval of `gain_`, by a bootstrap over the validation users, simultaneous over all finished trials:
+        it covers the gain of the best one, although that was chosen among many. `gain_` itself is optimistic. The
+        interval allows for the choice of users, not for random initialization; if it includes 0, there is no evidence
+        of a gain.
     n_users : int
         The validation users of all folds on whom the gain was measured; 0 if it was not.
 

@@ -11,8 +11,8 @@ from sklearn.base import TransformerMixin, clone
 from lrrec.data.interactions import Interactions
 from lrrec.errors import ParameterTypeError
 from lrrec.linalg.dense import inner_products
+from lrrec.linalg.low_rank_approximation import compress
 from lrrec.linalg.ranking import Columns
-from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base import item_index
 from lrrec.models.base.finite import LIMIT, check_finite

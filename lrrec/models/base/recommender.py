@@ -50,7 +50,7 @@ class Recommender(AutoParams, Explains, Predicts, Recommends, BaseEstimator):
 
     Examples
     --------
-    A model of one line: the later an item comes in the catalogue, the higher it is ranked.
+    A model that ranks items by their place in the catalogue, the last first:
 
     >>> import numpy as np
     >>> from lrrec import Interactions, Recommender
