@@ -359,12 +359,11 @@ class Interactions:
         Examples
         --------
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from lrrec import Interactions
         >>> plays = Interactions.from_pairs(["ann", "bob"], ["x", "y"])
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     plays.save(Path(folder) / "plays.lrrec")
-        ...     Interactions.open(Path(folder) / "plays.lrrec")
+        ...     plays.save(f"{folder}/plays.lrrec")
+        ...     Interactions.open(f"{folder}/plays.lrrec")
         Interactions(2 users, 2 items, 2 interactions, density 50.00%)
         """
         verify = not check_bool(mmap, "mmap") if verify is None else check_bool(verify, "verify")

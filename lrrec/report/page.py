@@ -107,7 +107,7 @@ class Report:
         self.transfer, self.curves, self.titles, self.command = transfer, curves, titles or {}, command
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the page to path, replacing it atomically."""
+        """Write the page to path, replacing it whole or not at all."""
         target = as_path(path).absolute()
         if not target.parent.is_dir() or target.is_dir():
             raise ParameterError(f"path must be a file in a folder that exists, got {str(path)!r}")
