@@ -36,6 +36,8 @@ BASES = [(weight, reg) for weight in (0.01, 0.1, 0.3) for reg in (0.003, 0.01, 0
 class LearningCurve:
     """How good each method is with more and more target users, and what the guard of the adapters chose.
 
+    Made by `learning_curve`.
+
     Attributes
     ----------
     base : Recommender
@@ -44,7 +46,19 @@ class LearningCurve:
     values : DataFrame
         The metric of each test user: draw, users (of the target that were adapted to), method, user, and the metric.
     choices : DataFrame
-        What the guard did: draw, users, kept (a method, or a blend), verdict.
+        The choices of the guard: draw, users, kept (a method, or a blend), verdict.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lrrec import Interactions, Popularity
+    >>> from lrrec.adapt import LearningCurve
+    >>> base = Popularity().fit(Interactions.from_pairs(["ann"], ["x"]))
+    >>> columns = {"draw": 0, "users": [10, 10, 50, 50], "method": "fold-in", "user": ["bob", "cat", "bob", "cat"]}
+    >>> values = pd.DataFrame(columns | {"ndcg@10": [0.1, 0.3, 0.2, 0.5]})
+    >>> choices = pd.DataFrame(columns=["draw", "users", "kept", "verdict"])
+    >>> LearningCurve(base, "ndcg@10", values, choices).summary()["ndcg@10"].round(2).tolist()
+    [0.2, 0.35]
     """
 
     base: Recommender
@@ -136,7 +150,7 @@ def learning_curve(
 
     Methods are popularity in the target, each adapter that `AdapterSelector` compares for the base (among them the base
     as it is and models of the target alone), and its guarded choice. All of them get the same users, and rank the whole
-    catalogue of the target for test users who are in no training part: to be found is their last interaction if the
+    catalogue of the target for test users who are in no training part: relevant is their last interaction if the
     target has times, else a fifth of them at random; the others are the history.
 
     Parameters

@@ -3,10 +3,9 @@
 import numbers
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import wraps
 from itertools import combinations
 from typing import Any
 
@@ -23,6 +22,7 @@ from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.evaluator import evaluate
 from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
+from lrrec.evaluation.timed_model import TimedModel
 from lrrec.metrics.measurement import catalogue_for
 from lrrec.metrics.registry import DEFAULT_METRICS, check_names, parse
 from lrrec.models.base.feature_model import check_taken, fit_options, serving_options
@@ -50,6 +50,18 @@ class Comparison:
         For the models that `compare` has fitted.
     recommend_seconds : dict of str to float
         For all lists of the evaluation.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, random_state=0)
+    >>> models = {"popularity": lrrec.Popularity(), "knn": lrrec.ItemKNN()}
+    >>> comparison = lrrec.compare(models, split, metrics=["ndcg@10"])
+    >>> comparison.best_first("ndcg@10")
+    ['knn', 'popularity']
+    >>> comparison.summary().columns[:4].tolist()
+    ['model', 'ndcg@10', 'ndcg@10 low', 'ndcg@10 high']
     """
 
     evaluations: dict[str, Evaluation]
@@ -339,7 +351,7 @@ def compare(
             began = time.perf_counter()
             model.fit(split.train, **fit_options(model, item_features, user_features))
             fit_seconds[name] = time.perf_counter() - began
-        timed = _Timed(model)
+        timed = TimedModel(model)
         with _naming(name):
             evaluations[name] = evaluate(
                 timed, split, metrics=names, exclude_seen=exclude_seen, candidates=candidates, vectors=vectors,
@@ -371,29 +383,3 @@ def _is_unfitted(model: Any) -> bool:
     except NotFittedError:
         return True
     return False
-
-
-class _Timed:
-    """A model whose `recommend` and `recommend_from` are timed; all else, its class included, is the model's."""
-
-    def __init__(self, model: Any) -> None:
-        self._model, self.seconds = model, 0.0
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        return type(self._model)
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._model, name)
-        return self._timed(attribute) if name in ("recommend", "recommend_from") else attribute
-
-    def _timed(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(method)
-        def timed(*args: Any, **options: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return method(*args, **options)
-            finally:
-                self.seconds += time.perf_counter() - began
-
-        return timed

@@ -34,9 +34,23 @@ class Evaluation:
         Length of each user's history: 0 for users who were served popular items, -1 where it is not known
         (ready-made lists without their split).
     protocol : Protocol
-        What was done: split, relevance, candidates, seen items, ties, users; `protocol.describe()` says it.
+        The split, relevance, candidates, seen items, ties, users; `protocol.describe()` gives them as sentences.
     overall : dict of str to float
         The metrics that are one number for the lists of all users, such as coverage.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, random_state=0)
+    >>> result = lrrec.evaluate(lrrec.ItemKNN().fit(split.train), split, metrics=["ndcg@10", "coverage@10"])
+    >>> len(result.users), result.metrics
+    (84, ['ndcg@10', 'coverage@10'])
+    >>> low, high = result.interval()["ndcg@10"]
+    >>> bool(low < result.mean()["ndcg@10"] < high)
+    True
+    >>> result.summary()["metric"].tolist()
+    ['ndcg@10', 'coverage@10']
     """
 
     users: np.ndarray
@@ -137,6 +151,15 @@ class Evaluation:
         edges : rising sequence of int >= 1, default (1, 5, 20)
             Where groups begin: by default 0 (cold), 1 to 4, 5 to 19, 20 or more. Groups without a user are left out.
         backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+        >>> split = lrrec.splits.by_user(data, random_state=0)
+        >>> result = lrrec.evaluate(lrrec.ItemKNN().fit(split.train), split, metrics=["ndcg@10"])
+        >>> result.by_history(edges=[10, 20])["group"].tolist()
+        ['0 to 9', '10 to 19', '20 or more']
         """
         if (self.history_sizes < 0).any():
             raise DataError("the histories of ready-made lists are not known: pass evaluate_lists() the Split as test")

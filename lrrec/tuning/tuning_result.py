@@ -34,7 +34,7 @@ class Tuning:
         (0 for models without), folds (those that it was measured on) and a column for each parameter. The value of a
         trial pruned before its last fold is estimated: the best one's then, plus the difference on the users of both.
     metric, validation : str
-        What was optimized, and how the validation part, or the folds, were made.
+        The metric that was optimized, and how the validation part, or the folds, were made.
     seed : int
     space : dict
     gain_ : float
@@ -42,12 +42,25 @@ class Tuning:
         users: positive is better, also for errors. NaN if the space does not contain the model's own parameters, their
         trial failed, or the metric has no value for each user.
     gain_interval_ : tuple of two floats
-        The 95 % interval of gain_, by a bootstrap of the users' differences. The best of many trials gains something by
-        chance alone: the intervals of all finished trials hold together (`lrrec.evaluation.statistics.simultaneous`),
-        hence that of the best one, too. The gain itself remains optimistic. It is about the choice of users, not about
-        random initialization. An interval that includes 0 is no evidence of a gain.
+        The 95 % interval of `gain_`, by a bootstrap over the validation users, simultaneous over all finished trials:
+        it covers the gain of the best one, although that was chosen among many. `gain_` itself is optimistic. The
+        interval allows for the choice of users, not for random initialization; if it includes 0, there is no evidence
+        of a gain.
     n_users : int
         The validation users of all folds on whom the gain was measured; 0 if it was not.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, random_state=0)
+    >>> tuning = lrrec.tune(lrrec.EASE(reg=2.0), split, space={"reg": [2.0, 100.0]}, n_trials=2)
+    >>> tuning.best_params_, tuning.model_.reg
+    ({'reg': 100.0}, 100.0)
+    >>> tuning.to_frame()["reg"].tolist()
+    [100.0, 2.0]
+    >>> tuning.gain_interval_[0] > 0
+    True
     """
 
     best_params_: dict[str, Any]

@@ -48,7 +48,7 @@ class AdapterSelector(Recommender):
     "auto" are chosen on the validation users: folds of the target's users, or those of `validation`. Adapters are
     compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. What is kept
     is a blend of the best three, or the best by the mean where that is clearly better. With `same_users`, users who
-    have done nothing in the target yet are a group of their own: their validation users are served without a history,
+    have no interaction in the target are a separate group: their validation users are served without a history,
     too, and another adapter may be kept for them.
 
     Parameters
@@ -61,8 +61,8 @@ class AdapterSelector(Recommender):
     metric : str, default "ndcg@20"
         NAME@K, the metric by which settings and adapters are chosen.
     history : "as served", float in (0, 1] or int, default "as served"
-        What a validation user is served from: about as much as the target's users have (all but a fifth of their
-        interactions), a share of it, or a number of interactions. The rest is to be found. The earliest come first
+        The history that a validation user is served from: about as much as the target's users have (all but a fifth of
+        their interactions), a share of it, or a number of interactions. The rest is relevant. The earliest come first
         where the target has times; otherwise they are drawn.
     prefer : {"best", "small"}, default "best"
         Keep the best by the mean, or the one with the fewest parameters within a standard error of the best.
@@ -80,9 +80,9 @@ class AdapterSelector(Recommender):
     best_ : Adapter
         The winner, fitted to all of the target's users. Its attributes and methods are the selector's too.
     report_ : DataFrame
-        What was compared: method, metric on the validation users, its paired difference to fold-in (to the first
-        method where the base does not fold in) with one-sided 90 % bounds (low, high: an 80 % interval), the number of
-        parameters, and which is kept.
+        A row for each adapter compared: method, metric on the validation users, its paired difference to fold-in (to
+        the first method where the base does not fold in) with one-sided 90 % bounds (low, high: an 80 % interval), the
+        number of parameters, and which is kept.
     verdict_ : str
         Why that one was kept, and how many target users the base is worth: the kept adapter, fitted to that many
         fewer, ranks as well as the best model of the target alone.
@@ -139,7 +139,7 @@ class AdapterSelector(Recommender):
         validation : Split, optional
             Its test users, served from its history, are the validation users in place of folds of the target's; its
             candidates, if it has them (`splits.with_negatives`), are what is ranked. With
-            `same_users` they are served without their history too; if none has one, users with a history are judged
+            `same_users` they are served without their history too; if none has one, users with a history are evaluated
             on folds.
 
         Returns
@@ -312,7 +312,7 @@ class AdapterSelector(Recommender):
         return self.best_.merge()
 
     def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
-        """Write the winner to path; `lrrec.load(path, base=model)` gives it back. See `Adapter.save`."""
+        """Write the winner to path; `lrrec.load(path, base=model)` reads it. See `Adapter.save`."""
         self._check_fitted()
         self.best_.save(path, float16=float16, histories=histories)
 
