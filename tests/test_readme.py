@@ -129,6 +129,8 @@ def test_a_quality_that_was_not_reached_has_no_seconds():
     assert not any("inf s" in text for text in TEXTS.values())
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "typecheck", "test-slow", "install", "format", "dist-check"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "lint", "typecheck", "test-slow", "install", "format", "dist-check"]
+)
 def test_every_make_target_exists(target):
     assert f"\n{target}: " in (ROOT / "Makefile").read_text()

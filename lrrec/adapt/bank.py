@@ -29,7 +29,7 @@ from lrrec.typing import PathLike
 from lrrec.validate import check_bool, check_int, check_threads, first_three
 
 
-class AdapterBank(MutableMapping):
+class AdapterBank(MutableMapping[Any, Adapter]):
     """Adapters of one base, by domain; one call serves users of many domains, each through their domain's adapter.
 
     Inner products with the item factors of the base are computed once for a mixed batch, and each adapter makes its

@@ -106,7 +106,7 @@ class Report:
         self.title, self.comparison, self.split, self.tunings = title, comparison, split, tunings
         self.transfer, self.curves, self.titles, self.command = transfer, curves, titles or {}, command
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to path, replacing it whole or not at all."""
         target = as_path(path).absolute()
         if not target.parent.is_dir() or target.is_dir():
