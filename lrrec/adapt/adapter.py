@@ -62,6 +62,11 @@ class Adapter(Recommender):
         Of the target; its catalogue.
     """
 
+    domain_: Domain
+    base_: Any
+    params_: Settings
+    verdict_: str
+
     name: ClassVar[str] = ""
     _defaults: ClassVar[Mapping[str, Any]] = {}  # of parameters that may be "auto"
     _search_rules: ClassVar[SearchRules] = SearchRules()

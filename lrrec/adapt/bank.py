@@ -70,7 +70,7 @@ class AdapterBank(MutableMapping[Any, Adapter]):
         base = as_base(base)
         if not isinstance(base, Recommender) or not hasattr(base, "items_"):
             raise ParameterTypeError(f"base must be a fitted model, got {type(base).__name__}")
-        self.base = copy(base)
+        self.base: Recommender = copy(base)
         self._writing = threading.Lock()
         self._adapters: dict[Any, Adapter] = {}
         self._views: WeakKeyDictionary[Adapter, View] = WeakKeyDictionary()

@@ -80,6 +80,8 @@ class Number(Column):
         As for all columns.
     """
 
+    log: bool
+
     _learned = ("mean_", "scale_")
 
     def __init__(self, *, log: bool = False, weight: float = 1.0) -> None:
@@ -140,6 +142,11 @@ class Tags(Column):
     weight : float, default 1.0
         As for all columns.
     """
+
+    separator: str
+    min_count: int
+    unseen: str
+    values_: IdMap
 
     _learned_ids = ("values_",)
 
@@ -224,6 +231,9 @@ class Vector(Column):
     weight : float, default 1.0
         As for all columns.
     """
+
+    mean_: np.ndarray
+    scale_: np.ndarray
 
     _learned = ("mean_", "scale_")
 

@@ -95,7 +95,8 @@ class FeatureEncoder:
         for name, column in fitted.items():
             column._fit(_values(frame, name), name)
         self.columns_ = fitted
-        self.feature_names_ = IdMap([name for key, column in fitted.items() for name in column._feature_names(key)])
+        names = [name for key, column in fitted.items() for name in column._feature_names(key)]
+        self.feature_names_: IdMap = IdMap(names)
         return self
 
     def transform(self, table: FrameLike) -> Features:

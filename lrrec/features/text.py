@@ -38,6 +38,12 @@ class Text(Column):
     Deerwester, Dumais, Furnas, Landauer & Harshman (1990), "Indexing by latent semantic analysis".
     """
 
+    n_components: int | None
+    min_count: int
+    words_: IdMap
+    idf_: np.ndarray
+    directions_: np.ndarray
+
     _learned = ("idf_", "directions_")
     _learned_ids = ("words_",)
 

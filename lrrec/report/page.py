@@ -75,6 +75,16 @@ class Report:
     >>> report.save("report.html")  # doctest: +SKIP
     """
 
+    title: str
+    comparison: Comparison | None
+    split: Split | None
+    tunings: dict[str, Tuning] | None
+    transfer: Any
+    curves: LearningCurve | FrameLike | None
+    titles: dict[Any, str]
+    metric: str
+    command: str | None
+
     def __init__(
         self, title: str, comparison: Comparison | None = None, *, evaluations: dict[str, Evaluation] | None = None,
         split: Split | None = None, tunings: dict[str, Tuning] | None = None, transfer: Any = None,

@@ -38,6 +38,8 @@ class FactorAdapter(Adapter, FactorModel):
         Of the target's users; of the catalogue, with the change.
     """
 
+    change_: Change
+
     serves_without_history = True  # from the base's factors of the same user
     low_rank: ClassVar[bool] = False  # whether changes of this kind can be truncated and added
     _item_factors: np.ndarray | None = None

@@ -52,6 +52,10 @@ class Recommender(AutoParams, Explains, Recommends, BaseEstimator):
         their features, imported factors or the base of an adapter. The others are never ranked by a score.
     """
 
+    users_: IdMap
+    items_: IdMap
+    seen_: sp.csr_array
+    item_evidence_: np.ndarray
     tuning_space: ClassVar[dict[str, Any] | None] = None  # of `lrrec.tune`, by parameter; None for no default
 
     _values: ClassVar[str] = "positive"  # that it takes; see `lrrec.models.base.values`
@@ -246,7 +250,7 @@ class Recommender(AutoParams, Explains, Recommends, BaseEstimator):
         if item_evidence is None:
             item_evidence = (item_counts > 0) | (np.bincount(data.matrix.indices, minlength=data.n_items) > 0)
         self.item_evidence_ = item_evidence
-        self.n_features_in_ = data.n_items
+        self.n_features_in_: int = data.n_items
         return self
 
     @of_one_fit
