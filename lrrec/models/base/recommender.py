@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator
 
 from lrrec.data.growth import check_labelled, grown
 from lrrec.data.ids import IdMap
@@ -20,6 +19,7 @@ from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
 from lrrec.models.base import model_files
 from lrrec.models.base.auto_params import AutoParams
+from lrrec.models.base.estimator import BaseEstimator
 from lrrec.models.base.explanation import Explains
 from lrrec.models.base.finite import check_finite, check_learned
 from lrrec.models.base.one_fit import become, of_one_fit
