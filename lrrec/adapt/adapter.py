@@ -66,6 +66,7 @@ class Adapter(Recommender):
     base_: Any
     params_: Settings
     verdict_: str
+    item_evidence_: np.ndarray
 
     name: ClassVar[str] = ""
     _defaults: ClassVar[Mapping[str, Any]] = {}  # of parameters that may be "auto"

@@ -40,6 +40,7 @@ class FactorModel(TransformerMixin, Recommender):
 
     user_factors_: np.ndarray
     item_factors_: np.ndarray
+    item_evidence_: np.ndarray
     _learned: tuple[str, ...] = ("user_factors_", "item_factors_")
 
     def _scores(self, encoded: np.ndarray, columns: Columns) -> np.ndarray:
