@@ -6,6 +6,7 @@ from copy import copy
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
 
@@ -104,6 +105,10 @@ class AdapterSelector(Recommender):
     >>> selector.report_["method"].tolist()
     ['fold-in', 'popularity', 'anchored']
     """
+
+    best_: Adapter
+    report_: pd.DataFrame
+    tuned_: list[Adapter]
 
     def __init__(
         self,
@@ -291,14 +296,16 @@ class AdapterSelector(Recommender):
     def scale(self) -> float:
         """The share of the winner's change that is applied; see `FactorAdapter`."""
         self._check_fitted()
-        return self.best_.scale
+        best: Any = self.best_
+        return float(best.scale)
 
     @scale.setter
     def scale(self, value: float) -> None:
         self._check_fitted()
         if not hasattr(type(self.best_), "scale"):
             raise ParameterError(f"the chosen adapter, {self.best_.label}, has no scale")
-        self.best_.scale = value
+        best: Any = self.best_
+        best.scale = value
 
     def update(self, new: Interactions | MatrixLike, *, decay: float = 1.0) -> Self:
         """Add interactions of the target and fit the winner again; see `Adapter.update`."""
