@@ -402,3 +402,17 @@ def test_the_first_trial_of_auto_is_what_it_becomes(likes):
     own = lrrec.IALS(4, random_state=0).fit(part).unobserved_weight_[0]
     assert tuning.trials_["unobserved_weight"][0] == own
     assert np.isfinite(tuning.gain_)
+
+
+@pytest.mark.parametrize("model", [
+    lrrec.TruncatedSVD(), lrrec.GraphFilter(), lrrec.NMF(reg=50.0, random_state=0, n_iter=3), lrrec.RP3Beta(beta=1.5),
+    lrrec.EASE(reg=1e6), lrrec.TruncatedSVD(400),
+], ids=repr)  # fmt: skip
+def test_a_default_space_contains_the_models_own_values(split, model):
+    """So that the gain over them is known, whatever the size of the data."""
+    tuned = lrrec.tune(model, split, n_trials=2, folds=1)
+    assert np.isfinite(tuned.gain_)
+    own = tuned.trials_.iloc[0].to_dict()
+    given = {name: value for name, value in model.get_params().items() if name in own and value != "auto"}
+    assert all(own[name] == value for name, value in given.items() if name != "n_factors")
+    assert own.get("n_factors", 1) <= min(split.train.matrix.shape)

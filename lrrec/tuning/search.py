@@ -19,7 +19,7 @@ from lrrec.models.base.recommender import Recommender
 from lrrec.progress import ProgressBar
 from lrrec.splits import Split
 from lrrec.tuning import trial as trials
-from lrrec.tuning.space import Dimension, Space, as_text, default_space, read_space
+from lrrec.tuning.space import Dimension, Space, as_text, default_space, include_own, read_space
 from lrrec.tuning.study import ended_trials, finished_trials, is_below_median, open_study, quiet, trial_table
 from lrrec.tuning.tuning_result import Tuning
 from lrrec.tuning.user_values import intervals, is_worse, mean_of, pack, unpack
@@ -53,7 +53,7 @@ def tune(  # type: ignore[misc]
         One model, or several to tune with the same budget on the same validation part. They are not changed.
         Parameters outside of the space keep their values, except that a random_state of None becomes the one below.
         The first trial has the model's own values, if the space contains them; for "auto" what it is for the training
-        part.
+        part. A default space is widened to contain them, and an n_factors beyond it is cut.
     split : Split
         Only split.train is used: the history and test parts decide nothing.
     space : dict of str to (low, high), (low, high, "log") or list, optional
@@ -202,6 +202,7 @@ class _Search:
         if space is None:
             space = default_space(self.model, self.folds.parts[0].train.matrix.shape)
             space |= self.model._feature_tuning_space() if self.fit_options else {}
+            space, self.own = include_own(space, self.own)
         self.space = space
         self.dimensions = read_space(self.space, self.model)
         n_settings = math.prod(dimension.size for dimension in self.dimensions.values())

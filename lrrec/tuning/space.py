@@ -2,6 +2,7 @@
 
 import json
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +84,25 @@ def default_space(model: Any, shape: tuple[int, int]) -> Space:
         low, high, scale = factors
         space["n_factors"] = (min(low, most), min(high, most), scale)
     return space
+
+
+def include_own(space: Space, own: dict[str, Any]) -> tuple[Space, dict[str, Any]]:
+    """Return the space with bounds and lists that include the model's own numbers, and these.
+
+    n_factors stays in its bounds, so that the model's own rank is cut to what the matrix allows.
+    """
+    space, own = dict(space), dict(own)
+    for name, bounds in space.items():
+        value = own.get(name)
+        if not isinstance(value, numbers.Real) or isinstance(value, bool):
+            continue
+        if isinstance(bounds, list):
+            space[name] = bounds if value in bounds else sorted([*bounds, value])
+        elif name == "n_factors":
+            own[name] = min(max(value, bounds[0]), bounds[1])
+        elif value > 0 or "log" not in bounds:
+            space[name] = (min(bounds[0], value), max(bounds[1], value), *bounds[2:])
+    return space, own
 
 
 def read_space(space: Any, model: Any) -> dict[str, Dimension]:
