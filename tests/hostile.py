@@ -122,7 +122,7 @@ def curve():
 
 
 def n_lines(plot, **options):
-    """The number of lines of a picture, drawn on axes of its own if none are passed."""
+    """The number of lines of a picture, drawn on new axes if none are passed."""
     pyplot = pytest.importorskip("matplotlib.pyplot")
     try:
         return len(plot(**({"ax": pyplot.figure().subplots()} | options)).lines)

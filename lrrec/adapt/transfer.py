@@ -20,7 +20,7 @@ from lrrec.models.base.recommender import Recommender
 from lrrec.models.ials import IALS
 from lrrec.models.popularity import Popularity
 from lrrec.plots import drawings
-from lrrec.plots.axes import COLOR_BLIND_SAFE, add_legend, axes_for, named_series
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series
 from lrrec.splits import Split, by_user, history_mask, leave_last
 from lrrec.typing import Axes, Frame
 from lrrec.validate import check_int, check_option
@@ -108,8 +108,7 @@ class LearningCurve:
         }  # fmt: skip
         axes = axes_for(ax, "LearningCurve.plot()", 4.2)
         drawings.draw_curves(axes, series, metric, COLOR_BLIND_SAFE)
-        beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)} if ax is None else {}
-        add_legend(axes, named_series(axes), **beside)
+        name_series(axes)
         return axes
 
     def __repr__(self) -> str:

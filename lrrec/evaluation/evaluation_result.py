@@ -13,7 +13,7 @@ from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, mean
 from lrrec.plots import drawings
-from lrrec.plots.axes import COLOR_BLIND_SAFE, add_legend, axes_for, named_series
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series, named_series
 from lrrec.typing import ArrayLike, Axes, Frame, FrameLike, Ids, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
@@ -167,7 +167,8 @@ class Evaluation:
             The name of the model in a legend, which several of them in one picture have. The metric when not given.
         ax : matplotlib Axes, optional
             What to draw on, beside what is there; a new figure when not given. Draw several evaluations of the same
-            users on the same axes to compare models: each has another color, marker and line.
+            users on the same axes to compare models: each has another color, marker and line. A figure with
+            layout="constrained" has room for a long legend beside the axes.
 
         Returns
         -------
@@ -191,7 +192,7 @@ class Evaluation:
         >>> result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, metrics=["ndcg@10"])
         >>> axes = result.plot_by_history(edges=[10, 20], label="popularity")
         >>> [label.get_text() for label in axes.get_xticklabels()]
-        ['1 to 9', '10 to 19', '20 or more']
+        ['0 to 9', '10 to 19', '20 or more']
         """
         if label is not None and not isinstance(label, str):
             raise ParameterTypeError(f"label must be a name, got {label!r}")
@@ -207,9 +208,8 @@ class Evaluation:
         if axes.get_xlabel() == drawings.HISTORY and shown != groups:
             raise DataError(f"ax must show the same groups of users, {', '.join(groups)}, got {', '.join(shown)}")
         drawings.draw_by_group(axes, groups, series, metric, COLOR_BLIND_SAFE)
-        named = named_series(axes)
-        if len(named) > 1:
-            add_legend(axes, named)
+        if len(named_series(axes)) > 1:
+            name_series(axes)
         return axes
 
     def summary(

@@ -20,7 +20,7 @@ from lrrec.linalg.krylov import Gram, norms, orthonormal
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import one_threaded_blas
 from lrrec.plots import drawings
-from lrrec.plots.axes import COLOR_BLIND_SAFE, add_legend, axes_for, named_series
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series, named_series
 from lrrec.typing import Axes, RandomState
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
@@ -63,15 +63,14 @@ class SVD:
         >>> from lrrec.linalg import compact_svd
         >>> axes = compact_svd(np.diag([9.0, 5.0, 1.0])).plot(noise=2)
         >>> axes.lines[0].get_ydata().tolist(), axes.lines[1].get_label()
-        ([9.0, 5.0, 1.0], 'noise 2: 2 of 3 are above')
+        ([9.0, 5.0, 1.0], 'noise 2 (2 above)')
         """
         if noise is not None:
             noise = check_real(noise, "noise", low=0, open_low=True)
         axes = axes_for(ax, "SVD.plot()", 3.8)
         drawings.draw_spectrum(axes, self.s, noise, COLOR_BLIND_SAFE)
-        named = named_series(axes)
-        if len(named) > 1:
-            add_legend(axes, named)
+        if len(named_series(axes)) > 1:
+            name_series(axes)
         return axes
 
 

@@ -12,6 +12,7 @@ MARKERS, LINES = "osD^vP*X", ("-", "--", "-.", ":")
 LONGEST = 30  # letters of a name in a picture
 UNNAMED = "_nolegend_"  # for matplotlib: the label of what no legend names
 WIDTH = 6.4  # inches of a new figure
+MAX_WITHIN = 3  # names of a legend that hides no data
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,17 @@ def add_legend(owner: Any, series: dict[str, Any], **options: Any) -> None:
     for text, name in zip(texts, series, strict=True):
         text.set_text(shortened(name))
     as_written(texts)
+
+
+def name_series(axes: Axes) -> None:
+    """Name what is drawn on axes in a legend: within, or beside them if it is long and the layout can make room."""
+    series = named_series(axes)
+    if len(series) <= MAX_WITHIN:
+        add_legend(axes, series)
+    elif axes.figure.get_layout_engine() is not None:
+        add_legend(axes, series, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    else:
+        add_legend(axes, series, fontsize="small")
 
 
 def as_written(texts: Any) -> None:

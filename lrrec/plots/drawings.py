@@ -27,6 +27,7 @@ def draw_intervals(axes: Axes, rows: Sequence[Interval], label: str, palette: Pa
     as_written(axes.set_yticklabels([shortened(row[0]) for row in rows]))
     axes.set_xlabel(label)
     axes.set_ylim(len(rows) - 0.4, -0.7)
+    axes.margins(x=0.1)  # for the numbers
     axes.grid(visible=False, axis="y")
 
 
@@ -48,7 +49,7 @@ def draw_scores(
         )
         if is_kept:
             (series["kept"],) = axes.plot(
-                [row[1]], [place], color=palette.faint, marker="o", markersize=13, fillstyle="none", linestyle="none",
+                [row[1]], [place], color=palette.faint, marker="o", markersize=11, fillstyle="none", linestyle="none",
                 label=UNNAMED,
             )  # fmt: skip
             names[place].set_fontweight("bold")
@@ -114,14 +115,18 @@ def best_so_far(values: np.ndarray, finished: np.ndarray, *, lower: bool) -> np.
 
 def draw_spectrum(axes: Axes, values: np.ndarray, noise: float | None, palette: Palette) -> None:
     """Draw singular values on a logarithmic axis, without those that are 0, and a line at the size of the noise."""
+    from matplotlib.ticker import LogFormatter
+
     positive = values > 0
     numbers = np.arange(1, len(values) + 1)
     add_series(axes, numbers, np.where(positive, values, np.nan), "singular values", palette, markersize=3)
     if noise is not None:
-        above = f"noise {noise:.4g}: {(values > noise).sum()} of {len(values)} are above"
+        above = f"noise {noise:.4g} ({(values > noise).sum()} above)"
         axes.axhline(noise, color=palette.series[1], linestyle="--", linewidth=1.5, label=above)
     if positive.any():
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter())
     axes.set(xlabel="number of the singular value", ylabel="singular value")
     _count_on(axes.xaxis)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lrrec.data import frames
 from lrrec.plots import drawings
-from lrrec.plots.axes import COLOR_BLIND_SAFE, add_legend, axes_for, named_series
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series
 from lrrec.tuning.space import Space
 from lrrec.tuning.trial import greater_is_better
 from lrrec.typing import Axes, Frame
@@ -144,7 +144,7 @@ class Tuning:
             axes, {f"{type(self.model_).__name__}, best so far": (values, finished)}, self.metric, COLOR_BLIND_SAFE,
             lower=not greater_is_better(self.metric), named=True,
         )  # fmt: skip
-        add_legend(axes, named_series(axes))
+        name_series(axes)
         return axes
 
     def __repr__(self) -> str:

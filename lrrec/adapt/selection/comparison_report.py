@@ -55,9 +55,9 @@ def plot_report(report: Any, ax: Any) -> Axes:
     means, references = rows[metric].to_numpy(), (rows[metric] - rows[against]).to_numpy()
     intervals = zip(rows["method"], means, references + rows["low"], references + rows["high"], strict=True)
     axes = axes_for(ax, "AdapterSelector.plot()", 1.0 + 0.4 * len(rows))
+    reference, label = against.removeprefix("against "), f"{metric} on validation users"
     named = drawings.draw_scores(
-        axes, list(intervals), rows["kept"], references, against.removeprefix("against "), f"{metric} on validation users",
-        COLOR_BLIND_SAFE,
+        axes, list(intervals), rows["kept"], references, reference, label, COLOR_BLIND_SAFE
     )  # fmt: skip
     add_legend(axes, named)
     return axes

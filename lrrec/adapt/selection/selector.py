@@ -271,7 +271,7 @@ class AdapterSelector(Recommender):
         >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
         >>> selector = AdapterSelector([Anchored()], blend=False, random_state=0).fit(likes.filter(abroad), base=base)
         >>> [label.get_text() for label in selector.plot().get_yticklabels()]
-        ['anchored', 'fold-in', 'popularity']
+        ['anchored', 'popularity', 'fold-in']
         """
         self._check_fitted()
         return plot_report(self.report_, ax)
