@@ -16,14 +16,16 @@ import lrrec
 
 dataset = lrrec.datasets.load("made-up")
 table = dataset.interactions(min_rating=4).to_frame().merge(dataset.users, on="user")
-source, target = (lrrec.Interactions.from_frame(group) for _, group in table.groupby("population"))
+groups = table.groupby("population")
+source, target = (lrrec.Interactions.from_frame(rows) for _, rows in groups)
 base = lrrec.IALS(16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(source)
 
 # %%
 # ``fold-in`` is the base as it is; ``scratch`` and ``item-item scratch`` are models of the target alone; the others
 # start from the base. A blend of the best three is compared, too. All rank the films of the target.
 
-selector = lrrec.AdapterSelector(random_state=0).fit(target, base=base, catalogue=target.items.ids)
+selector = lrrec.AdapterSelector(random_state=0)
+selector.fit(target, base=base, catalogue=target.items.ids)
 selector.plot()
 plt.show()
 
@@ -32,7 +34,8 @@ plt.show()
 
 report = selector.report_.set_index("method")
 kept = report[report["kept"]].iloc[0]
-print(f"Kept: {kept.name}, with {selector.metric} {kept[selector.metric]:.3f} on {kept['users']} validation users.")
+score, users = kept[[selector.metric, "users"]]
+print(f"Kept: {kept.name}, with {selector.metric} {score:.3f} on {users} validation users.")
 difference, low, high = kept[["against fold-in", "low", "high"]]
 print(f"Difference to fold-in: {difference:+.3f}, 80 % interval {low:+.3f} to {high:+.3f}.")
 print("The verdict:", selector.verdict_)

@@ -2,8 +2,8 @@
 For whom is a model good?
 =========================
 
-A mean over all users hides those whom a model serves badly. The picture shows nDCG@10 by the length of a user's
-history, with 95 % intervals, for popular films and for a model of factors.
+A mean over all users hides those whom a model serves badly. The picture shows ``ndcg@10`` by the length of a
+user's history, with 95 % intervals, for popular films and for a model of factors.
 """
 
 import matplotlib.pyplot as plt

@@ -17,8 +17,9 @@ from lrrec.features import FeatureEncoder, Number, Tags
 
 dataset = lrrec.datasets.load("made-up")
 split = lrrec.splits.cold_items(dataset.interactions(min_rating=4), random_state=0)
-films = dataset.items.assign(year=dataset.items["title"].str[-5:-1].astype(int))  # "The Last Dune (1998)"
-features = FeatureEncoder({"genres": Tags(), "year": Number()}, id="item").fit_transform(films)
+years = dataset.items["title"].str[-5:-1].astype(int)  # "The Last Dune (1998)"
+encoder = FeatureEncoder({"genres": Tags(), "year": Number()}, id="item")
+features = encoder.fit_transform(dataset.items.assign(year=years))
 print(len(split.candidates), "new films")
 
 
@@ -56,4 +57,5 @@ means = comparison.summary().set_index("model")["ndcg@10"]
 best, second = comparison.best_first("ndcg@10")[:2]
 pair = comparison.pairs("ndcg@10", baseline=second).set_index("model").loc[best]
 print(f"{best} has nDCG@10 {means[best]:.3f}, a random order {means['random order']:.3f}.")
-print(f"Its difference to {second} is {pair['difference']:.3f}, 95 % interval {pair['low']:.3f} to {pair['high']:.3f}.")
+difference, low, high = pair[["difference", "low", "high"]]
+print(f"Its difference to {second} is {difference:.3f}, 95 % interval {low:.3f} to {high:.3f}.")

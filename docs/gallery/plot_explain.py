@@ -7,6 +7,7 @@ score of a recommended one. The picture shows these contributions for the first 
 """
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 import lrrec
 
@@ -28,7 +29,8 @@ print(explanation)
 
 history = explanation.to_frame()
 wanted = set(films.loc[item, "genres"].split("|"))
-shares = films.loc[history["item"], "genres"].str.split("|").map(lambda genres: bool(wanted & set(genres))).to_numpy()
+genres_of = films.loc[history["item"], "genres"].str.split("|")
+shares = np.array([bool(wanted & set(genres)) for genres in genres_of])
 
 fig, ax = plt.subplots(figsize=(6.4, 5), layout="constrained")
 for mask, color, label in ((shares, "C0", "shares a genre"), (~shares, "C2", "shares none")):
@@ -48,5 +50,5 @@ first = explanation.contributions[:5].sum()
 title, genres = films.loc[item, ["title", "genres"]]
 print(f"User {user} gets {title}, {genres}, with a score of {explanation.score:.2f}.")
 print(f"Five of {len(explanation.items)} films of the history make up {first:.2f} of it.")
-print(f"{shares.sum()} of them share a genre with it, and they add ", end="")
-print(f"{history['contribution'][shares].sum():.3f}; the others {history['contribution'][~shares].sum():.3f}.")
+added, others = (history["contribution"][mask].sum() for mask in (shares, ~shares))
+print(f"{shares.sum()} of them share a genre with it, and they add {added:.3f}; the others {others:.3f}.")

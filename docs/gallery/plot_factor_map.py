@@ -38,8 +38,9 @@ colors = ("C0", "C1", "C2", "C3", "C5", "0.4")
 for genre, marker, color in zip(np.unique(genres), "os^DvP", colors, strict=True):
     rows = np.flatnonzero(genres == genre)
     named = rows[np.linalg.norm(points[rows] - points[rows].mean(axis=0), axis=1).argmin()]
-    ax.scatter(*points[rows].T, marker=marker, color=color, s=36, label=f"{genre}: {films['title'].iloc[named]}")
-    ax.scatter(*points[named], marker=marker, color=color, s=90, edgecolor="black")
+    style = {"marker": marker, "color": color}
+    ax.scatter(*points[rows].T, **style, label=f"{genre}: {films['title'].iloc[named]}")
+    ax.scatter(*points[named], **style, s=90, edgecolor="black")
 ax.set(xlabel="first principal component", ylabel="second principal component")
 fig.legend(loc="outside lower center", ncols=2, fontsize="small")
 plt.show()

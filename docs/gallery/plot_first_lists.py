@@ -18,7 +18,8 @@ plt.style.use("seaborn-v0_8-colorblind")
 dataset = lrrec.datasets.load("made-up")
 ratings = dataset.ratings
 print(ratings.head(3))
-likes = lrrec.Interactions.from_frame(ratings, value="rating", time="time").binarize(min_value=4)
+data = lrrec.Interactions.from_frame(ratings, value="rating", time="time")
+likes = data.binarize(min_value=4)
 print(likes)
 
 # %%
@@ -35,8 +36,9 @@ print(lists.head(3))
 in_both = lists["item"].duplicated(keep=False)
 fig, axes = plt.subplots(2, figsize=(6.4, 5.6), sharex=True, layout="constrained")
 for ax, (user, rows) in zip(axes, lists.groupby("user"), strict=True):
-    for shared, color, label in ((False, "C0", "in this list alone"), (True, "C2", "in both lists")):
+    for shared, color in ((False, "C0"), (True, "C2")):
         films = rows[in_both[rows.index] == shared]
+        label = "in both lists" if shared else "in this list alone"
         ax.barh(films["rank"], films["score"], color=color, label=label)
     ax.set_yticks(rows["rank"], rows["title"], fontsize=9)
     ax.set_title(f"User {user}", loc="left")
@@ -49,5 +51,6 @@ plt.show()
 # What the picture says:
 
 for user, rows in lists.groupby("user"):
-    print(f"User {user}: the scores fall from {rows['score'].max():.2f} to {rows['score'].min():.2f} in ten places.")
+    scores = rows["score"]
+    print(f"User {user}: the scores fall from {scores.max():.2f} to {scores.min():.2f} in ten places.")
 print(f"Films in both lists: {lists['item'].duplicated().sum()} of 10.")

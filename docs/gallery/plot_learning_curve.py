@@ -17,7 +17,8 @@ from lrrec.adapt import learning_curve
 
 dataset = lrrec.datasets.load("made-up")
 table = dataset.interactions(min_rating=4).to_frame().merge(dataset.users, on="user")
-source, target = (lrrec.Interactions.from_frame(group) for _, group in table.groupby("population"))
+groups = table.groupby("population")
+source, target = (lrrec.Interactions.from_frame(rows) for _, rows in groups)
 print("source:", source)
 print("target:", target)
 
@@ -26,7 +27,7 @@ print("target:", target)
 # ``item-item scratch`` are models of the target alone; ``guarded`` is what an adapter keeps after its comparison.
 
 base = lrrec.IALS(16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(source)
-curve = learning_curve(base, target, sizes=[10, 25], metric="ndcg@10", n_validation=20, n_draws=3)
+curve = learning_curve(base, target, sizes=[10, 25], n_validation=20, n_draws=3)
 
 # %%
 # Methods are tuned on 20 further users of the target. Users are drawn three times.
@@ -39,8 +40,10 @@ plt.show()
 
 summary = curve.summary()
 alone = ["popularity", "scratch", "item-item scratch"]
-for users, row in summary.pivot(index="users", columns="method", values="ndcg@10").iterrows():
+means = summary.pivot(index="users", columns="method", values="ndcg@10")
+for users, row in means.iterrows():
     adapters = row.drop([*alone, "fold-in", "guarded"])
     print(f"{users} users: fold-in {row['fold-in']:.3f}, target alone {row[alone].max():.3f}, ", end="")
     print(f"adapters {adapters.max():.3f}, guarded {row['guarded']:.3f}.")
-print(f"Standard errors are {summary['standard error'].min():.3f} to {summary['standard error'].max():.3f}.")
+errors = summary["standard error"]
+print(f"Standard errors are {errors.min():.3f} to {errors.max():.3f}.")

@@ -26,7 +26,8 @@ models = {
     "RP3Beta": lrrec.RP3Beta(),
 }
 comparison = lrrec.compare(models, split, metrics=["ndcg@10", "coverage@10"])
-print(comparison.summary()[["model", "ndcg@10", "coverage@10"]].round(3).to_string(index=False))
+summary = comparison.summary()[["model", "ndcg@10", "coverage@10"]]
+print(summary.round(3).to_string(index=False))
 
 # %%
 # The films are ordered by their number of training users. A curve says which share of all places the most popular
@@ -41,9 +42,9 @@ for name, model in comparison.models.items():
     counts[name] = np.bincount(lists.indices.ravel(), minlength=n_films)
 
 share_of_films = 100 * np.arange(n_films + 1) / n_films
-curves = {
-    name: 100 * np.append(0, places[by_popularity].cumsum()) / places.sum() for name, places in counts.items()
-}  # fmt: skip
+curves = {}
+for name, places in counts.items():
+    curves[name] = 100 * np.append(0, places[by_popularity].cumsum()) / places.sum()
 
 # %%
 # Beside the curves, the diagonal is where all films would have equally many places.

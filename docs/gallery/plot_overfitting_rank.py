@@ -2,8 +2,8 @@
 Can a model have too many factors?
 ==================================
 
-With more factors a model can describe the training data more closely, noise included. The picture shows nDCG@10 of
-new users by the number of factors: for a singular value decomposition without regularization, with it, and for
+With more factors a model can describe the training data more closely, noise included. The picture shows ``ndcg@10``
+of new users by the number of factors: for a singular value decomposition without regularization, with it, and for
 `lrrec.IALS`.
 """
 
@@ -32,7 +32,8 @@ curves = {}
 for name, model in models.items():
     curves[name] = []
     for rank in ranks:
-        result = lrrec.evaluate(model.set_params(n_factors=rank).fit(split.train), split, metrics=["ndcg@10"])
+        model.set_params(n_factors=rank).fit(split.train)
+        result = lrrec.evaluate(model, split, metrics=["ndcg@10"])
         curves[name].append(result.mean()["ndcg@10"])
 
 fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
@@ -49,4 +50,5 @@ plt.show()
 
 for name, values in curves.items():
     best = max(values)
-    print(f"{name}: best with {ranks[values.index(best)]} factors ({best:.3f}); with {ranks[-1]} {values[-1]:.3f}.")
+    rank = ranks[values.index(best)]
+    print(f"{name}: best with {rank} factors ({best:.3f}); with {ranks[-1]} {values[-1]:.3f}.")

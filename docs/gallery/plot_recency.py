@@ -3,7 +3,7 @@ When do weights by recency help?
 ================================
 
 ``decayed`` gives recent interactions more weight: with a half-life of 90 days, one that is 90 days old counts half. The
-picture shows nDCG@10 by the half-life, for people whose tastes change and for people whose tastes stay the same.
+picture shows ``ndcg@10`` by the half-life, for people whose tastes change and for people whose tastes stay the same.
 """
 
 import matplotlib.pyplot as plt
@@ -25,9 +25,11 @@ def simulate(*, tastes_change):
     users = np.repeat(np.arange(N_USERS), 40)
     days = rng.integers(N_DAYS, size=len(users))
     first, second = rng.integers(N_GENRES, size=(2, N_USERS))
-    last_day_of_first = rng.integers(N_DAYS, size=N_USERS) if tastes_change else np.full(N_USERS, N_DAYS)
-    favourite = np.where(days > last_day_of_first[users], second[users], first[users])
-    genre = np.where(rng.random(len(users)) < 0.7, favourite, rng.integers(N_GENRES, size=len(users)))
+    last_days = rng.integers(N_DAYS, size=N_USERS)  # of the first favourite
+    changed = tastes_change & (days > last_days[users])
+    favourite = np.where(changed, second[users], first[users])
+    other = rng.integers(N_GENRES, size=len(users))
+    genre = np.where(rng.random(len(users)) < 0.7, favourite, other)
     films = genre * N_FILMS + rng.integers(N_FILMS, size=len(users))
     return lrrec.Interactions.from_pairs(users, films, times=days, duplicates="last")
 
@@ -38,12 +40,13 @@ def simulate(*, tastes_change):
 
 
 def ndcg(model, split):
-    """Fit a model and return its nDCG@10."""
-    return lrrec.evaluate(model.fit(split.train), split, metrics=["ndcg@10"]).mean()["ndcg@10"]
+    """Fit a model and return its score."""
+    result = lrrec.evaluate(model.fit(split.train), split, metrics=["ndcg@10"])
+    return result.mean()["ndcg@10"]
 
 
 def tuned_ndcg(split):
-    """Return nDCG@10 on the test part with the reg that is best on the validation part."""
+    """Return the score on the test part with the reg that is best on the validation part."""
     models = [lrrec.EASE(reg) for reg in (30, 100, 300, 1000)]
     return ndcg(max(models, key=lambda model: ndcg(model, split.validation)), split)
 
@@ -51,16 +54,18 @@ def tuned_ndcg(split):
 half_lives = [30, 60, 120, 240, 480]
 results = {}
 for name, tastes_change in (("tastes change", True), ("tastes stay the same", False)):
-    split = lrrec.splits.by_time(simulate(tastes_change=tastes_change), test_size=0.2, repeats="drop")
+    data = simulate(tastes_change=tastes_change)
+    split = lrrec.splits.by_time(data, test_size=0.2, repeats="drop")
     split = lrrec.splits.with_validation(split)
-    results[name] = tuned_ndcg(split), [tuned_ndcg(split.decayed(half_life)) for half_life in half_lives]
+    weighted = [tuned_ndcg(split.decayed(half_life)) for half_life in half_lives]
+    results[name] = tuned_ndcg(split), weighted
 
 # %%
 # The horizontal lines are the results without weights.
 
 fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
-for (name, (without, values)), color, marker in zip(results.items(), ("C0", "C2"), "os", strict=True):
-    ax.plot(half_lives, values, marker=marker, color=color, label=name)
+for (name, (without, values)), color in zip(results.items(), ("C0", "C2"), strict=True):
+    ax.plot(half_lives, values, marker="o", color=color, label=name)
     ax.axhline(without, color=color, linestyle=":", label=f"{name}, no weights")
 ax.set_xscale("log")
 ax.set_xticks(half_lives, map(str, half_lives))
@@ -74,5 +79,5 @@ plt.show()
 
 for name, (without, values) in results.items():
     best = int(np.argmax(values))
-    print(f"Where {name}: {without:.3f} without weights, {values[best]:.3f} with the best half-life, ", end="")
+    print(f"Where {name}: {without:.3f} without weights, {values[best]:.3f} with the best half-life,")
     print(f"{half_lives[best]} days, and {values[0]:.3f} with the shortest.")
