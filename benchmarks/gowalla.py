@@ -33,7 +33,7 @@ GRIDS: list[list[Recommender]] = [
         EDLAE(1024, dropout=dropout, reg=reg, user_power=power, n_iter=4)
         for dropout, reg, power in ((0.9, 10, 0.5), (0.7, 10, 0.5), (0.9, 10, 0.65))
     ],
-    [SparseEASE(reg, dropout=dropout) for reg in (40, 100) for dropout in (0.5, 0.8)],
+    [SparseEASE(reg, dropout=0.7, user_power=power) for reg in (60, 120) for power in (0.0, 0.2, 0.4)],
     [
         GraphFilter(flatness=flatness, low_pass_weight=weight, degree_power=power)
         for flatness in (1.5, 2.0) for weight in (0.2, 0.4) for power in (0.3, 0.4, 0.45)

@@ -83,7 +83,8 @@ class UnknownIdError(LrrecError, KeyError):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(f"{message}; {hint}" if hint else message)
-        self.message, self.hint = message, hint
+        self.message: str = message
+        self.hint: str = hint
 
     def __str__(self) -> str:
         """The message itself; KeyError would show its repr."""
@@ -149,7 +150,8 @@ class DataWarning(UserWarning):
 
     def __init__(self, text: str, *, model: str = "") -> None:
         super().__init__(f"{model}: {text}" if model else text)
-        self.text, self.model = text, model
+        self.text: str = text
+        self.model: str = model
 
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 
-class ProgressBar(tqdm):
+class ProgressBar(tqdm):  # type: ignore[type-arg]  # it cannot be subscribed when it runs
     """A progress bar on a terminal, without the thread that tqdm starts to redraw bars that stand still.
 
     That thread would outlive an interrupted fit.

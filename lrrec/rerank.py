@@ -52,6 +52,9 @@ class Boost:
     [['y', 'x']]
     """
 
+    values: pd.Series
+    k: int | None
+
     def __init__(self, values: Mapping[Any, float] | pd.Series, *, k: int | None = None) -> None:
         self.values, self.k = _by_id(values, "values"), _length(k)
         numbers = pd.to_numeric(self.values, errors="coerce")
@@ -93,6 +96,9 @@ class Quota:
     >>> rerank.Quota({"x": "film", "y": "film", "z": "book"}, 1)(lists).items.tolist()
     [['x', 'z', None]]
     """
+
+    categories: pd.Series
+    k: int | None
 
     def __init__(
         self, categories: Mapping[Any, Any] | pd.Series, at_most: int | Mapping[Any, int], *, k: int | None = None
@@ -161,6 +167,10 @@ class MMR:
     >>> rerank.MMR(genres, diversity=0.5)(lists).items.tolist()
     [['x', 'z', 'y']]
     """
+
+    vectors: Features | pd.DataFrame
+    diversity: float
+    k: int | None
 
     def __init__(self, vectors: FeaturesLike | Recommender, *, diversity: float = 0.3, k: int | None = None) -> None:
         if isinstance(vectors, Recommender):

@@ -129,7 +129,7 @@ def check_metadata(found: email.message.Message) -> None:
     wrong = {name: found[name] for name, value in expected.items() if found[name] != value}
     if set(found.get_all("Provides-Extra", ())) != set(PROJECT["optional-dependencies"]):
         wrong["Provides-Extra"] = found.get_all("Provides-Extra")
-    if VERSIONS != sorted(VERSIONS, key=minor) or f">={VERSIONS[0]}" != PROJECT["requires-python"]:
+    if sorted(VERSIONS, key=minor) != VERSIONS or f">={VERSIONS[0]}" != PROJECT["requires-python"]:
         wrong["Classifier"] = VERSIONS
     if wrong:
         sys.exit(f"metadata that differ from pyproject.toml: {wrong}")
@@ -175,7 +175,7 @@ def use(python: str, wheel: Path, folder: Path) -> None:
     run(inside, "-m", "pip", "check")
     installed = time.perf_counter() - begun
     (folder / "home").mkdir(parents=True, exist_ok=True)
-    tour = shutil.copy(Path(__file__).parent / "tour.py", folder)
+    tour = str(shutil.copy(Path(__file__).parent / "tour.py", folder))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LRREC", "NUMBA"))}
     environment = kept | {"HOME": str(folder / "home"), "PATH": os.pathsep.join([str(binaries), kept["PATH"]])}
     with tempfile.TemporaryDirectory(dir=folder) as empty:

@@ -52,3 +52,4 @@ def on_error(error: DataError) -> Any:
 lrrec.Interations  # type: ignore[attr-defined]  # a misspelled name is an error: mypy says so where it is none
 lrrec.models.IASL  # type: ignore[attr-defined]
 adapt.LowRnak  # type: ignore[attr-defined]
+model.recomend(["ann"])  # type: ignore[attr-defined]

@@ -79,6 +79,12 @@ class Adapter(Recommender):
     [['z']]
     """
 
+    domain_: Domain
+    base_: Any
+    params_: Settings
+    verdict_: str
+    item_evidence_: np.ndarray
+
     name: ClassVar[str] = ""
     _defaults: ClassVar[Mapping[str, Any]] = {}  # of parameters that may be "auto"
     _search_rules: ClassVar[SearchRules] = SearchRules()

@@ -29,7 +29,7 @@ from lrrec.typing import PathLike
 from lrrec.validate import check_bool, check_int, check_threads, first_three
 
 
-class AdapterBank(MutableMapping):
+class AdapterBank(MutableMapping[Any, Adapter]):
     """Adapters of one base, by domain; one call serves users of many domains, each through their domain's adapter.
 
     Inner products with the item factors of the base are computed once for a mixed batch, and each adapter makes its
@@ -70,7 +70,7 @@ class AdapterBank(MutableMapping):
         base = as_base(base)
         if not isinstance(base, Recommender) or not hasattr(base, "items_"):
             raise ParameterTypeError(f"base must be a fitted model, got {type(base).__name__}")
-        self.base = copy(base)
+        self.base: Recommender = copy(base)
         self._writing = threading.Lock()
         self._adapters: dict[Any, Adapter] = {}
         self._views: WeakKeyDictionary[Adapter, View] = WeakKeyDictionary()

@@ -64,9 +64,13 @@ class DomainFitter:
         value: str | None = None,
         float16: bool = False,
     ) -> None:
-        self.base, self.adapter = base, check_unfitted(adapter)
-        self.domain, self.user, self.item, self.value = domain, user, item, value
-        self.float16 = check_bool(float16, "float16")
+        self.base: BaseLike = base
+        self.adapter: Any = check_unfitted(adapter)
+        self.domain: str = domain
+        self.user: str = user
+        self.item: str = item
+        self.value: str | None = value
+        self.float16: bool = check_bool(float16, "float16")
 
     def __call__(self, frame: Any) -> pd.DataFrame:
         """Fit an adapter to each domain.

@@ -121,7 +121,8 @@ class Scorer:
         with_vectors = [piece for piece in pieces if piece.vectors]
         if not with_vectors:
             return iter(())
-        V0: np.ndarray = self.base.item_factors_
+        base: Any = self.base
+        V0: np.ndarray = base.item_factors_
         U = np.zeros((len(scores), V0.shape[1]), dtype=np.float32)
         for piece in with_vectors:
             U[piece.rows] = piece.vectors[0]

@@ -37,6 +37,8 @@ class Sources(Recommender):
 
     _parts = "models"
 
+    models_: list[Any]
+
     def __init__(self, models: Any) -> None:
         self.models = models
 

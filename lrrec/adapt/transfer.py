@@ -19,9 +19,11 @@ from lrrec.metrics import parse
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ials import IALS
 from lrrec.models.popularity import Popularity
+from lrrec.plots import drawings
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series
 from lrrec.splits import Split, by_user, history_mask, leave_last
-from lrrec.typing import Frame
-from lrrec.validate import check_int
+from lrrec.typing import Axes, Frame
+from lrrec.validate import check_int, check_option
 
 SIZES = (10, 25, 50, 100)
 GUARDED = "guarded"
@@ -80,6 +82,48 @@ class LearningCurve:
         columns = {"mean": self.metric, "sem": "standard error"}
         named = rows.rename(columns=columns)
         return frames.make({str(name): named[name].to_numpy() for name in named}, backend)
+
+    def plot(self, metric: str | None = None, *, ax: Axes | None = None) -> Axes:
+        """Draw the metric by the number of target users, a line for each method.
+
+        Parameters
+        ----------
+        metric : str, optional
+            The metric of the curve, the only one that it has.
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Notes
+        -----
+        Needs matplotlib. Lines are the means of `summary`, which has their standard errors; the axis of users is
+        logarithmic.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from lrrec.adapt import LearningCurve
+        >>> values = pd.DataFrame({
+        ...     "draw": 0, "users": [10, 50] * 2, "method": ["popularity"] * 2 + ["guarded"] * 2, "user": "ann",
+        ...     "ndcg@10": [0.1, 0.12, 0.15, 0.22],
+        ... })
+        >>> choices = pd.DataFrame({"draw": 0, "users": [10, 50], "kept": "low-rank 8", "verdict": "the best mean"})
+        >>> axes = LearningCurve(None, "ndcg@10", values, choices).plot()  # of learning_curve(...) in practice
+        >>> {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
+        {'popularity': [0.1, 0.12], 'guarded': [0.15, 0.22]}
+        """
+        metric = check_option(self.metric if metric is None else metric, "metric", (self.metric,))
+        series = {
+            str(name): (rows["users"].tolist(), rows[metric].tolist())
+            for name, rows in self.summary().groupby("method", sort=False)
+        }  # fmt: skip
+        axes = axes_for(ax, "LearningCurve.plot()", 4.2)
+        drawings.draw_curves(axes, series, metric, COLOR_BLIND_SAFE)
+        name_series(axes)
+        return axes
 
     def __repr__(self) -> str:
         rows = self.summary()

@@ -48,6 +48,10 @@ class Features:
     [[0.5, 2.0], [0.0, 0.0]]
     """
 
+    matrix: np.ndarray | sp.csr_array
+    ids: IdMap
+    names: IdMap
+
     def __init__(self, matrix: MatrixLike, ids: Ids, names: Ids | None = None) -> None:
         self.ids = ids if isinstance(ids, IdMap) else IdMap(ids)
         self.matrix = feature_matrix(matrix, "matrix")

@@ -43,7 +43,7 @@ class IdMap:
     __slots__ = ("_index", "ids")
 
     def __init__(self, ids: Ids) -> None:
-        self.ids = as_ids(ids, "ids").copy()
+        self.ids: np.ndarray = as_ids(ids, "ids").copy()
         self.ids.flags.writeable = False
         self._index = pd.Index(self.ids)
         if not self._index.is_unique:

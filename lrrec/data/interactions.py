@@ -12,6 +12,7 @@ from lrrec.data import frames, labels, tables
 from lrrec.data.alignment import align, k_core
 from lrrec.data.assembly import assemble, read_rows
 from lrrec.data.concatenation import joined
+from lrrec.data.csv_blocks import Format
 from lrrec.data.events import Events
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions_parts import checked, id_map
@@ -154,7 +155,7 @@ class Interactions:
         DataError
             As `from_frame`; also for a line with more or fewer fields than the header, or quotes within a field.
         """
-        form = tables.Format(delimiter, encoding, header, quoting, decimal)
+        form = Format(delimiter, encoding, header, quoting, decimal)
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
         frame = frames.eager(tables.read_csv(path, roles, form, time_format))
         named = {role: str(name) for role, name in roles.items()}

@@ -26,9 +26,11 @@ from lrrec.evaluation.timed_model import TimedModel
 from lrrec.metrics.measurement import catalogue_for
 from lrrec.metrics.registry import DEFAULT_METRICS, check_names, parse
 from lrrec.models.base.feature_model import check_taken, fit_options, serving_options
+from lrrec.plots import drawings
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for
 from lrrec.splits import Split
 from lrrec.splits.split import check_split
-from lrrec.typing import Frame, Ids, MatrixLike, RandomState
+from lrrec.typing import Axes, Frame, Ids, MatrixLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
 
@@ -223,6 +225,43 @@ class Comparison:
             "losses": (better < 0).sum(axis=0),
         }
         return frames.make(columns, backend)
+
+    def plot(self, metric: str | None = None, *, ax: Axes | None = None) -> Axes:
+        """Draw the mean of every model with its 95 % interval, the best on top.
+
+        Parameters
+        ----------
+        metric : str, optional
+            One of `metrics`; the first when not given. Metrics of all lists together have no interval.
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Notes
+        -----
+        Needs matplotlib. The intervals are those of `Evaluation.interval`: they say how well each model's mean is
+        known. Whether two models differ is tested by `pairs`, even if their intervals overlap.
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+        >>> split = lrrec.splits.by_user(data, random_state=0)
+        >>> models = {"popularity": lrrec.Popularity(), "knn": lrrec.ItemKNN()}
+        >>> axes = lrrec.compare(models, split, metrics=["ndcg@10"]).plot()
+        >>> [label.get_text() for label in axes.get_yticklabels()]
+        ['knn', 'popularity']
+        """
+        metric = self.metrics[0] if metric is None else metric
+        results = {name: self.evaluations[name] for name in self.best_first(metric)}
+        rows = [(name, one.mean()[metric], *one.interval()[metric]) for name, one in results.items()]
+        axes = axes_for(ax, "Comparison.plot()", 0.9 + 0.4 * len(rows))
+        label = f"mean {metric}" if metric in self.per_user_metrics else metric
+        drawings.draw_intervals(axes, rows, label, COLOR_BLIND_SAFE)
+        return axes
 
     def __repr__(self) -> str:
         first = next(iter(self.evaluations.values()))

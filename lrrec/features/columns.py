@@ -99,6 +99,8 @@ class Number(Column):
     [[-1.0], [1.0], [0.0]]
     """
 
+    log: bool
+
     _learned = ("mean_", "scale_")
 
     def __init__(self, *, log: bool = False, weight: float = 1.0) -> None:
@@ -168,6 +170,11 @@ class Tags(Column):
     >>> list(features.names), features.matrix.toarray().tolist()
     (['genres=Comedy', 'genres=Drama', 'genres=War'], [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
     """
+
+    separator: str
+    min_count: int
+    unseen: str
+    values_: IdMap
 
     _learned_ids = ("values_",)
 
@@ -269,6 +276,9 @@ class Vector(Column):
     >>> FeatureEncoder({"embedding": Vector()}, id="film").fit_transform(films).matrix.tolist()
     [[1.0, 0.0], [-1.0, 0.0]]
     """
+
+    mean_: np.ndarray
+    scale_: np.ndarray
 
     _learned = ("mean_", "scale_")
 

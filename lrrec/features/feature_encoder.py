@@ -95,7 +95,8 @@ class FeatureEncoder:
         for name, column in fitted.items():
             column._fit(_values(frame, name), name)
         self.columns_ = fitted
-        self.feature_names_ = IdMap([name for key, column in fitted.items() for name in column._feature_names(key)])
+        names = [name for key, column in fitted.items() for name in column._feature_names(key)]
+        self.feature_names_: IdMap = IdMap(names)
         return self
 
     def transform(self, table: FrameLike) -> Features:
@@ -157,7 +158,7 @@ class FeatureEncoder:
         columns = "" if self.columns is None else repr(dict(self.columns))
         return f"FeatureEncoder({columns}{', ' * bool(columns and self.id)}{f'id={self.id!r}' if self.id else ''})"
 
-    def _ids(self, frame: nw.DataFrame) -> IdMap:
+    def _ids(self, frame: nw.DataFrame[Any]) -> IdMap:
         """The ids of a table's rows, in their order."""
         name = self.id
         native = frame.to_native()
@@ -221,7 +222,7 @@ class FeatureEncoder:
         return encoder
 
 
-def guess_columns(frame: nw.DataFrame, id: str | None) -> dict[str, Column]:
+def guess_columns(frame: nw.DataFrame[Any], id: str | None) -> dict[str, Column]:
     """Return a kind for each column of a table beside the ids; see `FeatureEncoder`."""
     kinds: dict[str, Column] = {}
     for name in frame.columns:
@@ -259,7 +260,7 @@ def _column(kind: Column | str, name: str) -> Column:
     return type(kind)(**kind._params())
 
 
-def _values(frame: nw.DataFrame, name: str) -> pd.Series:
+def _values(frame: nw.DataFrame[Any], name: str) -> pd.Series:
     """A column of a table as a pandas Series of Python's values, numbered from 0."""
     if name not in frame.columns:
         raise DataError(f"columns must name columns of the table, {first_three(frame.columns)}, got {name!r}")

@@ -47,6 +47,12 @@ class Text(Column):
     ['title=and', 'title=day', 'title=night', 'title=train']
     """
 
+    n_components: int | None
+    min_count: int
+    words_: IdMap
+    idf_: np.ndarray
+    directions_: np.ndarray
+
     _learned = ("idf_", "directions_")
     _learned_ids = ("words_",)
 

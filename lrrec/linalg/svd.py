@@ -19,7 +19,9 @@ from lrrec.linalg.dense import gram as dense_gram
 from lrrec.linalg.krylov import Gram, norms, orthonormal
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import one_threaded_blas
-from lrrec.typing import RandomState
+from lrrec.plots import drawings
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series, named_series
+from lrrec.typing import Axes, RandomState
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 
@@ -56,6 +58,40 @@ class SVD:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter((self.U, self.s, self.Vt))
+
+    def plot(self, *, noise: float | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the singular values, on a logarithmic axis.
+
+        Parameters
+        ----------
+        noise : float > 0, optional
+            The largest singular value that noise alone would have: drawn as a horizontal line.
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Notes
+        -----
+        Needs matplotlib. Singular values of 0 are left out.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lrrec.linalg import compact_svd
+        >>> axes = compact_svd(np.diag([9.0, 5.0, 1.0])).plot(noise=2)
+        >>> axes.lines[0].get_ydata().tolist(), axes.lines[1].get_label()
+        ([9.0, 5.0, 1.0], 'noise 2 (2 above)')
+        """
+        if noise is not None:
+            noise = check_real(noise, "noise", low=0, open_low=True)
+        axes = axes_for(ax, "SVD.plot()", 3.8)
+        drawings.draw_spectrum(axes, self.s, noise, COLOR_BLIND_SAFE)
+        if len(named_series(axes)) > 1:
+            name_series(axes)
+        return axes
 
 
 def truncated_svd(

@@ -75,6 +75,16 @@ class Report:
     >>> report.save("report.html")  # doctest: +SKIP
     """
 
+    title: str
+    comparison: Comparison | None
+    split: Split | None
+    tunings: dict[str, Tuning] | None
+    transfer: Any
+    curves: LearningCurve | FrameLike | None
+    titles: dict[Any, str]
+    metric: str
+    command: str | None
+
     def __init__(
         self, title: str, comparison: Comparison | None = None, *, evaluations: dict[str, Evaluation] | None = None,
         split: Split | None = None, tunings: dict[str, Tuning] | None = None, transfer: Any = None,
@@ -106,7 +116,7 @@ class Report:
         self.title, self.comparison, self.split, self.tunings = title, comparison, split, tunings
         self.transfer, self.curves, self.titles, self.command = transfer, curves, titles or {}, command
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to path, replacing it whole or not at all."""
         target = as_path(path).absolute()
         if not target.parent.is_dir() or target.is_dir():

@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from lrrec.data import frames
+from lrrec.plots import drawings
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series
 from lrrec.tuning.space import Space
 from lrrec.tuning.trial import greater_is_better
-from lrrec.typing import Frame
+from lrrec.typing import Axes, Frame
 
 STATES = ("finished", "pruned", "failed")
 
@@ -119,6 +121,44 @@ class Tuning:
         row["seconds"] = self.trials_["seconds"].sum()
         table = pd.DataFrame([row])
         return frames.make({str(name): table[name].to_numpy() for name in table}, backend)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw the metric of each trial on validation, and the best so far.
+
+        A dot is a trial; a cross is a pruned one, where it stopped. The line is the best of the finished trials so far.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given. Draw several models that were tuned for
+            the same metric on the same axes to compare them.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Notes
+        -----
+        Needs matplotlib. The best of many trials is optimistic: see `gain_`, and compare models on the test part.
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+        >>> split = lrrec.splits.by_user(data, random_state=0)
+        >>> tuning = lrrec.tune(lrrec.EASE(), split, space={"reg": [10.0, 100.0, 1000.0]}, metric="ndcg@10", n_trials=3)
+        >>> axes = tuning.plot()
+        >>> axes.get_ylabel(), bool(axes.lines[0].get_ydata()[-1] == tuning.best_value_)
+        ('ndcg@10 on validation', True)
+        """
+        axes = axes_for(ax, "Tuning.plot()", 3.8)
+        values, finished = self.trials_["value"].to_numpy(dtype=float), (self.trials_["state"] == "finished").to_numpy()
+        drawings.draw_trials(
+            axes, {f"{type(self.model_).__name__}, best so far": (values, finished)}, self.metric, COLOR_BLIND_SAFE,
+            lower=not greater_is_better(self.metric), named=True,
+        )  # fmt: skip
+        name_series(axes)
+        return axes
 
     def __repr__(self) -> str:
         counts = Counter(self.trials_["state"])

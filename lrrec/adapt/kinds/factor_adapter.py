@@ -53,6 +53,8 @@ class FactorAdapter(Adapter, FactorModel):
     True
     """
 
+    change_: Change
+
     serves_without_history = True  # from the base's factors of the same user
     low_rank: ClassVar[bool] = False  # whether changes of this kind can be truncated and added
     _item_factors: np.ndarray | None = None
@@ -100,7 +102,7 @@ class FactorAdapter(Adapter, FactorModel):
         become(self, fresh)
 
     @property
-    def item_factors_(self) -> np.ndarray:
+    def item_factors_(self) -> np.ndarray:  # type: ignore[override]
         """The changed item factors; made at every access, so that a bank holds the changes alone."""
         if self._item_factors is not None:
             return self._item_factors
@@ -194,7 +196,7 @@ class FactorAdapter(Adapter, FactorModel):
         model.item_factors_, model.user_factors_ = self.item_factors_, self.user_factors_.copy()
         return model._remember(self.domain_.data, self.item_counts_, self.item_evidence_)
 
-    def compress(self, n_factors: int) -> FactorModel:
+    def compress(self, n_factors: int) -> FactorModel:  # type: ignore[override]
         """Return the merged model with fewer factors."""
         return self.merge().compress(n_factors)
 

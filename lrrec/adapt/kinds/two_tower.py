@@ -13,6 +13,7 @@ from lrrec.adapt.kinds.low_rank import RANKS, check_rank, ranks_below
 from lrrec.adapt.search_rules import SearchRules
 from lrrec.errors import ParameterTypeError
 from lrrec.models.neural.neural_mf import NeuralMF
+from lrrec.typing import RandomState
 from lrrec.validate import check_bool, check_int, check_real, check_rng
 
 LEARNING_RATES = (0.01, 0.03)
@@ -24,6 +25,10 @@ SHRINKAGES = (0.0, 0.1, 0.2)  # more costs accuracy on the target; 0.2 forgets a
 
 class TowerAdapter(FactorAdapter):
     """What the adapters of a two-tower base share; see `LowRankTowers`."""
+
+    n_epochs: int | str
+    balance: float
+    random_state: RandomState
 
     _uses_all_threads = True  # torch does
     _search_rules: ClassVar = SearchRules(path=PATH, one_standard_error={"shrinkage": "highest"})

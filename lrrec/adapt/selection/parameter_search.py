@@ -7,7 +7,7 @@ with many settings have no advantage over those with few.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from sklearn.base import clone
@@ -26,11 +26,15 @@ THOROUGH, FAST = "thorough", "fast"
 class Candidate(Protocol):
     """What is used of an `Adapter` here."""
 
-    name: str
-    label: str
-    _search_rules: SearchRules
+    name: ClassVar[str]
+    _search_rules: ClassVar[SearchRules]
     _uses_all_threads: bool
-    n_parameters: int
+
+    @property
+    def label(self) -> str: ...  # noqa: D102
+
+    @property
+    def n_parameters(self) -> int: ...  # noqa: D102
 
     def search_space(self, domain: Domain) -> dict[str, Sequence[Any]]:
         """See `Adapter`, here and below."""

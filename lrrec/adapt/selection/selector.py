@@ -6,6 +6,7 @@ from copy import copy
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
 
@@ -17,7 +18,7 @@ from lrrec.adapt.kinds.popular import Popular
 from lrrec.adapt.selection.blend_search import find_blend
 from lrrec.adapt.selection.by_group import combined, fallback
 from lrrec.adapt.selection.choice import choose
-from lrrec.adapt.selection.comparison_report import report
+from lrrec.adapt.selection.comparison_report import plot_report, report
 from lrrec.adapt.selection.cross_validation import CrossValidation
 from lrrec.adapt.selection.default_candidates import default_candidates
 from lrrec.adapt.selection.folds import AS_SERVED, WITH, WITHOUT, check_history, make_folds
@@ -35,7 +36,7 @@ from lrrec.models.base.feature_model import check_taken
 from lrrec.models.base.one_fit import become
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
-from lrrec.typing import FileLike, MatrixLike
+from lrrec.typing import Axes, FileLike, MatrixLike
 from lrrec.validate import check_bool, check_option, check_rng
 
 PREFERENCES = ("best", "small")
@@ -104,6 +105,10 @@ class AdapterSelector(Recommender):
     >>> selector.report_["method"].tolist()
     ['fold-in', 'popularity', 'anchored']
     """
+
+    best_: Adapter
+    report_: pd.DataFrame
+    tuned_: list[Adapter]
 
     def __init__(
         self,
@@ -241,6 +246,41 @@ class AdapterSelector(Recommender):
     def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
         return default_candidates(base, same_users=same_users) if self.candidates is None else self.candidates
 
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw the scores of the methods that were compared, the best on top, with the one kept marked.
+
+        Scores are those of `report_`: the metric on the validation users, by nested cross-validation. The bars are the
+        80 % intervals of the paired differences to fold-in (to the first method where the base does not fold in), whose
+        score is the dashed line: a bar that does not cross it is a difference beyond chance in the choice of users.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Notes
+        -----
+        Needs matplotlib. With `same_users`, users with and without a history are compared apart, one below the other.
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> from lrrec.adapt import AdapterSelector, Anchored
+        >>> dataset = lrrec.datasets.load("made-up")
+        >>> likes = dataset.interactions(min_rating=4)
+        >>> abroad = (dataset.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
+        >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
+        >>> selector = AdapterSelector([Anchored()], blend=False, random_state=0).fit(likes.filter(abroad), base=base)
+        >>> [label.get_text() for label in selector.plot().get_yticklabels()]
+        ['anchored', 'popularity', 'fold-in']
+        """
+        self._check_fitted()
+        return plot_report(self.report_, ax)
+
     @property
     def verdict_(self) -> str:
         """Why the winner was kept."""
@@ -256,14 +296,16 @@ class AdapterSelector(Recommender):
     def scale(self) -> float:
         """The share of the winner's change that is applied; see `FactorAdapter`."""
         self._check_fitted()
-        return self.best_.scale
+        best: Any = self.best_
+        return float(best.scale)
 
     @scale.setter
     def scale(self, value: float) -> None:
         self._check_fitted()
         if not hasattr(type(self.best_), "scale"):
             raise ParameterError(f"the chosen adapter, {self.best_.label}, has no scale")
-        self.best_.scale = value
+        best: Any = self.best_
+        best.scale = value
 
     def update(self, new: Interactions | MatrixLike, *, decay: float = 1.0) -> Self:
         """Add interactions of the target and fit the winner again; see `Adapter.update`."""

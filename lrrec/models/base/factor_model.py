@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import TransformerMixin, clone
+from sklearn.base import clone
 
 from lrrec.data.interactions import Interactions
 from lrrec.errors import ParameterTypeError
@@ -15,6 +15,7 @@ from lrrec.linalg.low_rank_approximation import compress
 from lrrec.linalg.ranking import Columns
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base import item_index
+from lrrec.models.base.estimator import TransformerMixin
 from lrrec.models.base.finite import LIMIT, check_finite
 from lrrec.models.base.one_fit import of_one_fit
 from lrrec.models.base.recommender import Recommender
@@ -49,6 +50,8 @@ class FactorModel(TransformerMixin, Recommender):
     """
 
     user_factors_: np.ndarray
+    item_factors_: np.ndarray
+    item_evidence_: np.ndarray
     _learned: tuple[str, ...] = ("user_factors_", "item_factors_")
 
     def _scores(self, encoded: np.ndarray, columns: Columns) -> np.ndarray:
@@ -253,7 +256,7 @@ class FactorModel(TransformerMixin, Recommender):
     @property
     def _n_columns(self) -> int:
         """The number of columns of the factors, biases included."""
-        return self.n_factors
+        return int(getattr(self, "n_factors"))  # noqa: B009 - a parameter of those that are saved
 
     def _check_loaded(self, path: PathLike) -> None:
         self._check_array(path, "user_factors_", (len(self.users_), self._n_columns))

@@ -33,6 +33,8 @@ class FeatureModel(Recommender):
         The encoder that made the item features from a table, where they were passed as `Features`.
     """
 
+    item_evidence_: np.ndarray
+
     feature_tuning_space: ClassVar[dict[str, Any]] = {}  # what `tune` searches beside `tuning_space`, with features
     feature_names_: IdMap = IdMap([])
     feature_encoder_: FeatureEncoder | None = None

@@ -97,7 +97,8 @@ class ItemIndex(Recommends):
     """
 
     def __init__(self, model: Any, graph: Graph) -> None:
-        self.model, self.graph = model, graph
+        self.model: Any = model
+        self.graph: Graph = graph
         self._labels = np.flatnonzero(model.item_evidence_)  # the items of the graph's positions
         self._item_factors = model.item_factors_
 

@@ -68,7 +68,7 @@ class ItemItemModel(Recommender):
         """The weights (B, I) of some items to their neighbours."""
         return self.item_weights_[rows]
 
-    def _check_loaded(self, path: str | PathLike) -> None:
+    def _check_loaded(self, path: str | PathLike[str]) -> None:
         shape = (len(self.items_), len(self.items_))
         if "item_weights_" in self._learned:
             self._check_array(path, "item_weights_", shape)

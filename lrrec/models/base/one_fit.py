@@ -16,7 +16,7 @@ def of_one_fit(method: Callable[Concatenate[Model, P], Result]) -> Callable[Conc
     """
 
     @wraps(method)
-    def seeing_one_fit(self: Model, *args: P.args, **kwargs: P.kwargs) -> Result:
+    def seeing_one_fit(self: Model, /, *args: P.args, **kwargs: P.kwargs) -> Result:
         view: Any = object.__new__(type(self))
         view.__dict__ = self.__dict__
         return method(view, *args, **kwargs)

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator
 
 from lrrec.data.growth import check_labelled, grown
 from lrrec.data.ids import IdMap
@@ -18,6 +17,7 @@ from lrrec.linalg.sparse import positive
 from lrrec.metrics import measure
 from lrrec.models.base import model_files
 from lrrec.models.base.auto_params import AutoParams
+from lrrec.models.base.estimator import BaseEstimator
 from lrrec.models.base.explanation import Explains
 from lrrec.models.base.finite import check_learned
 from lrrec.models.base.one_fit import become, of_one_fit
@@ -65,6 +65,10 @@ class Recommender(AutoParams, Explains, Predicts, Recommends, BaseEstimator):
     [['z'], ['y']]
     """
 
+    users_: IdMap
+    items_: IdMap
+    seen_: sp.csr_array
+    item_evidence_: np.ndarray
     tuning_space: ClassVar[dict[str, Any] | None] = None  # of `lrrec.tune`, by parameter; None for no default
 
     _values: ClassVar[str] = "positive"  # that it takes; see `lrrec.models.base.values`
@@ -274,7 +278,7 @@ class Recommender(AutoParams, Explains, Predicts, Recommends, BaseEstimator):
         if item_evidence is None:
             item_evidence = (item_counts > 0) | (np.bincount(data.matrix.indices, minlength=data.n_items) > 0)
         self.item_evidence_ = item_evidence
-        self.n_features_in_ = data.n_items
+        self.n_features_in_: int = data.n_items
         return self
 
     @of_one_fit

@@ -27,6 +27,10 @@ class UserFeatures(QuadraticModel):
     user_feature_encoder_ : FeatureEncoder or None
     """
 
+    item_factors_: np.ndarray
+    n_factors: int
+    n_threads: int | None
+
     user_feature_map_: np.ndarray = NO_MAP
     user_feature_names_: IdMap = IdMap([])
     user_feature_encoder_: FeatureEncoder | None = None

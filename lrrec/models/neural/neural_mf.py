@@ -124,6 +124,12 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
     (1, 3)
     """
 
+    embedding_: np.ndarray
+    center_: np.ndarray
+    projection_: np.ndarray
+    feature_map_: np.ndarray
+    history_: list[dict[str, Any]]
+
     iteration_parameter = "n_epochs"
     tuning_space: ClassVar[dict[str, Any] | None] = {
         "n_factors": [32, 64, 128, 256], "init_unobserved_weight": (0.01, 1.0, "log"), "init_reg": (0.001, 0.1, "log"),

@@ -35,7 +35,7 @@ MONITORED = (
 
 def train(
     parameters: NeuralParameters, matrix: sp.csr_array, monitor: Monitor, seed: int, *, init: Mapping[str, np.ndarray],
-    features: FeatureMatrix | None, checkpoint: str | PathLike | None,
+    features: FeatureMatrix | None, checkpoint: str | PathLike[str] | None,
 ) -> None:  # fmt: skip
     """Train the towers under a monitor; see `NeuralMF.fit`.
 
