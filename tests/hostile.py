@@ -532,7 +532,7 @@ ARGS = {
 _EACH_MODEL = {
     "Recommends.recommend": lambda m: lambda users=USERS, **o: m().recommend(users, **{"k": 3, **o}),
     "Recommends.recommend_from": lambda m: lambda histories=DENSE, **o: m().recommend_from(histories, **{"k": 3, **o}),
-    "Recommender.predict": lambda m: (
+    "Predicts.predict": lambda m: (
         lambda users=(0, 1, 2, 3, 4), items=(3, 1, 2, 0, 4), **o: m().predict(users, items, **o)
     ),
     "Recommender.score": lambda m: lambda X=DENSE, **o: m().score(X, **o),

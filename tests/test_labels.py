@@ -613,8 +613,8 @@ IDS = {
         lambda ids: EASE().fit(DATA).similar_items(ITEMS, 2, candidates=ids).neighbors.filled(""), ITEMS[:5]),
     "ItemItemModel.similar_items.items": (
         lambda ids: EASE().fit(DATA).similar_items(ids, 2).neighbors.filled(""), ITEMS),
-    "Recommender.predict.items": (lambda ids: BASE.predict(USERS[:8], ids), ITEMS),
-    "Recommender.predict.users": (lambda ids: BASE.predict(ids, [*ITEMS, *ITEMS[:4]]), USERS),
+    "Predicts.predict.items": (lambda ids: BASE.predict(USERS[:8], ids), ITEMS),
+    "Predicts.predict.users": (lambda ids: BASE.predict(ids, [*ITEMS, *ITEMS[:4]]), USERS),
     "Recommends.recommend.exclude": (lambda ids: BASE.recommend(USERS, 2, exclude=ids).items, ITEMS[:5]),
     "Recommends.recommend.items": (lambda ids: BASE.recommend(USERS, 2, items=ids).items, ITEMS[:5]),
     "Recommends.recommend.users": (lambda ids: BASE.recommend(ids, 2).items, USERS),
