@@ -28,8 +28,7 @@ PAGES = sorted(
 )
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *PAGES, "benchmarks/README.md", "datasets/README.md")
 USES = {  # when to use a model
-    "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt; takes "
-    "[features](docs/guide.md#features)",
+    "IALS": "the default for clicks, plays and likes: fast on millions of rows, easy to adapt; takes features",
     "NeuralMF": "two-tower network, for longer fits (extra `torch`)",
     "EASE": "linear regression of each item on all others: up to 20,000 items",
     "EDLAE": "the same at low rank, for any number of items",
@@ -44,6 +43,19 @@ USES = {  # when to use a model
     "Blend": "several models' scores added, weights from validation users",
     "Popularity": "the same list for everyone: the baseline to beat",
     "ALS": "star ratings to be predicted, rather than lists",
+}
+
+TRANSFERS = {  # of the table of adaptation: the file, the transfer, and how the documents call it
+    "ml-1m to latest-small, shared items": ("adapt-latest-small", "movies: ml-1m to latest-small"),
+    "ml-1m, split by taste": ("adapt-taste", "movies: users of another taste"),
+    "ml-1m, male to female (a null case)": ("adapt-gender", "movies: men to women"),
+    "uk + ca to jp": ("markets", "shops: uk and ca to jp"),
+    "uk + ca to de": ("markets", "shops: uk and ca to de"),
+}
+WAYS = {  # to serve a target: the names of a method in the stored rows, of which the better one is shown
+    "the base as it is": ("fold-in",),
+    "the target alone, the better of two models": ("scratch", "scratch, item-item", "alone, IALS", "alone, item-item"),
+    "adapted": ("auto, guarded on its own", "guarded on its own"),
 }
 
 
@@ -91,6 +103,35 @@ def model_table() -> str:
     return table(rows)
 
 
+def default_table() -> str:
+    """Return a row for each model: the mean share of the tuned metric that its default parameters reach."""
+    classes = lrrec.models.by_command_name()
+    means = {row["measurement"]: row["measured"] for row in stored("defaults")}
+    prefix = "mean over the data sets, "
+    return table([
+        {"model": f"`{classes[name.removeprefix(prefix)]}`", "default / tuned": share}
+        for name, share in means.items() if name.startswith(prefix)
+    ])  # fmt: skip
+
+
+def adaptation_table() -> str:
+    """Return how well users of a target are served in each way, by the number of users that were adapted to."""
+    rows = []
+    for transfer, (name, shown) in TRANSFERS.items():
+        details = json.loads((RESULTS / f"{name}-details.json").read_text())
+        values: dict[str, dict[int, float]] = {way: {} for way in WAYS}
+        for row in (row for row in details if row["transfer"] == transfer):
+            value = row.get("ndcg@20") or row["ndcg@10"]
+            for way, methods in WAYS.items():
+                if row["method"] in methods:
+                    values[way][row["users"]] = max(value, values[way].get(row["users"], 0.0))
+        largest = max(values["adapted"])
+        for way, by_users in values.items():
+            cells = {str(n): f"{by_users[n]:.3f}" if n in by_users else "-" for n in (10, 25, 50, 100)}
+            rows.append({"transfer": shown, "served by": way, **cells, "all": f"{by_users[largest]:.3f} ({largest:,})"})
+    return table(rows)
+
+
 def recipe_table() -> str:
     """Return a row for each data set, from its recipe."""
     rows = []
@@ -132,7 +173,9 @@ def misses() -> str:
 
 GENERATED: dict[str, Callable[[], str]] = {
     "results: models": model_table,
+    "results: default-shares": default_table,
     "results: misses": misses,
+    "results: adaptation": adaptation_table,
     "results: predictions": lambda: table(costs.predictions()),
     "recipes": recipe_table,
     "metrics": metric_table,

@@ -36,7 +36,7 @@ GRIDS: list[list[Recommender]] = [
     [SparseEASE(reg, dropout=dropout) for reg in (40, 100) for dropout in (0.5, 0.8)],
     [
         GraphFilter(flatness=flatness, low_pass_weight=weight, degree_power=power)
-        for flatness in (1.5, 2.0) for weight in (0.1, 0.2, 0.3, 0.4) for power in (0.2, 0.3, 0.4, 0.45)
+        for flatness in (1.5, 2.0) for weight in (0.2, 0.4) for power in (0.3, 0.4, 0.45)
     ],
 ]  # fmt: skip
 PARTS = ["ends", "valid"]

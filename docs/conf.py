@@ -29,7 +29,7 @@ extensions = [
     "repository_links",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates", "examples", "gallery"]
+exclude_patterns = ["_build", "_templates", "gallery"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 default_role = "py:obj"
 nitpicky = False  # the default role marks code of any kind, too

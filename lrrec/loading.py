@@ -35,6 +35,18 @@ def load(path: FileLike, *, base: Any = None, mmap: bool = False, verify: bool |
     FileFormatError
         If the file is missing, of another kind or version, or inconsistent in itself, or any of it has changed since it
         was saved. Nothing in a file is executed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lrrec
+    >>> train = lrrec.Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> model = lrrec.IALS(n_factors=2, random_state=0).fit(train)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.lrrec")
+    ...     loaded = lrrec.load(f"{folder}/model.lrrec")
+    >>> loaded.recommend(["bob"], k=1).items.tolist()
+    [['y']]
     """
     verify = not check_bool(mmap, "mmap") if verify is None else check_bool(verify, "verify")
     kind, params, arrays = files.read(path, mmap=mmap, verify=verify)

@@ -34,7 +34,7 @@ class Boost:
     Parameters
     ----------
     values : dict or pandas Series of item id to number
-        What is added to a score, in units of the standard deviation of the scores in the user's list: with 1 an
+        The number added to a score, in units of the standard deviation of the scores in the user's list: with 1 an
         average item passes five of six others. Items that it lacks keep their scores; items < 0 fall.
     k : int, optional
         Length of the new lists; that of the old ones when not given.
@@ -133,7 +133,7 @@ class Quota:
 
 
 class MMR:
-    """Maximal marginal relevance: at each place the item that is good and unlike those before it.
+    """Maximal marginal relevance: each place has an item of a high score that differs from those before it.
 
     The next item is the one with the largest (1 - diversity) r - diversity max_j cos(f, f_j), with its score r scaled
     to 0..1 within the list, its vector f, and those f_j of the items before it.
@@ -141,7 +141,7 @@ class MMR:
     Parameters
     ----------
     vectors : Features, pandas frame by item id, or fitted model
-        What tells items apart: features, or the factors (features, for an `ItemContent`) of a model.
+        Vectors to compare items by: features, or the factors (features, for an `ItemContent`) of a model.
     diversity : float in [0, 1], default 0.3
         0 leaves the order as it is.
     k : int, optional

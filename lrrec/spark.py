@@ -28,15 +28,7 @@ from lrrec.models.base.recommends import UNKNOWN
 from lrrec.models.base.results import MAX_K
 from lrrec.models.ials import IALS
 from lrrec.typing import Ids, PathLike, RandomState
-from lrrec.validate import (
-    as_path,
-    check_bool,
-    check_int,
-    check_option,
-    check_real,
-    check_rng,
-    import_extra,
-)
+from lrrec.validate import as_path, check_bool, check_int, check_option, check_real, check_rng, import_extra
 
 functions = import_extra("pyspark.sql.functions", "spark", "lrrec.spark")
 types = import_extra("pyspark.sql.types", "spark", "lrrec.spark")
@@ -82,23 +74,24 @@ def recommend(
     Raises
     ------
     DataError, ParameterError
-        If an argument is invalid. What only the workers see (unknown ids, missing values) fails the job with the same
-        messages.
+        If an argument is invalid. Unknown ids and missing values, which only the workers see, fail the job.
 
     Notes
     -----
     One shuffle by user. A worker holds 65,536 interactions, or those of one user, at a time, and a block of scores.
+
+    Examples
+    --------
+    >>> from lrrec import spark
+    >>> lists = spark.recommend(df, "model.lrrec", k=10)  # doctest: +SKIP
     """
     options = {
-        "path": _path(model_path),
-        "k": check_int(k, "k", low=1, high=MAX_K),
-        "exclude_seen": check_bool(exclude_seen, "exclude_seen"),
-        "items": _ids_for_all(items, "items"),
-        "exclude": _ids_for_all(exclude, "exclude"),
+        "path": _path(model_path), "k": check_int(k, "k", low=1, high=MAX_K), "items": _ids_for_all(items, "items"),
+        "exclude": _ids_for_all(exclude, "exclude"), "exclude_seen": check_bool(exclude_seen, "exclude_seen"),
+        "unknown": check_option(unknown, "unknown", UNKNOWN),
         "unknown_items": check_option(unknown_items, "unknown_items", UNKNOWN_ITEMS),
         "threshold": None if threshold is None else check_real(threshold, "threshold"),
-        "unknown": check_option(unknown, "unknown", UNKNOWN),
-    }
+    }  # fmt: skip
     rows = _rows(df, "df", user=user, item=item, value=value)
     schema = types.StructType([rows.schema["user"], rows.schema["item"]])
     schema = schema.add("rank", types.IntegerType()).add("score", types.FloatType())
@@ -118,11 +111,10 @@ def adapt(
     model_path : path
         The base: a saved model, which all workers can read.
     path : path
-        The folder to write on this machine. A bank in it is replaced as a whole or not at all, at the end.
+        The folder to write on this machine. A bank in it is replaced atomically, at the end.
     by : str, default "domain"
         Column of the domains: integers or strings.
-    user, item : str, defaults "user", "item"
-    value : str, optional
+    user, item, value
         Columns, as for `recommend`.
     adapter : adapter, optional
         Unfitted; `LowRankAdapter()`, with its guard, when not given.
@@ -145,8 +137,12 @@ def adapt(
     Notes
     -----
     Each domain is fitted on one thread. A task takes one domain, or about ten where there are ten times as many as
-    `spark.sql.shuffle.partitions` says. The adapters, kilobytes each, come back to the driver,
-    which writes them: a task that is repeated does no harm.
+    `spark.sql.shuffle.partitions` says. The driver writes the adapters: a task that is repeated does no harm.
+
+    Examples
+    --------
+    >>> from lrrec import spark
+    >>> table = spark.adapt(df, "model.lrrec", "adapters", by="country")  # doctest: +SKIP
     """
     adapter, folder = check_unfitted(adapter), _path(path, "path")
     max_rows, float16 = check_int(max_rows, "max_rows", low=1), check_bool(float16, "float16")
@@ -184,8 +180,7 @@ def evaluate(
         A saved model, which all workers can read; it must not have been trained on the test interactions.
     metrics : sequence of str, default ("ndcg@10", "recall@20", "precision@10", "map@10", "mrr@10", "hit@10")
         Ranking metrics, as NAME@K; see `lrrec.metrics.METRICS`.
-    user, item : str, defaults "user", "item"
-    value : str, optional
+    user, item, value
         Columns of both frames, as for `recommend`.
     exclude_seen : bool, optional
         Whether items of a user's history are kept out of the list: by default they are, unless test interactions repeat
@@ -201,6 +196,11 @@ def evaluate(
     ------
     DataError
         If there is no test interaction.
+
+    Examples
+    --------
+    >>> from lrrec import spark
+    >>> result = spark.evaluate(df_history, df_test, "model.lrrec", ["ndcg@10"])  # doctest: +SKIP
     """
     names = check_names(metrics, ("ranking",))
     exclude_seen = None if exclude_seen is None else check_bool(exclude_seen, "exclude_seen")
@@ -254,10 +254,8 @@ def fit_als(
         Weight of a value. Typical: 1 to 40.
     reg : float, default 0.1
         Regularization, > 0; MLlib's regParam.
-    n_iter : int, default 10
-        Iterations.
-    n_blocks : int, default 10
-        Into how many blocks MLlib cuts users and items: more for more workers.
+    n_iter, n_blocks : int, default 10
+        Iterations; and into how many blocks MLlib cuts users and items: more for more workers.
     random_state : int, Generator or None, default None
         With a number, equal partitions of df give equal factors.
 
@@ -273,8 +271,12 @@ def fit_als(
 
     Notes
     -----
-    The ids, the factors and the interactions (12 bytes each) come to the driver, which holds the model: set
-    spark.driver.maxResultSize accordingly.
+    The driver holds the model and the interactions, 12 bytes each: set spark.driver.maxResultSize accordingly.
+
+    Examples
+    --------
+    >>> from lrrec import spark
+    >>> spark.fit_als(df, n_factors=64).save("model.lrrec")  # doctest: +SKIP
     """
     options = {
         "rank": check_int(n_factors, "n_factors", low=1), "alpha": check_real(alpha, "alpha", low=0, open_low=True),
@@ -314,9 +316,7 @@ def _path(path: Any, name: str = "model_path") -> str:
 
 def _ids_for_all(ids: Any, name: str) -> Any:
     """Ids that are the same for all users, or a mapping from their ids: a list for each row would be by position."""
-    if ids is None or isinstance(ids, Mapping):
-        return ids
-    return as_ids(ids, name)
+    return ids if ids is None or isinstance(ids, Mapping) else as_ids(ids, name)
 
 
 def _rows(df: Any, frame_name: str, **names: Any) -> Any:

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 __all__ = [
-    "ArrayLike", "DurationLike", "FileLike", "Frame", "FrameLike", "Ids", "MatrixLike", "PathLike", "RandomState",
-    "TimeLike",
+    "ArrayLike", "Axes", "DurationLike", "FileLike", "Frame", "FrameLike", "Ids", "MatrixLike", "PathLike",
+    "RandomState", "TimeLike",
 ]  # fmt: skip
 
 
@@ -23,6 +23,7 @@ class FrameLike(Protocol):
         """The columns, or their names."""
 
 
+Axes: TypeAlias = Any  # matplotlib.axes.Axes, of an optional package
 Frame: TypeAlias = Any  # a frame of the library that a parameter `backend` names
 MatrixLike: TypeAlias = ArrayLike | sp.sparray | sp.spmatrix  # two-dimensional, users by items
 Ids: TypeAlias = Collection[int] | Collection[str] | np.ndarray  # also an IdMap, or a column of a frame

@@ -17,6 +17,7 @@ import lrrec
 
 settings.register_profile("lrrec", deadline=None, max_examples=30)  # times say nothing on a busy machine
 settings.load_profile("lrrec")
+os.environ.setdefault("MPLBACKEND", "agg")  # no windows
 REAL = Path(os.environ.get("LRREC_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 

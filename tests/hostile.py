@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import polars as pl
+import pytest
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 from sklearn.neighbors import KNeighborsClassifier
@@ -113,6 +114,20 @@ def evaluation():
 @functools.cache
 def searched():
     return lrrec.tune(model("EASE"), SPLIT, space={"reg": [1.0, 9.0]}, metric="ndcg@3", n_trials=2)
+
+
+def curve():
+    values = pd.DataFrame({"draw": 0, "users": [2, 3], "method": "a", "user": 1, "ndcg@3": [0.5, 0.6]})
+    return adapt.LearningCurve(fitted(), "ndcg@3", values, pd.DataFrame(columns=["draw", "users", "kept", "verdict"]))
+
+
+def n_lines(plot, **options):
+    """The number of lines of a picture, drawn on new axes if none are passed."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    try:
+        return len(plot(**({"ax": pyplot.figure().subplots()} | options)).lines)
+    finally:
+        pyplot.close("all")
 
 
 def lists():
@@ -352,6 +367,7 @@ ARGS = {
             "unseen",
             "unit",
             "id",
+            "label",
         ],
         WORD,
     ),
@@ -388,6 +404,7 @@ ARGS = {
             "wide",
             "columns",
             "names",
+            "ax",
         ],
         OBJECT,
     ),
@@ -677,6 +694,7 @@ def calls(folder):
         "AdapterSelector.fit": lambda X=DATA, **o: lrrec.AdapterSelector(
             [adapt.LowRank(**LOW_RANK)], guard=False, random_state=0
         ).fit(X, **{"base": fitted(), **o}),
+        "AdapterSelector.plot": lambda **o: n_lines(selected().plot, **o),
         "AdapterSelector.save": lambda path=folder / "selector", **o: selected().save(path, **o),
         "AdapterSelector.update": lambda new=DENSE, **o: (
             lrrec.AdapterSelector([adapt.LowRank(**LOW_RANK)], guard=False, random_state=0)
@@ -690,6 +708,7 @@ def calls(folder):
         "Adapter.save": lambda path=folder / "saved adapter", **o: adapted().save(path, **o),
         "Comparison.best_first": lambda metric: compared().best_first(metric),
         "Comparison.pairs": lambda metric="ndcg@3", **o: compared().pairs(metric, **{"n_resamples": 50, **o}),
+        "Comparison.plot": lambda **o: n_lines(compared().plot, **o),
         "Comparison.summary": lambda **o: compared().summary(**o),
         "Comparison.to_frame": lambda **o: compared().to_frame(**o),
         "DomainFitter.__init__": lambda **o: lrrec.DomainFitter(
@@ -703,6 +722,7 @@ def calls(folder):
             groups, **o
         ),
         "Evaluation.by_history": lambda **o: evaluation().by_history(**o),
+        "Evaluation.plot_by_history": lambda **o: n_lines(evaluation().plot_by_history, **o),
         "Evaluation.interval": lambda **o: evaluation().interval(**o),
         "Evaluation.summary": lambda **o: evaluation().summary(**o),
         "Evaluation.to_frame": lambda **o: evaluation().to_frame(**o),
@@ -747,6 +767,8 @@ def calls(folder):
         "Split.from_frames": lambda train=FRAME, test=FRAME, **o: lrrec.Split.from_frames(train, test, **o),
         "Split.decayed": lambda half_life: TIMED_SPLIT.decayed(half_life),
         "Split.summary": lambda **o: SPLIT.summary(**o),
+        "LearningCurve.plot": lambda **o: n_lines(curve().plot, **o),
+        "Tuning.plot": lambda **o: n_lines(searched().plot, **o),
         "Tuning.summary": lambda **o: searched().summary(**o),
         "Tuning.to_frame": lambda **o: searched().to_frame(**o),
         "by_item_group": lambda lists=np.array([[0, 1, 2]] * 12), test=DATA, groups=[*"abababab"], **o: (

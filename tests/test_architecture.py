@@ -16,7 +16,7 @@ import lrrec
 ROOT = Path(lrrec.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
-    {"errors", "typing", "progress"}, {"validate"}, {"linalg", "file_format"}, {"metrics"}, {"data"},
+    {"errors", "typing", "progress"}, {"validate"}, {"plots"}, {"linalg", "file_format"}, {"metrics"}, {"data"},
     {"splits", "files"}, {"datasets", "interaction_files", "features"}, {"models"}, {"evaluation", "rerank"}, {"adapt"},
     {"tuning"}, {"report"}, {"loading"}, {"interop", "partitions"}, {"spark"}, {"__init__"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
@@ -29,7 +29,7 @@ ONLY_IN = {
         "adapt/kinds/lora.py",
         "adapt/kinds/tower_training.py",
     ),
-    "matplotlib": ("report/figures.py",),
+    "matplotlib": ("plots/", "report/figures.py"),
     "jinja2": ("report/page.py",),
     "optuna": ("tuning/search.py",),
     "pyspark": ("spark.py",),

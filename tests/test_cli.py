@@ -1,6 +1,7 @@
 """The command line, as a user meets it: in a process of its own where it matters, else by main()."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -367,3 +368,11 @@ def test_errors_of_benchmarking(run, tmp_path, monkeypatch):
         assert code == 1
         assert message in err
         assert len(err.splitlines()) == 1
+
+
+def test_shells_can_complete():
+    """What the script of --install-completion calls."""
+    environment = os.environ | {"_LRREC_COMPLETE": "complete_bash", "COMP_WORDS": "lrrec fi", "COMP_CWORD": "1"}
+    command = [sys.executable, "-c", "import sys; sys.argv = ['lrrec']; from lrrec.cli import main; main()"]
+    shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=False).stdout
+    assert shown.split() == ["fit"]

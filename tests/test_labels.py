@@ -309,7 +309,7 @@ def test_what_cannot_be_joined(parts):
 
 NOT_DATA = "settings, models and results of lrrec, which have no labels of users or items"
 SETTINGS = re.compile(
-    r".*\.(metrics|random_state|callback|scorer|params|edges|sizes|adapter|candidates_|space|student|make|base|warm_start)"
+    r".*\.(metrics|random_state|callback|scorer|params|edges|sizes|ax|adapter|candidates_|space|student|make|base|warm_start)"
     r"|(Comparison|Evaluation|Explanation|ItemIndex|LearningCurve|Recommendations|Tuning|Recipe|Dataset|Protocol)\.__init__\..*"
     r"|AdapterBank\.__(init|getitem|setitem)__\..*|AdapterSelector\.__init__\.candidates|Blend\.__init__\.models|Blended\.__init__\.members|ByHistory\..*"
     r"|Recommends\.recommend_all\.output|Report\.__init__\.(comparison|evaluations|transfer|tunings)"

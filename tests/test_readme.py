@@ -60,11 +60,24 @@ def test_tables_are_the_stored_ones(name):
 @pytest.mark.parametrize("name", TEXTS)
 def test_links_lead_somewhere(name):
     for link in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", TEXTS[name]):
-        path = (ROOT / name).parent / link[0] if link[0] else ROOT / name
+        path = source_of((ROOT / name).parent / link[0] if link[0] else ROOT / name)
         assert path.exists(), link
         if link[1]:
             headings = re.findall(r"^#+ (.*)$", path.read_text(), flags=re.MULTILINE)
             assert link[1] in [heading.lower().replace(" ", "-") for heading in headings], link
+
+
+def source_of(path):
+    """The file that a page of the site is made from; of the reference, what makes it."""
+    path = path.resolve()
+    if path.suffix != ".rst":
+        return path
+    if path.parent.name == "auto_gallery":
+        name = "GALLERY_HEADER.rst" if path.stem == "index" else f"{path.stem}.py"
+        return path.parents[1] / "gallery" / name
+    if path.parent.name == "api":
+        return ROOT.joinpath(*path.stem.split("."), "__init__.py")
+    return path
 
 
 def test_the_readme_is_short():
@@ -92,7 +105,7 @@ def test_every_stored_benchmark_has_its_table():
 def test_every_model_and_data_set_is_listed():
     for name in lrrec.models.MODELS:
         assert f"| `{name}` |" in TEXTS["README.md"]
-        assert f"| `{name}` |" in TEXTS["docs/guide.md"]
+        assert f"| `{name}` |" in TEXTS["docs/which-model.md"]
     for name in lrrec.datasets.names():
         counts = lrrec.datasets.recipe(name).statistics
         row = f"| `{name}` | {counts['users']:,} × {counts['items']:,} | {counts['ratings']:,} |"  # noqa: RUF001
@@ -130,7 +143,7 @@ def test_a_quality_that_was_not_reached_has_no_seconds():
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "lint", "typecheck", "test-slow", "install", "format", "dist-check"]
+    "target", ["demo", "test", "lint", "typecheck", "test-slow", "docs", "install", "format", "dist-check"]
 )
 def test_every_make_target_exists(target):
     assert f"\n{target}: " in (ROOT / "Makefile").read_text()

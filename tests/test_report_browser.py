@@ -1,45 +1,25 @@
 """The report in a browser: it loads without a network or a complaint, its tables are sorted by keyboard, and
 texts are texts."""
 
-import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
+from browser import MARKS, look, started
 from test_hostile_report import HOSTILE, page_of
 
 import lrrec
 
-webdriver = pytest.importorskip("selenium.webdriver")
 NoAlertPresentException = pytest.importorskip("selenium.common").NoAlertPresentException
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.execute_cdp_cmd("Network.enable", {})
-    driver.execute_cdp_cmd(
-        "Network.emulateNetworkConditions",
-        {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
-    )
+    driver = started(tmp_path_factory.mktemp("browser"))
     yield driver
     driver.quit()
 
@@ -51,15 +31,6 @@ def address(split, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     lrrec.Report("What is liked", found, split=split).save(path)
     return path.as_uri()
-
-
-def look(browser, address, *, width=1200, scheme="light"):
-    """Open the page in a window of this width and colour scheme."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    browser.get(address)
 
 
 def first_column(browser):

@@ -470,10 +470,10 @@ def test_what_a_worker_refuses_is_said_on_the_driver(data, model, session, spark
 
 @needs_spark
 @pytest.mark.slow
-def test_the_lines_of_the_guide(plays, session, spark, monkeypatch, tmp_path, capsys):
+def test_the_lines_of_the_documentation(plays, session, spark, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     table = sent(session, plays.assign(market=plays["user"] % 2))
-    lines = re.search(r"```py\n(.*?)```", (ROOT / "docs" / "guide.md").read_text(), flags=re.DOTALL)[1]
+    lines = re.search(r"```py\n(.*?)```", (ROOT / "docs" / "how-to" / "scale.md").read_text(), flags=re.DOTALL)[1]
     names = {"plays": table, "history": table.where("item % 4 > 0"), "test": table.where("item % 4 = 0")}
     exec(lines.replace('"lists"', repr(str(tmp_path / "lists"))), names)  # Spark's own folder is another
     assert 0 < float(capsys.readouterr().out.split()[1].strip("}")) < 1

@@ -44,8 +44,8 @@ class Adapter(Recommender):
     - `_defaults` and `_grids`: of parameters that may be "auto", the values without and with an `AdapterSelector`,
       which searches by `_search_rules`;
       `is_affordable`, and `_fit_path` where one training gives the adapters of several values;
-    - `_can_serve_group`, `_can_serve`, `_item_evidence` and `serves_without_history`: for which users and items it has
-      something to say;
+    - `_can_serve_group`, `_can_serve`, `_item_evidence` and `serves_without_history`: the users that it can serve, and
+      the items that it can score;
     - `uses_base`, False for a model of the target alone;
     - `_explain`, without which `explain` is refused, and `_fit_scores`, without which `distill` is;
     - `_for_scoring`, where blocks of users share some work.
@@ -60,6 +60,23 @@ class Adapter(Recommender):
         Why an `AdapterSelector` chose this adapter.
     users_, items_ : IdMap
         Of the target; its catalogue.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lrrec
+    >>> from lrrec.adapt import Adapter, Anchored
+    >>> source = lrrec.Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = lrrec.IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = lrrec.Interactions.from_pairs(["dan", "dan", "eve"], ["x", "z", "x"])
+    >>> adapter = Anchored(reg=0.1, fold_in_reg=None).fit(target, base=base)
+    >>> isinstance(adapter, Adapter), type(adapter.merge()).__name__
+    (True, 'IALS')
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     adapter.save(f"{folder}/adapter.lrrec")
+    ...     loaded = lrrec.load(f"{folder}/adapter.lrrec", base=base)
+    >>> loaded.recommend_from(lrrec.Interactions.from_pairs(["gus", "gus"], ["x", "y"]), k=1).items.tolist()
+    [['z']]
     """
 
     domain_: Domain
@@ -314,7 +331,7 @@ class Adapter(Recommender):
 
     @of_one_fit
     def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
-        """Write the change to path, replacing it whole or not at all; `lrrec.load(path, base=model)` reads it.
+        """Write the change to path, replacing it atomically; `lrrec.load(path, base=model)` reads it.
 
         Parameters
         ----------

@@ -156,7 +156,7 @@ class AdapterBank(MutableMapping[Any, Adapter]):
         ----------
         histories : Interactions, pandas frame, or sparse matrix or array of shape (n, n_items)
             A row a user, in the order of `domain`; the columns of a raw matrix are the base's items. Users of
-            Interactions without any are answered for too, with an empty list.
+            Interactions without any get an empty list.
         domain : hashable, or sequence of them, shape (n,), or dict or Series by user id
         k, exclude_seen, n_threads
             As for `recommend`.
@@ -275,7 +275,7 @@ class AdapterBank(MutableMapping[Any, Adapter]):
         Parameters
         ----------
         path : path
-            A file for each adapter and an index of the domains. A bank in it is replaced as a whole or not at all.
+            A file for each adapter and an index of the domains. A bank in it is replaced atomically.
         float16, histories : bool, default False
             As for `Adapter.save`.
 

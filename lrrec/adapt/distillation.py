@@ -64,7 +64,7 @@ def distill(
     Returns
     -------
     IALS or Adapter
-        Fitted to the data. Users are folded in as with any such model: the teacher is not needed any more.
+        Fitted to the data. Users are folded in as with any such model, without the teacher.
 
     Notes
     -----
@@ -74,6 +74,15 @@ def distill(
     ----------
     Hinton, Vinyals & Dean (2015), "Distilling the knowledge in a neural network", arXiv:1503.02531; Tang & Wang (2018),
     "Ranking distillation" (lists as what the teacher teaches).
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> teacher = lrrec.EASE(reg=100.0).fit(data)
+    >>> student = lrrec.distill(teacher, lrrec.IALS(n_factors=8, unobserved_weight=0.1), data, n_iter=2)
+    >>> student.item_factors_.shape
+    (319, 8)
     """
     if not isinstance(teacher, Recommender):
         raise ParameterTypeError(f"teacher must be a fitted Recommender, got {type(teacher).__name__}")

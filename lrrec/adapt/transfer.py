@@ -19,9 +19,11 @@ from lrrec.metrics import parse
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ials import IALS
 from lrrec.models.popularity import Popularity
+from lrrec.plots import drawings
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series
 from lrrec.splits import Split, by_user, history_mask, leave_last
-from lrrec.typing import Frame
-from lrrec.validate import check_int
+from lrrec.typing import Axes, Frame
+from lrrec.validate import check_int, check_option
 
 SIZES = (10, 25, 50, 100)
 GUARDED = "guarded"
@@ -34,6 +36,8 @@ BASES = [(weight, reg) for weight in (0.01, 0.1, 0.3) for reg in (0.003, 0.01, 0
 class LearningCurve:
     """How good each method is with more and more target users, and what the guard of the adapters chose.
 
+    Made by `learning_curve`.
+
     Attributes
     ----------
     base : Recommender
@@ -42,7 +46,19 @@ class LearningCurve:
     values : DataFrame
         The metric of each test user: draw, users (of the target that were adapted to), method, user, and the metric.
     choices : DataFrame
-        What the guard did: draw, users, kept (a method, or a blend), verdict.
+        The choices of the guard: draw, users, kept (a method, or a blend), verdict.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lrrec import Interactions, Popularity
+    >>> from lrrec.adapt import LearningCurve
+    >>> base = Popularity().fit(Interactions.from_pairs(["ann"], ["x"]))
+    >>> columns = {"draw": 0, "users": [10, 10, 50, 50], "method": "fold-in", "user": ["bob", "cat", "bob", "cat"]}
+    >>> values = pd.DataFrame(columns | {"ndcg@10": [0.1, 0.3, 0.2, 0.5]})
+    >>> choices = pd.DataFrame(columns=["draw", "users", "kept", "verdict"])
+    >>> LearningCurve(base, "ndcg@10", values, choices).summary()["ndcg@10"].round(2).tolist()
+    [0.2, 0.35]
     """
 
     base: Recommender
@@ -66,6 +82,48 @@ class LearningCurve:
         columns = {"mean": self.metric, "sem": "standard error"}
         named = rows.rename(columns=columns)
         return frames.make({str(name): named[name].to_numpy() for name in named}, backend)
+
+    def plot(self, metric: str | None = None, *, ax: Axes | None = None) -> Axes:
+        """Draw the metric by the number of target users, a line for each method.
+
+        Parameters
+        ----------
+        metric : str, optional
+            The metric of the curve, the only one that it has.
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Notes
+        -----
+        Needs matplotlib. Lines are the means of `summary`, which has their standard errors; the axis of users is
+        logarithmic.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from lrrec.adapt import LearningCurve
+        >>> values = pd.DataFrame({
+        ...     "draw": 0, "users": [10, 50] * 2, "method": ["popularity"] * 2 + ["guarded"] * 2, "user": "ann",
+        ...     "ndcg@10": [0.1, 0.12, 0.15, 0.22],
+        ... })
+        >>> choices = pd.DataFrame({"draw": 0, "users": [10, 50], "kept": "low-rank 8", "verdict": "the best mean"})
+        >>> axes = LearningCurve(None, "ndcg@10", values, choices).plot()  # of learning_curve(...) in practice
+        >>> {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
+        {'popularity': [0.1, 0.12], 'guarded': [0.15, 0.22]}
+        """
+        metric = check_option(self.metric if metric is None else metric, "metric", (self.metric,))
+        series = {
+            str(name): (rows["users"].tolist(), rows[metric].tolist())
+            for name, rows in self.summary().groupby("method", sort=False)
+        }  # fmt: skip
+        axes = axes_for(ax, "LearningCurve.plot()", 4.2)
+        drawings.draw_curves(axes, series, metric, COLOR_BLIND_SAFE)
+        name_series(axes)
+        return axes
 
     def __repr__(self) -> str:
         rows = self.summary()
@@ -92,7 +150,7 @@ def learning_curve(
 
     Methods are popularity in the target, each adapter that `AdapterSelector` compares for the base (among them the base
     as it is and models of the target alone), and its guarded choice. All of them get the same users, and rank the whole
-    catalogue of the target for test users who are in no training part: to be found is their last interaction if the
+    catalogue of the target for test users who are in no training part: relevant is their last interaction if the
     target has times, else a fifth of them at random; the others are the history.
 
     Parameters

@@ -23,7 +23,7 @@ class Features:
     matrix : sparse matrix or array, shape (n_rows, n_features)
         Finite numbers of about the same size in all columns. A sparse matrix stays sparse.
     ids : sequence of ids, shape (n_rows,)
-        Whose each row is, distinct.
+        The item or user of each row, distinct.
     names : sequence of ids, shape (n_features,), optional
         Of the columns, distinct; 0, 1, ... when not given.
 
@@ -32,7 +32,8 @@ class Features:
     matrix : csr_array or ndarray of float32
     ids, names : IdMap
     encoder : FeatureEncoder or None
-        What made it of a table. A model that is fitted with it keeps the encoder, and takes tables like that one.
+        The encoder that made it from a table. A model that is fitted with it keeps the encoder, and takes tables like
+        that one.
 
     Raises
     ------

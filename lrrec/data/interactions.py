@@ -72,7 +72,7 @@ class Interactions:
         cls, df: FrameLike, *, user: str = "user", item: str = "item", value: str | None = None,
         time: str | None = None, duplicates: str | None = None, time_format: str | None = None,
     ) -> "Interactions":  # fmt: skip
-        """Read a frame with a row for each interaction.
+        """Read a frame with a row for each interaction, in O(n log n) time for n rows.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Interactions:
         time : str, optional
             Column of numbers, datetimes, or text of dates.
         duplicates : {"sum", "last", "first", "max", "mean", "error"}, optional
-            What to do with several rows of one user and item: add their values, keep the latest or earliest row (by
+            How several rows of one user and item are merged: add their values, keep the latest or earliest row (by
             time; in the order of the frame without times), the largest value or the mean, or refuse. The time kept
             is that of the row, or the latest. "sum" when not given, with a warning if the values of a pair differ.
         time_format : str, optional
@@ -98,9 +98,12 @@ class Interactions:
             If a column is missing, an id or value is missing, a value is infinite or not a number, a text is no date,
             or there are no rows.
 
-        Notes
-        -----
-        O(n log n) time for n rows. A million rows take a fraction of a second.
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from lrrec import Interactions
+        >>> Interactions.from_frame(pd.DataFrame({"user": ["ann", "bob"], "item": ["x", "y"]}))
+        Interactions(2 users, 2 items, 2 interactions, density 50.00%)
         """
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
         return read_rows(cls, frames.eager(df), roles, duplicates, time_format)
@@ -219,7 +222,7 @@ class Interactions:
             The result has the users and items of all of them, those without an interaction included: in their order
             where they are the same in every part, else sorted. It has times if every part has.
         duplicates : {"error", "sum", "last", "first", "max", "mean"}, default "error"
-            What to do with a user and item of several parts, as in `from_frame`; without times the last part is latest.
+            How pairs that occur in several parts are merged, as in `from_frame`; without times the last part is latest.
 
         Examples
         --------
@@ -357,12 +360,11 @@ class Interactions:
         Examples
         --------
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from lrrec import Interactions
         >>> plays = Interactions.from_pairs(["ann", "bob"], ["x", "y"])
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     plays.save(Path(folder) / "plays.lrrec")
-        ...     Interactions.open(Path(folder) / "plays.lrrec")
+        ...     plays.save(f"{folder}/plays.lrrec")
+        ...     Interactions.open(f"{folder}/plays.lrrec")
         Interactions(2 users, 2 items, 2 interactions, density 50.00%)
         """
         verify = not check_bool(mmap, "mmap") if verify is None else check_bool(verify, "verify")

@@ -31,6 +31,17 @@ class Dataset:
         item and, where the files have them, title, genres and tags (joined by "|"). Some items may have no rating.
     users : DataFrame
         user and their attributes.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> dataset = lrrec.datasets.load("made-up")
+    >>> dataset.ratings.columns.tolist()
+    ['user', 'item', 'rating', 'time']
+    >>> dataset.statistics()
+    {'users': 420, 'items': 319, 'ratings': 13097}
+    >>> dataset.interactions(min_rating=4).n_users  # likes; users without one keep their ids
+    420
     """
 
     recipe: Recipe

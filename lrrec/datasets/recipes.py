@@ -38,9 +38,16 @@ class Recipe:
     pattern : str or None
         Of a data set of markets, whose files depend on the markets that somebody has: what their names look like.
     markets : dict of str to dict of str to int
-        The statistics of known markets. Others that have files are markets too: NAME/MARKET is a data set of its own.
+        The statistics of known markets. Others that have files are markets too: NAME/MARKET is a separate data set.
     min_rating : float or None
         The least rating that counts as positive where nothing else is said; 4 stars if None.
+
+    Examples
+    --------
+    >>> from lrrec import datasets
+    >>> recipe = datasets.recipe("ml-100k")
+    >>> recipe.statistics["ratings"], recipe.bundled
+    (100000, None)
     """
 
     name: str
@@ -76,12 +83,30 @@ def folder() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all data sets; those of markets have more, see `load`."""
+    """Return the names of all data sets; those of markets have more, see `load`.
+
+    Examples
+    --------
+    >>> from lrrec import datasets
+    >>> "made-up" in datasets.names(), "ml-1m" in datasets.names()
+    (True, True)
+    """
     return tuple(sorted(path.stem for path in folder().glob("*.toml")))
 
 
 def is_name(text: str) -> bool:
-    """Return whether a text names a data set, or markets of one: "ml-1m", "xmarket", "xmarket/uk+ca"."""
+    """Return whether a text names a data set, or markets of one: "ml-1m", "xmarket", "xmarket/uk+ca".
+
+    Parameters
+    ----------
+    text : str
+
+    Examples
+    --------
+    >>> from lrrec import datasets
+    >>> [datasets.is_name(name) for name in ("ml-1m", "xmarket/uk+ca", "ml-2m")]
+    [True, True, False]
+    """
     name, slash, markets = text.partition("/") if isinstance(text, str) else ("", "", "")
     return name in names() and (not slash or (recipe(name).pattern is not None and "/" not in markets))
 
@@ -89,10 +114,21 @@ def is_name(text: str) -> bool:
 def recipe(name: str) -> Recipe:
     """Return the recipe of a data set; of markets, that of the data set they belong to.
 
+    Parameters
+    ----------
+    name : str
+        One of `names`, or "NAME/MARKET".
+
     Raises
     ------
     ParameterError
         If there is no data set of this name.
+
+    Examples
+    --------
+    >>> from lrrec import datasets
+    >>> datasets.recipe("made-up").title
+    'Made-up movies'
     """
     if not isinstance(name, str):
         raise ParameterTypeError(f"name must be the name of a data set, got {name!r}")

@@ -15,7 +15,7 @@ from lrrec.linalg.sparse import positive
 from lrrec.linalg.threads import even_blocks
 from lrrec.metrics.hits import count_hits
 from lrrec.splits import Split
-from lrrec.splits.holdout import draw_negatives
+from lrrec.splits.parts import draw_negatives
 from lrrec.validate import check_int, check_rng
 
 BLOCK_PLACES = 2**22  # of the lists that a model is asked for at once

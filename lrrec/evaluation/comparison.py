@@ -3,10 +3,9 @@
 import numbers
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import wraps
 from itertools import combinations
 from typing import Any
 
@@ -23,12 +22,15 @@ from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.evaluator import evaluate
 from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, effect_size, holm, sign_flip
+from lrrec.evaluation.timed_model import TimedModel
 from lrrec.metrics.measurement import catalogue_for
 from lrrec.metrics.registry import DEFAULT_METRICS, check_names, parse
 from lrrec.models.base.feature_model import check_taken, fit_options, serving_options
+from lrrec.plots import drawings
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for
 from lrrec.splits import Split
 from lrrec.splits.split import check_split
-from lrrec.typing import Frame, Ids, MatrixLike, RandomState
+from lrrec.typing import Axes, Frame, Ids, MatrixLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
 
@@ -48,6 +50,18 @@ class Comparison:
         For the models that `compare` has fitted.
     recommend_seconds : dict of str to float
         For all lists of the evaluation.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, random_state=0)
+    >>> models = {"popularity": lrrec.Popularity(), "knn": lrrec.ItemKNN()}
+    >>> comparison = lrrec.compare(models, split, metrics=["ndcg@10"])
+    >>> comparison.best_first("ndcg@10")
+    ['knn', 'popularity']
+    >>> comparison.summary().columns[:4].tolist()
+    ['model', 'ndcg@10', 'ndcg@10 low', 'ndcg@10 high']
     """
 
     evaluations: dict[str, Evaluation]
@@ -212,6 +226,43 @@ class Comparison:
         }
         return frames.make(columns, backend)
 
+    def plot(self, metric: str | None = None, *, ax: Axes | None = None) -> Axes:
+        """Draw the mean of every model with its 95 % interval, the best on top.
+
+        Parameters
+        ----------
+        metric : str, optional
+            One of `metrics`; the first when not given. Metrics of all lists together have no interval.
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Notes
+        -----
+        Needs matplotlib. The intervals are those of `Evaluation.interval`: they say how well each model's mean is
+        known. Whether two models differ is tested by `pairs`, even if their intervals overlap.
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+        >>> split = lrrec.splits.by_user(data, random_state=0)
+        >>> models = {"popularity": lrrec.Popularity(), "knn": lrrec.ItemKNN()}
+        >>> axes = lrrec.compare(models, split, metrics=["ndcg@10"]).plot()
+        >>> [label.get_text() for label in axes.get_yticklabels()]
+        ['knn', 'popularity']
+        """
+        metric = self.metrics[0] if metric is None else metric
+        results = {name: self.evaluations[name] for name in self.best_first(metric)}
+        rows = [(name, one.mean()[metric], *one.interval()[metric]) for name, one in results.items()]
+        axes = axes_for(ax, "Comparison.plot()", 0.9 + 0.4 * len(rows))
+        label = f"mean {metric}" if metric in self.per_user_metrics else metric
+        drawings.draw_intervals(axes, rows, label, COLOR_BLIND_SAFE)
+        return axes
+
     def __repr__(self) -> str:
         first = next(iter(self.evaluations.values()))
         rows = [["", *self.metrics, "fit s", "recommend s"]]
@@ -300,7 +351,7 @@ def compare(
             began = time.perf_counter()
             model.fit(split.train, **fit_options(model, item_features, user_features))
             fit_seconds[name] = time.perf_counter() - began
-        timed = _Timed(model)
+        timed = TimedModel(model)
         with _naming(name):
             evaluations[name] = evaluate(
                 timed, split, metrics=names, exclude_seen=exclude_seen, candidates=candidates, vectors=vectors,
@@ -332,29 +383,3 @@ def _is_unfitted(model: Any) -> bool:
     except NotFittedError:
         return True
     return False
-
-
-class _Timed:
-    """A model whose `recommend` and `recommend_from` are timed; all else, its class included, is the model's."""
-
-    def __init__(self, model: Any) -> None:
-        self._model, self.seconds = model, 0.0
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        return type(self._model)
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._model, name)
-        return self._timed(attribute) if name in ("recommend", "recommend_from") else attribute
-
-    def _timed(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(method)
-        def timed(*args: Any, **options: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return method(*args, **options)
-            finally:
-                self.seconds += time.perf_counter() - began
-
-        return timed

@@ -12,8 +12,10 @@ from lrrec.data.ids import as_ids
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.evaluation.protocol import Protocol
 from lrrec.evaluation.statistics import bootstrap, mean
-from lrrec.typing import ArrayLike, Frame, FrameLike, Ids, RandomState
-from lrrec.validate import check_int, check_real, check_rng
+from lrrec.plots import drawings
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series, named_series
+from lrrec.typing import ArrayLike, Axes, Frame, FrameLike, Ids, RandomState
+from lrrec.validate import check_int, check_option, check_real, check_rng
 
 GROUP_COLUMNS = ("group", "metric", "n", "mean", "low", "high")
 
@@ -32,9 +34,23 @@ class Evaluation:
         Length of each user's history: 0 for users who were served popular items, -1 where it is not known
         (ready-made lists without their split).
     protocol : Protocol
-        What was done: split, relevance, candidates, seen items, ties, users; `protocol.describe()` says it.
+        The split, relevance, candidates, seen items, ties, users; `protocol.describe()` gives them as sentences.
     overall : dict of str to float
         The metrics that are one number for the lists of all users, such as coverage.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, random_state=0)
+    >>> result = lrrec.evaluate(lrrec.ItemKNN().fit(split.train), split, metrics=["ndcg@10", "coverage@10"])
+    >>> len(result.users), result.metrics
+    (84, ['ndcg@10', 'coverage@10'])
+    >>> low, high = result.interval()["ndcg@10"]
+    >>> bool(low < result.mean()["ndcg@10"] < high)
+    True
+    >>> result.summary()["metric"].tolist()
+    ['ndcg@10', 'coverage@10']
     """
 
     users: np.ndarray
@@ -135,6 +151,15 @@ class Evaluation:
         edges : rising sequence of int >= 1, default (1, 5, 20)
             Where groups begin: by default 0 (cold), 1 to 4, 5 to 19, 20 or more. Groups without a user are left out.
         backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+        >>> split = lrrec.splits.by_user(data, random_state=0)
+        >>> result = lrrec.evaluate(lrrec.ItemKNN().fit(split.train), split, metrics=["ndcg@10"])
+        >>> result.by_history(edges=[10, 20])["group"].tolist()
+        ['0 to 9', '10 to 19', '20 or more']
         """
         if (self.history_sizes < 0).any():
             raise DataError("the histories of ready-made lists are not known: pass evaluate_lists() the Split as test")
@@ -148,6 +173,67 @@ class Evaluation:
         names.append(f"{starts[-1]} or more")
         codes = np.searchsorted(starts, self.history_sizes, side="right") - 1
         return self.by_group(pd.Categorical.from_codes(codes, pd.Index(names), ordered=True), backend=backend)
+
+    def plot_by_history(
+        self, metric: str | None = None, *, edges: Sequence[int] = (1, 5, 20), label: str | None = None,
+        ax: Axes | None = None,
+    ) -> Axes:  # fmt: skip
+        """Draw the mean of a metric, with its 95 % interval, by the length of users' histories.
+
+        Parameters
+        ----------
+        metric : str, optional
+            A metric with a value for each user; the first when not given.
+        edges : rising sequence of int >= 1, default (1, 5, 20)
+            Where groups begin, as for `by_history`.
+        label : str, optional
+            The name of the model in a legend, which several of them in one picture have. The metric when not given.
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given. Draw several evaluations of the same
+            users on the same axes to compare models: each has another color, marker and line. A figure with
+            layout="constrained" has room for a long legend beside the axes.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        DataError
+            If the histories are not known (of ready-made lists without their split), or `ax` shows other groups of
+            users.
+
+        Notes
+        -----
+        Needs matplotlib.
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+        >>> split = lrrec.splits.by_user(data, random_state=0)
+        >>> result = lrrec.evaluate(lrrec.Popularity().fit(split.train), split, metrics=["ndcg@10"])
+        >>> axes = result.plot_by_history(edges=[10, 20], label="popularity")
+        >>> [label.get_text() for label in axes.get_xticklabels()]
+        ['0 to 9', '10 to 19', '20 or more']
+        """
+        if label is not None and not isinstance(label, str):
+            raise ParameterTypeError(f"label must be a name, got {label!r}")
+        if not self.values:
+            raise ParameterError("plot_by_history() needs a metric with a value for each user, got none")
+        metric = check_option(next(iter(self.values)) if metric is None else metric, "metric", tuple(self.values))
+        table = self.by_history(edges)
+        table = table[table["metric"] == metric]
+        values = table[["mean", "low", "high"]].to_numpy(dtype=float)
+        groups, series = table["group"].tolist(), {metric if label is None else label: values}
+        axes = axes_for(ax, "Evaluation.plot_by_history()", 3.8)
+        shown = [text.get_text() for text in axes.get_xticklabels()]
+        if axes.get_xlabel() == drawings.HISTORY and shown != groups:
+            raise DataError(f"ax must show the same groups of users, {', '.join(groups)}, got {', '.join(shown)}")
+        drawings.draw_by_group(axes, groups, series, metric, COLOR_BLIND_SAFE)
+        if len(named_series(axes)) > 1:
+            name_series(axes)
+        return axes
 
     def summary(
         self, backend: str = "pandas", *, level: float = 0.95, n_resamples: int = 1000, random_state: RandomState = 0

@@ -51,11 +51,11 @@ def evaluate(
         Whether items of a user's history are kept out of the list: by default they are, unless the split keeps test
         interactions that repeat the history (`split.exclude_seen`).
     candidates : sequence of item ids or int, optional
-        The items to rank: the whole catalogue, or the lists that the split brings, when not given; the given items,
+        The items to rank: the whole catalogue, or the lists of the split, when not given; the given items,
         the same for all users; or each user's relevant items and this many others, drawn anew for each user.
     vectors : ndarray, sparse matrix or pandas frame, shape (n_items, D), optional
-        What "diversity" compares: item_factors_ of one model, or features; in the order of split.items, or with item
-        ids as the frame's index.
+        The vectors that "diversity" compares: `item_factors_` of one model, or features; in the order of split.items,
+        or with item ids as the frame's index.
     random_state : int, Generator or None, default 0
         Of the draw of candidates.
     user_features : pandas frame, or sparse matrix or array of shape (n_users, n_features), optional
@@ -75,7 +75,7 @@ def evaluate(
 
     Notes
     -----
-    Published protocols with sampled negatives bring a list of candidates for each user: their values cannot be
+    Published protocols with sampled negatives have a list of candidates for each user: their values cannot be
     compared with those on the whole catalogue, and two models may be in another order (Krichene & Rendle 2020, "On
     sampled metrics for item recommendation"). Every test interaction with a value > 0 is relevant, whether or not it
     is a candidate; ranking metrics of users without one are NaN, and not in the means. Test users without any history

@@ -26,6 +26,13 @@ def popularity_groups(train: Interactions, share: float = 0.33) -> np.ndarray:
     ----------
     train : Interactions
     share : float in (0, 1), default 0.33
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> train = lrrec.Interactions.from_pairs(["ann", "bob", "cat", "cat"], ["x", "x", "x", "y"])
+    >>> lrrec.popularity_groups(train).tolist()
+    ['popular', 'tail']
     """
     check_data(train)
     share = check_real(share, "share", low=0, high=1, open_low=True)

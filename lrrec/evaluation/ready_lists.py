@@ -42,10 +42,11 @@ def evaluate_lists(
     metrics : sequence of str, default ("ndcg@10", "recall@20", "precision@10", "map@10", "mrr@10", "hit@10")
         NAME@K; see `lrrec.metrics.METRICS`.
     train : Interactions, optional
-        What makes an item popular, for "novelty", "popularity" and "diversity"; of a Split its training part.
+        The interactions that popularity is counted on, for "novelty", "popularity" and "diversity"; of a Split its
+        training part.
     vectors : ndarray, sparse matrix or pandas frame, shape (n_items, D), optional
-        What "diversity" compares: item_factors_ of a model, or features; in the order of test.items, or with item ids
-        as the frame's index.
+        The vectors that "diversity" compares: `item_factors_` of a model, or features; in the order of test.items, or
+        with item ids as the frame's index.
     users : sequence of ids, shape (n,), optional
         The user of each row of an array; only for arrays.
     user, item : str, default "user", "item"

@@ -20,12 +20,23 @@ class Column(ABC):
     """How the values of a column become numbers; `FeatureEncoder` has one for each column that it uses.
 
     A value is missing where it is None or NaN, and where it is empty text: its numbers are all 0, which says nothing.
-    What was learned of the values is in attributes that end in an underscore: arrays, and one `IdMap`.
+    Attributes that end in an underscore hold what `fit` learned: arrays, and one `IdMap`.
 
     Parameters
     ----------
     weight : float, default 1.0
-        What the numbers are multiplied by, > 0. Of two columns, that with the larger weight explains more.
+        Factor of the numbers, > 0. Of two columns, that with the larger weight explains more.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lrrec.features import Column, FeatureEncoder, Number
+    >>> films = pd.DataFrame({"film": ["x", "y"], "price": [1.0, 3.0]})
+    >>> encoder = FeatureEncoder({"price": Number(weight=0.5)}, id="film").fit(films)
+    >>> encoder.columns_["price"], isinstance(encoder.columns_["price"], Column)
+    (Number(weight=0.5), True)
+    >>> encoder.transform(films).matrix.tolist()
+    [[-0.5], [0.5]]
     """
 
     _learned: ClassVar[tuple[str, ...]] = ()  # names of the arrays
@@ -78,6 +89,14 @@ class Number(Column):
         Take log(1 + x) first: for prices, counts and other numbers >= 0 of very different size.
     weight : float, default 1.0
         As for all columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lrrec.features import FeatureEncoder, Number
+    >>> films = pd.DataFrame({"film": ["x", "y", "z"], "year": [1970, 1990, None]})
+    >>> FeatureEncoder({"year": Number()}, id="film").fit_transform(films).matrix.tolist()
+    [[-1.0], [1.0], [0.0]]
     """
 
     log: bool
@@ -134,13 +153,22 @@ class Tags(Column):
     Parameters
     ----------
     separator : str, default "|"
-        What stands between the tags of a row, where rows are text. They may also be lists.
+        Text between the tags of a row, where rows are text. They may also be lists.
     min_count : int, default 1
         Tags in fewer rows are left out.
     unseen : {"ignore", "error"}, default "ignore"
-        What `FeatureEncoder.transform` does about tags that the table of `fit` lacked.
+        Whether `FeatureEncoder.transform` ignores or refuses tags that the table of `fit` lacked.
     weight : float, default 1.0
         As for all columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lrrec.features import FeatureEncoder, Tags
+    >>> films = pd.DataFrame({"film": ["x", "y"], "genres": ["Drama|War", "Comedy"]})
+    >>> features = FeatureEncoder({"genres": Tags()}, id="film").fit_transform(films)
+    >>> list(features.names), features.matrix.toarray().tolist()
+    (['genres=Comedy', 'genres=Drama', 'genres=War'], [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
     """
 
     separator: str
@@ -209,9 +237,18 @@ class Category(Tags):
     min_count : int, default 1
         Values in fewer rows are left out.
     unseen : {"ignore", "error"}, default "ignore"
-        What `FeatureEncoder.transform` does about values that the table of `fit` lacked.
+        Whether `FeatureEncoder.transform` ignores or refuses values that the table of `fit` lacked.
     weight : float, default 1.0
         As for all columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lrrec.features import Category, FeatureEncoder
+    >>> users = pd.DataFrame({"user": ["ann", "bob"], "country": ["fr", "de"]})
+    >>> features = FeatureEncoder({"country": Category()}, id="user").fit_transform(users)
+    >>> list(features.names), features.matrix.toarray().tolist()
+    (['country=de', 'country=fr'], [[0.0, 1.0], [1.0, 0.0]])
     """
 
     def __init__(self, *, min_count: int = 1, unseen: str = "ignore", weight: float = 1.0) -> None:
@@ -230,6 +267,14 @@ class Vector(Column):
     ----------
     weight : float, default 1.0
         As for all columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lrrec.features import FeatureEncoder, Vector
+    >>> films = pd.DataFrame({"film": ["x", "y"], "embedding": [[1.0, 0.0], [-1.0, 0.0]]})
+    >>> FeatureEncoder({"embedding": Vector()}, id="film").fit_transform(films).matrix.tolist()
+    [[1.0, 0.0], [-1.0, 0.0]]
     """
 
     mean_: np.ndarray

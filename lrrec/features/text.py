@@ -22,7 +22,7 @@ class Text(Column):
     ----------
     n_components : int or None, default 100
         Keep so many leading singular directions of the words (latent semantic analysis); None keeps a sparse feature
-        for each word, which tells more where there are many rows.
+        for each word, which is more accurate where there are many rows.
     min_count : int, default 2
         Words in fewer rows are left out.
     weight : float, default 1.0
@@ -36,6 +36,15 @@ class Text(Column):
     References
     ----------
     Deerwester, Dumais, Furnas, Landauer & Harshman (1990), "Indexing by latent semantic analysis".
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lrrec.features import FeatureEncoder, Text
+    >>> films = pd.DataFrame({"film": ["x", "y"], "title": ["Night train", "Night and day"]})
+    >>> features = FeatureEncoder({"title": Text(n_components=None, min_count=1)}, id="film").fit_transform(films)
+    >>> list(features.names)
+    ['title=and', 'title=day', 'title=night', 'title=train']
     """
 
     n_components: int | None

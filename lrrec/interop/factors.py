@@ -50,6 +50,13 @@ def from_factors(
     ------
     DataError
         If shapes do not fit, or a factor is not finite.
+
+    Examples
+    --------
+    >>> from lrrec.interop import from_factors
+    >>> model = from_factors([[1.0, 0.0]], [[1.0, 0.0], [0.5, 2.0]], users=["ann"], items=["x", "y"])
+    >>> model.predict(["ann", "ann"], ["x", "y"]).tolist()
+    [1.0, 0.5]
     """
     users = labels.index_of(user_factors, "user_factors") if users is None else users
     items = labels.index_of(item_factors, "item_factors") if items is None else items

@@ -56,6 +56,15 @@ def push_to_hub(model: Recommender, repo: str, *, histories: bool = False, priva
     Notes
     -----
     One logs in as to every tool of the Hub (`hf auth login`); errors of huggingface_hub are passed on.
+
+    Examples
+    --------
+    With huggingface_hub, which `pip install 'lrrec[hub]'` installs:
+
+    >>> import lrrec
+    >>> train = lrrec.Interactions.from_pairs(["ann", "ann", "bob"], ["x", "y", "x"])
+    >>> model = lrrec.IALS(n_factors=2, random_state=0).fit(train)
+    >>> lrrec.interop.push_to_hub(model, "owner/name")  # doctest: +SKIP
     """
     if not isinstance(model, Recommender):
         raise ParameterTypeError(f"model must be a model or an adapter of lrrec, got {type(model).__name__}")
@@ -95,6 +104,15 @@ def from_hub(repo: str, *, revision: str | None = None, base: Any = None) -> Rec
     Notes
     -----
     The file is cached by huggingface_hub, whose errors are passed on.
+
+    Examples
+    --------
+    With huggingface_hub, which `pip install 'lrrec[hub]'` installs:
+
+    >>> import lrrec
+    >>> model = lrrec.interop.from_hub("owner/name", revision="main")  # doctest: +SKIP
+    >>> new = lrrec.Interactions.from_pairs(["new"], ["x"])
+    >>> model.recommend_from(new, k=10)  # doctest: +SKIP
     """
     hub = _hub("from_hub()")
     return load(hub.hf_hub_download(_check_repo(repo), FILE_NAME, revision=revision), base=base)

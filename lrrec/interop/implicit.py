@@ -41,6 +41,19 @@ def from_implicit(
     For ALS, new users are folded in as by implicit's `recalculate_user`, with the same objective, alpha and
     regularization. The other models have no fold-in; they get that of `from_factors`. Scores of training users are
     those of implicit.
+
+    Examples
+    --------
+    >>> from implicit.cpu.als import AlternatingLeastSquares
+    >>> from scipy.sparse import csr_matrix
+    >>> from lrrec import Interactions
+    >>> from lrrec.interop import from_implicit
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> peer = AlternatingLeastSquares(factors=2, random_state=0)
+    >>> peer.fit(csr_matrix(train.matrix), show_progress=False)
+    >>> model = from_implicit(peer, users=train.users.ids, items=train.items.ids, seen=train)
+    >>> model.recommend(["bob"], k=1).items.tolist()
+    [['y']]
     """
     if not (hasattr(model, "user_factors") and hasattr(model, "item_factors")):
         raise ParameterTypeError(f"model must be a matrix factorization of implicit, got {type(model).__name__}")
@@ -66,8 +79,8 @@ def to_implicit(model: FactorModel) -> Any:
     Returns
     -------
     implicit.cpu.als.AlternatingLeastSquares
-        Its `recommend(rows, model.seen_[rows], N=k)` returns the indices and scores of `model.recommend`. Users and
-        items are rows of `model.users_` and `model.items_`.
+        Its `recommend(rows, scipy.sparse.csr_matrix(model.seen_[rows]), N=k)` returns the indices and scores of
+        `model.recommend`. Users and items are rows of `model.users_` and `model.items_`.
 
     Raises
     ------
@@ -84,6 +97,19 @@ def to_implicit(model: FactorModel) -> Any:
     `filter_items=np.flatnonzero(~model.item_evidence_)`. Its `recalculate_user` folds users in as lrrec does where the
     objective is that of implicit, `IALS(objective="hu", confidence="alpha r", reg_exponent=0)`; of other models it
     minimises that of `implicit.als` with default parameters.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_matrix
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.interop import to_implicit
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> model = IALS(n_factors=2, random_state=0).fit(train)
+    >>> peer = to_implicit(model)
+    >>> rows = model.users_.indices(["bob"])
+    >>> indices, scores = peer.recommend(rows, csr_matrix(model.seen_[rows]), N=1)
+    >>> model.items_.ids[indices].tolist()
+    [['y']]
     """
     if not isinstance(model, FactorModel):
         raise ParameterTypeError(f"model must be a factor model, got {type(model).__name__}")
@@ -122,6 +148,18 @@ class ImplicitModel:
     NotFittedError
     DataError
         If the model was fitted to another number of users or items.
+
+    Examples
+    --------
+    >>> from implicit.cpu.als import AlternatingLeastSquares
+    >>> from scipy.sparse import csr_matrix
+    >>> from lrrec import Interactions
+    >>> from lrrec.interop import ImplicitModel
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> peer = AlternatingLeastSquares(factors=2, random_state=0)
+    >>> peer.fit(csr_matrix(train.matrix), show_progress=False)
+    >>> ImplicitModel(peer, train).recommend(["bob"], k=1).items.tolist()
+    [['y']]
     """
 
     def __init__(self, model: Any, data: Interactions | MatrixLike) -> None:

@@ -35,5 +35,17 @@ def open_index(path: FileLike, model: FactorModel) -> ItemIndex:
     Notes
     -----
     A list takes about O(D log n_items) time instead of O(D n_items).
+
+    Examples
+    --------
+    With usearch, which `pip install 'lrrec[index]'` installs:
+
+    >>> from lrrec import IALS, Interactions, interop
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> model = IALS(n_factors=2, random_state=0).fit(train)
+    >>> model.to_index("items.index")  # doctest: +SKIP
+    >>> index = interop.open_index("items.index", model)  # doctest: +SKIP
+    >>> index.recommend(["bob"], k=1).items.tolist()  # doctest: +SKIP
+    [['y']]
     """
     return item_index.read(path, model)

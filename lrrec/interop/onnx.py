@@ -54,6 +54,21 @@ def to_onnx(model: FactorModel, path: PathLike, k: int | None = None, *, exclude
     (n, k) int64, best first, -inf and -1 where no item is left. The metadata are "lrrec.items", the ids of the indices
     as JSON, and "lrrec.fingerprint". Users without a history get the scores of an empty one: check for them before. A
     user costs O(n_items D), as the history is dense.
+
+    Examples
+    --------
+    With onnx, which `pip install 'lrrec[onnx]'` installs; onnxruntime runs the file:
+
+    >>> import numpy as np
+    >>> import lrrec
+    >>> train = lrrec.Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> model = lrrec.TruncatedSVD(n_factors=2, reg=0.0).fit(train)
+    >>> lrrec.interop.to_onnx(model, "model.onnx", k=1)  # doctest: +SKIP
+    >>> from onnxruntime import InferenceSession  # doctest: +SKIP
+    >>> session = InferenceSession("model.onnx")  # doctest: +SKIP
+    >>> [indices] = session.run(["indices"], {"history": np.float32([[1, 0, 0]])})  # doctest: +SKIP
+    >>> model.items_.ids[indices].tolist()  # doctest: +SKIP
+    [['y']]
     """
     if not isinstance(model, FactorModel):
         raise ParameterTypeError(f"model must be a factor model, got {type(model).__name__}")

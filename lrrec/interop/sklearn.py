@@ -34,8 +34,8 @@ def from_sklearn(
     Returns
     -------
     TruncatedSVD or NMF
-        Users are encoded as by `estimator.transform`: scores of a history x are x components_^T components_ for a
-        TruncatedSVD; an NMF solves the same problem to convergence, with a penalty of a millionth of the components'
+        Users are encoded as by `estimator.transform`: scores of a history x are x C^T C for a TruncatedSVD with
+        `components_` C; an NMF solves the same problem to convergence, with a penalty of a millionth of the components'
         mean square in the place of none.
 
     Raises
@@ -47,6 +47,17 @@ def from_sklearn(
         If users of the NMF have another loss or penalty than those above.
     DataError
         If the components are not finite, or items are not as many as its columns.
+
+    Examples
+    --------
+    >>> import sklearn.decomposition
+    >>> from lrrec import Interactions
+    >>> from lrrec.interop import from_sklearn
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> svd = sklearn.decomposition.TruncatedSVD(n_components=2, random_state=0).fit(train.matrix)
+    >>> model = from_sklearn(svd, items=train.items.ids, seen=train)
+    >>> model.recommend(["bob"], k=1).items.tolist()
+    [['y']]
     """
     from sklearn import decomposition
 

@@ -31,8 +31,8 @@ def from_spark(
     alpha, reg : float, defaults 1.0 and 0.1
         `alpha` and `regParam` of the ALS: a saved model does not hold them.
     users, items : sequence of ids, optional
-        What Spark's integers 0, 1, ... stand for, such as the `labels` of a StringIndexerModel; the integers themselves
-        when not given.
+        The ids that Spark's integers 0, 1, ... stand for, such as the `labels` of a StringIndexerModel; the integers
+        themselves when not given.
     seen : Interactions or sparse matrix, shape (n_users, n_items), optional
         The training interactions, so that `recommend` can exclude seen items. Interactions are matched by id; the rows
         and columns of a matrix are the model's users and items, by rising integer.
@@ -47,6 +47,15 @@ def from_spark(
     ------
     FileFormatError
         If the folder holds no such model.
+
+    Examples
+    --------
+    Of a folder that `ALSModel.save` wrote:
+
+    >>> import lrrec
+    >>> model = lrrec.interop.from_spark("als-model", alpha=1.0, reg=0.1)  # doctest: +SKIP
+    >>> new = lrrec.Interactions.from_pairs(["new"], [0])
+    >>> model.recommend_from(new, k=10)  # doctest: +SKIP
     """
     folder = as_path(path)
     try:

@@ -2,6 +2,7 @@
 
 from lrrec.linalg.implicit_als import Objective, implicit_loss, solve_rows
 from lrrec.linalg.inverse import invert
+from lrrec.linalg.low_rank_approximation import best_low_rank, compress
 from lrrec.linalg.quadratic import QuadraticLoss, improve_basis, solve_ridge
 from lrrec.linalg.rank_selection import (
     bi_cross_validation,
@@ -11,7 +12,7 @@ from lrrec.linalg.rank_selection import (
     parallel_analysis,
 )
 from lrrec.linalg.ranking import top_k
-from lrrec.linalg.svd import SVD, best_low_rank, compact_svd, compress, pinv, randomized_svd, truncated_svd
+from lrrec.linalg.svd import SVD, compact_svd, pinv, randomized_svd, truncated_svd
 
 __all__ = [
     "SVD",

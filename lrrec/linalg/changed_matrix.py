@@ -1,4 +1,4 @@
-"""A tall matrix with a change of low rank, of which only the rows that are asked for are made."""
+"""A tall matrix with a change of low rank, of which only the rows that are used are made."""
 
 from functools import cached_property
 from typing import Any

@@ -10,7 +10,7 @@ With a = unobserved_weight, nu = reg_exponent, n_u and n_i the numbers of observ
 p is 1 for a like, 0 for a dislike and where nothing is observed; c is 1 where nothing is observed. Both are a quadratic
 loss (`lrrec.linalg.quadratic`) plus penalties: "rendle" with the linear terms w p; "hu" with a = 1, weights w = c - 1
 and the linear terms c p, because c (s - p)^2 - s^2 = (c - 1) s^2 - 2 c p s + c p^2. With one side fixed, each row is a
-ridge problem of its own.
+separate ridge problem.
 
 References: Hu, Koren & Volinsky (2008), "Collaborative filtering for implicit feedback datasets", eq. 3; Rendle et
 al. (2021), arXiv:2110.14037, eq. 4.
@@ -33,7 +33,7 @@ SOLVERS = ("cg", "cholesky")
 
 @dataclass(frozen=True)
 class Objective:
-    """The constants of an objective.
+    """The constants of an objective of implicit-feedback ALS; `lrrec.IALS` has the formulas.
 
     Attributes
     ----------
@@ -42,9 +42,18 @@ class Objective:
     reg, reg_exponent : float
         Scale of the penalty, and the power nu of a row's frequency in it.
     offset : float
-        What the linear terms of likes exceed the weights by: 0 for "rendle"; 1 for "hu", whose weights are c - 1.
+        By how much the linear terms of likes exceed the weights: 0 for "rendle"; 1 for "hu", whose weights are c - 1.
     reg_unobserved : bool
         Whether the frequency counts unobserved cells with weight a ("rendle") or not ("hu").
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.linalg import Objective
+    >>> C = csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]], dtype=np.float32))
+    >>> Objective(unobserved_weight=1.0, reg=0.5).penalties(C).tolist()  # 0.5 (n_u + 3) for users of 2 and 1 items
+    [2.5, 2.0]
     """
 
     unobserved_weight: float = 0.1
@@ -90,6 +99,10 @@ def solve_rows(
 ) -> np.ndarray:
     """Solve every row's ridge problem against fixed factors.
 
+    Minimises over each row x_u, with a, o and lam_u from the objective,
+
+        a sum_i (x_u . y_i)^2  +  sum_{i observed} [w_ui (x_u . y_i)^2 - 2 (w_ui + o) p_ui x_u . y_i]  +  lam_u |x_u|^2
+
     Parameters
     ----------
     C : csr_array, shape (n_rows, n_columns)
@@ -115,6 +128,16 @@ def solve_rows(
     -------
     ndarray, shape (n_rows, n_factors)
         A row without an observed entry is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.linalg import Objective, solve_rows
+    >>> C = csr_array(np.array([[1.0, 0.0], [1.0, 1.0]]))
+    >>> Y = np.eye(2)
+    >>> solve_rows(C, Y, Objective(unobserved_weight=1.0, reg=1.0, reg_exponent=0.0)).round(3).tolist()
+    [[0.333, 0.0], [0.333, 0.333]]
     """
     if C.shape[1] != len(Y):
         raise DataError(f"Y must have a row for each of the {C.shape[1]} columns of C, got {len(Y)}")
@@ -209,7 +232,7 @@ def implicit_loss(
     C: sp.csr_array, X: np.ndarray, Y: np.ndarray, objective: Objective, likes: np.ndarray | None = None,
     penalties: tuple[float | None, float | None] = (None, None),
 ) -> float:  # fmt: skip
-    """Return the value of an objective, in double precision.
+    """Return the value of an objective of `lrrec.IALS`, in double precision.
 
     Parameters
     ----------
@@ -226,6 +249,15 @@ def implicit_loss(
     Notes
     -----
     The sum over all pairs is the inner product of the two Gram matrices; O((N + U D + I D) D) time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.linalg import Objective, implicit_loss
+    >>> C, X, Y = csr_array(np.array([[1.0, 0.0]])), np.array([[1.0]]), np.array([[1.0], [1.0]])
+    >>> implicit_loss(C, X, Y, Objective(unobserved_weight=0.5, reg=1.0, reg_exponent=0.0))  # 0.5 * 2 + 1 + 2
+    4.0
     """
     loss = objective.quadratic_loss(C, likes=likes)
     value = loss.loss(X, Y) + float(loss.linear.sum(dtype=np.float64))

@@ -38,6 +38,15 @@ def invert(A: np.ndarray, *, block: int | None = None, n_threads: int | None = N
     References
     ----------
     Goodnight (1979), "A tutorial on the SWEEP operator".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import invert
+    >>> A = np.array([[2.0, 0.0], [0.0, 4.0]])
+    >>> invert(A)
+    >>> A.round(3).tolist()
+    [[0.5, 0.0], [0.0, 0.25]]
     """
     n, n_threads = len(A), check_threads(n_threads)
     if n == 0:  # LAPACK would print an error

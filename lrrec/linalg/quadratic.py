@@ -35,7 +35,11 @@ UNLIMITED = 2**62
 
 @dataclass(frozen=True, eq=False)
 class QuadraticLoss:
-    """A quadratic loss of scores.
+    """A quadratic loss of the scores s of rows u and columns i.
+
+        loss(S) = a sum_{u,i} s_ui^2  +  sum_{(u,i) observed} (w_ui s_ui^2 - 2 b_ui s_ui)
+
+    Up to a constant, the losses of all factor models of lrrec have this form.
 
     Attributes
     ----------
@@ -45,6 +49,16 @@ class QuadraticLoss:
         w: the additional weight of each observed cell; cells of weight 0 are stored.
     linear : ndarray, shape (n_cells,)
         b: the linear term of each observed cell, in the order of `weights.data`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.linalg import QuadraticLoss
+    >>> loss = QuadraticLoss(0.5, csr_array(np.array([[1.0, 0.0]])), np.array([1.0]))
+    >>> X, Y = np.array([[1.0]]), np.array([[1.0], [2.0]])
+    >>> loss.loss(X, Y)  # 0.5 (1 + 4) + 1 - 2, of the scores 1 and 2
+    1.5
     """
 
     unobserved_weight: float
@@ -159,6 +173,15 @@ def solve_ridge(
     diagonal; without row_linear, rows lie in the span of Y's rows, so that R is n_columns where these are fewer than
     the factors. A row of n cells costs O(n^2 R + n^3) where n < R (dual system) and O(n R^2 + R^3) otherwise; a row
     without cells costs O(R). To this come O(n_columns D^2) once, unless it is kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.linalg import QuadraticLoss, solve_ridge
+    >>> loss = QuadraticLoss(0.0, csr_array(np.array([[1.0, 0.0]])), np.array([3.0]))
+    >>> solve_ridge(loss, np.eye(2), lam=np.array([2.0])).round(3).tolist()  # b / (w + lam)
+    [[1.0, 0.0]]
     """
     dtype, n_threads = Y.dtype.type, check_threads(n_threads)
     (indptr, indices), a = kernels.index_arrays(loss.weights), loss.unobserved_weight
@@ -241,6 +264,19 @@ def improve_basis(
     Notes
     -----
     O(N R + (n_rows + n_columns) D R) time a step for N cells: the (D R, D R) system is never formed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.linalg import QuadraticLoss, improve_basis
+    >>> rng = np.random.default_rng(0)
+    >>> X, Y, A, B = (rng.normal(size=shape) for shape in [(6, 3), (5, 3), (5, 1), (3, 1)])
+    >>> loss, lam = QuadraticLoss(0.1, csr_array(np.ones((6, 5))), np.ones(30)), np.ones(5)
+    >>> improved = improve_basis(loss, X, Y, A, B, lam)
+    >>> before, after = (loss.loss(X, Y + A @ C.T) + (lam @ (A @ C.T) ** 2).sum() for C in (B, improved))
+    >>> bool(after < before)
+    True
     """
     G, AA = loss.unobserved_weight * gram(X), gram(A)
     penalty = A.T.astype(np.float64) @ (A * np.asarray(lam)[:, None])

@@ -39,6 +39,14 @@ def one_standard_error(ranks: Sequence[int], scores: np.ndarray) -> int:
     References
     ----------
     Breiman et al. (1984), "Classification and regression trees", sec. 3.4.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import one_standard_error
+    >>> scores = np.array([[0.10, 0.20, 0.30], [0.41, 0.50, 0.62], [0.40, 0.52, 0.61]])  # of three users
+    >>> one_standard_error([8, 16, 32], scores)
+    16
     """
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 2 or len(scores) != len(ranks) or scores.shape[1] < 2:
@@ -73,6 +81,16 @@ def bi_cross_validation(
     References
     ----------
     Owen & Perry (2009), "Bi-cross-validation of the SVD and the nonnegative matrix factorization", eq. 3.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.linalg import bi_cross_validation
+    >>> rng = np.random.default_rng(0)
+    >>> A = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 30)) + 0.1 * rng.normal(size=(40, 30))  # rank 2, and noise
+    >>> bi_cross_validation(csr_array(A), [1, 2, 8])[0]
+    2
     """
     rng, n_folds = check_rng(random_state), check_int(n_folds, "n_folds", low=2)
     ranks = [check_int(rank, "ranks", low=1) for rank in ranks]
@@ -131,6 +149,17 @@ def parallel_analysis(
     ----------
     Horn (1965), "A rationale and test for the number of factors in factor analysis"; for networks with given degrees
     Fosdick et al. (2018), "Configuring random graph models with fixed degree sequences", arXiv:1608.00607.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.linalg import parallel_analysis
+    >>> share = 0.2 * np.kron(np.eye(3), np.ones((100, 80)))  # three groups of users, with their own items
+    >>> A = csr_array((np.random.default_rng(0).random(share.shape) < share).astype(float))
+    >>> rank, values, null = parallel_analysis(A, 10)
+    >>> rank, values.shape, null.shape
+    (3, (10,), (10,))
     """
     rng, n_permutations = check_rng(random_state), check_int(n_permutations, "n_permutations", low=1)
     quantile = check_real(quantile, "quantile", low=0, high=1)
@@ -165,6 +194,12 @@ def energy(s: np.ndarray, total: float, share: float = 0.9) -> int:
     Notes
     -----
     Usually unsuitable for interactions: most of the sum of squares is noise, and 0.9 gives far too many factors.
+
+    Examples
+    --------
+    >>> from lrrec.linalg import energy
+    >>> energy([3.0, 2.0, 1.0], total=14.0, share=0.9)  # (9 + 4) / 14 is 0.93
+    2
     """
     share = check_real(share, "share", low=0, high=1)
     explained = np.cumsum(np.asarray(s, dtype=np.float64) ** 2) / check_real(total, "total", low=0, open_low=True)
@@ -194,6 +229,15 @@ def gavish_donoho(A: np.ndarray) -> int:
     References
     ----------
     Gavish & Donoho (2014), "The optimal hard threshold for singular values is 4/sqrt(3)", arXiv:1305.5870, eq. 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import gavish_donoho
+    >>> rng = np.random.default_rng(0)
+    >>> A = 10 * rng.normal(size=(40, 2)) @ rng.normal(size=(2, 30)) + rng.normal(size=(40, 30))  # of rank 2, and noise
+    >>> gavish_donoho(A)
+    2
     """
     s = compact_svd(A, rtol=0).s
     if not len(s):

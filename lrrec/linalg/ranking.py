@@ -196,6 +196,14 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     Notes
     -----
     One pass over the scores: O(n_columns + k log k) a row for scores in random order. Releases the interpreter lock.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import top_k
+    >>> indices, values = top_k(np.array([[0.1, 0.7, -np.inf], [0.5, 0.2, 0.9]]), 2)
+    >>> indices.tolist(), values.tolist()
+    ([[1, 0], [2, 0]], [[0.7, 0.1], [0.9, 0.5]])
     """
     scores = np.ascontiguousarray(scores)
     if scores.ndim != 2 or scores.dtype not in (np.float32, np.float64):

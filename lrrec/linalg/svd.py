@@ -19,15 +19,37 @@ from lrrec.linalg.dense import gram as dense_gram
 from lrrec.linalg.krylov import Gram, norms, orthonormal
 from lrrec.linalg.sparse import times
 from lrrec.linalg.threads import one_threaded_blas
-from lrrec.typing import RandomState
+from lrrec.plots import drawings
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series, named_series
+from lrrec.typing import Axes, RandomState
 from lrrec.validate import check_int, check_real, check_rng, check_threads
 
 
 @dataclass(frozen=True)
 class SVD:
-    """U diag(s) Vt, singular values in descending order; U (m, k) and Vt (k, n) with orthonormal columns and rows.
+    """A singular value decomposition U diag(s) Vt, whole or truncated; it unpacks to (U, s, Vt).
 
     Signs: the entry of largest magnitude in each row of Vt is positive.
+
+    Attributes
+    ----------
+    U : ndarray, shape (m, k)
+        The left singular vectors, as orthonormal columns.
+    s : ndarray, shape (k,)
+        The singular values, in descending order.
+    Vt : ndarray, shape (k, n)
+        The right singular vectors, as orthonormal rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import compact_svd
+    >>> A = np.array([[3.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
+    >>> U, s, Vt = compact_svd(A)
+    >>> s.round(3).tolist()
+    [3.0, 2.0]
+    >>> np.allclose(U * s @ Vt, A)
+    True
     """
 
     U: np.ndarray
@@ -36,6 +58,40 @@ class SVD:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter((self.U, self.s, self.Vt))
+
+    def plot(self, *, noise: float | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the singular values, on a logarithmic axis.
+
+        Parameters
+        ----------
+        noise : float > 0, optional
+            The largest singular value that noise alone would have: drawn as a horizontal line.
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Notes
+        -----
+        Needs matplotlib. Singular values of 0 are left out.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lrrec.linalg import compact_svd
+        >>> axes = compact_svd(np.diag([9.0, 5.0, 1.0])).plot(noise=2)
+        >>> axes.lines[0].get_ydata().tolist(), axes.lines[1].get_label()
+        ([9.0, 5.0, 1.0], 'noise 2 (2 above)')
+        """
+        if noise is not None:
+            noise = check_real(noise, "noise", low=0, open_low=True)
+        axes = axes_for(ax, "SVD.plot()", 3.8)
+        drawings.draw_spectrum(axes, self.s, noise, COLOR_BLIND_SAFE)
+        if len(named_series(axes)) > 1:
+            name_series(axes)
+        return axes
 
 
 def truncated_svd(
@@ -77,6 +133,15 @@ def truncated_svd(
     ----------
     Golub & Underwood (1977), "The block Lanczos method for computing eigenvalues"; Wu & Simon (2000),
     "Thick-restart Lanczos method for large symmetric eigenvalue problems".
+
+    Examples
+    --------
+    >>> from scipy.sparse import random_array
+    >>> from lrrec.linalg import truncated_svd
+    >>> A = random_array((40, 30), density=0.2, format="csr", rng=0)
+    >>> svd = truncated_svd(A, 5)
+    >>> svd.U.shape, svd.s.shape, svd.Vt.shape
+    ((40, 5), (5,), (5, 30))
     """
     A, k, rng = _checked(A, k, random_state)
     tol = check_real(tol, "tol", low=0, open_low=True)
@@ -157,6 +222,15 @@ def randomized_svd(
     ----------
     Musco & Musco (2015), "Randomized block Krylov methods for stronger and faster approximate singular value
     decomposition", arXiv:1504.05477; Halko, Martinsson & Tropp (2011), arXiv:0909.4061.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import random_array
+    >>> from lrrec.linalg import randomized_svd, truncated_svd
+    >>> A = random_array((40, 30), density=0.2, format="csr", rng=0)
+    >>> np.allclose(randomized_svd(A, 5).s, truncated_svd(A, 5).s, rtol=0.01)
+    True
     """
     A, k, rng = _checked(A, k, random_state)
     n_iter = check_int(n_iter, "n_iter", low=1)
@@ -198,6 +272,13 @@ def compact_svd(A: np.ndarray, *, rtol: float | None = None) -> SVD:
     A : ndarray, shape (m, n)
     rtol : float, optional
         Default: max(m, n) times the precision of A's type, as in numpy.linalg.matrix_rank.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import compact_svd
+    >>> compact_svd(np.array([[1.0, 1.0], [1.0, 1.0]])).s.round(3).tolist()  # of rank 1
+    [2.0]
     """
     A = np.asarray(A)
     if A.ndim != 2 or not np.isfinite(A).all():
@@ -207,60 +288,27 @@ def compact_svd(A: np.ndarray, *, rtol: float | None = None) -> SVD:
     if rtol is None:
         rtol = max(A.shape) * float(np.finfo(A.dtype).eps)
     rank = int((s > check_real(rtol, "rtol", low=0) * (s[0] if len(s) else 0)).sum())
-    return _signed(U[:, :rank], s[:rank], Vt[:rank])
+    return signed(U[:, :rank], s[:rank], Vt[:rank])
 
 
 def pinv(A: np.ndarray, *, rtol: float | None = None) -> np.ndarray:
-    """Return the Moore-Penrose inverse (n, m) of a dense matrix, by its compact SVD. See `compact_svd` for rtol."""
+    """Return the Moore-Penrose inverse (n, m) of a dense matrix, by its compact SVD.
+
+    Parameters
+    ----------
+    A : ndarray, shape (m, n)
+    rtol : float, optional
+        As for `compact_svd`: singular values of at most rtol * s[0] count as 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec.linalg import pinv
+    >>> pinv(np.array([[2.0, 0.0], [0.0, 0.0]])).round(3).tolist()
+    [[0.5, 0.0], [0.0, 0.0]]
+    """
     U, s, Vt = compact_svd(A, rtol=rtol)
     return (Vt.T / s) @ U.T
-
-
-def best_low_rank(A: sp.csr_array | np.ndarray, k: int, **options: Any) -> tuple[SVD, float, float]:
-    """Return the best approximation of A of rank k, and its error in the Frobenius and in the spectral norm.
-
-    No matrix of rank k is closer to A in either norm. The errors are (sum of s_i^2, i > k)^(1/2) and s_{k+1}.
-
-    Parameters
-    ----------
-    A : csr_array or ndarray, shape (m, n)
-    k : int
-    **options
-        Of `truncated_svd`, for a sparse A.
-
-    References
-    ----------
-    Eckart & Young (1936); Mirsky (1960).
-    """
-    if not sp.issparse(A):
-        U, s, Vt = compact_svd(A, rtol=0)
-        k = check_int(k, "k", low=1)
-        return SVD(U[:, :k], s[:k], Vt[:k]), float(np.sqrt((s[k:] ** 2).sum())), float(s[k]) if k < len(s) else 0.0
-    k = check_int(k, "k", low=1, high=min(A.shape))
-    U, s, Vt = truncated_svd(A, min(k + 1, min(A.shape)), **options)
-    total = float((np.asarray(A.data, dtype=np.float64) ** 2).sum())
-    rest = max(0.0, total - float((s[:k].astype(np.float64) ** 2).sum()))
-    return SVD(U[:, :k], s[:k], Vt[:k]), float(np.sqrt(rest)), float(s[k]) if k < len(s) else 0.0
-
-
-def compress(X: np.ndarray, Y: np.ndarray, k: int) -> SVD:
-    """Return the SVD of the best rank-k approximation of X Y^T, without forming the product.
-
-    Parameters
-    ----------
-    X, Y : ndarray, shapes (m, D), (n, D)
-    k : int
-        At most D.
-
-    Notes
-    -----
-    Two QR decompositions and the SVD of a (D, D) matrix: O((m + n) D^2) time.
-    """
-    k = check_int(k, "k", low=1, high=X.shape[1])
-    Qx, Rx = scipy.linalg.qr(X.astype(np.float64), mode="economic")
-    Qy, Ry = scipy.linalg.qr(Y.astype(np.float64), mode="economic")
-    U, s, Vt = scipy.linalg.svd(Rx @ Ry.T, full_matrices=False)
-    return _signed(Qx @ U[:, :k], s[:k], Vt[:k] @ Qy.T)
 
 
 def _leading(H: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -287,10 +335,10 @@ def _triplets(gram: Gram, V: np.ndarray) -> SVD:
     if zero.any():  # complete U to orthonormal columns
         empty = np.zeros((len(U), int(zero.sum())), U.dtype)
         U[:, zero] = orthonormal(empty, U[:, ~zero], np.random.default_rng(0), gram.n_threads)
-    return _signed(V, s, U.T) if gram.wide else _signed(U, s, V.T)
+    return signed(V, s, U.T) if gram.wide else signed(U, s, V.T)
 
 
-def _signed(U: np.ndarray, s: np.ndarray, Vt: np.ndarray) -> SVD:
+def signed(U: np.ndarray, s: np.ndarray, Vt: np.ndarray) -> SVD:
     """The SVD with signs flipped so that the entry of largest magnitude in each row of Vt is positive."""
     largest = Vt[np.arange(len(Vt)), np.abs(Vt).argmax(axis=1)] if Vt.size else np.ones(len(Vt))
     signs = np.where(largest < 0, -1, 1).astype(Vt.dtype)

@@ -1,4 +1,4 @@
-"""Beyond accuracy: how popular and how alike the items of a list are, and how much of the catalogue lists show.
+"""Beyond accuracy: how popular and how similar the items of a list are, and how much of the catalogue lists show.
 
 Read them beside an accuracy metric: random lists are the most diverse. Values of lists of different lengths cannot be
 compared, nor diversity by the factors of different models.
@@ -20,7 +20,7 @@ BLOCK_CELLS = 2**22  # numbers of vectors gathered at once
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of the items before anything is recommended.
+    """The popularity of the items in training, and their vectors: what metrics beyond accuracy need.
 
     Attributes
     ----------
@@ -30,6 +30,19 @@ class Catalogue:
         The number of training users with such a value.
     vectors : ndarray or sparse matrix, shape (n_items, D), optional
         Item factors or features, which "diversity" compares.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.metrics import Catalogue, measure
+    >>> train = csr_array(np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]]))
+    >>> catalogue = Catalogue.of(train)
+    >>> catalogue.item_counts.tolist(), catalogue.n_users
+    ([2, 1, 0], 2)
+    >>> relevant = csr_array(np.array([[0.0, 0.0, 1.0]]))
+    >>> measure(np.array([[0, 1]]), relevant, np.array([0]), ["novelty@2"], catalogue=catalogue)[0].tolist()
+    [[0.5]]
     """
 
     item_counts: np.ndarray

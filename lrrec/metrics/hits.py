@@ -36,6 +36,18 @@ class Hits:
         How many places are filled, and how many items were ranked.
     length : int
         Number of places of a list.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.metrics.hits import locate_hits
+    >>> relevant = csr_array(np.array([[1.0, 0.0, 1.0]]))
+    >>> hits, _ = locate_hits(np.array([[2, 1, 0]]), relevant, rows=np.array([0]), n_candidates=np.array([3]))
+    >>> hits.ranks.tolist(), hits.count(1).tolist()
+    ([1, 3], [1])
+    >>> hits.sum(hits.discounts, 3).tolist()  # the gain of ndcg@3: 1 / log2(2) + 1 / log2(4)
+    [1.5]
     """
 
     starts: np.ndarray
@@ -155,6 +167,14 @@ def find_hits(lists: np.ndarray, relevant: sp.csr_array) -> np.ndarray:
         Item indices, best first; negative for an empty place.
     relevant : csr_array, shape (B, n_items)
         The relevant items of each list's user; in canonical form.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.metrics import find_hits
+    >>> find_hits(np.array([[2, 1]]), csr_array(np.array([[1.0, 0.0, 1.0]]))).tolist()
+    [[True, False]]
     """
     n_items = relevant.shape[1]
     rows = np.repeat(np.arange(len(lists), dtype=np.int64), np.diff(relevant.indptr))
@@ -167,7 +187,26 @@ def find_hits(lists: np.ndarray, relevant: sp.csr_array) -> np.ndarray:
 
 
 def count_hits(lists: np.ndarray, relevant: sp.csr_array, rows: np.ndarray, *, n_threads: int = 1) -> np.ndarray:
-    """Return how many places of each list hold an item of its row of `relevant`, int64 (B,). See `measure`."""
+    """Return how many places of each list hold an item of its row of `relevant`, int64 (B,).
+
+    Parameters
+    ----------
+    lists : ndarray of int, shape (B, k)
+        Item indices; negative for an empty place.
+    relevant : csr_array, shape (n_users, n_items)
+        The items to count, as the stored entries of a row.
+    rows : ndarray of int, shape (B,)
+        The row of `relevant` of each list.
+    n_threads : int, default 1
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.metrics import count_hits
+    >>> count_hits(np.array([[2, 0], [1, 2]]), csr_array(np.array([[1.0, 0.0, 1.0]])), rows=np.array([0, 0])).tolist()
+    [2, 1]
+    """
     out, lists = np.empty(len(lists), dtype=np.int64), _for_kernels(lists, relevant)
     indptr, indices = index_arrays(relevant)
 

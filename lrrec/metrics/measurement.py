@@ -40,6 +40,18 @@ def measure(
     -----
     One compiled pass over the lists finds the hits; the metrics are sums over the hits, which are few. Memory beside
     input and result: a few numbers per item, and those of one block of lists, for each thread.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from lrrec.metrics import measure
+    >>> relevant = csr_array(np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]))
+    >>> values, repeats = measure(np.array([[2, 1], [0, 1]]), relevant, np.array([0, 1]), ["recall@2", "mrr@2"])
+    >>> values.tolist()
+    [[0.5, 1.0], [1.0, 0.5]]
+    >>> repeats.tolist()
+    [False, False]
     """
     metrics = [parse(name, PER_LIST) for name in names]
     longest = max((k or 0 for _, k in metrics), default=0)

@@ -38,6 +38,15 @@ class Metric:
     greater_is_better : bool
     formula : str
         As the report prints it.
+
+    Examples
+    --------
+    >>> from lrrec.metrics import METRICS
+    >>> metric = METRICS["mrr"]
+    >>> metric.formula
+    '1 / rank of the first hit, 0 without a hit'
+    >>> metric.kind, metric.has_cutoff, metric.greater_is_better
+    ('ranking', True, True)
     """
 
     name: str
@@ -110,6 +119,15 @@ def parse(name: str, kinds: Iterable[str] = tuple(METRIC_KINDS)) -> tuple[Metric
     ------
     ParameterError
         If there is no such metric among those kinds.
+
+    Examples
+    --------
+    >>> from lrrec.metrics import parse
+    >>> metric, k = parse("ndcg@10")
+    >>> metric.name, k
+    ('ndcg', 10)
+    >>> parse("rmse")[1] is None
+    True
     """
     from lrrec.validate import check_option  # which imports numpy: the command line's help does not wait for it
 
@@ -129,7 +147,25 @@ def parse(name: str, kinds: Iterable[str] = tuple(METRIC_KINDS)) -> tuple[Metric
 
 
 def check_names(metrics: str | Sequence[str], kinds: Iterable[str] = tuple(METRIC_KINDS)) -> list[str]:
-    """Return the distinct names of metrics, in their order; refuse names that `parse` refuses, and an empty list."""
+    """Return the distinct names of metrics, in their order; refuse names that `parse` refuses, and an empty list.
+
+    Parameters
+    ----------
+    metrics : str or sequence of str
+    kinds : iterable of str, optional
+        As for `parse`.
+
+    Raises
+    ------
+    ParameterError
+        If there is no name, or no such metric among those kinds.
+
+    Examples
+    --------
+    >>> from lrrec.metrics import check_names
+    >>> check_names(["ndcg@10", "auc", "ndcg@10"])
+    ['ndcg@10', 'auc']
+    """
     names = [metrics] if isinstance(metrics, str) else metrics
     if not isinstance(names, list | tuple | set) or not names:
         raise ParameterError(f"metrics must be a list of at least one metric, got {metrics!r}")

@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """Where a model's class is defined, and what the command line calls it."""
+    """Where a model's class is defined, and what the command line calls it.
+
+    Attributes
+    ----------
+    module : str
+        The full name of the module.
+    command_name : str
+        The name for `lrrec fit --model`.
+
+    Examples
+    --------
+    >>> from lrrec.models import MODELS
+    >>> MODELS["TruncatedSVD"]
+    Entry(module='lrrec.models.truncated_svd', command_name='svd')
+    """
 
     module: str
     command_name: str
@@ -36,7 +50,14 @@ __all__ = ["MODELS", "Entry", *MODELS, "by_command_name"]
 
 
 def by_command_name() -> dict[str, str]:
-    """Return the class name of each name on the command line."""
+    """Return a dict of names on the command line to names of classes.
+
+    Examples
+    --------
+    >>> from lrrec.models import by_command_name
+    >>> by_command_name()["svd"]
+    'TruncatedSVD'
+    """
     return {entry.command_name: name for name, entry in MODELS.items()}
 
 

@@ -33,7 +33,7 @@ class ALS(AlternatingModel):
     reg : float, default 0.06
         Regularization, > 0. Typical: 0.02 to 0.2 with reg_exponent 1.
     reg_exponent : float, default 1.0
-        nu: 1 scales a row's regularization by its number of ratings, 0 treats all rows alike.
+        nu: 1 scales a row's regularization by its number of ratings, 0 makes it the same for all rows.
     n_iter : int, default 15
         Iterations; one solves all users, then all items.
     clip : bool, default False

@@ -30,7 +30,7 @@ MAX_GROUPS = 5  # of so many users, over which the weights are averaged
 
 
 class Blend(Blends, Recommender):
-    """Add the standardized scores of several models, with weights found on validation users.
+    """Add the standardized scores of several models, with weights chosen on validation users.
 
     score(u, i) = sum_k w_k z_k(u, i), w >= 0 of sum 1, where z_k(u, .) are model k's scores with mean 0 and variance 1
     over the items that are new to user u. The weights are those of greedy ensemble selection: the model that raises
@@ -41,9 +41,9 @@ class Blend(Blends, Recommender):
     models : sequence of Recommender, optional
         Of any kind; they are cloned, never changed. By default an `IALS` and an `EASE` with their defaults.
     weights : sequence of float, optional
-        One for each model, >= 0, not all 0. By default they are found.
+        One for each model, >= 0, not all 0. By default they are chosen on validation users.
     metric : str, default "ndcg@20"
-        NAME@K, for finding the weights.
+        NAME@K, by which the weights are chosen.
     n_steps : int, default 20
         Steps of the search: weights are multiples of 1 / steps.
     random_state : int, Generator or None, default None
@@ -59,9 +59,9 @@ class Blend(Blends, Recommender):
 
     Notes
     -----
-    With given weights one fit of each model. To find them, one fit more of each, without a fifth of the users (at most
+    With given weights one fit of each model. To choose them, another fit of each, without a fifth of the users (at most
     1,000), who are the validation users: they are encoded from 80 % of their history, drawn at random. Where there are
-    features, and items of the catalogue without an interaction, weights for such items are found too, by a fit of each
+    features, and items of the catalogue without an interaction, weights for such items are chosen too, by a fit of each
     model without a fifth of the other items, which are then ranked. A search ranks for at most 1,000 users
     n_steps n_models times and holds n_models x 1,000 x n_items scores. The weights are equal where fewer than two
     users have two interactions. Scores are made for all items whatever the candidates. A parameter of a model is tuned,
@@ -105,7 +105,7 @@ class Blend(Blends, Recommender):
         self, X: Interactions | MatrixLike, y: None = None, *, item_features: FeaturesLike | None = None,
         validation: Split | None = None,
     ) -> Self:  # fmt: skip
-        """Find the weights, unless they are given, and fit every model.
+        """Choose the weights, unless they are given, and fit every model.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class Blend(Blends, Recommender):
         item_features : pandas frame, or sparse matrix or array of shape (n_items, n_features), optional
             For the models that take them, as for `IALS.fit`.
         validation : Split, optional
-            Of the same items, cut from X: the weights are found on its test users, for models fitted to its training
+            Of the same items, cut from X: the weights are chosen on its test users, for models fitted to its training
             part, as means over at most five groups of 1,000 of them. By default on users apart, whose hidden items are
             drawn at random: give a split that was cut as the future will come, such as one in the order of time.
 

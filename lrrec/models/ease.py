@@ -26,7 +26,7 @@ class EASE(FeatureModel, ItemItemModel):
     """Predict each item from all others by ridge regression with a zero diagonal.
 
     Minimises |X - X B|_F^2 + sum_ij (reg + dropout / (1 - dropout) |x_j|^2) b_ji^2 subject to diag(B) = 0; scores are
-    x_u B. Users of n interactions weigh n^-2 user_power.
+    x_u B. A user of n interactions has weight n^(-2 user_power).
 
     With features F of items (`fit(X, item_features=)`), each feature counts as a user who has interacted with the items
     that have it: feature_weight |F^T - F^T B|_F^2 is added. Then items with few interactions, or none, are predicted
@@ -40,11 +40,11 @@ class EASE(FeatureModel, ItemItemModel):
         In [0, 1): the weights are those that predict best when every item of a history is left out with this
         probability (EDLAE), so that popular items are penalized more. Typical: 0.3 to 0.7, with a smaller `reg`.
     user_power : float, default 0.0
-        As of `EDLAE`: above 0 active users have less say. Typical: 0 to 0.5.
+        As of `EDLAE`: above 0 active users have less weight. Typical: 0 to 0.5.
     relaxed : float, default 0.0
         In [0, 1): the diagonal of B may reach this instead of 0 (RLAE; RDLAE with dropout). Not with features.
     feature_weight : float, default 30.0
-        Weight of the features, > 0, which are scaled to a mean square of 1 for an item: what they say counts as so many
+        Weight of the features, > 0, which are scaled to a mean square of 1 for an item: they count as so many
         interactions. Typical: 1 to 300.
     n_threads : int, optional
         Of `fit`; all cores when None. The result is the same for every value.
@@ -56,7 +56,7 @@ class EASE(FeatureModel, ItemItemModel):
     item_features_ : csr_array or ndarray of float32, shape (n_items, n_features)
         F as it was weighted; empty without features.
     feature_scale_ : ndarray of float32, shape (1,)
-        What features were multiplied by.
+        The factor of the features.
     inverse_diagonal_ : ndarray of float32, shape (n_items,)
         With features, the diagonal of (X^T X + feature_weight F F^T + reg I)^-1, which new items need; 0 for those.
     feature_names_ : IdMap

@@ -22,9 +22,9 @@ class EDLAE(EncoderModel, IterativeModel):
     """Encode a history by one linear map and decode it by another, so that items left out of it are predicted.
 
     Minimises |X - X B|_F^2 + sum_ij (reg + dropout / (1 - dropout) |x_j|^2) b_ji^2 for B = E V^T with its diagonal set
-    to 0, where users of n interactions weigh n^-2 user_power; scores are x_u E V^T. It is `EASE(dropout=)` of rank
-    n_factors: as an item never predicts itself, its factors are better than those of `TruncatedSVD`, which learn to
-    reproduce the history.
+    to 0, where a user of n interactions has weight n^(-2 user_power); scores are x_u E V^T. It is `EASE(dropout=)` of
+    rank n_factors: as an item never predicts itself, its factors are better than those of `TruncatedSVD`, which learn
+    to reproduce the history.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class EDLAE(EncoderModel, IterativeModel):
         Regularization, > 0. Typical: 1 to 1000; less for very sparse data.
     user_power : float, default 0.25
         The rows of users with n interactions are multiplied by n^-user_power for the fit, and all by one factor that
-        keeps their sum of squares: above 0 active users have less say. Typical: 0 to 0.5, more for sparse data.
+        keeps their sum of squares: above 0 active users have less weight. Typical: 0 to 0.5, more for sparse data.
     n_iter : int, default 10
         Iterations: one solves for encoders, and for decoders.
     cg_steps : int, default 2

@@ -69,7 +69,7 @@ class GraphFilter(Recommender):
     item_directions_ : ndarray of float32, shape (n_items, n_factors)
         V.
     n_factors_, degree_power_ : ndarray of float64, shape (1,)
-        What "auto" became; empty without it.
+        The number chosen for "auto"; empty without it.
 
     Notes
     -----

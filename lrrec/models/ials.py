@@ -51,7 +51,7 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     n_factors : int, default 128
         Rank of the model. Typical: 32 to 512; more needs more regularization or data.
     objective : {"rendle", "hu"}, default "rendle"
-        Which of the two.
+        Which of the two objectives.
     unobserved_weight : float or "auto", default "auto"
         Weight a > 0 of every pair, observed or not; "hu" does not use it (there it is 1). Typical: 0.01 (large sparse
         catalogues) to 1. It matters most, together with `reg`: tune both. "auto" is four times the mean, over
@@ -63,8 +63,8 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     reg : float, default 0.005
         Regularization, > 0. Typical: 0.0005 to 0.05.
     reg_exponent : float, default 1.0
-        nu: 1 scales a row's regularization by its frequency (with "hu": as Spark does), 0 treats all rows alike (as
-        implicit does).
+        nu: 1 scales a row's regularization by its frequency (with "hu": as Spark does), 0 makes it the same for all
+        rows (as implicit does).
     feature_reg : float, default 1.0
         Penalty of the maps W and A from features, > 0, in units of the mean of an item's penalty times |f_i|^2: 1 where
         the features are expected to explain as much of an item as they leave. Typical: 0.3 to 10.
@@ -97,9 +97,9 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     feature_names_ : IdMap
         The names of the item features: the columns of a frame, else their numbers.
     feature_encoder_ : FeatureEncoder or None
-        What made the item features, where it is known.
+        The encoder that made the item features, where it is known.
     unobserved_weight_ : ndarray of float64, shape (1,)
-        What "auto" became; empty without it.
+        The number chosen for "auto"; empty without it.
     user_feature_map_, user_feature_names_, user_feature_encoder_
         The same for users.
     users_, items_ : IdMap
@@ -213,7 +213,7 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
             when the model is scored on `validation`.
         warm_start : IALS, optional
             A fitted model of as many factors, to begin from instead of random factors: users and items are matched by
-            id, others begin as ever. After the data have grown, a few iterations do.
+            id, others begin at random. After the data have grown, a few iterations are enough.
 
         Returns
         -------

@@ -21,7 +21,7 @@ from lrrec.validate import check_int, check_real, check_rng, check_threads
 class NMF(NoiseReg, AlternatingModel):
     """Non-negative matrix factorization: an item's factors read as its share in each of n_factors themes.
 
-    Minimises |X - U V^T|_F^2 + reg (|U|_F^2 + |V|_F^2) over U, V >= 0; all cells count alike.
+    Minimises |X - U V^T|_F^2 + reg (|U|_F^2 + |V|_F^2) over U, V >= 0; all cells have the same weight.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class NMF(NoiseReg, AlternatingModel):
     user_factors_ : ndarray of float32, shape (n_users, n_factors)
     item_factors_ : ndarray of float32, shape (n_items, n_factors)
     reg_ : ndarray of float64, shape (1,)
-        What "auto" became; empty without it.
+        The number chosen for "auto"; empty without it.
 
     Notes
     -----

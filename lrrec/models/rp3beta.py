@@ -42,7 +42,7 @@ class RP3Beta(ItemItemModel):
     item_weights_ : csr_array of float32, shape (n_items, n_items)
         s_ji in row j and column i.
     beta_ : ndarray of float64, shape (1,)
-        What "auto" became; empty without it.
+        The number chosen for "auto"; empty without it.
 
     Notes
     -----

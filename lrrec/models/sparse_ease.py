@@ -30,7 +30,7 @@ class SparseEASE(ItemItemModel):
         In [0, 1): the weights are those that predict best when every item of a history is left out with this
         probability (EDLAE), so that popular items are penalized more. Typical: 0.2 to 0.7, with a smaller `reg`.
     user_power : float, default 0.0
-        As of `EDLAE`: above 0 active users have less say, and the nearest items are those by their weighted rows.
+        As of `EDLAE`: above 0 active users have less weight, and the nearest items are those by their weighted rows.
         Typical: 0 to 0.5.
     n_threads : int, optional
         Of `fit`; all cores when None. The result is the same for every value.

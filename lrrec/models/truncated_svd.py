@@ -34,13 +34,13 @@ class TruncatedSVD(NoiseReg, QuadraticModel):
     n_factors : int, default 256
         Rank, at most. Typical: 64 to 512; 20 to 200 with reg = 0.
     reg : float or "auto", default "auto"
-        What singular values lose, >= 0. "auto" is three quarters of the largest that noise alone would have:
-        0.75 (sqrt(S / n_users) + sqrt(S / n_items)), S the sum of the squares of Z, at most half of the largest norm of
-        a row or column.
+        By how much singular values are lowered, >= 0. "auto" is three quarters of the largest that noise alone would
+        have: 0.75 (sqrt(S / n_users) + sqrt(S / n_items)), S the sum of the squares of Z, at most half of the largest
+        norm of a row or column.
     solver : {"randomized", "exact"}, default "randomized"
         Block Krylov with `n_iter` passes, or block Lanczos until every triplet is accurate to `tol`.
     user_power : float, default 0.0
-        p: 0.5 gives active users less say.
+        p: 0.5 gives active users less weight.
     item_power : float, default 0.0
         q: above 0 popular items count less. Typical: 0 to 0.5.
     score_power : float, default 0.0
@@ -50,7 +50,7 @@ class TruncatedSVD(NoiseReg, QuadraticModel):
     tol : float, default 0.0001
         Relative residual of "exact".
     random_state : int, Generator or None, default 0
-        Of the start; the result hardly depends on it.
+        Of the initial block; the result hardly depends on it.
     n_threads : int, optional
         All cores when None. The result is bit-identical for every value.
 
@@ -61,7 +61,7 @@ class TruncatedSVD(NoiseReg, QuadraticModel):
     item_factors_ : ndarray of float32, shape (n_items, n_factors)
         V, rows scaled by D_i^r; the sign of each column is fixed.
     reg_ : ndarray of float64, shape (1,)
-        What "auto" became; empty without it.
+        The number chosen for "auto"; empty without it.
 
     Notes
     -----

@@ -54,7 +54,7 @@ class Report:
         whose rows of the same users and method are averaged.
     titles : dict of item id to str, optional
     metric : str, optional
-        What is shown in pictures and compared in pairs; the first of the comparison with a value for each user when
+        The metric of pictures and paired tests; the first of the comparison with a value for each user when
         not given.
     command : str, optional
         The command that repeats the evaluation, shown as it is.

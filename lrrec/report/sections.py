@@ -264,7 +264,7 @@ def tuning(tunings: dict[str, Tuning]) -> Section:
             number(int((trials["state"] == "pruned").sum()), ","), number(trials["seconds"].sum(), ".1f"),
             Cell(values or "nothing to tune"),
         ])  # fmt: skip
-        series[name] = trials["value"].to_numpy(dtype=float)
+        series[name] = (trials["value"].to_numpy(dtype=float), (trials["state"] == "finished").to_numpy())
     columns = ["model", f"best {first.metric}", "gain", "trials", "pruned", "seconds", "parameters"]
     return Section(
         "tuning",
@@ -279,7 +279,7 @@ def tuning(tunings: dict[str, Tuning]) -> Section:
         [
             Picture(
                 figures.tuning(series, first.metric, lower=not parse(first.metric)[0].greater_is_better),
-                "The best value so far after each trial; dots are trials, pruned ones where they stopped.",
+                "The best value so far after each trial. Dots are trials; crosses are pruned ones, where they stopped.",
             )
         ],
         [Table("Best trials", columns, rows)],

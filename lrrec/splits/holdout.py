@@ -10,6 +10,7 @@ from lrrec.data.times import point_in_time
 from lrrec.errors import DataError, ParameterError
 from lrrec.splits.parts import (
     ORDERS,
+    draw_negatives,
     earliest,
     eligible_users,
     histories,
@@ -35,6 +36,14 @@ def random(data: Interactions, test_size: float = 0.2, *, random_state: RandomSt
     test_size : float in (0, 1) or int, default 0.2
         The share or the number of interactions held out.
     random_state : int, Generator or None
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.Interactions.from_pairs(["ann", "ann", "ann", "bob", "bob"], ["x", "y", "z", "x", "y"])
+    >>> split = lrrec.splits.random(data, 2, random_state=0)
+    >>> len(split.train), len(split.test)
+    (3, 2)
     """
     check_data(data)
     n_test = n_held_out(test_size, len(data), "test_size", "interactions")
@@ -63,6 +72,14 @@ def leave_last(data: Interactions, n: int = 1, *, repeats: str | None = None, ra
     -----
     DataWarning
         If that draw decides what is held out, with the number of users.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> users, items = ["ann", "ann", "ann", "bob", "bob"], ["x", "y", "z", "x", "y"]
+    >>> data = lrrec.Interactions.from_pairs(users, items, times=[1, 2, 3, 5, 4])
+    >>> lrrec.splits.leave_last(data).test.to_frame()[["user", "item"]].values.tolist()
+    [['ann', 'z'], ['bob', 'x']]
     """
     events, times = timeline(data, "leave_last()")
     n = check_int(n, "n", low=1)
@@ -102,6 +119,15 @@ def by_time(
     -----
     DataWarning
         If `repeats` is not given and test repeats training.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> users, days = ["ann", "ann", "bob", "bob"], ["2024-01-01", "2024-03-01", "2024-01-15", "2024-02-15"]
+    >>> data = lrrec.Interactions.from_pairs(users, ["x", "y", "x", "z"], times=days)
+    >>> split = lrrec.splits.by_time(data, at="2024-02-01")
+    >>> split.test.to_frame()[["user", "item"]].values.tolist()
+    [['ann', 'y'], ['bob', 'z']]
     """
     _, times = timeline(data, "by_time()")
     if at is not None and test_size is not None:
@@ -120,14 +146,9 @@ def by_time(
 
 
 def by_user(
-    data: Interactions,
-    test_size: float = 0.2,
-    *,
-    history: float = 0.8,
-    order: str = "random",
-    repeats: str | None = None,
-    random_state: RandomState = None,
-) -> Split:
+    data: Interactions, test_size: float = 0.2, *, history: float = 0.8, order: str = "random",
+    repeats: str | None = None, random_state: RandomState = None,
+) -> Split:  # fmt: skip
     """Hold out users: they are unseen in training and encoded from a part of their interactions.
 
     This is called strong generalization.
@@ -155,6 +176,16 @@ def by_user(
     ----------
     Marlin (2004), "Collaborative filtering: a machine learning perspective", sec. 3.3; Liang et al. (2018),
     arXiv:1802.05814, sec. 4.2.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, test_size=50, random_state=0)
+    >>> len(split.test_rows), split.folds_in
+    (50, True)
+    >>> bool(set(split.train.rows()) & set(split.test.rows()))  # test users are not training users
+    False
     """
     check_data(data)
     share = check_real(history, "history", low=0, high=1)
@@ -191,6 +222,14 @@ def with_negatives(split: Split, n: int = 99, *, random_state: RandomState = Non
     References
     ----------
     He et al. (2017), "Neural collaborative filtering", sec. 4.1.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.leave_last(data)
+    >>> lrrec.splits.with_negatives(split, 99, random_state=0).candidates.shape
+    (420, 100)
     """
     check_split(split)
     n, rng, rows = check_int(n, "n", low=1), check_rng(random_state), split.test_rows
@@ -257,19 +296,6 @@ def with_validation(split: Split, size: float = 0.2, *, random_state: RandomStat
     return replace(split, validation=validation)
 
 
-def draw_negatives(
-    positives: np.ndarray, n_items: int, n: int, user: int | str, rng: np.random.Generator, name: str = "candidates"
-) -> np.ndarray:
-    """Draw n distinct item indices that are not among a user's positives (sorted indices)."""
-    n_left = n_items - len(positives)
-    if n_left < n:
-        raise ParameterError(
-            f"{name} must be at most what is neither relevant nor seen: {n_left} items for user {user!r}, got {n}"
-        )
-    drawn = rng.choice(n_left, n, replace=False)
-    return drawn + np.searchsorted(positives - np.arange(len(positives)), drawn, side="right")
-
-
 def cold_items(
     data: Interactions, test_size: float = 0.2, *, order: str = "random", random_state: RandomState = None
 ) -> Split:
@@ -296,6 +322,16 @@ def cold_items(
     References
     ----------
     Schein, Popescul, Ungar & Pennock (2002), "Methods and metrics for cold-start recommendations", sec. 4.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.cold_items(data, 30, random_state=0)
+    >>> split.candidates.shape
+    (30,)
+    >>> bool(set(split.train.matrix.indices) & set(split.test.matrix.indices))
+    False
     """
     check_data(data)
     check_option(order, "order", ORDERS)
@@ -330,6 +366,14 @@ def cold_users(data: Interactions, test_size: float = 0.2, *, random_state: Rand
     References
     ----------
     Schein, Popescul, Ungar & Pennock (2002), "Methods and metrics for cold-start recommendations".
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.cold_users(data, 30, random_state=0)
+    >>> len(split.test_rows), len(split.history)
+    (30, 0)
     """
     check_data(data)
     eligible, rng = eligible_users(data, 1), check_rng(random_state)

@@ -71,10 +71,30 @@ def histories(
 
 
 def history_mask(data: Interactions, share: float | int, key: np.ndarray) -> np.ndarray:
-    """Return a mask of each user's first interactions by key, bool (n_interactions,); of equal keys by item index.
+    """Return a mask of each user's first interactions by key; of equal keys by item index.
 
-    A share of them, or a number where it is an integer; of users with two or more interactions at least one is in the
-    mask and one is not.
+    Of users with two or more interactions at least one is in the mask and one is not.
+
+    Parameters
+    ----------
+    data : Interactions
+    share : float in (0, 1), or int
+        The share of a user's interactions, or their number where it is an integer.
+    key : array-like of numbers or times, shape (n_interactions,)
+        The key to sort a user's interactions by, such as `data.times` or random numbers.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_interactions,)
+        In the order of `data.matrix.data`.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.Interactions.from_pairs(["ann", "ann", "ann", "bob", "bob"], ["x", "y", "z", "x", "y"])
+    >>> first = lrrec.splits.history_mask(data, 0.5, [3, 1, 2, 1, 2])  # the keys may be times
+    >>> data.filter(first).to_frame()[["user", "item"]].values.tolist()
+    [['ann', 'y'], ['ann', 'z'], ['bob', 'x']]
     """
     check_data(data)
     whole = isinstance(share, numbers.Integral)
@@ -93,7 +113,7 @@ def earliest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a mask of each user's first n_first (n_users,) events, and the users for whom a tie in time decides it.
 
-    Ties are drawn: by item index, whoever recommends large indices would be right too often.
+    Ties are drawn: cut by item index, they would favour models that recommend large indices.
     """
     order = np.lexsort((rng.random(len(events)), times, events.rows()))
     indptr, times = events.matrix.indptr, times[order]
@@ -124,7 +144,7 @@ def warn_of_ties(n_users: int, kind: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Warn whoever has called the function of `lrrec.splits`."""
+    """Warn the caller of the function of `lrrec.splits`."""
     warnings.warn(message, DataWarning, stacklevel=4)
 
 
@@ -151,3 +171,16 @@ def n_held_out(size: float, n: int, name: str, unit: str) -> int:
     if count >= n:
         raise ParameterError(f"{name} must leave some of the {n} {unit} for training, got {size}")
     return int(count)
+
+
+def draw_negatives(
+    positives: np.ndarray, n_items: int, n: int, user: int | str, rng: np.random.Generator, name: str = "candidates"
+) -> np.ndarray:
+    """Draw n distinct item indices that are not among a user's positives (sorted indices)."""
+    n_left = n_items - len(positives)
+    if n_left < n:
+        raise ParameterError(
+            f"{name} must be at most what is neither relevant nor seen: {n_left} items for user {user!r}, got {n}"
+        )
+    drawn = rng.choice(n_left, n, replace=False)
+    return drawn + np.searchsorted(positives - np.arange(len(positives)), drawn, side="right")

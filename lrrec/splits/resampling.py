@@ -154,6 +154,16 @@ def windows(
     ------
     Split
         From the earliest window to the latest, generated lazily.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> splits = list(lrrec.splits.windows(data, 2, test_size=0.1))
+    >>> [split.params["window"] for split in splits]
+    [1, 2]
+    >>> len(splits[0].train) < len(splits[1].train)
+    True
     """
     _, times = timeline(data, "windows()")
     n_windows = check_int(n_windows, "n_windows", low=1)

@@ -36,7 +36,7 @@ class Split:
     Attributes
     ----------
     train : Interactions
-        What models are fitted to.
+        The interactions that models are fitted to.
     history : Interactions
         The known interactions of the test users. The same object as `train` where they are training users;
         otherwise their histories are folded in.
@@ -56,6 +56,18 @@ class Split:
         The random_state that the split was drawn with, where that was a number.
     validation : Split or None
         For tuning, of the same ids: see `lrrec.splits.with_validation`.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, random_state=0)
+    >>> split.description
+    "by_user(test_size=0.2, history=0.8, order='random', random_state=0)"
+    >>> len(split.test_rows), split.folds_in
+    (84, True)
+    >>> split.summary()["part"].tolist()
+    ['train', 'history', 'test']
     """
 
     train: Interactions
@@ -100,9 +112,9 @@ class Split:
         train, test : frame or Interactions
             Their ids are united: the split's maps hold those of all parts.
         history : frame or Interactions, optional
-            What test users are served from, where they are not training users; also those of validation.
+            The interactions that test users, also those of validation, are served from, where they are new users.
         validation : frame or Interactions, optional
-            What `validation` tests a model of train on. Models are fitted on train alone.
+            The test part of `validation`, whose training part is train.
         user, item, value, time, duplicates
             Of frames, as for `Interactions.from_frame`.
         repeats : {"keep", "drop"}, default "keep"

@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from lrrec.data import frames
+from lrrec.plots import drawings
+from lrrec.plots.axes import COLOR_BLIND_SAFE, axes_for, name_series
 from lrrec.tuning.space import Space
 from lrrec.tuning.trial import greater_is_better
-from lrrec.typing import Frame
+from lrrec.typing import Axes, Frame
 
 STATES = ("finished", "pruned", "failed")
 
@@ -32,7 +34,7 @@ class Tuning:
         (0 for models without), folds (those that it was measured on) and a column for each parameter. The value of a
         trial pruned before its last fold is estimated: the best one's then, plus the difference on the users of both.
     metric, validation : str
-        What was optimized, and how the validation part, or the folds, were made.
+        The metric that was optimized, and how the validation part, or the folds, were made.
     seed : int
     space : dict
     gain_ : float
@@ -40,12 +42,25 @@ class Tuning:
         users: positive is better, also for errors. NaN if the space does not contain the model's own parameters, their
         trial failed, or the metric has no value for each user.
     gain_interval_ : tuple of two floats
-        The 95 % interval of gain_, by a bootstrap of the users' differences. The best of many trials gains something by
-        chance alone: the intervals of all finished trials hold together (`lrrec.evaluation.statistics.simultaneous`),
-        hence that of the best one, too. The gain itself remains optimistic. It is about the choice of users, not about
-        random initialization. An interval that includes 0 is no evidence of a gain.
+        The 95 % interval of `gain_`, by a bootstrap over the validation users, simultaneous over all finished trials:
+        it covers the gain of the best one, although that was chosen among many. `gain_` itself is optimistic. The
+        interval allows for the choice of users, not for random initialization; if it includes 0, there is no evidence
+        of a gain.
     n_users : int
         The validation users of all folds on whom the gain was measured; 0 if it was not.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> split = lrrec.splits.by_user(data, random_state=0)
+    >>> tuning = lrrec.tune(lrrec.EASE(reg=2.0), split, space={"reg": [2.0, 100.0]}, n_trials=2)
+    >>> tuning.best_params_, tuning.model_.reg
+    ({'reg': 100.0}, 100.0)
+    >>> tuning.to_frame()["reg"].tolist()
+    [100.0, 2.0]
+    >>> tuning.gain_interval_[0] > 0
+    True
     """
 
     best_params_: dict[str, Any]
@@ -106,6 +121,44 @@ class Tuning:
         row["seconds"] = self.trials_["seconds"].sum()
         table = pd.DataFrame([row])
         return frames.make({str(name): table[name].to_numpy() for name in table}, backend)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw the metric of each trial on validation, and the best so far.
+
+        A dot is a trial; a cross is a pruned one, where it stopped. The line is the best of the finished trials so far.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given. Draw several models that were tuned for
+            the same metric on the same axes to compare them.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Notes
+        -----
+        Needs matplotlib. The best of many trials is optimistic: see `gain_`, and compare models on the test part.
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+        >>> split = lrrec.splits.by_user(data, random_state=0)
+        >>> tuning = lrrec.tune(lrrec.EASE(), split, space={"reg": [10.0, 100.0, 1000.0]}, metric="ndcg@10", n_trials=3)
+        >>> axes = tuning.plot()
+        >>> axes.get_ylabel(), bool(axes.lines[0].get_ydata()[-1] == tuning.best_value_)
+        ('ndcg@10 on validation', True)
+        """
+        axes = axes_for(ax, "Tuning.plot()", 3.8)
+        values, finished = self.trials_["value"].to_numpy(dtype=float), (self.trials_["state"] == "finished").to_numpy()
+        drawings.draw_trials(
+            axes, {f"{type(self.model_).__name__}, best so far": (values, finished)}, self.metric, COLOR_BLIND_SAFE,
+            lower=not greater_is_better(self.metric), named=True,
+        )  # fmt: skip
+        name_series(axes)
+        return axes
 
     def __repr__(self) -> str:
         counts = Counter(self.trials_["state"])

@@ -25,7 +25,7 @@ class Anchored(FactorAdapter):
         sum_u c_u [loss_u(V u_u) + lam_u |u_u|^2] + t sum_i |v_i - v0_i|^2
 
     with the base's own loss; see `lrrec.adapt.kinds.closed_form.AlternatingSolver`. Items that the base does not know
-    have a penalty of their own.
+    have another penalty, `new_item_reg`.
 
     Parameters
     ----------
@@ -48,6 +48,17 @@ class Anchored(FactorAdapter):
     -----
     O(N D^2 + I D^2) time an iteration for N target interactions, I items and D factors. The same for any number of
     threads.
+
+    Examples
+    --------
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.adapt import Anchored
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = Interactions.from_pairs(["dan", "dan", "eve", "eve"], ["x", "z", "x", "z"])
+    >>> adapter = Anchored(reg=0.1, fold_in_reg=None).fit(target, base=base)
+    >>> adapter.recommend_from(Interactions.from_pairs(["gus", "gus"], ["x", "y"]), k=1).items.tolist()
+    [['z']]
     """
 
     name = "anchored"

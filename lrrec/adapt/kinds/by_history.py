@@ -15,12 +15,24 @@ class ByHistory(Composite):
     """Serve users with a history in the target by one adapter, and users without by another.
 
     `AdapterSelector` makes it where users are the same people in both domains (`same_users`) and another adapter is
-    better for those who have done nothing in the target yet.
+    better for those who have no interaction in the target yet.
 
     Parameters
     ----------
     with_history, without_history : Adapter
         The second must be able to serve users without a history.
+
+    Examples
+    --------
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.adapt import ByHistory, ItemItemScratch, Popular
+    >>> books = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(books)
+    >>> films = Interactions.from_pairs(["ann", "ann", "bob"], ["f", "g", "f"])
+    >>> adapter = ByHistory(ItemItemScratch(reg=1.0), Popular())
+    >>> adapter = adapter.fit(films, base=base, catalogue=["f", "g"], same_users=True)
+    >>> adapter.recommend(["bob", "cat"], k=1).items.tolist()  # cat has no history of films
+    [['g'], ['f']]
     """
 
     name = "by history"

@@ -19,7 +19,7 @@ class Change:
     rows : ndarray of int64, shape (m,)
         Rows that are replaced, rising.
     values : ndarray of float32, shape (m, D)
-        What they are replaced by.
+        The new rows.
     encoder : mapping of str to Change
         Changes of the arrays with which a neural base encodes histories; vectors are matrices of one row.
     """
@@ -53,7 +53,7 @@ class Change:
         return V
 
     def unmade(self, V0: np.ndarray, scale: float = 1.0) -> ChangedMatrix:
-        """Return the changed matrix, of which only the rows that are asked for are made."""
+        """Return the changed matrix, of which only the rows that are used are made."""
         return ChangedMatrix(V0, self.A, np.float32(scale) * self.B, self.rows, self._replaced(V0, scale))
 
     def apply_to_encoder(self, arrays: Mapping[str, np.ndarray], scale: float = 1.0) -> dict[str, np.ndarray]:

@@ -36,6 +36,21 @@ class FactorAdapter(Adapter, FactorModel):
         1. Less blends with the base: 0 gives the base's items and fold-in.
     user_factors_, item_factors_ : ndarray of float32
         Of the target's users; of the catalogue, with the change.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.adapt import FactorAdapter, LowRank
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = Interactions.from_pairs(["dan", "dan", "eve", "eve"], ["x", "z", "x", "z"])
+    >>> adapter = LowRank(rank=2, reg=0.1, fold_in_reg=0.005).fit(target, base=base)
+    >>> isinstance(adapter, FactorAdapter), adapter.truncate(1).change_.A.shape
+    (True, (3, 1))
+    >>> adapter.scale = 0.0
+    >>> np.array_equal(adapter.item_factors_, base.item_factors_)
+    True
     """
 
     change_: Change

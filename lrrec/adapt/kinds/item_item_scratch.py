@@ -23,6 +23,16 @@ class ItemItemScratch(ItemItem):
         Regularization, > 0, in interactions. "auto", here and below, is for an `AdapterSelector` to choose.
     content : float or "auto", default "auto"
         As for `ItemItem`.
+
+    Examples
+    --------
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.adapt import ItemItemScratch
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = Interactions.from_pairs(["dan", "eve", "eve"], ["y", "y", "z"])
+    >>> ItemItemScratch(reg=1.0).fit(target, base=base).recommend(["dan"], k=1).items.tolist()
+    [['z']]
     """
 
     name = "item-item scratch"

@@ -20,8 +20,8 @@ class LowRank(Anchored):
     """Change the item factors by A B^T, fitted to the target in closed form.
 
     Minimises the objective of `Anchored` over V = V0 + A B^T, with V0 (I, D) the base's item factors, A (I, rank) and
-    B (D, rank), in alternating steps that start from the leading directions of the change of full rank. Items that the
-    base does not know have factors of their own. New users are folded in, as with any factor model.
+    B (D, rank), in alternating steps that start from the leading directions of the change of full rank. The factors of
+    items that the base does not know are free. New users are folded in, as with any factor model.
 
     Parameters
     ----------

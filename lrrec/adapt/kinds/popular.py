@@ -23,6 +23,17 @@ class Popular(Adapter):
     ----------
     counts_ : ndarray of float32, shape (I,)
         The number of the target's users with a value > 0 of each item.
+
+    Examples
+    --------
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.adapt import Popular
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = Interactions.from_pairs(["dan", "eve", "eve"], ["z", "y", "z"])
+    >>> adapter = Popular().fit(target, base=base)
+    >>> adapter.recommend(["dan"], k=1).items.tolist()
+    [['y']]
     """
 
     name = "popularity"

@@ -24,6 +24,16 @@ class Scratch(FactorAdapter):
     reg : float, None or "auto", default "auto"
         Regularization of the fit, in the place of the base's own; None keeps that. "auto" is for an
         `AdapterSelector` to choose.
+
+    Examples
+    --------
+    >>> from lrrec import IALS, Interactions
+    >>> from lrrec.adapt import Scratch
+    >>> source = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> base = IALS(n_factors=2, random_state=0).fit(source)
+    >>> target = Interactions.from_pairs(["dan", "dan", "eve"], ["x", "z", "x"])
+    >>> Scratch(reg=None).fit(target, base=base).recommend(["eve"], k=1).items.tolist()
+    [['z']]
     """
 
     name = "scratch"

@@ -83,6 +83,17 @@ class FullRankTowers(TowerAdapter):
     ----------
     reg, learning_rate, n_epochs, shrinkage, source_weight, adapt_encoder, balance, random_state
         As for `LowRankTowers`.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> from lrrec.adapt import FullRankTowers
+    >>> likes = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> source, target = likes.filter(likes.rows() >= 60), likes.filter(likes.rows() < 60)
+    >>> base = lrrec.NeuralMF(n_factors=8, n_hidden=16, n_epochs=1, random_state=0).fit(source)
+    >>> adapter = FullRankTowers(reg=1.0, learning_rate=0.01, n_epochs=1, shrinkage=0.0, random_state=0)
+    >>> adapter.fit(target, base=base).item_factors_.shape
+    (319, 9)
     """
 
     name = "anchored"
@@ -117,7 +128,7 @@ class LowRankTowers(FullRankTowers):
         sum_u c_u loss_u  +  reg * (mean |u|^2 before adaptation) * sum_layers |D|_F^2
         + source_weight * (mean loss of the source's users, where `fit` is given the source)
 
-    The items' biases change freely, and items that the base does not know have vectors of their own.
+    The items' biases, and the vectors of items that the base does not know, are trained without a limit of rank.
 
     Parameters
     ----------
@@ -144,6 +155,17 @@ class LowRankTowers(FullRankTowers):
     References
     ----------
     Hu et al. (2022), "LoRA: low-rank adaptation of large language models", arXiv:2106.09685.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> from lrrec.adapt import LowRankTowers
+    >>> likes = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> source, target = likes.filter(likes.rows() >= 60), likes.filter(likes.rows() < 60)
+    >>> base = lrrec.NeuralMF(n_factors=8, n_hidden=16, n_epochs=1, random_state=0).fit(source)
+    >>> adapter = LowRankTowers(rank=2, reg=1.0, learning_rate=0.01, n_epochs=1, shrinkage=0.0, random_state=0)
+    >>> adapter.fit(target, base=base).item_factors_.shape
+    (319, 9)
     """
 
     name = "low-rank"
@@ -189,6 +211,17 @@ class ScratchTowers(TowerAdapter):
     ----------
     learning_rate, n_epochs, balance, random_state
         As for `LowRankTowers`.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> from lrrec.adapt import ScratchTowers
+    >>> likes = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> source, target = likes.filter(likes.rows() >= 60), likes.filter(likes.rows() < 60)
+    >>> base = lrrec.NeuralMF(n_factors=8, n_hidden=16, n_epochs=1, random_state=0).fit(source)
+    >>> adapter = ScratchTowers(learning_rate=0.01, n_epochs=1, random_state=0).fit(target, base=base)
+    >>> adapter.item_factors_.shape
+    (319, 9)
     """
 
     name = "scratch"

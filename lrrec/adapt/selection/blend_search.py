@@ -1,4 +1,4 @@
-"""The blend of the best adapters, its weights found on the validation users."""
+"""The blend of the best adapters, its weights chosen on the validation users."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,7 @@ def find_blend(cv: CrossValidation, results: Sequence[CandidateResult]) -> Candi
     Greedy ensemble selection tries weights; on each bootstrap sample of the validation users the best of them are
     noted, and their average is taken (bagging: Breiman 1996, "Bagging predictors"; Caruana et al. 2006), so that
     adapters between which so few users cannot decide share the weight. The scores of members are less what the choice
-    of their settings gained on the same users. By nested cross-validation, the weights of each fold are those found on
+    of their settings gained on the same users. By nested cross-validation, the weights of each fold are those chosen on
     the other folds.
     """
     ranked = sorted((result for result in results if result.mean > 0), key=lambda result: -result.mean)

@@ -8,6 +8,9 @@ import numpy as np
 from lrrec.adapt.selection.candidate_result import CandidateResult, Z
 from lrrec.adapt.selection.folds import WITH
 from lrrec.data import frames
+from lrrec.plots import drawings
+from lrrec.plots.axes import COLOR_BLIND_SAFE, add_legend, axes_for
+from lrrec.typing import Axes
 
 
 def report(compared: Mapping[str, tuple[list[CandidateResult], CandidateResult]], metric: str) -> Any:
@@ -40,6 +43,24 @@ def report(compared: Mapping[str, tuple[list[CandidateResult], CandidateResult]]
             "group": group,
         })  # fmt: skip
     return frames.make({name: np.array([row[name] for row in rows]) for name in rows[0]}, "pandas")
+
+
+def plot_report(report: Any, ax: Any) -> Axes:
+    """Draw the scores of a report on axes, or in a new figure: of each group of users the best on top."""
+    metric, against = report.columns[1:3]
+    places = {group: place for place, group in enumerate(dict.fromkeys(report["group"]))}
+    rows = report.assign(place=report["group"].map(places)).sort_values(
+        ["place", metric], ascending=[True, False], kind="stable"
+    )
+    means, references = rows[metric].to_numpy(), (rows[metric] - rows[against]).to_numpy()
+    intervals = zip(rows["method"], means, references + rows["low"], references + rows["high"], strict=True)
+    axes = axes_for(ax, "AdapterSelector.plot()", 1.0 + 0.4 * len(rows))
+    reference, label = against.removeprefix("against "), f"{metric} on validation users"
+    named = drawings.draw_scores(
+        axes, list(intervals), rows["kept"], references, reference, label, COLOR_BLIND_SAFE
+    )  # fmt: skip
+    add_legend(axes, named)
+    return axes
 
 
 def _number(value: Any) -> float:

@@ -44,7 +44,7 @@ class LowRankAdapter(AdapterSelector):
     >>> likes = dataset.interactions(min_rating=4)
     >>> abroad = (dataset.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
     >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
-    >>> adapter = lrrec.LowRankAdapter(rank=4, random_state=0).fit(likes.filter(abroad), base=base)
+    >>> adapter = lrrec.LowRankAdapter(rank=4, budget="fast", random_state=0).fit(likes.filter(abroad), base=base)
     >>> len(adapter.report_), adapter.best_.label in adapter.report_["method"].tolist()
     (9, True)
     """

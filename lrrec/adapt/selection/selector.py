@@ -18,7 +18,7 @@ from lrrec.adapt.kinds.popular import Popular
 from lrrec.adapt.selection.blend_search import find_blend
 from lrrec.adapt.selection.by_group import combined, fallback
 from lrrec.adapt.selection.choice import choose
-from lrrec.adapt.selection.comparison_report import report
+from lrrec.adapt.selection.comparison_report import plot_report, report
 from lrrec.adapt.selection.cross_validation import CrossValidation
 from lrrec.adapt.selection.default_candidates import default_candidates
 from lrrec.adapt.selection.folds import AS_SERVED, WITH, WITHOUT, check_history, make_folds
@@ -36,7 +36,7 @@ from lrrec.models.base.feature_model import check_taken
 from lrrec.models.base.one_fit import become
 from lrrec.models.base.recommender import Recommender
 from lrrec.splits import Split
-from lrrec.typing import FileLike, MatrixLike
+from lrrec.typing import Axes, FileLike, MatrixLike
 from lrrec.validate import check_bool, check_option, check_rng
 
 PREFERENCES = ("best", "small")
@@ -49,7 +49,7 @@ class AdapterSelector(Recommender):
     "auto" are chosen on the validation users: folds of the target's users, or those of `validation`. Adapters are
     compared by nested cross-validation: each fold is scored with the settings chosen on the other folds. What is kept
     is a blend of the best three, or the best by the mean where that is clearly better. With `same_users`, users who
-    have done nothing in the target yet are a group of their own: their validation users are served without a history,
+    have no interaction in the target are a separate group: their validation users are served without a history,
     too, and another adapter may be kept for them.
 
     Parameters
@@ -62,8 +62,8 @@ class AdapterSelector(Recommender):
     metric : str, default "ndcg@20"
         NAME@K, the metric by which settings and adapters are chosen.
     history : "as served", float in (0, 1] or int, default "as served"
-        What a validation user is served from: about as much as the target's users have (all but a fifth of their
-        interactions), a share of it, or a number of interactions. The rest is to be found. The earliest come first
+        The history that a validation user is served from: about as much as the target's users have (all but a fifth of
+        their interactions), a share of it, or a number of interactions. The rest is relevant. The earliest come first
         where the target has times; otherwise they are drawn.
     prefer : {"best", "small"}, default "best"
         Keep the best by the mean, or the one with the fewest parameters within a standard error of the best.
@@ -81,9 +81,9 @@ class AdapterSelector(Recommender):
     best_ : Adapter
         The winner, fitted to all of the target's users. Its attributes and methods are the selector's too.
     report_ : DataFrame
-        What was compared: method, metric on the validation users, its paired difference to fold-in (to the first
-        method where the base does not fold in) with one-sided 90 % bounds (low, high: an 80 % interval), the number of
-        parameters, and which is kept.
+        A row for each adapter compared: method, metric on the validation users, its paired difference to fold-in (to
+        the first method where the base does not fold in) with one-sided 90 % bounds (low, high: an 80 % interval), the
+        number of parameters, and which is kept.
     verdict_ : str
         Why that one was kept, and how many target users the base is worth: the kept adapter, fitted to that many
         fewer, ranks as well as the best model of the target alone.
@@ -144,7 +144,7 @@ class AdapterSelector(Recommender):
         validation : Split, optional
             Its test users, served from its history, are the validation users in place of folds of the target's; its
             candidates, if it has them (`splits.with_negatives`), are what is ranked. With
-            `same_users` they are served without their history too; if none has one, users with a history are judged
+            `same_users` they are served without their history too; if none has one, users with a history are evaluated
             on folds.
 
         Returns
@@ -246,6 +246,41 @@ class AdapterSelector(Recommender):
     def _candidates(self, base: Any, same_users: bool) -> Sequence[Adapter]:
         return default_candidates(base, same_users=same_users) if self.candidates is None else self.candidates
 
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw the scores of the methods that were compared, the best on top, with the one kept marked.
+
+        Scores are those of `report_`: the metric on the validation users, by nested cross-validation. The bars are the
+        80 % intervals of the paired differences to fold-in (to the first method where the base does not fold in), whose
+        score is the dashed line: a bar that does not cross it is a difference beyond chance in the choice of users.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            What to draw on, beside what is there; a new figure when not given.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Notes
+        -----
+        Needs matplotlib. With `same_users`, users with and without a history are compared apart, one below the other.
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> from lrrec.adapt import AdapterSelector, Anchored
+        >>> dataset = lrrec.datasets.load("made-up")
+        >>> likes = dataset.interactions(min_rating=4)
+        >>> abroad = (dataset.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
+        >>> base = lrrec.IALS(8, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~abroad))
+        >>> selector = AdapterSelector([Anchored()], blend=False, random_state=0).fit(likes.filter(abroad), base=base)
+        >>> [label.get_text() for label in selector.plot().get_yticklabels()]
+        ['anchored', 'popularity', 'fold-in']
+        """
+        self._check_fitted()
+        return plot_report(self.report_, ax)
+
     @property
     def verdict_(self) -> str:
         """Why the winner was kept."""
@@ -284,7 +319,7 @@ class AdapterSelector(Recommender):
         return self.best_.merge()
 
     def save(self, path: FileLike, *, float16: bool = False, histories: bool = False) -> None:
-        """Write the winner to path; `lrrec.load(path, base=model)` gives it back. See `Adapter.save`."""
+        """Write the winner to path; `lrrec.load(path, base=model)` reads it. See `Adapter.save`."""
         self._check_fitted()
         self.best_.save(path, float16=float16, histories=histories)
 

@@ -27,12 +27,26 @@ class Explanation:
         The values of its interactions.
     contributions : ndarray of float64, shape (n,)
     constants : dict of str to float
-        What else the score consists of. For `ALS` "mean rating", "item bias" ("item mean", the sum of both, where the
-        model has no training data) and "user bias"; for `NeuralMF` "item
-        bias"; "stored user factors" where those of a training user are not the fold-in of their history (compressed
-        and imported models, adapters with same_users=True): what they add to it.
+        The other parts of the score, by name. For `ALS` "mean rating", "item bias" ("item mean", the sum of both, where
+        the model has no training data) and "user bias"; for `NeuralMF` "item bias"; "stored user factors" where those
+        of a training user are not the fold-in of their history (compressed and imported models, adapters with
+        same_users=True): what they add to it.
     user : id or None
         None for a history.
+
+    Examples
+    --------
+    >>> from lrrec import EASE, Interactions
+    >>> likes = [[1, 1, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 0, 1]]
+    >>> users, items = ["ann", "bob", "cat", "dan", "eve"], ["x", "y", "z"]
+    >>> train = Interactions.from_matrix(likes, users=users, items=items)
+    >>> explanation = EASE(reg=1).fit(train).explain("bob", "z")
+    >>> explanation
+    Explanation of item z for user bob: score 0.7500
+      item x               +0.5000
+      item y               +0.2500
+    >>> explanation.to_frame().columns.tolist()
+    ['source', 'item', 'value', 'contribution']
     """
 
     item: Any
@@ -129,11 +143,13 @@ class Explains:
         Examples
         --------
         >>> from lrrec import EASE, Interactions
-        >>> train = Interactions.from_pairs(["ann", "ann", "ann", "bob", "bob"], ["x", "y", "z", "x", "y"])
+        >>> likes = [[1, 1, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 0, 1]]
+        >>> users, items = ["ann", "bob", "cat", "dan", "eve"], ["x", "y", "z"]
+        >>> train = Interactions.from_matrix(likes, users=users, items=items)
         >>> model = EASE(reg=1).fit(train)
         >>> explanation = model.explain("bob", "z")
         >>> explanation.items.tolist(), explanation.contributions.round(3).tolist()
-        (['x', 'y'], [0.2, 0.2])
+        (['x', 'y'], [0.5, 0.25])
         """
         self._check_fitted()
         rows, columns = self.users_.indices([user]), self.items_.indices([item])
@@ -154,6 +170,16 @@ class Explains:
         history : Interactions of one user, or sparse matrix or array of shape (1, n_items)
             As for `recommend_from`.
         item : id
+
+        Examples
+        --------
+        >>> from lrrec import EASE, Interactions
+        >>> likes = [[1, 1, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 0, 1]]
+        >>> users, items = ["ann", "bob", "cat", "dan", "eve"], ["x", "y", "z"]
+        >>> train = Interactions.from_matrix(likes, users=users, items=items)
+        >>> model = EASE(reg=1).fit(train)
+        >>> model.explain_from(Interactions.from_pairs(["new"], ["x"]), "z").contributions.round(3).tolist()
+        [0.5]
         """
         self._check_fitted()
         matrix, _ = self._histories(history)

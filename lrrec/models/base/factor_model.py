@@ -11,8 +11,8 @@ from sklearn.base import clone
 from lrrec.data.interactions import Interactions
 from lrrec.errors import ParameterTypeError
 from lrrec.linalg.dense import inner_products
+from lrrec.linalg.low_rank_approximation import compress
 from lrrec.linalg.ranking import Columns
-from lrrec.linalg.svd import compress
 from lrrec.linalg.threads import even_blocks
 from lrrec.models.base import item_index
 from lrrec.models.base.estimator import TransformerMixin
@@ -36,6 +36,17 @@ class FactorModel(TransformerMixin, Recommender):
     After `fit`, `transform(train)` equals `user_factors_`, and `recommend` and `recommend_from` agree. This does not
     hold for a model made by `compress`, whose user factors are those of the approximation, nor for one made by
     `lrrec.interop.from_factors`, whose user factors were computed elsewhere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec import FactorModel, Interactions, TruncatedSVD
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> model = TruncatedSVD(n_factors=2, reg=0.0).fit(train)
+    >>> isinstance(model, FactorModel), model.user_factors_.shape, model.item_factors_.shape
+    (True, (3, 2), (3, 2))
+    >>> np.allclose(model.predict(["ann"], ["y"]), model.user_factors_[0] @ model.item_factors_[1])
+    True
     """
 
     user_factors_: np.ndarray
@@ -85,6 +96,14 @@ class FactorModel(TransformerMixin, Recommender):
         ----------
         X : Interactions, pandas frame, or sparse matrix or array of shape (n, n_items)
             As for `recommend_from`; one row for every user of X. Rows without an item of the model are 0.
+
+        Examples
+        --------
+        >>> from lrrec import Interactions, TruncatedSVD
+        >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+        >>> model = TruncatedSVD(n_factors=2, reg=0.0).fit(train)
+        >>> model.transform(Interactions.from_pairs(["dan", "eve"], ["x", "z"])).shape
+        (2, 2)
         """
         self._check_fitted()
         factors = self._encode(self._histories(X)[0])
@@ -114,6 +133,14 @@ class FactorModel(TransformerMixin, Recommender):
             The only items that may be neighbours, as `items` of `recommend`.
         n_threads : int, optional
             All cores when None; the result is the same.
+
+        Examples
+        --------
+        >>> from lrrec import Interactions, TruncatedSVD
+        >>> users, items = ["ann", "ann", "bob", "bob", "cat", "cat"], ["x", "y", "x", "y", "w", "z"]
+        >>> model = TruncatedSVD(n_factors=2, reg=0.0).fit(Interactions.from_pairs(users, items))
+        >>> model.similar_items(["x", "z"], k=1).neighbors.tolist()
+        [['y'], ['w']]
         """
         self._check_fitted()
         factors = np.where(self.item_evidence_[:, None], self.item_factors_, np.float32(0))
@@ -153,6 +180,17 @@ class FactorModel(TransformerMixin, Recommender):
         ----------
         Malkov & Yashunin (2018), "Efficient and robust approximate nearest neighbor search using hierarchical navigable
         small world graphs"; Morozov & Babenko (2018), "Non-metric similarity graphs for maximum inner product search".
+
+        Examples
+        --------
+        Written and opened again, where usearch is installed:
+
+        >>> from lrrec import IALS, Interactions, interop
+        >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+        >>> model = IALS(n_factors=2, random_state=0).fit(train)
+        >>> model.to_index("items.index")  # doctest: +SKIP
+        >>> interop.open_index("items.index", model).recommend(["bob"], k=1).items.tolist()  # doctest: +SKIP
+        [['y']]
         """
         self._check_inner_products("to_index()")
         item_index.write(path, self, kind)
@@ -196,6 +234,14 @@ class FactorModel(TransformerMixin, Recommender):
         Notes
         -----
         O((n_users + n_items) D^2) time; the scores are never formed.
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+        >>> model = lrrec.IALS(n_factors=16, n_iter=2, random_state=0).fit(data)
+        >>> model.compress(4).item_factors_.shape
+        (319, 4)
         """
         self._check_fitted()
         self._check_histories("compress()")

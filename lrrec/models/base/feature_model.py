@@ -30,7 +30,7 @@ class FeatureModel(Recommender):
     feature_names_ : IdMap
         The names of the item features: the columns of a frame, else their numbers; empty without features.
     feature_encoder_ : FeatureEncoder or None
-        What made the item features of a table, where they were passed as `Features`.
+        The encoder that made the item features from a table, where they were passed as `Features`.
     """
 
     item_evidence_: np.ndarray

@@ -82,6 +82,18 @@ class ItemIndex(Recommends):
     -----
     The model itself ranks all items where that costs less and where the index is of no use: when more than half of the
     catalogue would be candidates, with a list of candidates for each user, and for popular items.
+
+    Examples
+    --------
+    With usearch, which `pip install 'lrrec[index]'` installs:
+
+    >>> from lrrec import IALS, Interactions, interop
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> model = IALS(n_factors=2, random_state=0).fit(train)
+    >>> model.to_index("items.index")  # doctest: +SKIP
+    >>> index = interop.open_index("items.index", model)  # doctest: +SKIP
+    >>> index.recommend(["bob"], k=1).items.tolist()  # doctest: +SKIP
+    [['y']]
     """
 
     def __init__(self, model: Any, graph: Graph) -> None:

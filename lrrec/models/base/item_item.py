@@ -27,7 +27,7 @@ class ItemItemModel(Recommender):
     ----------
     item_weights_ : ndarray or csr_array of float32, shape (n_items, n_items)
         b_ji: what item j (row) in a history adds to the score of item i (column). In a csr_array, values are > 0:
-        files hold no others, so that damage is found.
+        files hold no others, so that damage is detected.
     """
 
     _learned_csr: tuple[str, ...] = ("item_weights_",)

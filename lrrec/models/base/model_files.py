@@ -61,7 +61,7 @@ def _hashed(flat: np.ndarray) -> Any:
 
 
 def same_model(one: Any, other: Any) -> bool:
-    """Return whether two models score alike: they have the same attributes, or equal ones."""
+    """Return whether two models have equal scores: they have the same attributes, or equal ones."""
     mine, theirs = vars(one), vars(other)
     if mine.keys() == theirs.keys() and all(theirs[name] is value for name, value in mine.items()):
         return type(one) is type(other)

@@ -15,6 +15,17 @@ class QuadraticModel(FactorModel):
 
     New users are folded in: their factors minimise the model's objective for their history, item factors fixed.
     `LowRankAdapter` adapts these models in closed form.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrrec import IALS, Interactions, QuadraticModel
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> model = IALS(n_factors=2, random_state=0).fit(train)
+    >>> isinstance(model, QuadraticModel), model.item_precision_.shape
+    (True, (3,))
+    >>> np.allclose(model.transform(train), model.user_factors_, atol=1e-5)  # a training user folds in to their factors
+    True
     """
 
     def _encode(self, matrix: sp.csr_array) -> np.ndarray:

@@ -11,28 +11,25 @@ import scipy.sparse as sp
 from lrrec.data.growth import check_labelled, grown
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions, as_interactions
-from lrrec.data.labels import same_order
 from lrrec.errors import DataError, FileFormatError, NotFittedError, ParameterError
-from lrrec.linalg.ranking import ALL_COLUMNS, BLOCK_CELLS, Columns
+from lrrec.linalg.ranking import Columns
 from lrrec.linalg.sparse import positive
-from lrrec.linalg.threads import even_blocks
 from lrrec.metrics import measure
 from lrrec.models.base import model_files
 from lrrec.models.base.auto_params import AutoParams
 from lrrec.models.base.estimator import BaseEstimator
 from lrrec.models.base.explanation import Explains
-from lrrec.models.base.finite import check_finite, check_learned
+from lrrec.models.base.finite import check_learned
 from lrrec.models.base.one_fit import become, of_one_fit
+from lrrec.models.base.predicts import Predicts
 from lrrec.models.base.recommends import Recommends
 from lrrec.models.base.values import has_likes, stored_zeros, usable
 from lrrec.splits.parts import histories, inductive
-from lrrec.typing import FileLike, Ids, MatrixLike, PathLike
-from lrrec.validate import check_bool, check_option, warn
-
-PREDICT_UNKNOWN = ("raise", "nan", "baseline")
+from lrrec.typing import FileLike, MatrixLike, PathLike
+from lrrec.validate import check_bool, warn
 
 
-class Recommender(AutoParams, Explains, Recommends, BaseEstimator):
+class Recommender(AutoParams, Explains, Predicts, Recommends, BaseEstimator):
     """A model that ranks items for users.
 
     A model stores its parameters in `__init__`, learns in `_fit(matrix)`, and scores in `_scores(encoded, columns)`.
@@ -50,6 +47,22 @@ class Recommender(AutoParams, Explains, Recommends, BaseEstimator):
     item_evidence_ : ndarray of bool, shape (n_items,)
         Which items the model can score: those with an interaction in the training data, and those known otherwise, by
         their features, imported factors or the base of an adapter. The others are never ranked by a score.
+
+    Examples
+    --------
+    A model that ranks items by their place in the catalogue, the last first:
+
+    >>> import numpy as np
+    >>> from lrrec import Interactions, Recommender
+    >>> class Last(Recommender):
+    ...     def _fit(self, matrix):
+    ...         self.places_ = np.arange(matrix.shape[1], dtype=np.float32)
+    ...
+    ...     def _scores(self, encoded, columns):
+    ...         return np.tile(self.places_[columns], (encoded.shape[0], 1))
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob"], ["x", "y", "z"])
+    >>> Last().fit(train).recommend(["ann", "bob"], k=1).items.tolist()
+    [['z'], ['y']]
     """
 
     users_: IdMap
@@ -164,6 +177,13 @@ class Recommender(AutoParams, Explains, Recommends, BaseEstimator):
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> import lrrec
+        >>> model = lrrec.ItemKNN().fit([[1, 1, 0], [0, 1, 1]])  # ids are the indices
+        >>> model.users_.ids.tolist(), model.items_.ids.tolist()
+        ([0, 1], [0, 1, 2])
         """
         data, fresh = self._read(X), self._unlearned()
         fresh._fit(data.matrix)
@@ -200,8 +220,16 @@ class Recommender(AutoParams, Explains, Recommends, BaseEstimator):
         Notes
         -----
         After it, `recommend` and `recommend_from` agree for users with new interactions. Items and users that are not
-        solved for keep their factors: what is left of the difference to a new fit grows with the share of new
-        interactions, so fit again from time to time, e.g. when a tenth of all is new (`IALS.fit(warm_start=)`).
+        solved for keep their factors: the difference to a new fit grows with the share of new interactions, so
+        fit again from time to time, e.g. when a tenth of all is new (`IALS.fit(warm_start=)`).
+
+        Examples
+        --------
+        >>> from lrrec import Interactions, Popularity
+        >>> model = Popularity().fit(Interactions.from_pairs(["ann", "bob"], ["x", "y"]))
+        >>> model = model.update(Interactions.from_pairs(["bob", "cat"], ["z", "y"]))
+        >>> model.items_.ids.tolist(), model.item_counts_.tolist()
+        (['x', 'y', 'z'], [1, 2, 1])
         """
         fresh = copy(self)  # of one fit, whatever another thread does
         fresh._check_fitted()
@@ -252,50 +280,6 @@ class Recommender(AutoParams, Explains, Recommends, BaseEstimator):
         self.item_evidence_ = item_evidence
         self.n_features_in_: int = data.n_items
         return self
-
-    @of_one_fit
-    def predict(self, users: Ids, items: Ids, *, unknown: str = "raise") -> np.ndarray:
-        """Return the scores of pairs of users and items, float32 (n,).
-
-        Parameters
-        ----------
-        users, items : sequence of ids, shape (n,)
-        unknown : {"raise", "nan", "baseline"}, default "raise"
-            For pairs with a user or an item that the model does not have: raise an error, return NaN, or (models of
-            ratings) predict from the half that is known: for `ALS` the mean rating plus the bias of the known user or
-            item. Scores of other models are ranks within a user's list: there is no value to expect, hence an error.
-        """
-        self._check_fitted()
-        check_option(unknown, "unknown", PREDICT_UNKNOWN)
-        same_order(users=users, items=items)
-        find = IdMap.indices if unknown == "raise" else IdMap.find
-        rows, columns = find(self.users_, users), find(self.items_, items)
-        if len(rows) != len(columns):
-            raise DataError(f"users and items must be equally long, got {len(rows)} and {len(columns)}")
-        known = (rows >= 0) & (columns >= 0)
-        out = np.full(len(rows), np.nan, dtype=np.float32)
-        out[known] = self._predict(rows[known], columns[known])
-        check_finite(out[known])
-        if unknown == "baseline":
-            out[~known] = self._predict_baseline(rows[~known], columns[~known])
-        return out
-
-    def _predict_baseline(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return what to expect of pairs of indices, of which one or both are -1 for unknown."""
-        raise ParameterError(
-            f"unknown='baseline' needs a model of ratings such as ALS, got {type(self).__name__}: pass unknown='nan'"
-        )
-
-    def _predict(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return the scores of pairs of indices, from blocks of all items' scores."""
-        out = np.empty(len(rows), dtype=np.float32)
-        distinct, which = np.unique(rows, return_inverse=True)
-        order = np.argsort(which, kind="stable")
-        for start, stop in even_blocks(len(distinct), max(1, BLOCK_CELLS // len(self.items_))):
-            scores = self._scores(self._training_users(distinct[start:stop]), ALL_COLUMNS)
-            pairs = order[np.searchsorted(which[order], start) : np.searchsorted(which[order], stop)]
-            out[pairs] = scores[which[pairs] - start, columns[pairs]]
-        return out
 
     @of_one_fit
     def score(self, X: Interactions | MatrixLike, y: None = None) -> float:
@@ -357,6 +341,18 @@ class Recommender(AutoParams, Explains, Recommends, BaseEstimator):
             If `lrrec.load` could not load the file: the class is not in `lrrec.models.MODELS`, or a parameter is
             neither a number, an array, a string nor None. A random_state that is a Generator is stored as None. Or if
             values are too large or too small for half precision.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import lrrec
+        >>> train = lrrec.Interactions.from_pairs(["ann", "ann", "bob"], ["x", "y", "x"])
+        >>> model = lrrec.EASE(reg=1).fit(train)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model.lrrec", histories=False)  # without users: for recommend_from
+        ...     loaded = lrrec.load(f"{folder}/model.lrrec")
+        >>> loaded.recommend_from(train, users=["bob"], k=1).items.tolist()
+        [['y']]
         """
         self._check_fitted()
         check_bool(float16, "float16")

@@ -115,7 +115,7 @@ class Recommends:
         threshold : float, optional
             Leave out items with a smaller score.
         unknown : {"raise", "mask", "popular"}, default "raise"
-            What to recommend without evidence. "popular": the lists of users without an interaction in the training
+            How lists without evidence are filled. "popular": the lists of users without an interaction in the training
             data, and the places of any list for which there is no item with evidence, are filled with the most popular
             items that may be recommended; these have no score (masked, NaN in frames), see `Recommendations.filled`.
             "mask": such lists and places are masked. "raise": as "mask", but such users raise an error.
@@ -140,6 +140,19 @@ class Recommends:
         whatever the number of users. There is no evidence for an item that nobody interacted with (unless its factors
         are known otherwise, see `item_evidence_`), nor, in item-item models, for one that no weight connects with the
         user's history.
+
+        Examples
+        --------
+        >>> from lrrec import EASE, Interactions
+        >>> users, items = ["ann", "ann", "bob", "bob", "cat", "dan", "dan"], ["x", "y", "x", "z", "x", "x", "y"]
+        >>> train = Interactions.from_pairs(users, items)
+        >>> model = EASE(reg=1).fit(train)
+        >>> model.recommend(["cat", "ann"], k=2).items.tolist()
+        [['y', 'z'], ['z', None]]
+        >>> model.recommend(["ann"], k=2, items=["x", "z"], exclude_seen=False).items.tolist()
+        [['x', 'z']]
+        >>> model.recommend(["new"], k=1, unknown="popular").items.tolist()
+        [['x']]
         """
         self._check_fitted()
         check_bool(exclude_seen, "exclude_seen")
@@ -176,6 +189,15 @@ class Recommends:
             For a model that was fitted with features of users: a row for each user of the histories, of a frame with
             its id in the index, or a table that the encoder of the fit reads. Users with a short history, or none, are
             served by them too.
+
+        Examples
+        --------
+        >>> from lrrec import EASE, Interactions
+        >>> users, items = ["ann", "ann", "bob", "bob", "cat", "dan", "dan"], ["x", "y", "x", "z", "x", "x", "y"]
+        >>> train = Interactions.from_pairs(users, items)
+        >>> model = EASE(reg=1).fit(train)
+        >>> model.recommend_from(Interactions.from_pairs(["new", "new"], ["x", "y"]), k=1).items.tolist()
+        [['z']]
         """
         self._check_fitted()
         user_features = encoded(user_features, getattr(self, "user_feature_encoder_", None))
@@ -229,6 +251,16 @@ class Recommends:
         Notes
         -----
         Users are served and written by the ten thousand: memory does not grow with their number.
+
+        Examples
+        --------
+        >>> from lrrec import EASE, Interactions
+        >>> users, items = ["ann", "ann", "bob", "bob", "cat", "dan", "dan"], ["x", "y", "x", "z", "x", "x", "y"]
+        >>> train = Interactions.from_pairs(users, items)
+        >>> model = EASE(reg=1).fit(train)
+        >>> model.recommend_all(print, k=1)
+        Recommendations(4 users x 1 items)
+        4
         """
         self._check_fitted()
         self._check_histories("recommend_all()")

@@ -67,7 +67,7 @@ class _Lists:
         Raises
         ------
         UnknownIdError
-            If the query is not among those asked for.
+            If there is no list of this query.
         """
         rows = np.flatnonzero(self._is(query))
         if not len(rows):
@@ -113,6 +113,24 @@ class Recommendations(_Lists):
         Masked (NaN in frames) too where an item was filled in without a score; see `filled`.
     indices : ndarray of int32, shape (n, K)
         The model's indices of the items; -1 where masked.
+
+    Examples
+    --------
+    >>> from lrrec import Interactions, Popularity
+    >>> train = Interactions.from_pairs(["ann", "ann", "bob", "cat"], ["x", "y", "x", "z"])
+    >>> lists = Popularity().fit(train).recommend(["bob", "cat"], k=2)
+    >>> lists
+    Recommendations(2 users x 2 items)
+    >>> lists.items.tolist()
+    [['y', 'z'], ['x', 'y']]
+    >>> lists["cat"]
+    [('x', 2.0), ('y', 1.0)]
+    >>> lists.to_frame()
+      user item  rank  score
+    0  bob    y     1    1.0
+    1  bob    z     2    1.0
+    2  cat    x     1    2.0
+    3  cat    y     2    1.0
     """
 
     users: np.ndarray
@@ -144,6 +162,14 @@ class Neighbors(_Lists):
     neighbors : masked array of ids, shape (n, K)
     scores : masked array of float32, shape (n, K)
         Cosine similarities, or the weights of an item-item model.
+
+    Examples
+    --------
+    >>> from lrrec import Interactions, ItemKNN
+    >>> users, items = ["ann", "ann", "bob", "bob", "cat"], ["x", "y", "x", "y", "z"]
+    >>> neighbors = ItemKNN(shrink=0.0).fit(Interactions.from_pairs(users, items)).similar_items(["x"], k=1)
+    >>> neighbors.neighbors.tolist(), neighbors.to_frame().columns.tolist()
+    ([['y']], ['id', 'neighbor', 'rank', 'score'])
     """
 
     ids: np.ndarray

@@ -111,6 +111,17 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
     -----
     An epoch costs O(n_users n_items D) for "softmax" and for dense data, and O(N D) for the others, N interactions.
     Equal seeds give equal results on one CPU.
+
+    Examples
+    --------
+    >>> import lrrec
+    >>> data = lrrec.datasets.load("made-up").interactions(min_rating=4)
+    >>> model = lrrec.NeuralMF(n_factors=8, n_hidden=16, n_epochs=1, random_state=0).fit(data)
+    >>> model.item_factors_.shape
+    (319, 9)
+    >>> new = lrrec.Interactions.from_pairs(["new user"], data.items.ids[:1])
+    >>> model.recommend_from(new, k=3).items.shape
+    (1, 3)
     """
 
     embedding_: np.ndarray
