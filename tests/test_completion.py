@@ -1,11 +1,19 @@
 """Shell completion: the scripts for each shell, and what they are answered."""
 
+import sys
+
 import pytest
 
 import lrrec
 from lrrec.models import by_command_name
 
 COMMANDS = {"demo", "data", "fit", "evaluate", "benchmark", "adapt", "recommend", "info", "warmup"}
+
+
+@pytest.fixture(autouse=True)
+def started_as_lrrec(monkeypatch):
+    """As the installed command, and not as a module of pytest's."""
+    monkeypatch.setattr(sys.modules["__main__"], "__package__", None)
 
 
 @pytest.fixture
@@ -18,7 +26,7 @@ def complete(run, monkeypatch):
         monkeypatch.setenv("COMP_CWORD", str(len(words)))
         code, out, err = run()
         assert (code, err) == (0, "")
-        return {line.strip() for line in out.splitlines()}
+        return {line.strip() for line in out.splitlines()} - {""}
 
     return complete
 

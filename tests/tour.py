@@ -85,18 +85,19 @@ def adapt_and_save(base: lrrec.IALS) -> None:
 def missing(split: lrrec.Split, model: lrrec.IALS) -> None:
     """Each extra is named by the error of what needs it."""
     result = lrrec.evaluate(model, split)
-    calls: dict[str, Callable[[], Any]] = {
-        "'lrrec[torch]'": lambda: lrrec.NeuralMF().fit(split.train),
-        "'lrrec[tune]'": lambda: lrrec.tune(lrrec.EASE(), split, n_trials=1),
-        "'lrrec[report]'": lambda: lrrec.Report("report", evaluations={"ials": result}).save("report.html"),
-        "'lrrec[index]'": lambda: model.to_index("index"),
-        "'lrrec[onnx]'": lambda: interop.to_onnx(model, "model.onnx"),
-        "'lrrec[hub]'": lambda: interop.push_to_hub(model, "owner/name"),
-        "'lrrec[spark]'": lambda: __import__("lrrec.spark"),
-        "implicit": lambda: interop.to_implicit(model),
-        "polars": lambda: result.to_frame(backend="polars"),
-    }
-    for package, call in calls.items():
+    calls: list[tuple[str, Callable[[], Any]]] = [
+        ("'lrrec[torch]'", lambda: lrrec.NeuralMF().fit(split.train)),
+        ("'lrrec[tune]'", lambda: lrrec.tune(lrrec.EASE(), split, n_trials=1)),
+        ("'lrrec[report]'", lambda: lrrec.Report("report", evaluations={"ials": result}).save("report.html")),
+        ("'lrrec[report]'", lambda: result.plot_by_history()),
+        ("'lrrec[index]'", lambda: model.to_index("index")),
+        ("'lrrec[onnx]'", lambda: interop.to_onnx(model, "model.onnx")),
+        ("'lrrec[hub]'", lambda: interop.push_to_hub(model, "owner/name")),
+        ("'lrrec[spark]'", lambda: __import__("lrrec.spark")),
+        ("implicit", lambda: interop.to_implicit(model)),
+        ("polars", lambda: result.to_frame(backend="polars")),
+    ]
+    for package, call in calls:
         said = ""
         try:
             call()
@@ -104,7 +105,7 @@ def missing(split: lrrec.Split, model: lrrec.IALS) -> None:
             said = str(error)
         assert f"pip install {package}" in said, f"{package}: {said or 'no error'}"
     assert "pip install 'lrrec[torch]'" in command("fit", "made-up", "-m", "neural", "-o", "neural.lrrec", code=1)
-    print(f"named where they are missing: {', '.join(calls)}")
+    print(f"named where they are missing: {', '.join(dict.fromkeys(package for package, _ in calls))}")
 
 
 if __name__ == "__main__":
