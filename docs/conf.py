@@ -67,6 +67,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "image_srcset": ["2x"],
     "matplotlib_animations": False,
+    "capture_repr": ("_repr_html_",),
     "doc_module": ("lrrec",),
     "backreferences_dir": "auto_gallery/backreferences",
     "min_reported_time": 1000,
