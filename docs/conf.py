@@ -32,6 +32,7 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates", "gallery"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 default_role = "py:obj"
+smartquotes = False  # quotes in docstrings are Python's
 nitpicky = False  # the default role marks code of any kind, too
 suppress_warnings = ["config.cache"]
 

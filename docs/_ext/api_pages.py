@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import re
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +26,11 @@ MODULES = {  # in the order of the reference, and what each is for
     "lrrec.models": "The catalogue of models.",
     "lrrec.errors": "What is raised and warned.",
     "lrrec.typing": "Types of arguments.",
+}
+CONSTANTS = {
+    "lrrec.adapt.ADAPTERS": "The kinds of adapters: a dict of class name to module.",
+    "lrrec.models.MODELS": "The models: a dict of class name to `Entry`.",
+    "lrrec.typing.ArrayLike": "That of numpy.typing: an array, or nested sequences of numbers.",
 }
 
 
@@ -53,7 +60,8 @@ def page(module: ModuleType, about: str) -> str:
 def documented(module: ModuleType) -> list[str]:
     """The public names of a module that have a page there: those of lrrec itself have theirs at the top."""
     names = [name for name in public(module) if not inspect.ismodule(getattr(module, name))]
-    return [name for name in names if module is lrrec or getattr(lrrec, name, None) is not getattr(module, name)]
+    top = lrrec.__all__ if module is not lrrec else ()
+    return [name for name in names if name not in top or getattr(lrrec, name) is not getattr(module, name)]
 
 
 def public(module: ModuleType) -> list[str]:
@@ -65,23 +73,50 @@ def public(module: ModuleType) -> list[str]:
 
 
 def skip(app: Sphinx, what: str, name: str, member: Any, skipped: bool, options: Any) -> bool | None:
-    """Leave out what is inherited from other libraries."""
+    """Leave out what is inherited from other libraries, and the fields of named tuples, which are attributes."""
+    if isinstance(member, cached_property):
+        member = member.func
     function = inspect.unwrap(member.fget if isinstance(member, property) and member.fget else member)
     home = getattr(function, "__module__", None) or ""
-    return True if inspect.isroutine(function) and not home.startswith("lrrec") else None
+    foreign = inspect.isroutine(function) and not home.startswith("lrrec")
+    return True if foreign or str(function.__doc__).startswith("Alias for field number") else None
 
 
 def as_literal(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Show indented formulas of a docstring line by line, and bars as bars."""
-    text, headings = list(lines), [n for n, line in enumerate(lines) if line and set(line.strip()) == {"-"}]
-    end = headings[0] - 1 if headings else len(text)
+    """Show indented formulas of a docstring line by line, and bars as bars; say what constants are."""
+    if what == "data":
+        lines[:] = constant(name)
+        return
     shown: list[str] = []
-    inside = False
-    for n, line in enumerate(text):
-        indented = n < end and line.startswith("    ")
-        if indented and not inside and not text[n - 1].strip():
+    section, literal, example = "", False, False
+    for n, line in enumerate(lines):
+        if n + 1 < len(lines) and set(lines[n + 1].strip()) == {"-"}:
+            section = line.strip()
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))  # what it prints, too
+        indented = section in ("", "Notes") and line.startswith("    ")
+        if indented and not literal and not lines[n - 1].strip():
             shown += ["::", ""]
-        inside = (indented or not line.strip()) and (inside or indented)
-        code = inside or line.lstrip().startswith((">>>", "..."))
-        shown.append(line if code else line.replace("|", "\\|"))
+        literal = (indented or not line.strip()) and (literal or indented)
+        shown.append(line if literal or example else line.replace("|", "\\|"))
     lines[:] = shown
+
+
+def constant(name: str) -> list[str]:
+    """What the page of a constant says: its comment in the module, or a text from here."""
+    module, _, last = name.rpartition(".")
+    if name == "lrrec.metrics.METRICS":
+        rows = [
+            f"   * - ``{metric.name}{'@K' * metric.has_cutoff}``\n     - ``{metric.formula}``\n"
+            f"     - {'greater' if metric.greater_is_better else 'smaller'}\n     - {metric.kind}"
+            for metric in lrrec.metrics.METRICS.values()
+        ]
+        head = "The metrics: a dict of name to `Metric`.\n\n.. list-table::\n   :header-rows: 1\n\n"
+        head += "   * - Metric\n     - Formula\n     - Better\n     - Kind\n"
+        return [*(head + "\n".join(rows)).split("\n"), ""]
+    if name in CONSTANTS:
+        return [CONSTANTS[name], ""]
+    source = inspect.getsource(importlib.import_module(module))
+    match = re.search(rf"^{last}: TypeAlias = (.*?)(?:  # (.*))?$", source, re.M)
+    return (
+        [f"``{match[1]}``", "", *([match[2][0].upper() + match[2][1:] + ".", ""] if match[2] else [])] if match else []
+    )
