@@ -94,7 +94,8 @@ def include_own(space: Space, own: dict[str, Any]) -> tuple[Space, dict[str, Any
     space, own = dict(space), dict(own)
     for name, bounds in space.items():
         value = own.get(name)
-        if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not is_number:
             continue
         if isinstance(bounds, list):
             space[name] = bounds if value in bounds else sorted([*bounds, value])
