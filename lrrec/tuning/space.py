@@ -93,7 +93,7 @@ def include_own(space: Space, own: dict[str, Any]) -> tuple[Space, dict[str, Any
     """
     space, own = dict(space), dict(own)
     for name, bounds in space.items():
-        value = own.get(name)
+        value: Any = own.get(name)
         is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
         if not is_number:
             continue
