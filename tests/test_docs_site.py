@@ -36,7 +36,8 @@ const behind = element => {
   return [255, 255, 255];
 };
 const poor = {};
-const walker = document.createTreeWalker(document.querySelector('article, #search-results') || document.body, NodeFilter.SHOW_TEXT);
+const content = document.querySelector('article, #search-results') || document.body;
+const walker = document.createTreeWalker(content, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
   const element = walker.currentNode.parentElement, style = getComputedStyle(element);
   if (!walker.currentNode.textContent.trim() || !element.getClientRects().length) continue;
