@@ -71,12 +71,14 @@ sphinx_gallery_conf = {
     "capture_repr": ("_repr_html_",),
     "doc_module": ("lrrec",),
     "backreferences_dir": "auto_gallery/backreferences",
-    "min_reported_time": 1000,
+    "write_computation_times": False,
 }
 
+html_context = {"default_mode": "auto"}
 html_theme = "pydata_sphinx_theme"
 html_title = "lrrec"
 html_static_path = ["_static"]
+html_favicon = "_static/lrrec.svg"
 html_css_files = ["lrrec.css"]
 html_show_sourcelink = False
 html_copy_source = False

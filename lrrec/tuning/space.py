@@ -101,7 +101,7 @@ def include_own(space: Space, own: dict[str, Any]) -> tuple[Space, dict[str, Any
             space[name] = bounds if value in bounds else sorted([*bounds, value])
         elif name == "n_factors":
             own[name] = min(max(value, bounds[0]), bounds[1])
-        elif value > 0 or "log" not in bounds:
+        elif float(value) > 0 or "log" not in bounds:
             space[name] = (min(bounds[0], value), max(bounds[1], value), *bounds[2:])
     return space, own
 
