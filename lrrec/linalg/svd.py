@@ -136,9 +136,10 @@ def truncated_svd(
 
     Examples
     --------
-    >>> from scipy.sparse import random_array
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
     >>> from lrrec.linalg import truncated_svd
-    >>> A = random_array((40, 30), density=0.2, format="csr", rng=0)
+    >>> A = csr_array(np.random.default_rng(0).random((40, 30)) < 0.2, dtype=float)
     >>> svd = truncated_svd(A, 5)
     >>> svd.U.shape, svd.s.shape, svd.Vt.shape
     ((40, 5), (5,), (5, 30))
@@ -226,9 +227,9 @@ def randomized_svd(
     Examples
     --------
     >>> import numpy as np
-    >>> from scipy.sparse import random_array
+    >>> from scipy.sparse import csr_array
     >>> from lrrec.linalg import randomized_svd, truncated_svd
-    >>> A = random_array((40, 30), density=0.2, format="csr", rng=0)
+    >>> A = csr_array(np.random.default_rng(0).random((40, 30)) < 0.2, dtype=float)
     >>> np.allclose(randomized_svd(A, 5).s, truncated_svd(A, 5).s, rtol=0.01)
     True
     """
