@@ -51,6 +51,7 @@ myst_heading_anchors = 4
 html_math_renderer = "mathml"
 
 autosummary_generate = True
+autodoc_mock_imports = ["pyspark"]  # for the reference of lrrec.spark alone
 autodoc_typehints = "none"  # docstrings give types in words
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False

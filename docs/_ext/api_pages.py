@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.ext.autodoc.mock import mock
 
 import lrrec
 
@@ -44,7 +45,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def write(app: Sphinx, config: Any) -> None:
     folder = Path(app.srcdir) / "api"
     for name, about in MODULES.items():
-        text = page(importlib.import_module(name), about)
+        with mock(config.autodoc_mock_imports):
+            text = page(importlib.import_module(name), about)
         path = folder / f"{name}.rst"
         if not path.exists() or path.read_text() != text:  # an equal page is not built again
             path.write_text(text)
