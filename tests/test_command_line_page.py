@@ -7,7 +7,7 @@ import shlex
 import sys
 
 import pytest
-from test_readme import same
+from test_readme import differences
 
 from benchmarks.report import ROOT
 from lrrec import cli
@@ -55,5 +55,4 @@ def test_commands_print_what_is_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     text = PAGE.read_text()
-    differing = [words for words in zip(with_outputs(text).split(), text.split(), strict=True) if not same(*words)]
-    assert not differing
+    assert not differences(with_outputs(text), text)

@@ -15,6 +15,11 @@ from lrrec import cli
 
 TEXTS = {name: (ROOT / name).read_text() for name in documents.DOCUMENTS}
 
+ROUGH = {  # pages whose figures differ more between processors, and by how much
+    "docs/ideas/learning-rate.md": 0.05,  # of gradient descent in single precision, with a large learning rate
+    "docs/how-to/new-market.md": 0.01,  # of fits to 10 users
+}
+
 
 @pytest.mark.parametrize("name", [
     pytest.param(name, marks=() if name == "README.md" else pytest.mark.slow)
@@ -22,12 +27,17 @@ TEXTS = {name: (ROOT / name).read_text() for name in documents.DOCUMENTS}
 ])  # fmt: skip
 def test_blocks_print_what_is_shown(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shown, printed = (text.split() for text in (TEXTS[name], documents.with_outputs(TEXTS[name])))
-    differing = [words for words in zip(printed, shown, strict=True) if not same(*words)]
+    differing = differences(documents.with_outputs(TEXTS[name]), TEXTS[name], ROUGH.get(name, 0.0))
     assert not differing, "run: python -m benchmarks --outputs"
 
 
-def same(printed, shown):
+def differences(printed, shown, tolerance=0.0):
+    """The words, and cells between commas, that differ by more than rounding."""
+    words = (re.split(r"[\s,]+", text) for text in (printed, shown))
+    return [pair for pair in zip(*words, strict=True) if not same(*pair, tolerance)]
+
+
+def same(printed, shown, tolerance=0.0):
     """Whether two words are equal, but for what processors round: single precision, 1 in the last of several digits."""
     if printed == shown:
         return True
@@ -38,7 +48,7 @@ def same(printed, shown):
         return False
     digits = {len(word.partition(".")[2]) for word in (printed, shown)}
     step = 1.01 * 10.0 ** -max(digits) if len(digits) == 1 and max(digits) >= 2 else 0.0
-    return math.isclose(first, second, rel_tol=1e-4, abs_tol=step)
+    return math.isclose(first, second, rel_tol=1e-4, abs_tol=max(step, tolerance) if step else 0.0)
 
 
 @pytest.mark.parametrize(("printed", "shown", "equal"), [
