@@ -286,3 +286,15 @@ def test_auto_follows_how_many_users_share_an_item(likes):
 def test_text_that_is_not_auto_is_refused(likes, model, name):
     with pytest.raises(ParameterError, match=f"{name} must be a number.* or 'auto', got"):
         model.fit(likes)
+
+
+@pytest.mark.parametrize(("model", "name"), [
+    (TruncatedSVD(4, reg=1.0), "reg"), (NMF(4, reg=1.0, random_state=0, n_iter=2), "reg"),
+    (GraphFilter(4, degree_power=0.2), "degree_power"),
+    (lrrec.IALS(4, unobserved_weight=0.1, n_iter=2), "unobserved_weight"),
+])  # fmt: skip
+def test_auto_that_no_fit_has_chosen_is_refused(likes, model, name):
+    """Of a model that was fitted with a number, whose parameter is set to "auto" afterwards."""
+    fitted = model.fit(likes).set_params(**{name: "auto"})
+    with pytest.raises(ParameterError, match=f"{name}='auto' is chosen by fit\\(\\), .* call fit\\(\\) again"):
+        fitted.recommend_from(likes, k=3)

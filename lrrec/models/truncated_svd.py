@@ -175,6 +175,6 @@ def _encoders(V: np.ndarray, reg: float, n_threads: int | None) -> np.ndarray:
     """Return V (V^T V + reg I)^-1, float32 (n_items, D): it makes the best factors for item factors V of rows."""
     n_threads = check_threads(n_threads)
     eigenvalues, E = eigh(gram(V, n_threads))
-    kept = eigenvalues > SINGULAR**2 * eigenvalues.max(initial=0)
-    inverse = np.where(kept, 1 / np.where(kept, eigenvalues + reg, 1), 0)
+    positive = eigenvalues > SINGULAR**2 * eigenvalues.max(initial=0)
+    inverse = np.where(positive, 1 / np.where(positive, eigenvalues + reg, 1), 0)
     return product(V, (E * inverse) @ E.T, n_threads)

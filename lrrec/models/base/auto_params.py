@@ -45,12 +45,15 @@ class AutoParams:
 
     def _numbers(self) -> dict[str, float]:
         """What parameters that are "auto" became."""
-        return {name[:-1]: float(value[0]) for name, value in self._chosen_arrays().items()}
+        return {name: self._number(name) for name in self._auto if self._is_auto(name)}
 
     def _number(self, name: str, *, low: float | None = None, open_low: bool = False) -> float:
         """Return a parameter as a number, checked."""
         if self._is_auto(name):
-            return float(getattr(self, f"{name}_")[0])
+            chosen = getattr(self, f"{name}_")
+            if not len(chosen):
+                raise ParameterError(f"{name}='auto' is chosen by fit(), which had a number: call fit() again")
+            return float(chosen[0])
         value = getattr(self, name)
         if isinstance(value, str):
             bound = "" if low is None else f" {'>' if open_low else '>='} {low:g}"

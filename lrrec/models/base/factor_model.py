@@ -49,6 +49,7 @@ class FactorModel(TransformerMixin, Recommender):
     True
     """
 
+    n_factors: int  # a parameter of the models that are saved
     user_factors_: np.ndarray
     item_factors_: np.ndarray
     item_evidence_: np.ndarray
@@ -256,7 +257,7 @@ class FactorModel(TransformerMixin, Recommender):
     @property
     def _n_columns(self) -> int:
         """The number of columns of the factors, biases included."""
-        return int(getattr(self, "n_factors"))  # noqa: B009 - a parameter of those that are saved
+        return self.n_factors
 
     def _check_loaded(self, path: PathLike) -> None:
         self._check_array(path, "user_factors_", (len(self.users_), self._n_columns))

@@ -61,7 +61,7 @@ class ImplicitObjective(AutoParams):
         )
 
     def _checked_unobserved_weight(self, *, hu: bool) -> float:
-        if hu and isinstance(self.unobserved_weight, str) and self.unobserved_weight == "auto":
+        if hu and super()._is_auto("unobserved_weight"):
             return 1.0
         weight = self._number("unobserved_weight", low=0, open_low=True)
         return 1.0 if hu else weight
