@@ -151,9 +151,9 @@ def test_bad_parameters(likes):
 
 
 def test_overflow_is_an_error(likes):
-    for name, bad in (("reg", 1e300), ("reg_exponent", 100), ("init_scale", 1e30)):
+    for bad in ({"reg": 1e300}, {"reg": 0.005, "reg_exponent": 100}, {"reg_exponent": 1000}, {"init_scale": 1e30}):
         with pytest.raises(ValueError, match="finite"):
-            lrrec.IALS(n_factors=4, n_iter=2, **{name: bad}).fit(likes)
+            lrrec.IALS(n_factors=4, n_iter=2, **bad).fit(likes)
 
 
 def test_a_failed_fit_keeps_the_earlier_one(likes):
@@ -232,7 +232,8 @@ def test_auto_is_four_times_the_share_of_users_who_have_the_item_of_a_like(likes
     np.testing.assert_array_equal(chosen.transform(likes), by_hand.transform(likes))
     everyone = np.ones((5, 4))
     assert IALS(1, n_iter=1, random_state=0).fit(everyone).unobserved_weight_.tolist() == [1.0]
-    assert not len(IALS(1, objective="hu", n_iter=1, random_state=0).fit(everyone).unobserved_weight_)
+    hu = IALS(1, objective="hu", n_iter=1, random_state=0).fit(everyone)
+    assert (hu.unobserved_weight_, hu.reg_) == (1.0, 0.005)
 
 
 def test_auto_counts_likes_alone_and_no_empty_users():
@@ -249,14 +250,54 @@ def test_what_auto_became_goes_with_the_model(likes, tmp_path):
     model = IALS(4, random_state=0, n_iter=2).fit(likes)
     model.save(tmp_path / "m.lrrec", histories=False)
     adapter = FoldIn(fold_in_reg=None).fit(likes, base=model)
-    loaded, merged, weight = lrrec.load(tmp_path / "m.lrrec"), adapter.merge(), model.unobserved_weight_[0]
-    assert loaded.unobserved_weight_ == weight
-    assert merged.unobserved_weight == model.compress(2).unobserved_weight == weight
+    loaded, merged, chosen = lrrec.load(tmp_path / "m.lrrec"), adapter.merge(), (model.unobserved_weight_, model.reg_)
+    assert (loaded.unobserved_weight_, loaded.reg_) == chosen
+    for other in (merged, model.compress(2)):
+        assert (other.unobserved_weight, other.reg) == chosen
     for other in (loaded, merged):
         mine, theirs = (one.recommend_from(likes, 5) for one in (other, model))
         np.testing.assert_allclose(mine.scores, theirs.scores, rtol=1e-4)
     again = model.fit(likes.filter(likes.rows() < 100))
     assert again.unobserved_weight_ != loaded.unobserved_weight_
+
+
+def test_auto_reg_is_what_noise_would_have_as_the_penalty_of_a_mean_user(likes):
+    X = likes.matrix.toarray() > 0
+    model = IALS(4, random_state=0, n_iter=1).fit(likes)
+    a, n_likes = model.unobserved_weight_[0], X.sum()
+    noise = 0.75 * (np.sqrt(n_likes / X.any(axis=1).sum()) + np.sqrt(n_likes / X.any(axis=0).sum()))
+    noise = np.sqrt(a) * min(noise, 0.5 * np.sqrt(max(X.sum(axis=0).max(), X.sum(axis=1).max())))
+    frequency = n_likes / X.any(axis=1).sum() + a * X.shape[1]
+    assert model.reg_ == pytest.approx(noise / frequency)
+    rootwise = IALS(4, reg_exponent=0.5, random_state=0, n_iter=1).fit(likes)
+    assert rootwise.reg_ * np.sqrt(frequency) == pytest.approx(noise)
+    empty_users = np.concatenate((likes.matrix.toarray(), np.zeros((50, X.shape[1]))))
+    assert IALS(4, random_state=0, n_iter=1).fit(empty_users).reg_ == pytest.approx(model.reg_)
+    weighted = {"alpha": 9.0, "unobserved_weight": 9 * a, "random_state": 0, "n_iter": 1}
+    assert IALS(4, **weighted).fit(likes).reg_ == pytest.approx(
+        9 * noise / (n_likes / X.any(axis=1).sum() + 9 * a * X.shape[1])
+    )
+    many_groups = np.kron(np.eye(200), np.ones((20, 15)))
+    assert IALS(4, random_state=0, n_iter=1).fit(many_groups).reg_ == 0.005
+
+
+def test_auto_reg_keeps_noise_out():
+    """Of independent cells, how popular items are remains: one direction."""
+    popularity = 0.8 / (1 + np.arange(200) / 10)
+    X = (np.random.default_rng(0).random((300, 200)) < popularity).astype(np.float32)
+    auto, little = (IALS(32, reg=reg, random_state=0).fit(X) for reg in ("auto", 0.005))
+    auto, little = (np.linalg.svd(model.user_factors_ @ model.item_factors_.T)[1] for model in (auto, little))
+    assert auto[1] < 0.01 * auto[0]
+    assert little[1] > 0.1 * little[0]
+
+
+def test_the_default_number_of_factors_is_not_too_many_for_little_data(likes):
+    split = lrrec.splits.by_user(likes, random_state=0)
+    by_default, popularity = (
+        lrrec.evaluate(model.fit(split.train), split, metrics=["ndcg@10"]).mean()["ndcg@10"]
+        for model in (IALS(random_state=0), lrrec.Popularity())
+    )
+    assert by_default > 1.5 * popularity
 
 
 @pytest.mark.parametrize("value", ["other", None, -1, 0, float("nan")])

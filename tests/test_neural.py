@@ -185,6 +185,13 @@ def test_it_is_initialized_from_an_ials_by_default(torch, by_user, tmp_path):
         NeuralMF(init="svd").fit(by_user.train)
 
 
+def test_auto_is_the_reg_of_the_model_to_begin_from(torch, by_user):
+    chosen = NeuralMF(**SMALL | {"init": "ials"}).fit(by_user.train)
+    reg = IALS(8, unobserved_weight=chosen.init_unobserved_weight, n_iter=1).fit(by_user.train).reg_[0]
+    by_hand = NeuralMF(**SMALL | {"init": "ials", "init_reg": reg}).fit(by_user.train)
+    np.testing.assert_array_equal(chosen.item_factors_, by_hand.item_factors_)
+
+
 def test_as_it_comes_it_is_ahead_of_ials_as_it_comes(torch, by_user):
     mine, theirs = (
         lrrec.evaluate(model.fit(by_user.train), by_user, metrics=["ndcg@20"]).mean()["ndcg@20"]

@@ -57,7 +57,8 @@ def test_weights_are_those_of_the_dense_oracle(k, weight, weighted):
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_the_gradient_is_zero_on_the_support(likes, dropout):
     X, weight = likes.matrix.toarray().astype(np.float64), dropout / (1 - dropout)
-    B = SparseEASE(20, n_neighbors=15, dropout=dropout).fit(likes).item_weights_.toarray().astype(np.float64)
+    model = SparseEASE(20, user_power=0, n_neighbors=15, dropout=dropout).fit(likes)
+    B = model.item_weights_.toarray().astype(np.float64)
     gradient = X.T @ (X @ B - X) + (20 + weight * (X**2).sum(axis=0))[:, None] * B
     assert (B < 0).any()
     np.testing.assert_allclose(gradient[B != 0], 0, atol=1e-5 * np.abs(X.T @ X).max())
@@ -65,7 +66,7 @@ def test_the_gradient_is_zero_on_the_support(likes, dropout):
 
 def test_supports_are_the_nearest_items(likes):
     X = likes.matrix.toarray().astype(np.float64)
-    B = SparseEASE(20, n_neighbors=15).fit(likes).item_weights_.toarray()
+    B = SparseEASE(20, user_power=0, n_neighbors=15).fit(likes).item_weights_.toarray()
     assert not np.diag(B).any()
     assert np.count_nonzero(B, axis=0).max() == 15
     norms = np.maximum(np.linalg.norm(X, axis=0), 1e-9)
@@ -82,7 +83,7 @@ def test_with_all_neighbors_it_is_ease(likes, dropout):
     P = np.linalg.inv(G + 20 * np.eye(len(G)) + dropout / (1 - dropout) * np.diag(np.diag(G)))
     wanted = np.eye(len(G)) - P / np.diag(P)
     for k in (likes.n_items - 1, likes.n_items, 10**6):
-        weights = SparseEASE(20, n_neighbors=k, dropout=dropout).fit(likes).item_weights_.toarray()
+        weights = SparseEASE(20, user_power=0, n_neighbors=k, dropout=dropout).fit(likes).item_weights_.toarray()
         np.testing.assert_allclose(weights, wanted, atol=2e-5)
     if not dropout:
         np.testing.assert_allclose(weights, EASE(20).fit(likes).item_weights_, atol=4e-5)
@@ -98,7 +99,7 @@ def test_more_neighbors_come_nearer_to_ease(likes):
     X, ease = likes.matrix.toarray(), EASE(20).fit(likes).item_weights_
     losses, distances, before = [], [], np.zeros((likes.n_items, likes.n_items), dtype=bool)
     for k in (1, 5, 20, 80, 200, 318):
-        B = SparseEASE(20, n_neighbors=k).fit(likes).item_weights_.toarray()
+        B = SparseEASE(20, user_power=0, n_neighbors=k).fit(likes).item_weights_.toarray()
         losses.append(objective(X, B, 20))
         distances.append(np.linalg.norm(B - ease))
         assert (before <= (B != 0)).mean() > 0.999, "supports are nested; a weight may be 0 by chance"
@@ -115,7 +116,7 @@ def test_items_that_are_bought_together_predict_each_other():
     for row, group in zip(X, rng.integers(0, 10, 600), strict=True):
         row[4 * group + rng.permutation(4)[:3]] = 1
     X[rng.random(X.shape) < 0.02] = 1
-    B = SparseEASE(5, n_neighbors=3).fit(Interactions.from_matrix(X)).item_weights_.toarray()
+    B = SparseEASE(5, user_power=0, n_neighbors=3).fit(Interactions.from_matrix(X)).item_weights_.toarray()
     groups = np.arange(40) // 4
     np.testing.assert_array_equal(B > 0.08, (groups[:, None] == groups) & ~np.eye(40, dtype=bool))
 
@@ -124,7 +125,7 @@ def test_dropout_takes_weight_from_popular_items(likes):
     popular = np.argsort(-likes.matrix.sum(axis=0))[:20]
     shares = []
     for dropout in (0.0, 0.3, 0.6):
-        weights = np.abs(SparseEASE(20, n_neighbors=50, dropout=dropout).fit(likes).item_weights_)
+        weights = np.abs(SparseEASE(20, user_power=0, n_neighbors=50, dropout=dropout).fit(likes).item_weights_)
         shares.append(weights[popular].sum() / weights.sum())
     assert (np.diff(shares) < 0).all()
 

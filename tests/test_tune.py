@@ -416,3 +416,9 @@ def test_a_default_space_contains_the_models_own_values(split, model):
     given = {name: value for name, value in model.get_params().items() if name in own and value != "auto"}
     assert all(own[name] == value for name, value in given.items() if name != "n_factors")
     assert own.get("n_factors", 1) <= min(split.train.matrix.shape)
+
+
+def test_the_own_values_of_a_neural_model_are_tried(split):
+    pytest.importorskip("torch")
+    tuned = lrrec.tune(lrrec.NeuralMF(8, n_epochs=1, random_state=0), split, n_trials=2, folds=1)
+    assert np.isfinite(tuned.gain_)

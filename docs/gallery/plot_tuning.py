@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import lrrec
 
 # %%
-# The first trial has the model's own settings, which are for larger data. The test users decide nothing.
+# The first trial has the model's own settings, numbers in the place of "auto". The test users decide nothing.
 
 likes = lrrec.datasets.load("made-up").interactions(min_rating=4)
 split = lrrec.splits.by_user(likes, test_size=0.2, random_state=0)

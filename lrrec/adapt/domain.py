@@ -83,6 +83,12 @@ class Domain:
         """What adapters find once for the domain and use again; emptied when they are fitted."""
         return {}
 
+    @property
+    def base_reg(self) -> float | None:
+        """The base's own regularization, if it has one."""
+        reg: float | None = self.base._numbers().get("reg", getattr(self.base, "reg", None))
+        return reg
+
     @cached_property
     def in_base(self) -> np.ndarray:
         """Which items the base knows, bool (I,)."""

@@ -31,7 +31,8 @@ class DenoisingAutoencoder:
         self.X, self.Xt, self.n_threads = X, X.T.tocsr(), n_threads
         self.squares = np.bincount(X.indices, X.data.astype(np.float64) ** 2, minlength=X.shape[1])
         penalties = reg + dropout / (1 - dropout) * self.squares
-        self.penalties, self.diagonal = penalties.astype(np.float32), self.squares + penalties
+        with np.errstate(over="ignore"):
+            self.penalties, self.diagonal = penalties.astype(np.float32), self.squares + penalties
 
     def gram_times(self, Y: np.ndarray) -> np.ndarray:
         """G Y (I, D)."""

@@ -194,7 +194,8 @@ def _cg_half_sweep(
     (indptr, indices), weights = kernels.index_arrays(C), kernels.as_input(C.data, dtype)
     eigenvalues, E = eigh(gram(Y, n_threads))
     E = E.astype(dtype)
-    shared = (objective.unobserved_weight * np.maximum(eigenvalues, 0)).astype(dtype)
+    with np.errstate(over="ignore"):
+        shared = (objective.unobserved_weight * np.maximum(eigenvalues, 0)).astype(dtype)
     for factors in (X, Y):
         rotate(factors, E, n_threads)
 

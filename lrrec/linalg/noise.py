@@ -7,28 +7,46 @@ NOISE_SHARE = 0.75  # near the best for NMF and TruncatedSVD on eight data sets 
 LARGEST_SHARE = 0.5
 
 
-def noise_norm(matrix: sp.csr_array) -> float:
-    """Return sqrt(|X|^2 / n_rows) + sqrt(|X|^2 / n_columns), |X|^2 the sum of squares.
+def noise_norm(squares: sp.csr_array) -> float:
+    """Return sqrt(S / n_rows) + sqrt(S / n_columns) for a matrix X, S the sum of its squares.
 
     A random matrix of independent entries with mean 0 and as many and as large values has about this as its largest
-    singular value: what is below it may be noise.
+    singular value: what is below it may be noise. Rows and columns of zeros are not counted.
+
+    Parameters
+    ----------
+    squares : csr_array
+        The squares of the values of X.
 
     References
     ----------
     Bai & Yin (1993), "Limit of the smallest eigenvalue of a large dimensional sample covariance matrix".
     """
-    squares = float(np.square(matrix.data, dtype=np.float64).sum())
-    return float(np.sqrt(squares / max(matrix.shape[0], 1)) + np.sqrt(squares / max(matrix.shape[1], 1)))
+    return _noise_norm(_sums(squares))
 
 
-def reg_of_noise(matrix: sp.csr_array) -> float:
+def reg_of_noise(squares: sp.csr_array) -> float:
     """Return a penalty r for |X - U V^T|^2 + r (|U|^2 + |V|^2), which lowers every singular value by r.
 
     Most of `noise_norm`, and at most half of the largest norm of a row or column, so that something is left of a small
     matrix, too.
+
+    Parameters
+    ----------
+    squares : csr_array
+        The squares of the values of X.
     """
-    squares = np.square(matrix.data, dtype=np.float64)
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    largest = max(np.bincount(places, squares, minlength=1).max() for places in (rows, matrix.indices))
-    reg = min(NOISE_SHARE * noise_norm(matrix), LARGEST_SHARE * float(np.sqrt(largest)))
+    sums = _sums(squares)
+    largest = max(side.max(initial=0.0) for side in sums)
+    reg = min(NOISE_SHARE * _noise_norm(sums), LARGEST_SHARE * float(np.sqrt(largest)))
     return max(reg, float(np.finfo(np.float32).tiny))
+
+
+def _sums(matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """The sums of the rows and of the columns, in float64."""
+    n_columns = matrix.shape[1]
+    return matrix @ np.ones(n_columns), np.bincount(matrix.indices, matrix.data, minlength=n_columns)
+
+
+def _noise_norm(sums: tuple[np.ndarray, np.ndarray]) -> float:
+    return sum(float(np.sqrt(side.sum() / max(np.count_nonzero(side), 1))) for side in sums)

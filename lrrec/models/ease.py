@@ -11,7 +11,7 @@ from lrrec.errors import FileFormatError, ParameterError
 from lrrec.linalg.item_item_weights import add_products, bounded_diagonal_ridge, weights_of_new_items
 from lrrec.linalg.sparse import co_occurrences, with_weighted_rows
 from lrrec.models.base.feature_model import FeatureModel, check_features, encoder_of
-from lrrec.models.base.finite import check_learned
+from lrrec.models.base.finite import check_finite, check_learned
 from lrrec.models.base.item_item import ItemItemModel
 from lrrec.models.base.one_fit import become
 from lrrec.typing import MatrixLike, PathLike
@@ -152,6 +152,7 @@ class EASE(FeatureModel, ItemItemModel):
         gram = co_occurrences(matrix, n_threads=self.n_threads)
         if self._has_features:
             add_products(gram, self.item_features_, n_threads=self.n_threads)
+        check_finite(np.diag(gram), "squares of the items")
         penalties = reg + dropout / (1 - dropout) * np.diag(gram)
         self.item_weights_, diagonal = bounded_diagonal_ridge(gram, penalties, bound, n_threads=self.n_threads)
         if self._has_features:

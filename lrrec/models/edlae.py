@@ -12,6 +12,7 @@ from lrrec.linalg.sparse import scaled, times, with_weighted_rows
 from lrrec.linalg.svd import randomized_svd
 from lrrec.linalg.threads import one_threaded_blas
 from lrrec.models.base.encoder_model import EncoderModel
+from lrrec.models.base.finite import check_finite
 from lrrec.models.base.iterative import IterativeModel, Monitor
 from lrrec.models.base.one_fit import of_one_fit
 from lrrec.typing import PathLike, RandomState
@@ -115,6 +116,7 @@ class EDLAE(EncoderModel, IterativeModel):
         n_threads = check_threads(self.n_threads)
         matrix = with_weighted_rows(matrix, check_real(self.user_power, "user_power", low=0))
         autoencoder = DenoisingAutoencoder(matrix, reg, dropout, n_threads)
+        check_finite(autoencoder.penalties, "squares of the items")
         rank, V = min(D, *matrix.shape), np.zeros((matrix.shape[1], D), dtype=np.float32)
         weights = (1 / np.sqrt(np.where(autoencoder.squares > 0, autoencoder.squares, 1))).astype(np.float32)
         start = scaled(matrix, np.ones(matrix.shape[0], dtype=np.float32), weights)

@@ -60,8 +60,10 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
         Weight of a value. With "hu" typically 1 to 40.
     confidence : {"1 + alpha r", "alpha r"}, default "1 + alpha r"
         Confidence c of an observed value r with "hu": as in the paper, or as in the library implicit.
-    reg : float, default 0.005
-        Regularization, > 0. Typical: 0.0005 to 0.05.
+    reg : float or "auto", default "auto"
+        Regularization, > 0. Typical: 0.0005 to 0.05. "auto" keeps out what may be noise: with N likes of U users and I
+        items, sqrt(a) times three quarters of sqrt(N / U) + sqrt(N / I), about the largest singular value of noise, as
+        the penalty of a user with N / U likes; at least 0.005, which is what large sparse data have, and "hu".
     reg_exponent : float, default 1.0
         nu: 1 scales a row's regularization by its frequency (with "hu": as Spark does), 0 makes it the same for all
         rows (as implicit does).
@@ -98,8 +100,8 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
         The names of the item features: the columns of a frame, else their numbers.
     feature_encoder_ : FeatureEncoder or None
         The encoder that made the item features, where it is known.
-    unobserved_weight_ : ndarray of float64, shape (1,)
-        The number chosen for "auto"; empty without it.
+    unobserved_weight_, reg_ : ndarray of float64, shape (1,)
+        The numbers chosen for "auto"; empty without it.
     user_feature_map_, user_feature_names_, user_feature_encoder_
         The same for users.
     users_, items_ : IdMap
@@ -137,7 +139,7 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     feature_tuning_space: ClassVar[dict[str, Any]] = {"feature_reg": (0.1, 10.0, "log")}
 
     feature_map_: np.ndarray = NO_MAP
-    _learned = (*FactorModel._learned, "feature_map_", "user_feature_map_", "unobserved_weight_")
+    _learned = (*FactorModel._learned, "feature_map_", "user_feature_map_", "unobserved_weight_", "reg_")
     _learned_ids = ("feature_names_", "user_feature_names_")
     _learned_encoders = ("feature_encoder_", "user_feature_encoder_")
 
@@ -149,7 +151,7 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
         unobserved_weight: float | str = "auto",
         alpha: float = 1.0,
         confidence: str = "1 + alpha r",
-        reg: float = 0.005,
+        reg: float | str = "auto",
         reg_exponent: float = 1.0,
         feature_reg: float = 1.0,
         n_iter: int = 16,
@@ -178,7 +180,7 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
 
     def default_tuning_space(self) -> dict[str, Any] | None:
         """Return the space that `lrrec.tune` searches by default; with "hu", over alpha and a higher range of reg."""
-        if self.objective != "hu":
+        if not self._is_hu:
             return self.tuning_space
         n_factors = (self.tuning_space or {})["n_factors"]
         return {"n_factors": n_factors, "alpha": (0.5, 50.0, "log"), "reg": (0.1, 100.0, "log")}

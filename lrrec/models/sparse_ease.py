@@ -17,7 +17,8 @@ class SparseEASE(ItemItemModel):
 
     Minimises |X - X B|_F^2 + sum_ji (reg + d |x_j|^2) b_ji^2 with d = dropout / (1 - dropout), subject to b_ji = 0
     unless j is one of the n_neighbors other items whose columns x_j have the largest cosines with x_i; scores are
-    x_u B. The minimum is exact. With n_neighbors >= n_items - 1 it is that of `EASE`.
+    x_u B. A user of n interactions has weight n^(-2 user_power). The minimum is exact. With n_neighbors >= n_items - 1
+    it is that of `EASE` with this user_power.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ class SparseEASE(ItemItemModel):
     dropout : float, default 0.0
         In [0, 1): the weights are those that predict best when every item of a history is left out with this
         probability (EDLAE), so that popular items are penalized more. Typical: 0.2 to 0.7, with a smaller `reg`.
-    user_power : float, default 0.0
+    user_power : float, default 0.2
         As of `EDLAE`: above 0 active users have less weight, and the nearest items are those by their weighted rows.
         Typical: 0 to 0.5.
     n_threads : int, optional
@@ -69,7 +70,7 @@ class SparseEASE(ItemItemModel):
     _csr_values = "signed"
 
     def __init__(
-        self, reg: float = 100.0, *, n_neighbors: int = 200, dropout: float = 0.0, user_power: float = 0.0,
+        self, reg: float = 100.0, *, n_neighbors: int = 200, dropout: float = 0.0, user_power: float = 0.2,
         n_threads: int | None = None,
     ) -> None:  # fmt: skip
         self.reg = reg

@@ -258,12 +258,6 @@ class FactorAdapter(Adapter, FactorModel):
         self._remember_domain(domain)
 
 
-def own_reg(domain: Domain) -> float | None:
-    """The base's own regularization, if it has one."""
-    reg: float | None = domain.base._numbers().get("reg", getattr(domain.base, "reg", None))
-    return reg
-
-
 def check_auto_real(adapter: Any, *names: str, allow_none: tuple[str, ...] = (), zero: tuple[str, ...] = ()) -> None:
     """Refuse parameters that are neither "auto" nor numbers > 0 (>= 0 for those named in `zero`)."""
     for name in names:

@@ -8,7 +8,7 @@ import numpy as np
 from lrrec.adapt.adapter import Callback
 from lrrec.adapt.domain import Domain
 from lrrec.adapt.kinds.change import Change
-from lrrec.adapt.kinds.factor_adapter import FactorAdapter, check_auto_real, own_reg
+from lrrec.adapt.kinds.factor_adapter import FactorAdapter, check_auto_real
 from lrrec.adapt.search_rules import SearchRules
 
 FOLD_IN_FACTORS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the base's own regularization
@@ -58,5 +58,5 @@ class FoldIn(FactorAdapter):
 
 def fold_in_grid(domain: Domain) -> list[float]:
     """Regularizations of users to try."""
-    reg = own_reg(domain)
+    reg = domain.base_reg
     return [reg * factor for factor in FOLD_IN_FACTORS] if reg else list(FOLD_IN_REGS)

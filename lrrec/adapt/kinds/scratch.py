@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from lrrec.adapt.adapter import Callback
 from lrrec.adapt.domain import BaseUsers, Domain
 from lrrec.adapt.kinds.change import Change
-from lrrec.adapt.kinds.factor_adapter import FactorAdapter, check_auto_real, check_quadratic, own_reg
+from lrrec.adapt.kinds.factor_adapter import FactorAdapter, check_auto_real, check_quadratic
 from lrrec.data.ids import IdMap
 from lrrec.data.interactions import Interactions
 
@@ -52,7 +52,7 @@ class Scratch(FactorAdapter):
         check_quadratic(base, type(self).__name__)
 
     def _grids(self, domain: Domain) -> dict[str, Sequence[Any]]:
-        reg = own_reg(domain)
+        reg = domain.base_reg
         return {"reg": [reg * factor for factor in FACTORS]} if reg else {}
 
     def _item_evidence(self, domain: Domain, counts: np.ndarray) -> np.ndarray:
@@ -60,7 +60,7 @@ class Scratch(FactorAdapter):
 
     def _find_change(self, users: np.ndarray, callback: Callback | None) -> None:
         model = self.domain_.base._as_objective()  # the one that folds users in
-        reg = own_reg(self.domain_) if self.params_["reg"] is None else self.params_["reg"]
+        reg = self.domain_.base_reg if self.params_["reg"] is None else self.params_["reg"]
         params = {"reg": reg, "random_state": 0}
         model.set_params(**{name: value for name, value in params.items() if name in model.get_params()})
         data = self.domain_.data

@@ -100,8 +100,7 @@ def tune(cv: CrossValidation, candidate: Candidate, start: Any, deadline: float 
     With many validation users, those that interact are then moved by a step on their fine grids, one or all of them,
     as long as that is better. No further parameter is begun after the deadline, a time of `time.perf_counter`.
     """
-    space, own_reg = candidate.search_space(cv.domain), getattr(cv.domain.base, "reg", None)
-    rules = candidate._search_rules
+    space, rules = candidate.search_space(cv.domain), candidate._search_rules
     by_rule = rules.one_standard_error
     path = {name: space[name] for name in rules.path if name in space and name not in by_rule}
     grids = {name: grid for name, grid in space.items() if name not in path and name not in by_rule}
@@ -109,7 +108,7 @@ def tune(cv: CrossValidation, candidate: Candidate, start: Any, deadline: float 
     for name, grid in grids.items():
         if tried and time.perf_counter() > deadline:
             break
-        current = own_reg if getattr(best, name) is None else getattr(best, name)
+        current = cv.domain.base_reg if getattr(best, name) is None else getattr(best, name)
         batch = [clone(best).set_params(**{name: value}) for value in grid if value != current]
         tried += cv.evaluate(batch if tried else [start, *batch], path)
         best = max(tried, key=lambda result: result.mean).adapter

@@ -6,11 +6,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from lrrec.linalg.implicit_als import Objective
+from lrrec.linalg.noise import reg_of_noise
 from lrrec.linalg.quadratic import QuadraticLoss
 from lrrec.models.base.auto_params import NOT_AUTO, AutoParams, shared_users
 from lrrec.validate import check_option, check_real
 
 AUTO_SCALE = 4.0  # near the best on eight data sets of movies, shops, papers and check-ins, with shares of .002 to .13
+LOWEST_REG = 0.005
+OBJECTIVES = ("rendle", "hu")
+CONFIDENCES = ("1 + alpha r", "alpha r")
 
 
 class ImplicitObjective(AutoParams):
@@ -23,13 +27,32 @@ class ImplicitObjective(AutoParams):
     reg: Any
     reg_exponent: Any
     unobserved_weight_: np.ndarray = NOT_AUTO
-    _auto: ClassVar[dict[str, tuple[float, float]]] = {"unobserved_weight": (0.0, 1.0)}
+    reg_: np.ndarray = NOT_AUTO
+    _auto: ClassVar[dict[str, tuple[float, float]]] = {
+        "unobserved_weight": (0.0, 1.0), "reg": (0.0, float(np.finfo(np.float64).max)),
+    }  # fmt: skip
 
-    def _is_auto(self, name: str) -> bool:
-        return self.objective != "hu" and super()._is_auto(name)
+    @property
+    def _is_hu(self) -> bool:
+        return check_option(self.objective, "objective", OBJECTIVES) == "hu"
 
     def _rule(self, name: str, matrix: sp.csr_array) -> float:
-        return min(1.0, AUTO_SCALE * shared_users(matrix))
+        hu = self._is_hu
+        if name == "reg":
+            return LOWEST_REG if hu else self._reg_of_noise(matrix)
+        return 1.0 if hu else min(1.0, AUTO_SCALE * shared_users(matrix))
+
+    def _reg_of_noise(self, matrix: sp.csr_array) -> float:
+        """The reg by which a user of mean frequency has the penalty that keeps noise out, or LOWEST_REG if more."""
+        auto = self._is_auto("unobserved_weight")
+        a = self._rule("unobserved_weight", matrix) if auto else self._number("unobserved_weight", low=0, open_low=True)
+        nu = check_real(self.reg_exponent, "reg_exponent", low=0)
+        squares = a * np.where(matrix.data > 0, self._weights(matrix).data, 0)
+        noise = reg_of_noise(sp.csr_array((squares, matrix.indices, matrix.indptr), shape=matrix.shape))
+        n_users = max(np.count_nonzero(np.diff(matrix.indptr)), 1)
+        frequency = max(np.float64(matrix.nnz / n_users + a * matrix.shape[1]), np.finfo(np.float64).tiny)
+        with np.errstate(over="ignore"):
+            return float(max(LOWEST_REG * frequency, noise) / frequency**nu)
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         return self._objective().quadratic_loss(self._weights(matrix), likes=likes_of(matrix))
@@ -40,7 +63,7 @@ class ImplicitObjective(AutoParams):
     def _weights(self, matrix: sp.csr_array) -> sp.csr_array:
         """The weights w of the objective: alpha * |value|; minus 1 with "hu" and confidence "alpha r"."""
         alpha = check_real(self.alpha, "alpha", low=0, open_low=True)
-        less = 1 if self.objective == "hu" and self.confidence == "alpha r" else 0
+        less = 1 if self._is_hu and check_option(self.confidence, "confidence", CONFIDENCES) == "alpha r" else 0
         dislikes = likes_of(matrix) is not None
         if alpha == 1 and not less and not dislikes:
             return matrix
@@ -50,21 +73,17 @@ class ImplicitObjective(AutoParams):
 
     def _objective(self, reg: float | None = None) -> Objective:
         """The constants of the objective, checked; with `reg` instead of the model's own where it is passed."""
-        hu = check_option(self.objective, "objective", ("rendle", "hu")) == "hu"
-        check_option(self.confidence, "confidence", ("1 + alpha r", "alpha r"))
+        hu = self._is_hu
+        check_option(self.confidence, "confidence", CONFIDENCES)
+        weight = self._number("unobserved_weight", low=0, open_low=True)
+        own = self._number("reg", low=0, open_low=True) if reg is None else reg
         return Objective(
-            unobserved_weight=self._checked_unobserved_weight(hu=hu),
-            reg=check_real(self.reg if reg is None else reg, "reg", low=0, open_low=True),
+            unobserved_weight=1.0 if hu else weight,
+            reg=check_real(own, "reg", low=0, open_low=True),
             reg_exponent=check_real(self.reg_exponent, "reg_exponent", low=0),
             offset=1.0 if hu else 0.0,
             reg_unobserved=not hu,
         )
-
-    def _checked_unobserved_weight(self, *, hu: bool) -> float:
-        if hu and super()._is_auto("unobserved_weight"):
-            return 1.0
-        weight = self._number("unobserved_weight", low=0, open_low=True)
-        return 1.0 if hu else weight
 
 
 def likes_of(matrix: sp.csr_array) -> np.ndarray | None:

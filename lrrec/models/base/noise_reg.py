@@ -20,7 +20,8 @@ class NoiseReg(AutoParams):
     reg_: np.ndarray = NOT_AUTO
 
     def _rule(self, name: str, matrix: sp.csr_array) -> float:
-        return reg_of_noise(matrix)
+        squares = np.square(matrix.data, dtype=np.float64)
+        return reg_of_noise(sp.csr_array((squares, matrix.indices, matrix.indptr), shape=matrix.shape))
 
     def _own_reg(self) -> float:
         return self._number("reg", low=0, open_low=self._needs_reg)

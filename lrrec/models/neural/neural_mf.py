@@ -59,7 +59,7 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
         How the towers are initialized: from an internal `IALS` of the same n_factors, which is then fine-tuned, or at
         random. "ials" is better with every loss but "ratings", which is always initialized at random. A fitted model
         is an argument of `fit`, because `sklearn.base.clone` would return it unfitted.
-    init_reg : float, default 0.005
+    init_reg : float or "auto", default "auto"
         reg of the internal IALS. Typical: 0.001 to 0.1.
     init_unobserved_weight : float, default 0.3
         unobserved_weight of the internal IALS. Typical: 0.05 to 1.
@@ -152,7 +152,7 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
         dropout: float = 0.5,
         hidden_dropout: float = 0.5,
         init: str = "ials",
-        init_reg: float = 0.005,
+        init_reg: float | str = "auto",
         init_unobserved_weight: float = 0.3,
         n_epochs: int = 10,
         batch_size: int = 256,
@@ -236,13 +236,20 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
         import_extra("lrrec.models.neural.torch_import", "torch", "NeuralMF.fit()", package="torch")
         resumes = checkpoint is not None and as_path(checkpoint, "checkpoint").exists()
         if init is None and self.init == "ials" and self.loss != "ratings" and not resumes:
-            options: Any = {"unobserved_weight": self.init_unobserved_weight, "reg": self.init_reg}
-            init = IALS(self.n_factors, random_state=seed % 2**32, **options).fit(data, progress=progress)
+            init = self._initial_model(seed % 2**32).fit(data, progress=progress)
         arrays = {} if init is None else self._initial_arrays(init, data.matrix)
         return self._fit_iterations(
             monitor, seed=seed, init=arrays, features=features, names=names, checkpoint=checkpoint,
             encoder=encoder_of(item_features),
         )  # fmt: skip
+
+    def _initial_model(self, seed: int) -> IALS:
+        weight: Any = self.init_unobserved_weight
+        return IALS(self.n_factors, unobserved_weight=weight, reg=self.init_reg, random_state=seed)
+
+    def _chosen_params(self, matrix: sp.csr_array) -> dict[str, Any]:
+        chosen = self._initial_model(0)._chosen_params(matrix)
+        return {"init_reg": chosen["reg"]} if self._is_auto("init_reg") else {}
 
     def _check_parameters(self) -> None:
         for name, low in (("n_factors", 1), ("n_hidden", 0), ("n_negatives", 1), ("n_epochs", 1), ("batch_size", 1)):
@@ -251,7 +258,8 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
             check_option(getattr(self, name), name, options)
         for name in ("dropout", "hidden_dropout"):
             check_real(getattr(self, name), name, low=0, high=0.99)
-        for name in ("init_unobserved_weight", "init_reg", "unobserved_weight", "learning_rate", "max_grad_norm"):
+        positive = ["init_unobserved_weight", "unobserved_weight", "learning_rate", "max_grad_norm"]
+        for name in positive if self._is_auto("init_reg") else [*positive, "init_reg"]:
             check_real(getattr(self, name), name, low=0, open_low=True)
         check_real(self.weight_decay, "weight_decay", low=0)
         if not isinstance(self.device, str):
@@ -311,7 +319,7 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
 
     @property
     def _predicts_ratings(self) -> bool:
-        return self.loss == "ratings"
+        return check_option(self.loss, "loss", LOSSES) == "ratings"
 
     def _predict_baseline(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The score of an empty history, and of the average of the rated items."""
