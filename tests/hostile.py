@@ -340,6 +340,7 @@ ARGS = {
             "time",
             "duplicates",
             "time_format",
+            "missing",
             "delimiter",
             "encoding",
             "header",

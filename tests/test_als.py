@@ -239,11 +239,22 @@ def test_auto_is_four_times_the_share_of_users_who_have_the_item_of_a_like(likes
 def test_auto_counts_likes_alone_and_no_empty_users():
     X = np.array([[1, 1, 0], [2, 0, -1], [1, 0, 0], [0, 0, 0]])
     assert shared_by_hand(X) == pytest.approx((1 + 1 / 3 + 1 + 1) / 4)
-    model = IALS(1, n_iter=1, random_state=0).fit(np.tile(X, (1, 1)) * 1.0)
-    assert model.unobserved_weight_.tolist() == [1.0]
+    mean_weight = (1 + 1 + 2 + 1) / 4
+    model = IALS(1, n_iter=1, random_state=0).fit(X * 1.0)
+    assert model.unobserved_weight_.tolist() == [mean_weight]
     sparse = np.kron(np.eye(20), X)
     model = IALS(1, n_iter=1, random_state=0).fit(sparse)
-    assert model.unobserved_weight_ == pytest.approx(4 * shared_by_hand(sparse))
+    assert model.unobserved_weight_ == pytest.approx(4 * shared_by_hand(sparse) * mean_weight)
+
+
+def test_with_auto_the_unit_of_the_values_does_not_matter(likes):
+    X = likes.matrix.copy()
+    X.data = np.random.default_rng(0).uniform(1, 9, X.nnz).astype(np.float32)
+    minutes, seconds = (IALS(8, reg_exponent=0, random_state=0).fit(unit * X) for unit in (1, 60))
+    np.testing.assert_allclose(minutes.item_factors_, seconds.item_factors_, atol=2e-3)
+    minutes, seconds = (IALS(64, random_state=0).fit(unit * X) for unit in (1, 60))
+    lists = [model.recommend(k=10).indices for model in (minutes, seconds)]
+    assert np.mean([len(np.intersect1d(*pair)) / 10 for pair in zip(*lists, strict=True)]) > 0.8
 
 
 def test_what_auto_became_goes_with_the_model(likes, tmp_path):
@@ -273,10 +284,9 @@ def test_auto_reg_is_what_noise_would_have_as_the_penalty_of_a_mean_user(likes):
     assert rootwise.reg_ * np.sqrt(frequency) == pytest.approx(noise)
     empty_users = np.concatenate((likes.matrix.toarray(), np.zeros((50, X.shape[1]))))
     assert IALS(4, random_state=0, n_iter=1).fit(empty_users).reg_ == pytest.approx(model.reg_)
-    weighted = {"alpha": 9.0, "unobserved_weight": 9 * a, "random_state": 0, "n_iter": 1}
-    assert IALS(4, **weighted).fit(likes).reg_ == pytest.approx(
-        9 * noise / (n_likes / X.any(axis=1).sum() + 9 * a * X.shape[1])
-    )
+    heavy = IALS(4, alpha=9.0, random_state=0, n_iter=1).fit(likes)
+    assert heavy.unobserved_weight_ == pytest.approx(9 * a)
+    assert heavy.reg_ == pytest.approx(9 * noise / (n_likes / X.any(axis=1).sum() + 9 * a * X.shape[1]))
     many_groups = np.kron(np.eye(200), np.ones((20, 15)))
     assert IALS(4, random_state=0, n_iter=1).fit(many_groups).reg_ == 0.005
 

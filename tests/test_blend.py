@@ -8,8 +8,8 @@ import scipy.sparse as sp
 from checks import assert_same, quality
 
 import lrrec
-from lrrec import ALS, EASE, IALS, AdapterSelector, Blend, Interactions, ItemKNN, Popularity, Split
-from lrrec.adapt import Blended, FoldIn, ItemItemScratch, LowRank
+from lrrec import ALS, EASE, IALS, AdapterSelector, Blend, Interactions, ItemKNN, LowRankAdapter, Popularity, Split
+from lrrec.adapt import Anchored, Blended, FoldIn, ItemItemScratch, LowRank
 from lrrec.adapt.selection import blend_search, cross_validation
 from lrrec.errors import DataError, ParameterError, ParameterTypeError
 from lrrec.models.base.blending import find_weights, ranked_values, standardized
@@ -228,13 +228,31 @@ def test_the_verdict_says_what_the_base_is_worth():
     train = here.filter((here.rows() >= 300) & (here.rows() < 330))
     options = {"candidates": [FoldIn(), ItemItemScratch()], "random_state": 0}
     verdict = AdapterSelector(**options, blend=False).fit(train, base=bases[0]).verdict_
+    assert "nothing is clearly better than the base as it is" in verdict
+    assert "the base is worth 24 target users: as it is it ranks as well as item-item scratch with 24" in verdict
+    changing = [Anchored(reg=100.0, fold_in_reg=None, new_item_reg=1.0), ItemItemScratch()]
+    verdict = AdapterSelector(changing, random_state=0, blend=False).fit(train, base=bases[0]).verdict_
     worth = re.search(
-        r"the base is worth (\d+) target users: fitted to (\d+) users it ranks as well as item-item scr", verdict
-    )
+        r"not clearly better than the base as it is, 0.\d+; the base is worth (\d+) target users: fitted to (\d+) of "
+        "them it ranks as well as item-item scratch with 24", verdict
+    )  # fmt: skip
     assert int(worth[1]) + int(worth[2]) == 24
     assert int(worth[1]) >= 20
     many = here.filter(here.rows() >= 300)
-    assert "the base does not help" in AdapterSelector(**options).fit(many, base=bases[1]).verdict_
+    verdict = AdapterSelector(**options).fit(many, base=bases[1]).verdict_
+    assert "the base does not help" in verdict
+    assert "the base as it is" not in verdict
+
+
+def test_the_verdict_says_whether_adapting_is_clearly_better(source, target):
+    """Where tastes differ, and where they do not."""
+    base = IALS(8, reg=0.02, unobserved_weight=0.2, random_state=0).fit(source)
+    few = target.filter(target.rows() % 3 == 0)
+    adapter = LowRankAdapter(4, metric="ndcg@10", random_state=0).fit(few, base=base)
+    row = adapter.report_[adapter.report_.kept].iloc[0]
+    as_it_is = adapter.report_.set_index("method").loc["fold-in", "ndcg@10"]
+    assert row.low > 0
+    assert f"; clearly better than the base as it is, {as_it_is:.4f}" in adapter.verdict_
 
 
 def test_the_weights_follow_the_split_that_is_given(likes):

@@ -1,5 +1,6 @@
 """The command line, as a user meets it: in a process of its own where it matters, else by main()."""
 
+import io
 import json
 import os
 import subprocess
@@ -170,6 +171,88 @@ def test_unknown_users_of_a_model(run, table, tmp_path):
         assert code == 1
         assert words in err
     assert run("recommend", tmp_path / "m", "--user=-7", "--popular")[0] == 0
+
+
+def test_users_without_an_interaction_are_not_left_out_silently(run, tmp_path):
+    path = tmp_path / "stars.csv"
+    path.write_text(
+        "user,item,stars\n" + "".join(f"{user},{item},5\n" for user in "abc" for item in "xyz") + "low,x,1\n"
+    )
+    assert (
+        run("fit", path, "--value-column", "stars", "--min-rating", 4, "-m", "popularity", "-o", tmp_path / "m")[0] == 0
+    )
+    out_file = tmp_path / "lists.csv"
+    code, out, err = run("recommend", tmp_path / "m", "--include-seen", "-o", out_file)
+    assert (code, out) == (0, f"recommended to 3 users, in {out_file}\n")
+    assert err == "1 users of the model without an interaction are left out: add --popular\n"
+    assert run("recommend", tmp_path / "m", "--include-seen", "--popular", "-o", out_file)[2] == ""
+    assert set(pd.read_csv(out_file).user) == {"a", "b", "c", "low"}
+
+
+def test_excluded_pairs_are_not_recommended(run, table, tmp_path):
+    run("fit", table, "-m", "popularity", "-o", tmp_path / "m")
+    _, out, _ = run("recommend", tmp_path / "m", "--include-seen")
+    lists = pd.read_csv(io.StringIO(out))
+    first = lists[lists["rank"] == 1]
+    first.rename(columns={"user": "who"})[["who", "item"]].to_csv(tmp_path / "not.csv", index=False, sep=";")
+    words = ("--exclude", tmp_path / "not.csv", "--user-column", "who", "--delimiter", ";")
+    _, out, _ = run("recommend", tmp_path / "m", "--include-seen", *words)
+    left = lists.merge(first[["user", "item"]], how="left", indicator=True)
+    expected = left[left["_merge"] == "left_only"].groupby("user")["item"].agg(list)
+    assert (
+        pd.read_csv(io.StringIO(out))
+        .groupby("user")["item"]
+        .agg(list)
+        .str[: expected.str.len().min()]
+        .equals(expected.str[: expected.str.len().min()])
+    )
+    (tmp_path / "text.csv").write_text("user,item\nann,1\n")
+    code, _, err = run("recommend", tmp_path / "m", "--exclude", tmp_path / "text.csv")
+    assert code == 1
+    assert "users of --exclude must be integers, as those of the model are, got 'ann'" in err
+
+
+def test_several_models_are_compared_user_by_user(run, likes, tmp_path):
+    words = ("evaluate", "made-up", "--min-rating", 4, "-m", "ease", "-m", "popularity", "--metric", "ndcg@10")
+    code, out, _ = run(*words, "-o", tmp_path / "users.csv")
+    assert code == 0
+    models = {"EASE()": lrrec.EASE(), "Popularity()": lrrec.Popularity()}
+    pairs = lrrec.compare(models, lrrec.splits.by_user(likes, random_state=0), metrics=["ndcg@10"]).pairs("ndcg@10")
+    row = pairs.iloc[0]
+    text = " ".join(out.replace("\n", " ").split())
+    assert (
+        f"ndcg@10: EASE() - Popularity(): {row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}]; better for" in text
+    )
+    assert pd.read_csv(tmp_path / "users.csv").groupby("model").size().to_dict() == dict.fromkeys(models, 84)
+    for more, message in (
+        (("-p", "reg=1"), "--param must be for one model"), (("--split", "k-folds"), "--model must be one"),
+        (("-m", "ease"), "--model must name different models"),
+    ):  # fmt: skip
+        code, _, err = run(*words, *more)
+        assert code == 1
+        assert message in err
+
+
+def test_errors_of_reading_name_the_options(run, tmp_path):
+    path = tmp_path / "export.csv"
+    path.write_bytes(
+        "Leser;Titel;Note;Datum\n1;Bücher;4,5;31.01.2024 10:00\n2;;3,5;31.01.2024 11:00\n".encode("latin-1")
+    )
+    words = ["fit", path, "-m", "popularity", "-o", tmp_path / "m"]
+    for hint, more in (
+        ("--user-column, --item-column, --value-column and --time-column, or pass --delimiter",
+         ["--delimiter", ";", "--user-column", "Leser", "--item-column", "Titel", "--value-column", "Note",
+          "--time-column", "Datum"]),
+        ("Pass --read encoding=, e.g. 'latin-1'", ["--read", "encoding=latin-1"]),
+        ("pass --read missing='drop'", ["--read", "missing=drop"]),
+        ("pass --read decimal=','", ["--read", "decimal=,"]),
+        ("Pass --read time_format='%d.%m.%Y %H:%M'", ["--read", "time_format=%d.%m.%Y %H:%M"]),
+    ):  # fmt: skip
+        code, _, err = run(*words)
+        assert code == 1
+        assert hint in err
+        words += more
+    assert run(*words)[0] == 0
 
 
 def test_debug_shows_the_traceback(run):

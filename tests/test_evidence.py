@@ -389,7 +389,7 @@ def test_a_refused_fit_leaves_the_earlier_model_or_none(small):
     fitted, unfitted = EASE(reg=1).fit(small), EASE(reg=1)
     before = fitted.recommend().indices
     for model in (fitted, unfitted):
-        with pytest.raises(DataError, match=r"item_weights_ of EASE overflowed: .* scale them down"):
+        with pytest.raises(DataError, match=r"squares of the items overflowed: .* scale them down"):
             model.fit(small.astype(np.float64) * 1e30)
     np.testing.assert_array_equal(fitted.recommend().indices, before)
     with pytest.raises(lrrec.errors.NotFittedError):

@@ -151,7 +151,7 @@ def test_encodings_compression_and_open_files(tmp_path):
         assert list(Interactions.from_csv(path, encoding=encoding).users) == want
         with path.open(encoding=encoding) as file:
             assert list(Interactions.from_csv(file).users) == want
-    with pytest.raises(DataError, match=r"in utf-8: .* Pass its encoding="):
+    with pytest.raises(DataError, match=r"in utf-8: .* Pass encoding="):
         Interactions.from_csv(tmp_path / "latin-1.csv")
     for suffix, library in ((".gz", gzip), (".bz2", bz2), (".xz", lzma)):
         with library.open(tmp_path / f"t.csv{suffix}", "wb") as file:

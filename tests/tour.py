@@ -57,7 +57,7 @@ def commands() -> None:
 def fit_and_save() -> tuple[lrrec.Split, lrrec.IALS]:
     likes = lrrec.datasets.load("made-up").interactions(min_rating=4)
     split = lrrec.splits.by_user(likes, history=0.8, random_state=0)
-    model = lrrec.IALS(n_factors=16, unobserved_weight=0.3, reg=0.02, random_state=0).fit(split.train)
+    model = lrrec.IALS(random_state=0).fit(split.train)
     means = [lrrec.evaluate(one, split).mean()["ndcg@10"] for one in (lrrec.Popularity().fit(split.train), model)]
     assert means[1] > means[0] > 0, means
     model.save("model.lrrec")

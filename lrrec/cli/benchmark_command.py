@@ -132,7 +132,7 @@ def benchmark(
         run_transfer(transfer, template, metric, sizes, numbers, report, out)
         return
     assert data is not None
-    name_of_protocol = check_protocol(protocol, "--protocol", leave_out=SEVERAL)
+    name_of_protocol = check_protocol(protocol, "--protocol", leave_out=tuple(SEVERAL))
     estimators = _make_models(models, seed)
     metrics = check_names(metric or (["ndcg@10", "hit@10"] if name_of_protocol == "ncf" else list(DEFAULT_METRICS)))
     params = None if settings is None else _read_settings(settings, estimators)

@@ -93,7 +93,7 @@ def _show_adaptation(console: Any) -> None:
     dataset = lrrec.datasets.load("made-up")
     likes = dataset.interactions(min_rating=4)
     of_target = (dataset.users.set_index("user").population[likes.users.ids] == "target").to_numpy()[likes.rows()]
-    base = lrrec.IALS(n_factors=16, unobserved_weight=0.2, reg=0.02, random_state=0).fit(likes.filter(~of_target))
+    base = lrrec.IALS(random_state=0).fit(likes.filter(~of_target))
     target = likes.filter(of_target)
     users = np.unique(target.rows())
     few = np.isin(target.rows(), users[:60])

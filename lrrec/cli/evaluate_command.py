@@ -1,20 +1,33 @@
 """lrrec evaluate."""
 
+import inspect
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import lrrec
 from lrrec.cli import options as opt
 from lrrec.cli.feature_table import FeatureTables
-from lrrec.cli.inputs import PROTOCOL_HELP, Source, check_out, check_protocol, item_vectors, make_model
-from lrrec.cli.show import metrics_table, print_protocol
+from lrrec.cli.inputs import PROTOCOL_HELP, SEVERAL, Source, check_out, check_protocol, item_vectors, make_model
+from lrrec.cli.show import metrics_table, print_differences, print_protocol
+from lrrec.errors import ParameterError
+from lrrec.models import by_command_name
 
 
 def evaluate(
     data: opt.Data,
-    model: opt.Model = "ials",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help=f"One of {', '.join(by_command_name())}; als is for ratings, neural needs torch. Repeat it to compare "
+            "several, user by user. Default: ials.",
+            show_default=False,
+            autocompletion=opt.model_names,
+        ),
+    ] = None,
     param: opt.Param = None,
     split: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "by-user",
     metric: opt.Metric = None,
@@ -47,7 +60,7 @@ def evaluate(
         Path | None, typer.Option("--out", "-o", help="CSV file for the values of every user.", show_default=False)
     ] = None,
 ) -> None:
-    """Split the data, fit a model on the training part, and print metrics with 95 % bootstrap intervals."""
+    """Split the data, fit models on the training part, and print metrics with 95 % bootstrap intervals."""
     import pandas as pd
     from rich.console import Console
 
@@ -57,28 +70,46 @@ def evaluate(
     protocol = check_protocol(split, "--split")
     metrics = check_names(metric or list(DEFAULT_METRICS))
     check_out(out)
-    estimator = make_model(model, param, seed=seed)
+    estimators = _make_models(model or ["ials"], param, seed, protocol)
     source = Source(
         data, data_home, min_rating, user, item, value, time, delimiter, read,
         min_interactions=min_interactions, test_file=test_file, history_file=history_file,
         half_life=half_life,
     )  # fmt: skip
-    features = FeatureTables.read(estimator, source, item_features, user_features, feature)
+    features = FeatureTables.read(estimators, source, item_features, user_features, feature)
     results = {}
     for made in source.splits(protocol, test_size=test_size, repeats=repeats, seed=seed):
         cut = source.weighted(made)
-        name = next((f"{one} {cut.params[one]}" for one in ("fold", "window") if one in cut.params), repr(estimator))
-        fitted = features.fit(estimator, cut.train)
         of_users = None if features.of_users is None else features.of_users.reindex(cut.users)
         vectors = item_vectors(cut, metrics)
-        results[name] = lrrec.evaluate(fitted, cut, metrics=metrics, vectors=vectors, user_features=of_users)
+        for estimator in estimators:
+            part = (f"{one} {cut.params[one]}" for one in SEVERAL.values() if one in cut.params)
+            fitted, name = features.fit(estimator, cut.train), next(part, repr(estimator))
+            served_by = of_users if "user_features" in inspect.signature(estimator.fit).parameters else None
+            results[name] = lrrec.evaluate(fitted, cut, metrics=metrics, vectors=vectors, user_features=served_by)
     console = Console()
-    console.print(metrics_table(results, mean=f"mean of {estimator!r}" if len(results) > 1 else None))
+    mean = f"mean of {estimators[0]!r}" if protocol in SEVERAL else None
+    console.print(metrics_table(results, mean=mean))
+    if len(estimators) > 1:
+        print_differences(console, lrrec.Comparison(results))
     last = next(reversed(results.values()))
     print_protocol(console, last)
     if out is not None:
         table = last.to_frame()
         if len(results) > 1:
-            table = pd.concat({name: one.to_frame() for name, one in results.items()}, names=["split"]).reset_index(0)
+            label = "split" if protocol in SEVERAL else "model"
+            table = pd.concat({name: one.to_frame() for name, one in results.items()}, names=[label]).reset_index(0)
         table.to_csv(out, index=False)
         typer.echo(f"{len(table):,} users written to {out}")
+
+
+def _make_models(names: list[str], param: list[str] | None, seed: int, protocol: str) -> list[Any]:
+    """The models to evaluate."""
+    repeated = len(names) > 1
+    if repeated and param:
+        raise ParameterError("--param must be for one model, got several: leave it out, or evaluate one model")
+    if repeated and protocol in SEVERAL:
+        raise ParameterError(f"--model must be one with --split {protocol}, got {', '.join(names)}")
+    if len(set(names)) < len(names):
+        raise ParameterError(f"--model must name different models, got {', '.join(names)}")
+    return [make_model(name, param, seed=seed) for name in names]

@@ -22,12 +22,12 @@ class FeatureTables:
 
     @classmethod
     def read(
-        cls, model: Any, source: Source, item_path: Path | None, user_path: Path | None, kinds: list[str] | None
+        cls, models: list[Any], source: Source, item_path: Path | None, user_path: Path | None, kinds: list[str] | None
     ) -> "FeatureTables":
-        """Read the tables of --item-features and --user-features for a model that takes them."""
+        """Read the tables of --item-features and --user-features for models of which some take them."""
         from lrrec.models.base.feature_model import check_taken
 
-        check_taken([model], item_path, user_path)
+        check_taken(models, item_path, user_path)
         tables = [(item_path, "--item-features", source.item), (user_path, "--user-features", source.user)]
         return cls(*read(tables, source.delimiter, kinds))
 
@@ -50,7 +50,8 @@ class FeatureTables:
                 )
             if n_missing:
                 warn(f"{n_missing:,} of {len(ids):,} {unit}s have no row in --{unit}-features: no features")
-            options[f"{unit}_features"] = features.reindex(ids)
+            if f"{unit}_features" in takes:
+                options[f"{unit}_features"] = features.reindex(ids)
         return model.fit(interactions, **options)
 
 

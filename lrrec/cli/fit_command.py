@@ -37,7 +37,7 @@ def fit(
         data, data_home, min_rating, user, item, value, time, delimiter, read, min_interactions=min_interactions,
         half_life=half_life,
     )  # fmt: skip
-    features = FeatureTables.read(estimator, source, item_features, user_features, feature)
+    features = FeatureTables.read([estimator], source, item_features, user_features, feature)
     interactions = source.weighted(source.interactions())
     fitted = features.fit(estimator, interactions)
     fitted.save(out)

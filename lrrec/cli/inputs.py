@@ -3,6 +3,7 @@
 import glob
 import inspect
 import json
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lrrec
-from lrrec.errors import ParameterError
+from lrrec.errors import DataError, ParameterError
 from lrrec.models import by_command_name
 
 if TYPE_CHECKING:
@@ -100,7 +101,10 @@ class Source:
         options |= parse_pairs(self.read, names, "--read")
         if options.get("header", 0) is None:  # columns have numbers
             columns = {role: int(name) if str(name).isdecimal() else name for role, name in columns.items()}
-        return read(self.data, **columns, **options)
+        try:
+            return read(self.data, **columns, **options)
+        except DataError as error:
+            raise DataError(_as_options(str(error))) from None
 
     def splits(self, protocol: str, **options: Any) -> "Iterable[Split]":
         """Split by one of `PROTOCOLS`, as published, or into the given files."""
@@ -162,8 +166,14 @@ PROTOCOLS = {  # name on the command line -> what is tested; they are functions 
     "windows": "three periods, one after another",
     "published": "the split that comes with the data set",
 }
-SEVERAL = ("k-folds", "windows")  # make more than one split
+SEVERAL = {"k-folds": "fold", "windows": "window"}  # make more than one split -> the parameter that numbers them
 PROTOCOL_HELP = "; ".join(f"{name}: {tested}" for name, tested in PROTOCOLS.items()) + "."
+
+
+def _as_options(text: str) -> str:
+    """An error about how a file is read, with options in the place of arguments."""
+    text = re.sub(r"\b(user|item|value|time)=", r"--\1-column", text).replace("delimiter=", "--delimiter")
+    return re.sub(r"\b(duplicates|encoding|decimal|missing|quoting|time_format)=", r"--read \1=", text)
 
 
 def make_splits(protocol: str, data: "Interactions", *, seed: int, **options: Any) -> "Iterable[Split]":

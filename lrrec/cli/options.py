@@ -75,7 +75,7 @@ Param = Annotated[
     typer.Option(
         "--param",
         "-p",
-        help="A parameter of the model as NAME=VALUE; may be repeated. [bold]-p help[/bold] lists the names.",
+        help="A parameter of the model as NAME=VALUE; may be repeated. A wrong name lists the right ones.",
         show_default=False,
     ),
 ]
@@ -149,9 +149,9 @@ Read = Annotated[
     list[str] | None,
     typer.Option(
         "--read",
-        help="How a file is read, as NAME=VALUE with NAME one of duplicates, time_format and, for CSV, encoding, "
-        "header (null for none: columns are then numbers), quoting, decimal; see Interactions.from_csv. May be "
-        "repeated.",
+        help="How a file is read, as NAME=VALUE with NAME one of duplicates, missing, time_format and, for CSV, "
+        "encoding, header (null for none: columns are then numbers), quoting, decimal; see Interactions.from_csv. May "
+        "be repeated.",
         show_default=False,
     ),
 ]

@@ -9,7 +9,7 @@ import typer
 import lrrec
 from lrrec.cli import feature_table
 from lrrec.cli import options as opt
-from lrrec.cli.inputs import as_one, check_out
+from lrrec.cli.inputs import Source, as_one, check_out
 from lrrec.errors import DataError, ParameterError, UnknownIdError
 
 
@@ -23,14 +23,23 @@ def recommend(
     ] = None,
     user: Annotated[
         list[str] | None,
-        typer.Option("--user", "-u", help="Id of a user; may be repeated. All users without it.", show_default=False),
+        typer.Option(
+            "--user",
+            "-u",
+            help="Id of a user; may be repeated. All users with an interaction without it.",
+            show_default=False,
+        ),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Length of the lists.")] = 10,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Also recommend items that the user has interacted with.")
     ] = False,
     popular: Annotated[
-        bool, typer.Option("--popular", help="Recommend popular items to unknown users, instead of an error.")
+        bool,
+        typer.Option(
+            "--popular",
+            help="Recommend popular items to users without an interaction, instead of leaving them out or an error.",
+        ),
     ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Add the items of the history that raise the score most, at most three.")
@@ -51,7 +60,17 @@ def recommend(
             show_default=False,
         ),
     ] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV, Parquet or JSON lines file of users and items: a user's items of it are not recommended.",
+            show_default=False,
+        ),
+    ] = None,
+    user_column: opt.UserColumn = "user",
+    item_column: opt.ItemColumn = "item",
     delimiter: opt.Delimiter = ",",
+    read: opt.Read = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="CSV file to write; standard output without it.", show_default=False),
@@ -77,12 +96,16 @@ def recommend(
             raise UnknownIdError(
                 f"--user must be an integer, as the model's user ids are, got {', '.join(user)}"
             ) from None
+    options: dict[str, Any] = {"unknown": "popular" if popular else "raise"}
+    if exclude is not None:
+        pairs = Source(str(exclude), None, None, user_column, item_column, None, None, delimiter, read).interactions()
+        options |= {"exclude": _items_of(pairs, fitted), "unknown_items": "ignore"}
     try:
         if user_features is not None:
             described = _described(fitted, "user_feature_encoder_", user_features, "--user-features", delimiter)
-            lists = fitted.recommend_from(None, k, user_features=described, unknown="popular" if popular else "raise")
+            lists = fitted.recommend_from(None, k, user_features=described, **options)
         else:
-            lists = fitted.recommend(users, k, exclude_seen=not include_seen, unknown="popular" if popular else "raise")
+            lists = fitted.recommend(users, k, exclude_seen=not include_seen, **options)
     except UnknownIdError as error:
         hint = "add --popular to recommend popular items to them" if error.hint else ""
         raise UnknownIdError(error.message, hint=hint) from None
@@ -92,6 +115,22 @@ def recommend(
     table.to_csv(sys.stdout if out is None else out, index=False)
     if out is not None:
         typer.echo(f"recommended to {len(lists):,} users, in {out}")
+    left_out = len(fitted.users_) - len(lists) if users is None and user_features is None else 0
+    if left_out:
+        typer.echo(f"{left_out:,} users of the model without an interaction are left out: add --popular", err=True)
+
+
+def _items_of(pairs: Any, model: Any) -> dict[Any, list[Any]]:
+    """The items of each user, with ids as the model has them: text, even if a file has integers alone."""
+    from lrrec.validate import first_three
+
+    table = pairs.to_frame()
+    for name, ids, known in (("user", pairs.users, model.users_), ("item", pairs.items, model.items_)):
+        if len(known) and known.ids.dtype == object:
+            table[name] = table[name].map(str)
+        elif len(known) and ids.ids.dtype == object:
+            raise DataError(f"{name}s of --exclude must be integers, as those of the model are, got {first_three(ids)}")
+    return {user: list(items) for user, items in table.groupby("user")["item"]}
 
 
 def _with_new_items(model: Any, path: Path, delimiter: str) -> Any:

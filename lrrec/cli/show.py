@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lrrec.evaluation.comparison import Comparison
     from lrrec.evaluation.evaluation_result import Evaluation
 
 DOCUMENTATION = (
@@ -35,6 +36,18 @@ def metrics_table(results: dict[str, "Evaluation"], *, mean: str | None = None) 
 def _with_interval(value: float, low: float, high: float) -> str:
     """A mean and its interval, if there is one."""
     return f"{value:.4f}" if math.isnan(low) else f"{value:.4f}  [{low:.4f}, {high:.4f}]"
+
+
+def print_differences(console: Any, comparison: "Comparison") -> None:
+    """Print how models differ, user by user, in each metric that has a value for every user."""
+    for metric in comparison.per_user_metrics:
+        for row in comparison.pairs(metric).to_dict("records"):
+            console.print(
+                f"{metric}: {row['model']} - {row['other']}: {row['difference']:+.4f}  [{row['low']:+.4f}, "
+                f"{row['high']:+.4f}]; better for {row['wins']}, worse for {row['losses']} of "
+                f"{row['wins'] + row['ties'] + row['losses']} users",
+                highlight=False,
+            )
 
 
 def print_protocol(console: Any, result: "Evaluation") -> None:

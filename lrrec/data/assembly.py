@@ -8,9 +8,9 @@ import scipy.sparse as sp
 from lrrec.data import tables
 from lrrec.data.events import Events
 from lrrec.data.ids import IdMap
-from lrrec.data.merging import POLICIES, find_sums, grouped, merge, warn_of_sums
+from lrrec.data.merging import find_sums, grouped, merge, warn_of_sums
 from lrrec.errors import DataError
-from lrrec.validate import check_option, first_three, to_float32
+from lrrec.validate import first_three, to_float32
 
 
 class Entries(NamedTuple):
@@ -96,15 +96,14 @@ class Merger:
 
 
 def read_rows(
-    cls: Any, frame: Any, roles: dict[str, str], duplicates: str | None, time_format: str | None, *,
-    ids_as_written: bool = False,
-) -> Any:  # fmt: skip
+    cls: Any, frame: Any, roles: dict[str, str], reading: tables.Reading, *, ids_as_written: bool = False
+) -> Any:
     """Return the Interactions, `cls`, of the columns of a narwhals frame, which `roles` names."""
-    if duplicates is not None:
-        check_option(duplicates, "duplicates", POLICIES)
-    rows = tables.read_columns(frame, roles, time_format, ids_as_written=ids_as_written)
+    rows = tables.read_columns(frame, roles, reading, ids_as_written=ids_as_written)
     cells = grouped(rows.of_user, rows.of_item, len(rows.users), len(rows.items))
-    return assemble(cls, IdMap(rows.users), IdMap(rows.items), cells, rows.values, rows.times, duplicates, rows.label)
+    return assemble(
+        cls, IdMap(rows.users), IdMap(rows.items), cells, rows.values, rows.times, reading.duplicates, rows.label
+    )
 
 
 def assemble(

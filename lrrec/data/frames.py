@@ -1,6 +1,8 @@
 """Columns of pandas, polars and Arrow frames in, frames out."""
 
 import datetime
+import re
+from collections.abc import Mapping
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -60,8 +62,20 @@ def column(frame: Any, name: str, role: str, *, n_before: int = 0) -> Any:
     missing = series.null_count()
     if missing:
         first = n_before + int(np.flatnonzero(series.is_null().to_numpy())[0])
-        raise DataError(f"column {name!r} ({role}) must not be missing, got {missing} missing (first at row {first})")
+        raise DataError(
+            f"column {name!r} ({role}) must not be missing, got {missing} missing (first at row {first}): pass "
+            "missing='drop' to leave such rows out"
+        )
     return _in_native_numbers(series, name)
+
+
+def without_missing(frame: Any, roles: Mapping[str, str]) -> Any:
+    """Return the rows of a narwhals frame in which nothing is missing in these columns, at least one."""
+    names = [name for name in roles.values() if name in frame.columns]  # others are refused when they are read
+    kept = frame.drop_nulls(names) if names else frame
+    if not len(kept):
+        raise DataError("df must have a row in which nothing is missing, got none")
+    return kept
 
 
 def _in_native_numbers(series: Any, name: str) -> Any:
@@ -88,7 +102,8 @@ def numbers(series: Any, name: str) -> np.ndarray:
             raise DataError(f"column {name!r} must hold numbers that fit 64 bits, got larger ones") from None
     if values.dtype.kind not in "biuf":
         wrong = next((value for value in values if not isinstance(value, Real | Decimal)), values[0])
-        raise DataError(f"column {name!r} must hold numbers, got {series.dtype} values like {wrong!r}")
+        hint = ": pass decimal=','" if re.fullmatch(r"-?\d+,\d+", str(wrong)) else ""
+        raise DataError(f"column {name!r} must hold numbers, got {series.dtype} values like {wrong!r}{hint}")
     return _narrow(values)
 
 
@@ -133,9 +148,21 @@ def _dates(values: np.ndarray, name: str, time_format: str | None) -> np.ndarray
         what = f"the format {time_format!r}" if time_format else "ISO 8601, e.g. 2024-01-31 12:00"
         raise DataError(
             f"column {name!r} must hold times: numbers, datetimes, or text in {what}, got {texts.iloc[0]!r} or others. "
-            f"Pass time_format=, e.g. '%d/%m/%Y' ({brief(error)})"
+            f"Pass time_format={_likely_format(str(texts.iloc[0]))!r} or another "
+            f"({brief(error).partition('. You might')[0]})"
         ) from None
     return dates.dt.tz_localize(None).to_numpy()
+
+
+def _likely_format(text: str) -> str:
+    """A format, as for strptime, that a text of a date may have; days before months."""
+    date = re.match(r"(\d{1,4})([./-])\d{1,2}\2(\d{1,4})", text)
+    if not date:
+        return "%d/%m/%Y"
+    first, separator, last = date.groups()
+    order = ("%Y", "%m", "%d") if len(first) == 4 else ("%d", "%m", "%Y" if len(last) == 4 else "%y")
+    clock = re.sub(r"^(.*?)\d{1,2}:\d{2}(:\d{2})?", lambda m: f"{m[1]}%H:%M{':%S' if m[2] else ''}", text[date.end() :])
+    return separator.join(order) + clock
 
 
 def _array(series: Any) -> np.ndarray:

@@ -21,6 +21,7 @@ from lrrec.data.merging import POLICIES
 from lrrec.data.parquet import read_parquet
 from lrrec.data.recency import decayed
 from lrrec.data.selection import binarized, filtered, filtered_events
+from lrrec.data.tables import Reading
 from lrrec.errors import DataError
 from lrrec.typing import ArrayLike, DurationLike, FileLike, Frame, FrameLike, Ids, MatrixLike, TimeLike
 from lrrec.validate import check_bool, check_columns, check_matrix, check_option
@@ -70,7 +71,7 @@ class Interactions:
     @classmethod
     def from_frame(
         cls, df: FrameLike, *, user: str = "user", item: str = "item", value: str | None = None,
-        time: str | None = None, duplicates: str | None = None, time_format: str | None = None,
+        time: str | None = None, duplicates: str | None = None, time_format: str | None = None, missing: str = "error",
     ) -> "Interactions":  # fmt: skip
         """Read a frame with a row for each interaction, in O(n log n) time for n rows.
 
@@ -91,12 +92,14 @@ class Interactions:
             is that of the row, or the latest. "sum" when not given, with a warning if the values of a pair differ.
         time_format : str, optional
             How text of dates is written, as for strptime, e.g. "%d/%m/%Y"; ISO 8601 when not given.
+        missing : {"error", "drop"}, default "error"
+            Refuse rows in which one of the columns is missing, or leave them out.
 
         Raises
         ------
         DataError
-            If a column is missing, an id or value is missing, a value is infinite or not a number, a text is no date,
-            or there are no rows.
+            If a column is missing, an id or value is missing (with missing="error"), a value is infinite or not a
+            number, a text is no date, or there are no rows.
 
         Examples
         --------
@@ -106,26 +109,27 @@ class Interactions:
         Interactions(2 users, 2 items, 2 interactions, density 50.00%)
         """
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
-        return read_rows(cls, frames.eager(df), roles, duplicates, time_format)
+        return read_rows(cls, frames.eager(df), roles, Reading(duplicates, time_format, missing))
 
     @classmethod
     def from_pairs(
         cls, users: Ids, items: Ids, *, values: ArrayLike | None = None, times: ArrayLike | None = None,
-        duplicates: str | None = None, time_format: str | None = None,
+        duplicates: str | None = None, time_format: str | None = None, missing: str = "error",
     ) -> "Interactions":  # fmt: skip
         """Read equally long sequences of user ids, item ids and, optionally, values and times.
 
         The same as `from_frame` for data that are not in a frame; see there. pandas Series must have the same index.
         """
         frame = tables.from_pairs(user=users, item=items, value=values, time=times)
-        return read_rows(cls, frames.eager(frame), {str(role): str(role) for role in frame}, duplicates, time_format)
+        roles, reading = {str(role): str(role) for role in frame}, Reading(duplicates, time_format, missing)
+        return read_rows(cls, frames.eager(frame), roles, reading)
 
     @classmethod
     def from_csv(
         cls, path: FileLike | TextIO, *, user: str | int = "user", item: str | int = "item",
         value: str | int | None = None, time: str | int | None = None, duplicates: str | None = None,
         delimiter: str = ",", encoding: str = "utf-8", header: int | None = 0, quoting: int = 0, decimal: str = ".",
-        time_format: str | None = None,
+        time_format: str | None = None, missing: str = "error",
     ) -> "Interactions":  # fmt: skip
         """Read a CSV file; compressed files (.gz, .bz2, .xz, .zst, .zip) too.
 
@@ -139,7 +143,7 @@ class Interactions:
             Read by blocks of 32 MB.
         user, item, value, time : str
             Names of columns; with header=None their numbers, from 0.
-        duplicates, time_format
+        duplicates, time_format, missing
             As for `from_frame`.
         delimiter : str, default ","
             One character or more.
@@ -155,16 +159,15 @@ class Interactions:
         DataError
             As `from_frame`; also for a line with more or fewer fields than the header, or quotes within a field.
         """
-        form = Format(delimiter, encoding, header, quoting, decimal)
+        form, reading = Format(delimiter, encoding, header, quoting, decimal), Reading(duplicates, time_format, missing)
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
         frame = frames.eager(tables.read_csv(path, roles, form, time_format))
-        named = {role: str(name) for role, name in roles.items()}
-        return read_rows(cls, frame, named, duplicates, time_format, ids_as_written=True)
+        return read_rows(cls, frame, {role: str(name) for role, name in roles.items()}, reading, ids_as_written=True)
 
     @classmethod
     def from_parquet(
         cls, path: FileLike, *, user: str = "user", item: str = "item", value: str | None = None,
-        time: str | None = None, duplicates: str | None = None, time_format: str | None = None,
+        time: str | None = None, duplicates: str | None = None, time_format: str | None = None, missing: str = "error",
     ) -> "Interactions":  # fmt: skip
         """Read the named columns of a Parquet file. See `from_frame`.
 
@@ -175,26 +178,25 @@ class Interactions:
 
         Notes
         -----
-        Tables of more than 16 million rows are read twice, in batches, the ids first: memory for the result and little
-        more.
+        Tables of more than 16 million rows are read twice, in batches: memory for the result and little more.
         """
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
-        return read_parquet(cls, path, roles, duplicates, time_format)
+        return read_parquet(cls, path, roles, Reading(duplicates, time_format, missing))
 
     @classmethod
     def from_json_lines(
         cls, path: FileLike | TextIO, *, user: str = "user", item: str = "item", value: str | None = None,
-        time: str | None = None, duplicates: str | None = None, time_format: str | None = None,
+        time: str | None = None, duplicates: str | None = None, time_format: str | None = None, missing: str = "error",
     ) -> "Interactions":  # fmt: skip
         """Read a file with a JSON object in each line, which has the named fields. See `from_frame`.
 
         Parameters
         ----------
-        path : path or open file, of bytes or of text
-            Compressed files (.gz, .bz2, .xz, .zst, .zip) too.
+        path : path or open file, of bytes or of text; compressed files (.gz, .bz2, .xz, .zst, .zip) too
         """
         roles = frames.check_roles(user=user, item=item, value=value, time=time)
-        return read_rows(cls, frames.eager(read_json_lines(path, roles)), roles, duplicates, time_format)
+        reading = Reading(duplicates, time_format, missing)
+        return read_rows(cls, frames.eager(read_json_lines(path, roles, reading)), roles, reading)
 
     @classmethod
     def from_matrix(cls, X: MatrixLike, *, users: Ids | None = None, items: Ids | None = None) -> "Interactions":
@@ -376,10 +378,8 @@ class Interactions:
 
     def __repr__(self) -> str:
         density = len(self) / (self.n_users * self.n_items or 1)
-        return (
-            f"Interactions({self.n_users:,} users, {self.n_items:,} items, {len(self):,} interactions, "
-            f"density {density:.2%})"
-        )
+        size = f"{self.n_users:,} users, {self.n_items:,} items, {len(self):,} interactions"
+        return f"Interactions({size}, density {density:.2%})"
 
 
 def as_interactions(

@@ -12,7 +12,7 @@ import pandas as pd
 from lrrec.data.csv_blocks import open_path
 from lrrec.data.frames import brief
 from lrrec.data.ids import as_ids
-from lrrec.data.tables import IDS, joined
+from lrrec.data.tables import IDS, Reading, joined
 from lrrec.errors import DataError, LrrecError
 from lrrec.validate import as_path, first_three
 
@@ -22,7 +22,7 @@ ID = "an integer or text"
 WHAT = {"user": ID, "item": ID, "value": "a number", "time": "a number or text of a date"}
 
 
-def read_json_lines(source: Any, roles: Mapping[str, str]) -> pd.DataFrame:
+def read_json_lines(source: Any, roles: Mapping[str, str], reading: Reading) -> pd.DataFrame:
     """Return the columns of the roles: ids as integers or categories of text, values and times as they are.
 
     source: a path, compressed or not, or an open file, of bytes or of text.
@@ -31,7 +31,10 @@ def read_json_lines(source: Any, roles: Mapping[str, str]) -> pd.DataFrame:
     try:
         with ExitStack() as stack:
             file = source if hasattr(source, "read") else stack.enter_context(open_path(as_path(source).expanduser()))
-            parts = [_columns(records, roles, name) for records in _blocks(file, name)]
+            blocks = (
+                _complete(records, roles) if reading.drops_missing else records for records in _blocks(file, name)
+            )
+            parts = [_columns(records, roles, name) for records in blocks if records]
     except LrrecError:
         raise
     except FileNotFoundError:
@@ -75,6 +78,15 @@ def _objects(texts: list[Any], numbers: list[int], name: str) -> list[Any]:
     return objects
 
 
+def _complete(records: list[tuple[int, Any]], roles: Mapping[str, str]) -> list[tuple[int, Any]]:
+    """Records without those that lack a field; what is no object stays, and is refused."""
+    return [
+        (number, record)
+        for number, record in records
+        if not isinstance(record, dict) or all(record.get(column) is not None for column in roles.values())
+    ]
+
+
 def _columns(records: list[tuple[int, Any]], roles: Mapping[str, str], name: str) -> dict[str, pd.Series]:
     """The values of some records, by column."""
     for number, record in records:
@@ -83,7 +95,10 @@ def _columns(records: list[tuple[int, Any]], roles: Mapping[str, str], name: str
         absent = [column for column in roles.values() if record.get(column) is None]
         if absent:
             wanted = first_three(roles.values())
-            raise DataError(f"{name}, line {number} must have the fields {wanted}, got no {first_three(absent)}")
+            raise DataError(
+                f"{name}, line {number} must have the fields {wanted}, got no {first_three(absent)}: pass "
+                "missing='drop' to leave such lines out"
+            )
     return {column: _column(records, column, role, name) for role, column in roles.items()}
 
 

@@ -11,10 +11,10 @@ from lrrec.data import frames
 from lrrec.data.assembly import Merger, read_rows
 from lrrec.data.frames import brief
 from lrrec.data.id_counts import CHANGED
-from lrrec.data.merging import POLICIES
 from lrrec.data.streaming import merge_grouped, read_grouped
+from lrrec.data.tables import Reading
 from lrrec.errors import DataError
-from lrrec.validate import check_option, first_three, import_extra
+from lrrec.validate import first_three, import_extra
 
 BATCH = 2**20  # rows
 AT_ONCE = 2**24  # rows of a table that is read at once, which is faster
@@ -36,6 +36,7 @@ class ParquetTable:
         self._batches: Any
         self._scan: Any
         self._files: list[str] = []
+        self._complete: list[str] = []  # columns in which rows must have something
         with self._errors():
             if hasattr(source, "read"):
                 file = import_extra("pyarrow.parquet", None, "from_parquet").ParquetFile(source, read_dictionary=ids)
@@ -60,11 +61,19 @@ class ParquetTable:
         arrow = import_extra("pyarrow", None, "from_parquet")
         with self._errors():
             self._check_unchanged()
-            for batch in self._batches(columns=list(names), batch_size=BATCH):
-                if batch.num_rows:
-                    yield frames.eager(arrow.Table.from_batches([batch]))
+            columns = list(dict.fromkeys([*names, *self._complete]))
+            for batch in self._batches(columns=columns, batch_size=BATCH):
+                frame = frames.eager(arrow.Table.from_batches([batch]))
+                frame = frame.drop_nulls(self._complete).select(list(names)) if self._complete else frame
+                if len(frame):
+                    yield frame
             arrow.default_memory_pool().release_unused()
             self._check_unchanged()
+
+    def drop_missing(self, roles: Mapping[str, str]) -> None:
+        """Leave out the rows in which a column is missing, from now on; the table is read once to count the others."""
+        self._complete = list(roles.values())
+        self.n_rows = sum(len(frame) for frame in self([roles["user"]]))
 
     def whole(self, names: Sequence[str]) -> Any:
         """Return all rows as one narwhals frame."""
@@ -111,13 +120,13 @@ def _paths(path: str) -> str | list[str]:
     return sorted(glob.glob(path)) or path
 
 
-def read_parquet(cls: Any, path: Any, roles: dict[str, str], duplicates: str | None, time_format: str | None) -> Any:
+def read_parquet(cls: Any, path: Any, roles: dict[str, str], reading: Reading) -> Any:
     """Return the Interactions, `cls`, of the columns of Parquet files, which `roles` names."""
     table = ParquetTable(path, roles)
     if table.n_rows <= AT_ONCE:
-        return read_rows(cls, table.whole(list(roles.values())), roles, duplicates, time_format)
-    if duplicates is not None:
-        check_option(duplicates, "duplicates", POLICIES)
-    rows = read_grouped(table, table.n_rows, roles, time_format)
-    merger = Merger(rows.users, rows.items, duplicates, rows.label)
+        return read_rows(cls, table.whole(list(roles.values())), roles, reading)
+    if reading.drops_missing:
+        table.drop_missing(roles)
+    rows = read_grouped(table, table.n_rows, roles, reading.time_format)
+    merger = Merger(rows.users, rows.items, reading.duplicates, rows.label)
     return merger.build(cls, *merge_grouped(rows, merger))

@@ -14,11 +14,31 @@ from lrrec.data.csv_blocks import UNIT, Block, Format, Records, opened
 from lrrec.data.frames import brief
 from lrrec.data.id_columns import codes
 from lrrec.data.labels import same_order
+from lrrec.data.merging import POLICIES
 from lrrec.errors import DataError, LrrecError, ParameterError
-from lrrec.validate import check_finite, first_three
+from lrrec.validate import check_finite, check_option, first_three
 
 IDS = ("user", "item")
 MISSING = ["", "NA", "NaN", "nan", "null"]  # of values and times; "" alone is no id
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the rows of a table are read; see `Interactions.from_frame`."""
+
+    duplicates: str | None = None
+    time_format: str | None = None
+    missing: str = "error"
+
+    def __post_init__(self) -> None:
+        if self.duplicates is not None:
+            check_option(self.duplicates, "duplicates", POLICIES)
+        check_option(self.missing, "missing", ("error", "drop"))
+
+    @property
+    def drops_missing(self) -> bool:
+        """Whether rows in which something is missing are left out."""
+        return self.missing == "drop"
 
 
 @dataclass(frozen=True)
@@ -34,10 +54,12 @@ class Rows:
     label: str
 
 
-def read_columns(frame: Any, roles: Mapping[str, str], time_format: str | None, *, ids_as_written: bool) -> Rows:
+def read_columns(frame: Any, roles: Mapping[str, str], reading: Reading, *, ids_as_written: bool) -> Rows:
     """Read the columns of a narwhals frame, which `roles` names; for ids_as_written see `id_columns.codes`."""
     if not len(frame):
         raise DataError("df must have at least one row, got none")
+    if reading.drops_missing:
+        frame = frames.without_missing(frame, roles)
     columns = {role: frames.column(frame, name, role) for role, name in roles.items()}
     values = times = None
     label = f"column {roles['value']!r}" if "value" in roles else "values"
@@ -45,7 +67,7 @@ def read_columns(frame: Any, roles: Mapping[str, str], time_format: str | None, 
         values = frames.numbers(columns["value"], roles["value"])
         check_finite(values, label)
     if "time" in roles:
-        times = frames.times(columns["time"], roles["time"], time_format)
+        times = frames.times(columns["time"], roles["time"], reading.time_format)
     users, of_user = codes(columns["user"], f"column {roles['user']!r}", as_written=ids_as_written)
     items, of_item = codes(columns["item"], f"column {roles['item']!r}", as_written=ids_as_written)
     return Rows(users, items, of_user, of_item, values, times, label)
@@ -82,7 +104,7 @@ def read_csv(source: Any, roles: Mapping[str, Any], form: Format, time_format: s
         raise DataError(f"{str(source)!r} does not exist: path must be a CSV file") from None
     except UnicodeError as error:
         raise DataError(
-            f"{name} must be a CSV file with a header line in {form.encoding}: {error}. Pass its encoding=, e.g. "
+            f"{name} must be a CSV file with a header line in {form.encoding}: {error}. Pass encoding=, e.g. "
             "'latin-1' or 'utf-16'"
         ) from None
     except Exception as error:  # of the parser, or of the library that reads a compressed file
@@ -104,7 +126,8 @@ def _places(records: Records, roles: Mapping[str, Any]) -> dict[str, int]:
         shown = ", ".join(map(str, records.names))
         raise DataError(
             f"{records.source} must have the columns {first_three(roles.values())}, got {shown} (separated by "
-            f"{records.form.delimiter!r})"
+            f"{records.form.delimiter!r}). Name the columns by user=, item=, value= and time="
+            + (", or pass delimiter=" if len(records.names) == 1 else "")
         )
     return {role: records.names.index(name) for role, name in roles.items()}
 

@@ -69,7 +69,8 @@ class Objective:
             lam = (self.reg * (np.diff(C.indptr) + unobserved) ** self.reg_exponent).astype(dtype)
         if not np.isfinite(lam).all():
             raise ParameterError(
-                f"reg must keep the penalty finite, got reg {self.reg:g} and reg_exponent {self.reg_exponent:g}"
+                f"reg must keep the penalty finite, got reg {self.reg:g} and reg_exponent {self.reg_exponent:g}, with "
+                f"unobserved_weight {self.unobserved_weight:g}: lower them, or scale the values down"
             )
         return lam
 

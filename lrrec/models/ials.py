@@ -54,8 +54,9 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
         Which of the two objectives.
     unobserved_weight : float or "auto", default "auto"
         Weight a > 0 of every pair, observed or not; "hu" does not use it (there it is 1). Typical: 0.01 (large sparse
-        catalogues) to 1. It matters most, together with `reg`: tune both. "auto" is four times the mean, over
-        observed pairs, of the share of users who have the pair's item, at most 1.
+        catalogues) to 1, times the mean weight of a like. It matters most, together with `reg`: tune both. "auto" is
+        four times the mean, over observed pairs, of the share of users who have the pair's item, at most 1, times the
+        mean weight of a like.
     alpha : float, default 1.0
         Weight of a value. With "hu" typically 1 to 40.
     confidence : {"1 + alpha r", "alpha r"}, default "1 + alpha r"

@@ -23,7 +23,7 @@ from lrrec.adapt.selection.cross_validation import CrossValidation
 from lrrec.adapt.selection.default_candidates import default_candidates
 from lrrec.adapt.selection.folds import AS_SERVED, WITH, WITHOUT, check_history, make_folds
 from lrrec.adapt.selection.parameter_search import THOROUGH, check_budget, tune_all
-from lrrec.adapt.selection.source_worth import source_worth
+from lrrec.adapt.selection.source_worth import NO_HELP, gain_of_adapting, source_worth
 from lrrec.adapt.selection.verdict import Compared, left_out, verdict
 from lrrec.adapt.sources import as_base
 from lrrec.data.features import FeaturesLike
@@ -85,8 +85,9 @@ class AdapterSelector(Recommender):
         the first method where the base does not fold in) with one-sided 90 % bounds (low, high: an 80 % interval), the
         number of parameters, and which is kept.
     verdict_ : str
-        Why that one was kept, and how many target users the base is worth: the kept adapter, fitted to that many
-        fewer, ranks as well as the best model of the target alone.
+        Why that one was kept; whether it is clearly (by the bound of the report) better than the base as it is; and
+        how many target users the base is worth: the kept adapter, fitted to that many fewer, ranks as well as the best
+        model of the target alone.
     tuned_ : list of Adapter
         The candidates that were compared, unfitted, with the settings that were chosen: `AdapterSelector(tuned_)`
         compares them in another domain and tunes nothing.
@@ -217,8 +218,9 @@ class AdapterSelector(Recommender):
         blend = find_blend(cv, results[len(measured) :]) if self.blend else None
         chosen, why = choose(results[len(measured) :], self.prefer, blend)
         worth = source_worth(cv, results, chosen) if history else ""
-        omitted = left_out(costly, len(domain.items))
-        return [*results, *([] if blend is None else [blend])], chosen, "; ".join(filter(None, (why, worth, omitted)))
+        gain = gain_of_adapting(results, chosen) if history and worth != NO_HELP else ""
+        words = filter(None, (why, gain, worth, left_out(costly, len(domain.items))))
+        return [*results, *([] if blend is None else [blend])], chosen, "; ".join(words)
 
     def _prepared_candidates(self, base: Any, same_users: bool) -> list[Adapter]:
         """The candidates to tune, fold-in first, checked."""

@@ -29,30 +29,41 @@ class ImplicitObjective(AutoParams):
     unobserved_weight_: np.ndarray = NOT_AUTO
     reg_: np.ndarray = NOT_AUTO
     _auto: ClassVar[dict[str, tuple[float, float]]] = {
-        "unobserved_weight": (0.0, 1.0), "reg": (0.0, float(np.finfo(np.float64).max)),
-    }  # fmt: skip
+        name: (0.0, float(np.finfo(np.float64).max)) for name in ("unobserved_weight", "reg")
+    }
 
     @property
     def _is_hu(self) -> bool:
         return check_option(self.objective, "objective", OBJECTIVES) == "hu"
 
     def _rule(self, name: str, matrix: sp.csr_array) -> float:
-        hu = self._is_hu
-        if name == "reg":
-            return LOWEST_REG if hu else self._reg_of_noise(matrix)
-        return 1.0 if hu else min(1.0, AUTO_SCALE * shared_users(matrix))
+        if self._is_hu:
+            return LOWEST_REG if name == "reg" else 1.0
+        return self._reg_of_noise(matrix) if name == "reg" else self._weight_of_shares(matrix)
+
+    def _weight_of_shares(self, matrix: sp.csr_array) -> float:
+        return min(1.0, AUTO_SCALE * shared_users(matrix)) * self._mean_weight(matrix)
 
     def _reg_of_noise(self, matrix: sp.csr_array) -> float:
-        """The reg by which a user of mean frequency has the penalty that keeps noise out, or LOWEST_REG if more."""
+        """The reg by which a user of mean frequency has the penalty that keeps noise out, or LOWEST_REG if more.
+
+        Both in units of the mean weight of a like, so that a model does not depend on the unit of the values.
+        """
         auto = self._is_auto("unobserved_weight")
-        a = self._rule("unobserved_weight", matrix) if auto else self._number("unobserved_weight", low=0, open_low=True)
-        nu = check_real(self.reg_exponent, "reg_exponent", low=0)
-        squares = a * np.where(matrix.data > 0, self._weights(matrix).data, 0)
+        a = self._weight_of_shares(matrix) if auto else self._number("unobserved_weight", low=0, open_low=True)
+        nu, unit = check_real(self.reg_exponent, "reg_exponent", low=0), self._mean_weight(matrix)
+        squares = a * np.where(matrix.data > 0, self._weights(matrix).data, 0).astype(np.float64)
         noise = reg_of_noise(sp.csr_array((squares, matrix.indices, matrix.indptr), shape=matrix.shape))
-        n_users = max(np.count_nonzero(np.diff(matrix.indptr)), 1)
-        frequency = max(np.float64(matrix.nnz / n_users + a * matrix.shape[1]), np.finfo(np.float64).tiny)
+        n_entries = matrix.nnz / max(np.count_nonzero(np.diff(matrix.indptr)), 1)
+        lowest = LOWEST_REG * (n_entries * unit + a * matrix.shape[1])
+        frequency = max(np.float64(n_entries + a * matrix.shape[1]), np.finfo(np.float64).tiny)
         with np.errstate(over="ignore"):
-            return float(max(LOWEST_REG * frequency, noise) / frequency**nu)
+            return float(max(lowest, noise) / frequency**nu)
+
+    def _mean_weight(self, matrix: sp.csr_array) -> float:
+        """The mean weight of a like; 1 where there is none."""
+        likes = self._weights(matrix).data[matrix.data > 0]
+        return float(likes.mean(dtype=np.float64)) if len(likes) else 1.0
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         return self._objective().quadratic_loss(self._weights(matrix), likes=likes_of(matrix))

@@ -98,7 +98,7 @@ class Recommends:
         ----------
         users : sequence of ids, shape (n,), optional
             Output order is input order; a repeated id gets repeated rows. By default every user with an interaction
-            in the training data.
+            in the training data; with `unknown` "mask" or "popular" every user of the model.
         k : int, default 10
             Length of the lists. Places that cannot be filled are masked.
         exclude_seen : bool, default True
@@ -159,7 +159,7 @@ class Recommends:
         check_option(unknown, "unknown", UNKNOWN)
         if users is None or (exclude_seen and unknown != "raise"):
             self._check_histories("recommend()", "" if unknown == "raise" else ", pass exclude_seen=False")
-        ids = self._active_users() if users is None else as_ids(users, "users")
+        ids = self._default_users(unknown) if users is None else as_ids(users, "users")
         ids = ids if len(ids) else self.users_.ids[:0]
         options = Options.of(self, ids, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads)
         return self._recommend_known(ids, options)
@@ -237,7 +237,9 @@ class Recommends:
         items: ItemLists | None = None, exclude: ItemLists | None = None, unknown_items: str = "raise",
         threshold: float | None = None, unknown: str = "raise", n_threads: int | None = None,
     ) -> int:  # fmt: skip
-        """Write the k best items of every user with an interaction to a Parquet file; return the number of users.
+        """Write the k best items of all users to a Parquet file; return the number of users.
+
+        These are the users with an interaction; with `unknown` "mask" or "popular" every user of the model.
 
         Parameters
         ----------
@@ -264,7 +266,7 @@ class Recommends:
         """
         self._check_fitted()
         self._check_histories("recommend_all()")
-        users = self._active_users()
+        users = self._default_users(check_option(unknown, "unknown", UNKNOWN))
         options = Options.of(self, users, k, exclude_seen, items, exclude, unknown_items, threshold, unknown, n_threads)
         if isinstance(output, type):
             raise ParameterTypeError(f"output must be a path or a function of Recommendations, got {output!r}")
@@ -274,9 +276,10 @@ class Recommends:
                 take(lists if callable(output) else lists.to_frame("pyarrow"))
         return len(users)
 
-    def _active_users(self: Any) -> np.ndarray:
-        """Return the ids of the training users with an interaction."""
-        return self.users_.ids[np.diff(self.seen_.indptr) > 0]
+    def _default_users(self: Any, unknown: str) -> np.ndarray:
+        """Return the ids of the training users, those without an interaction only if the request says what they get."""
+        ids: np.ndarray = self.users_.ids
+        return ids[np.diff(self.seen_.indptr) > 0] if unknown == "raise" else ids
 
     def _recommend_known(self: Any, ids: np.ndarray, options: Options) -> Recommendations:
         """Recommend to training users."""
