@@ -472,3 +472,16 @@ def test_evaluation_serves_full_lists(likes):
     masked = model.recommend_from(split.history, 100, users=users)
     alone = lrrec.evaluate_lists(masked, split.test, metrics=["recall@100"]).mean()["recall@100"]
     assert result.mean()["recall@100"] > alone
+
+
+@pytest.mark.parametrize("model", [Popularity(), IALS(3, n_iter=2, random_state=0), EASE(reg=1)], ids=named)
+def test_every_user_has_a_list_where_it_is_said_what_those_without_an_interaction_get(model, two_worlds, tmp_path):
+    X = sp.csr_array(sp.vstack([two_worlds, sp.csr_array((2, two_worlds.shape[1]), dtype=np.float32)]))
+    model = clone(model).fit(X)
+    assert model.recommend(k=3).users.tolist() == list(range(24))
+    for unknown in ("popular", "mask"):
+        lists = model.recommend(k=3, unknown=unknown)
+        assert lists.users.tolist() == list(range(26))
+        assert (lists.items.mask[24:].all(), lists.filled[24:].all()) == (unknown == "mask", unknown == "popular")
+        assert model.recommend_all(lambda part: None, k=3, unknown=unknown) == 26
+    assert model.recommend_all(lambda part: None, k=3) == 24
