@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 import lrrec
 from lrrec import ALS, EASE, NMF, SLIM, GraphFilter, ItemKNN, RP3Beta, SparseEASE, TruncatedSVD
-from lrrec.errors import FileFormatError, ParameterError
+from lrrec.errors import DataWarning, FileFormatError, ParameterError
 from lrrec.linalg.inverse import invert
 from lrrec.linalg.noise import noise_norm
 from lrrec.linalg.sparse import co_occurrences
@@ -298,3 +298,9 @@ def test_auto_that_no_fit_has_chosen_is_refused(likes, model, name):
     fitted = model.fit(likes).set_params(**{name: "auto"})
     with pytest.raises(ParameterError, match=f"{name}='auto' is chosen by fit\\(\\), .* call fit\\(\\) again"):
         fitted.recommend_from(likes, k=3)
+
+
+@pytest.mark.parametrize("model", [TruncatedSVD(4, reg=1e4), NMF(4, reg=1e4, random_state=0)], ids=repr)
+def test_a_model_that_learns_nothing_says_so(model, likes):
+    with pytest.warns(DataWarning, match="all factors of .* are 0, and so are all scores: lower reg, 10000"):
+        model.fit(likes)

@@ -94,7 +94,7 @@ def test_a_killed_training_goes_on_to_the_same_end(torch, by_user, validated, tm
         if state.iteration == 2:
             raise RuntimeError("killed")
 
-    path = tmp_path / "state"
+    path = tmp_path / ("state.safetensors" if validated else "state")  # the name does not matter
     with pytest.raises(RuntimeError, match="killed"):
         NeuralMF(**SMALL).fit(by_user.train, checkpoint=path, callback=kill, **options)
     with pytest.raises(FileFormatError, match="another model or other data"):

@@ -177,7 +177,7 @@ def make_domain(
     data = as_target(base, target)
     if not len(data):
         raise DataError("target must have at least one interaction, got none")
-    items = _catalogue(base, data, catalogue)
+    items, own = _catalogue(base, data, catalogue), data.items.ids[np.unique(data.matrix.indices)]
     base_indices = base.items_.find(items.ids)
     data = data.align_items(items)
     if same_users:
@@ -187,7 +187,7 @@ def make_domain(
     elif not (base_indices[np.unique(data.matrix.indices)] >= 0).any():
         raise DataError(
             f"target must share items with the base, got none: the base's are like {first_three(base.items_.ids)}, the "
-            f"target's like {first_three(data.items.ids[::-1])}. If it shares users, pass same_users=True"
+            f"target's like {first_three(own)}. If it shares users, pass same_users=True"
         )
     kept = None
     if source is not None:

@@ -216,8 +216,8 @@ def randomized_svd(
 
     Notes
     -----
-    Block Krylov: after the same number of passes it is at least as accurate as subspace iteration, because it searches
-    the span of all iterates, not only of the last.
+    Block Krylov: from 3 products on it is more accurate than subspace iteration of as many, because it searches the
+    span of all iterates, not only of the last; with 2 its narrower block weighs more, and it may be less accurate.
 
     References
     ----------

@@ -98,6 +98,7 @@ class NMF(NoiseReg, AlternatingModel):
             U = chosen._solve(matrix, V, U, cd_steps)
             V = chosen._solve(transposed, U, V, cd_steps)
             monitor.record({"item_factors_": V} | chosen._chosen_arrays(), partial(chosen._loss, matrix, U, V))
+        chosen._warn_if_nothing_is_left(V)
 
     def _loss(self, matrix: sp.csr_array, U: np.ndarray, V: np.ndarray) -> float:
         """Return the value of the objective, in double precision."""

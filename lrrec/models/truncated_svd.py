@@ -130,6 +130,7 @@ class TruncatedSVD(NoiseReg, QuadraticModel):
         V = np.zeros((matrix.shape[1], k), dtype=np.float32)  # columns beyond the matrix's rank stay 0
         V[:, :rank] = svd.Vt.T * np.sqrt(np.maximum(svd.s - reg, 0))
         V[counts == 0] = 0  # up to rounding they are
+        self._warn_if_nothing_is_left(V)
         self.item_factors_ = V * power(counts, score_power)[:, None]
         self.user_factors_ = times(normalized, _encoders(V, reg, self.n_threads), n_threads=self.n_threads)
 

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 
 from lrrec.linalg.noise import reg_of_noise
 from lrrec.models.base.auto_params import NOT_AUTO, AutoParams
+from lrrec.validate import warn
 
 
 class NoiseReg(AutoParams):
@@ -22,6 +23,10 @@ class NoiseReg(AutoParams):
     def _rule(self, name: str, matrix: sp.csr_array) -> float:
         squares = np.square(matrix.data, dtype=np.float64)
         return reg_of_noise(sp.csr_array((squares, matrix.indices, matrix.indptr), shape=matrix.shape))
+
+    def _warn_if_nothing_is_left(self, item_factors: np.ndarray) -> None:
+        if not item_factors.any():
+            warn(f"all factors of {type(self).__name__} are 0, and so are all scores: lower reg, {self._own_reg():g}")
 
     def _own_reg(self) -> float:
         return self._number("reg", low=0, open_low=self._needs_reg)

@@ -139,7 +139,8 @@ class _Training:
     def resume(self, path: Path, monitor: Monitor) -> None:
         """Continue from the state that `save` wrote."""
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
+            with path.open("rb") as file:  # whatever its name: torch reads others at "x.safetensors"
+                state = torch.load(file, map_location=self.device, weights_only=True)
         except Exception as error:  # whatever torch makes of a broken file
             reason = str(error).splitlines()[0]
             raise FileFormatError(
