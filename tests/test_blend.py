@@ -233,8 +233,8 @@ def test_the_verdict_says_what_the_base_is_worth():
     changing = [Anchored(reg=100.0, fold_in_reg=None, new_item_reg=1.0), ItemItemScratch()]
     verdict = AdapterSelector(changing, random_state=0, blend=False).fit(train, base=bases[0]).verdict_
     worth = re.search(
-        r"not clearly better than the base as it is, 0.\d+; the base is worth (\d+) target users: fitted to (\d+) of "
-        "them it ranks as well as item-item scratch with 24", verdict
+        r"not clearly better than the base as it is, 0.\d+; the base is worth (\d+) target users: the adapter, "
+        r"fitted to (\d+) of them, ranks as well as item-item scratch with 24", verdict
     )  # fmt: skip
     assert int(worth[1]) + int(worth[2]) == 24
     assert int(worth[1]) >= 20

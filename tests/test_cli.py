@@ -175,16 +175,13 @@ def test_unknown_users_of_a_model(run, table, tmp_path):
 
 def test_users_without_an_interaction_are_not_left_out_silently(run, tmp_path):
     path = tmp_path / "stars.csv"
-    path.write_text(
-        "user,item,stars\n" + "".join(f"{user},{item},5\n" for user in "abc" for item in "xyz") + "low,x,1\n"
-    )
-    assert (
-        run("fit", path, "--value-column", "stars", "--min-rating", 4, "-m", "popularity", "-o", tmp_path / "m")[0] == 0
-    )
+    rows = [f"{user},{item},5" for user in "abc" for item in "xyz"]
+    path.write_text("\n".join(["user,item,stars", *rows, "low,x,1"]))
+    run("fit", path, "--value-column", "stars", "--min-rating", 4, "-m", "popularity", "-o", tmp_path / "m")
     out_file = tmp_path / "lists.csv"
     code, out, err = run("recommend", tmp_path / "m", "--include-seen", "-o", out_file)
     assert (code, out) == (0, f"recommended to 3 users, in {out_file}\n")
-    assert err == "1 users of the model without an interaction are left out: add --popular\n"
+    assert err == "1 users without an interaction are left out: add --popular\n"
     assert run("recommend", tmp_path / "m", "--include-seen", "--popular", "-o", out_file)[2] == ""
     assert set(pd.read_csv(out_file).user) == {"a", "b", "c", "low"}
 
@@ -210,6 +207,29 @@ def test_excluded_pairs_are_not_recommended(run, table, tmp_path):
     code, _, err = run("recommend", tmp_path / "m", "--exclude", tmp_path / "text.csv")
     assert code == 1
     assert "users of --exclude must be integers, as those of the model are, got 'ann'" in err
+
+
+def test_histories_of_a_file_are_served(run, likes, tmp_path):
+    """People whom the model does not know, as recommend_from serves them; ids of a file are those of the model."""
+    named = lrrec.Interactions(likes.matrix, likes.users, lrrec.IdMap([f"{item:03}" for item in likes.items.ids]))
+    model = lrrec.EASE().fit(named)
+    model.save(tmp_path / "m")
+    path = tmp_path / "new.csv"
+    path.write_text("who;what;stars\nann;150;5\nann;207;4\nbob;310;5\neve;150;1\n")
+    words = ("recommend", tmp_path / "m", "--history", path, "--user-column", "who", "--item-column", "what", "-k", 4,
+             "--delimiter", ";", "--value-column", "stars", "--min-rating", 4)  # fmt: skip
+    code, out, err = run(*words)
+    assert (code, err) == (0, "1 users without an interaction are left out: add --popular\n")
+    new = lrrec.Interactions.from_pairs(["ann", "ann", "bob"], ["150", "207", "310"])
+    expected = model.recommend_from(new, 4).to_frame()
+    pd.testing.assert_frame_equal(
+        pd.read_csv(io.StringIO(out), dtype={"item": str}), expected, rtol=1e-5, check_dtype=False
+    )
+    _, out, err = run(*words, "--popular")
+    assert (set(pd.read_csv(io.StringIO(out)).user), err) == ({"ann", "bob", "eve"}, "")
+    code, _, err = run(*words, "--user", "ann")
+    assert code == 1
+    assert "--history must be without --user and --explain" in err
 
 
 def test_several_models_are_compared_user_by_user(run, likes, tmp_path):

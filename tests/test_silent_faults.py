@@ -22,6 +22,13 @@ def test_copied_rows_of_ratings_are_not_doubled_in_silence():
         DataWarning, match=r"1 pairs of user and item have several rows, whose values are added: \[2, 2\]"
     ):
         table(text, value="rating")
+    with pytest.warns(
+        DataWarning, match=r"\[2, 2\]\. In 1 of them all rows are equal, as where a file has rows twice\."
+    ):
+        table(text, value="rating")
+    for others in ("1,10,2,5\n1,10,2,6\n", "1,10,2,5\n1,10,3,5\n"):
+        with pytest.warns(DataWarning, match=r"\]\. Pass duplicates='last'"):
+            table("user,item,rating,time\n" + others, value="rating", time="time")
     assert len(table(text, value="rating", duplicates="last").binarize(min_value=4)) == 2
     assert table("user,item,n\n1,10,1\n1,10,1\n", value="n").matrix.data.tolist() == [2]  # counts
 

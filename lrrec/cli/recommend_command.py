@@ -1,6 +1,7 @@
 """lrrec recommend."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,8 +68,18 @@ def recommend(
             show_default=False,
         ),
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            help="File like that of --exclude: recommend to its users, from their histories in it, whether or not the "
+            "model knows them.",
+            show_default=False,
+        ),
+    ] = None,
+    min_rating: opt.MinRating = None,
     user_column: opt.UserColumn = "user",
     item_column: opt.ItemColumn = "item",
+    value_column: opt.ValueColumn = None,
     delimiter: opt.Delimiter = ",",
     read: opt.Read = None,
     out: Annotated[
@@ -78,34 +89,30 @@ def recommend(
 ) -> None:
     """Recommend items with a saved model, as CSV: user, item, rank, score."""
     check_out(out)
-    if user_features is not None and (user or explain):
-        raise ParameterError("--user-features must be without --user and --explain, got both")
+    if (user_features is not None or history is not None) and (user or explain):
+        raise ParameterError("--user-features and --history must be without --user and --explain, got both")
     fitted = lrrec.load(model, base=as_one([lrrec.load(path) for path in base])) if base else lrrec.load(model)
     if new_items is not None:
         fitted = _with_new_items(fitted, new_items, delimiter)
-    if not len(fitted.users_) and user_features is None and not (user and popular and include_seen):
-        raise DataError(
-            f"{model} has no users to recommend to: make it with them (lrrec adapt --histories), or recommend popular "
-            "items by --user, --popular and --include-seen"
-        )
-    users: Any = user or None
-    if user and len(fitted.users_) and fitted.users_.ids.dtype != object:
-        try:
-            users = [int(text.replace("_", "x")) for text in user]
-        except ValueError:
-            raise UnknownIdError(
-                f"--user must be an integer, as the model's user ids are, got {', '.join(user)}"
-            ) from None
-    options: dict[str, Any] = {"unknown": "popular" if popular else "raise"}
+    described = None
+    if user_features is not None:
+        described = _described(fitted, "user_feature_encoder_", user_features, "--user-features", delimiter)
+    template = Source("", None, None, user_column, item_column, None, None, delimiter, read)
+    histories = None
+    if history is not None:
+        source = replace(template, data=str(history), value=value_column, min_rating=min_rating)
+        histories = _as_known(source.interactions(), fitted, "--history")
+    options: dict[str, Any] = {"unknown": "popular" if popular else "raise", "exclude_seen": not include_seen}
     if exclude is not None:
-        pairs = Source(str(exclude), None, None, user_column, item_column, None, None, delimiter, read).interactions()
-        options |= {"exclude": _items_of(pairs, fitted), "unknown_items": "ignore"}
+        pairs = _as_known(replace(template, data=str(exclude)).interactions(), fitted, "--exclude", of_users=True)
+        options |= {"exclude": _items_of(pairs), "unknown_items": "ignore"}
     try:
-        if user_features is not None:
-            described = _described(fitted, "user_feature_encoder_", user_features, "--user-features", delimiter)
-            lists = fitted.recommend_from(None, k, user_features=described, **options)
+        if histories is not None or described is not None:
+            whom = histories.users.ids if histories is not None and popular else None
+            lists = fitted.recommend_from(histories, k, users=whom, user_features=described, **options)
         else:
-            lists = fitted.recommend(users, k, exclude_seen=not include_seen, **options)
+            _check_has_users(fitted, model, can_fill=bool(user and popular and include_seen))
+            lists = fitted.recommend(_users(fitted, user), k, **options)
     except UnknownIdError as error:
         hint = "add --popular to recommend popular items to them" if error.hint else ""
         raise UnknownIdError(error.message, hint=hint) from None
@@ -115,22 +122,50 @@ def recommend(
     table.to_csv(sys.stdout if out is None else out, index=False)
     if out is not None:
         typer.echo(f"recommended to {len(lists):,} users, in {out}")
-    left_out = len(fitted.users_) - len(lists) if users is None and user_features is None else 0
+    every = histories.users if histories is not None else fitted.users_
+    left_out = len(every) - len(lists) if not user and described is None else 0
     if left_out:
-        typer.echo(f"{left_out:,} users of the model without an interaction are left out: add --popular", err=True)
+        typer.echo(f"{left_out:,} users without an interaction are left out: add --popular", err=True)
 
 
-def _items_of(pairs: Any, model: Any) -> dict[Any, list[Any]]:
-    """The items of each user, with ids as the model has them: text, even if a file has integers alone."""
+def _check_has_users(model: Any, path: Path, *, can_fill: bool) -> None:
+    if not len(model.users_) and not can_fill:
+        raise DataError(
+            f"{path} has no users to recommend to: make it with them (lrrec adapt --histories), pass theirs by "
+            "--history, or recommend popular items by --user, --popular and --include-seen"
+        )
+
+
+def _users(model: Any, users: list[str] | None) -> list[Any] | None:
+    """The ids of --user, as the model has them; None for all."""
+    if not users or not len(model.users_) or model.users_.ids.dtype == object:
+        return users or None
+    try:
+        return [int(text.replace("_", "x")) for text in users]
+    except ValueError:
+        raise UnknownIdError(
+            f"--user must be an integer, as the model's user ids are, got {', '.join(users)}"
+        ) from None
+
+
+def _as_known(pairs: Any, model: Any, option: str, *, of_users: bool = False) -> Any:
+    """Interactions with ids of items (and users) as the model has them: text, even if a file has integers alone."""
     from lrrec.validate import first_three
 
-    table = pairs.to_frame()
-    for name, ids, known in (("user", pairs.users, model.users_), ("item", pairs.items, model.items_)):
-        if len(known) and known.ids.dtype == object:
-            table[name] = table[name].map(str)
-        elif len(known) and ids.ids.dtype == object:
-            raise DataError(f"{name}s of --exclude must be integers, as those of the model are, got {first_three(ids)}")
-    return {user: list(items) for user, items in table.groupby("user")["item"]}
+    def as_in(ids: Any, known: Any, unit: str) -> Any:
+        if not len(known) or (ids.ids.dtype == object) == (known.ids.dtype == object):
+            return ids
+        if ids.ids.dtype == object:
+            raise DataError(f"{unit}s of {option} must be integers, as those of the model are, got {first_three(ids)}")
+        return lrrec.IdMap(list(map(str, ids)))
+
+    users = as_in(pairs.users, model.users_, "user") if of_users else pairs.users
+    return lrrec.Interactions(pairs.matrix, users, as_in(pairs.items, model.items_, "item"))
+
+
+def _items_of(pairs: Any) -> dict[Any, list[Any]]:
+    """The items of each user."""
+    return {user: list(items) for user, items in pairs.to_frame().groupby("user")["item"]}
 
 
 def _with_new_items(model: Any, path: Path, delimiter: str) -> Any:

@@ -5,6 +5,7 @@ import shlex
 import sys
 import warnings
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,11 @@ def check_page(report: Path | None) -> None:
         check_installed()
 
 
+def can_report() -> bool:
+    """Whether what a report needs is installed."""
+    return all(map(find_spec, ("matplotlib", "jinja2")))
+
+
 def make_folder(out: Path | None) -> None:
     """Make the folder of the results, in one that exists."""
     if out is not None:
@@ -73,9 +79,9 @@ def run_transfer(
     if not all(size.strip().isdecimal() for size in sizes.split(",")):
         raise ParameterError(f"--sizes must be integers separated by commas, got {sizes!r}")
     sources, target = _parse(transfer)
-    page = out / "report.html" if out is not None and report is None else report
+    check_page(report)
     make_folder(out)
-    check_page(page)
+    page = out / "report.html" if out is not None and report is None and can_report() else report
     parts = [_read(template, name) for name in (*sources, target)]
     console = Console()
     for name, part in zip((*sources, target), parts, strict=True):
@@ -94,6 +100,8 @@ def run_transfer(
     if out is not None:
         _write(out, curve, {"transfer": transfer, **numbers})
         typer.echo(f"results.json and users.csv written to {out}")
+        if page is None:
+            typer.echo("no report.html, which needs pip install 'lrrec[report]'", err=True)
     if page is not None:
         command = f"lrrec {shlex.join(sys.argv[1:])}"
         lrrec.Report(f"{' + '.join(sources)} to {target}", curves=curve, command=command).save(page)

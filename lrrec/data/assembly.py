@@ -32,7 +32,7 @@ class Merger:
         self.users, self.items, self.label = users, items, label
         self.duplicates = duplicates or "sum"
         self._warns = duplicates is None
-        self._sums: list[np.ndarray] = []
+        self._sums: list[tuple[np.ndarray, int]] = []
 
     def merge(
         self, order: np.ndarray, columns: np.ndarray, indptr: np.ndarray, values: np.ndarray | None,
@@ -71,7 +71,7 @@ class Merger:
                 f"repeated pairs of user and item: {first_three(pairs)}; merge them by duplicates='sum' or 'last'"
             )
         if self._warns and values is not None:
-            self._sums.append(find_sums(order, starts, values))
+            self._sums.append(find_sums(order, starts, values, times))
         merged, times = merge(order, starts, values, times, self.duplicates)
         indptr = np.concatenate(([0], np.cumsum(first)))[indptr].astype(indptr.dtype)
         return read, Entries(to_float32(merged, self.label), columns[starts], indptr, times)

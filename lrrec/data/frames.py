@@ -148,21 +148,24 @@ def _dates(values: np.ndarray, name: str, time_format: str | None) -> np.ndarray
         what = f"the format {time_format!r}" if time_format else "ISO 8601, e.g. 2024-01-31 12:00"
         raise DataError(
             f"column {name!r} must hold times: numbers, datetimes, or text in {what}, got {texts.iloc[0]!r} or others. "
-            f"Pass time_format={_likely_format(str(texts.iloc[0]))!r} or another "
+            f"Pass time_format={_likely_format(texts)!r} or another "
             f"({brief(error).partition('. You might')[0]})"
         ) from None
     return dates.dt.tz_localize(None).to_numpy()
 
 
-def _likely_format(text: str) -> str:
-    """A format, as for strptime, that a text of a date may have; days before months."""
-    date = re.match(r"(\d{1,4})([./-])\d{1,2}\2(\d{1,4})", text)
+def _likely_format(texts: pd.Series) -> str:
+    """A format, as for strptime, that texts of dates may have: one that reads all, if there is one among the usual."""
+    date = re.match(r"(\d{1,4})([./-])\d{1,2}\2(\d{1,4})", str(texts.iloc[0]))
     if not date:
         return "%d/%m/%Y"
-    first, separator, last = date.groups()
-    order = ("%Y", "%m", "%d") if len(first) == 4 else ("%d", "%m", "%Y" if len(last) == 4 else "%y")
-    clock = re.sub(r"^(.*?)\d{1,2}:\d{2}(:\d{2})?", lambda m: f"{m[1]}%H:%M{':%S' if m[2] else ''}", text[date.end() :])
-    return separator.join(order) + clock
+    (first, separator, last), rest = date.groups(), str(texts.iloc[0])[date.end() :]
+    clock = re.sub(r"^(.*?)\d{1,2}:\d{2}(:\d{2})?", lambda m: f"{m[1]}%H:%M{':%S' if m[2] else ''}", rest)
+    year = "%Y" if len(last) == 4 else "%y"
+    orders = [("%Y", "%m", "%d")] if len(first) == 4 else [("%d", "%m", year), ("%m", "%d", year)]
+    formats = [separator.join(order) + clock for order in orders]
+    read = (form for form in formats if pd.to_datetime(texts, format=form, errors="coerce").notna().all())
+    return next(read, formats[0])
 
 
 def _array(series: Any) -> np.ndarray:

@@ -47,21 +47,36 @@ def merge(
     return np.ones(len(rows)) if values is None else values[rows], None if times is None else times[rows]
 
 
-def find_sums(order: np.ndarray, starts: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The first two values (m, 2) of each run of duplicates that has others than 1, as revised ratings have."""
+def find_sums(
+    order: np.ndarray, starts: np.ndarray, values: np.ndarray, times: np.ndarray | None
+) -> tuple[np.ndarray, int]:
+    """The first two values (m, 2) of each run of duplicates that has others than 1, as revised ratings have.
+
+    And how many of these runs have the same value, and time, in all of their rows.
+    """
     read = values[order]
     others = np.maximum.reduceat(read != 1, starts)
     several = np.flatnonzero(others & (np.diff(starts, append=len(read)) > 1))
-    return read[starts[several][:, None] + [0, 1]]
+    same = _all_equal(read, starts)[several]
+    if times is not None:
+        same &= _all_equal(times[order], starts)[several]
+    return read[starts[several][:, None] + [0, 1]], int(same.sum())
 
 
-def warn_of_sums(sums: list[np.ndarray], label: str) -> None:
-    """Warn of runs of duplicates whose values are added. sums: the result of `find_sums` for each part of the rows."""
-    n_pairs = sum(map(len, sums))
+def _all_equal(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Whether all values of a run are equal."""
+    equal: np.ndarray = np.maximum.reduceat(values, starts) == np.minimum.reduceat(values, starts)
+    return equal
+
+
+def warn_of_sums(sums: list[tuple[np.ndarray, int]], label: str) -> None:
+    """Warn of runs of duplicates whose values are added. sums: the results of `find_sums` for parts of the rows."""
+    n_pairs, n_same = sum(len(pairs) for pairs, _ in sums), sum(count for _, count in sums)
     if n_pairs:
-        some = [pair for part in sums for pair in part[:3].tolist()][:3]
+        some = [pair for pairs, _ in sums for pair in pairs[:3].tolist()][:3]
+        equal = f" In {n_same} of them all rows are equal, as where a file has rows twice." if n_same else ""
         warn(
             f"{label}: {n_pairs} pairs of user and item have several rows, whose values are added: "
-            f"{first_three(some)}. Pass duplicates='last' (or 'first', 'max', 'mean') if they are ratings, 'sum' if "
-            "they are counts"
+            f"{first_three(some)}.{equal} Pass duplicates='last' (or 'first', 'max', 'mean') if they are ratings or "
+            "rows that a file has twice, 'sum' if they are counts"
         )

@@ -47,8 +47,8 @@ def check_statistics(base: Any) -> list[str]:
     if not kinds:
         names = " and ".join(type(model).__name__ for model in models_of(base))
         raise ParameterError(
-            f"the base, {names}, holds neither histories nor user factors, of which ItemItem takes "
-            "what it knows of pairs of items: save it with its histories"
+            f"the base, {names}, holds neither histories nor user factors, of which item-item adapters take what it "
+            "knows of pairs of items: save the base with its histories, or serve adapter.merge(), which needs no base"
         )
     return kinds
 

@@ -32,4 +32,6 @@ def choose(
     verdict = f"{kept.mean:.4f} on {len(kept.scores)} validation users, {runner_up.adapter.label} {runner_up.mean:.4f}"
     if abs(gain) <= Z * error:
         verdict += ": too close to be sure"
+        if kept is blend and gain < 0:
+            verdict += ", and a blend is the safer choice"
     return kept, verdict + ("" if kept is best else "; the smallest within a standard error of the best")

@@ -38,7 +38,7 @@ def source_worth(cv: CrossValidation, results: Sequence[CandidateResult], kept: 
         if n_fewer < 1 or _mean_with(cv, kept.adapter, share) - optimism < runner_up.mean:
             continue
         worth = f"the base is worth {n_users - n_fewer} target users"
-        return f"{worth}: fitted to {n_fewer} of them it ranks {target_alone}"
+        return f"{worth}: the adapter, fitted to {n_fewer} of them, ranks {target_alone}"
     return ""
 
 
