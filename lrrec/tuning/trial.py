@@ -90,8 +90,15 @@ def run(model: Any, validation: Validation, report: Report, race: Race, options:
     The trial is pruned when report(iteration, value) is True, which is called in the first fold, or race(values), which
     is called after every fold but the last.
     """
-    if isinstance(model, IterativeModel):
-        return _run_iterations(model, validation, report, race, options)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "all factors of", DataWarning)  # of such parameters the score says enough
+        if isinstance(model, IterativeModel):
+            return _run_iterations(model, validation, report, race, options)
+        return _run_whole(model, validation, race, options)
+
+
+def _run_whole(model: Any, validation: Validation, race: Race, options: dict[str, Any]) -> TrialResult:
+    """The same for a model that is not iterative."""
     values: list[np.ndarray] = []
     for part in validation.parts:
         fitted = clone(model).fit(part.train, **options)
