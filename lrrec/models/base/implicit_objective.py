@@ -52,8 +52,10 @@ class ImplicitObjective(AutoParams):
         auto = self._is_auto("unobserved_weight")
         a = self._weight_of_shares(matrix) if auto else self._number("unobserved_weight", low=0, open_low=True)
         nu, unit = check_real(self.reg_exponent, "reg_exponent", low=0), self._mean_weight(matrix)
-        squares = a * np.where(matrix.data > 0, self._weights(matrix).data, 0).astype(np.float64)
-        noise = reg_of_noise(sp.csr_array((squares, matrix.indices, matrix.indptr), shape=matrix.shape))
+        weights, likes = self._weights(matrix), likes_of(matrix)
+        if likes is not None:
+            weights = sp.csr_array((weights.data * likes, matrix.indices, matrix.indptr), shape=matrix.shape)
+        noise = np.sqrt(a) * reg_of_noise(weights)
         n_entries = matrix.nnz / max(np.count_nonzero(np.diff(matrix.indptr)), 1)
         lowest = LOWEST_REG * (n_entries * unit + a * matrix.shape[1])
         frequency = max(np.float64(n_entries + a * matrix.shape[1]), np.finfo(np.float64).tiny)
@@ -62,8 +64,10 @@ class ImplicitObjective(AutoParams):
 
     def _mean_weight(self, matrix: sp.csr_array) -> float:
         """The mean weight of a like; 1 where there is none."""
-        likes = self._weights(matrix).data[matrix.data > 0]
-        return float(likes.mean(dtype=np.float64)) if len(likes) else 1.0
+        weights, likes = self._weights(matrix).data, likes_of(matrix)
+        n_likes = len(weights) if likes is None else np.count_nonzero(likes)
+        total = weights.sum(dtype=np.float64, where=True if likes is None else likes)
+        return float(total) / n_likes if n_likes else 1.0
 
     def _quadratic_loss(self, matrix: sp.csr_array) -> QuadraticLoss:
         return self._objective().quadratic_loss(self._weights(matrix), likes=likes_of(matrix))
