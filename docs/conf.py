@@ -94,4 +94,5 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": []}
+ALONE = ("index", "start", "install", "which-model", "benchmarks", "changelog", "datasets", "glossary")  # no section
+html_sidebars: dict[str, list[str]] = {page: [] for page in ALONE}

@@ -9,6 +9,7 @@ import pytest
 
 import lrrec
 from benchmarks import report
+from benchmarks.__main__ import NAMES
 from benchmarks.report import RESULTS, ROOT
 
 TOP_LEVEL = {"pyproject.toml", "lrrec", "datasets", "benchmarks", "tests", "docs", "README.md"}
@@ -125,3 +126,8 @@ def test_pictures_are_small_and_hold_no_glyphs():
 def test_a_thinned_picture_is_the_same_to_a_hundredth():
     svg = '<svg>\n <!-- a -->\n <path d="M 1.23456 -0.001 \nL 2.5 10.999999 \nz\n" style="opacity: 0.3"/>\n</svg>\n'
     assert report.thinned(svg) == '<svg>\n<path d="M 1.23 -0 L 2.5 11 z" style="opacity: 0.3"/>\n</svg>\n'
+
+
+def test_the_page_of_benchmarks_names_them_all():
+    named = (ROOT / "benchmarks" / "README.md").read_text().partition("NAME is one or more of")[2].partition(";")[0]
+    assert sorted(re.findall(r"`(\w+)`", named)) == sorted(NAMES)
