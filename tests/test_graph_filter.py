@@ -137,3 +137,12 @@ def test_weights_count_as_so_many_interactions(data):
 def test_bad_parameters(data, bad):
     with pytest.raises(ParameterError, match=next(iter(bad))):
         GraphFilter(**{"n_factors": 2, **bad}).fit(data)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"order": 10**9}, {"order": 2**63}, {"degree_power": 2.0**63}, {"degree_power": -1e9}], ids=repr
+)
+def test_orders_and_powers_that_no_memory_or_float_can_hold_are_refused(bad, likes):
+    (name,) = bad
+    with pytest.raises(ParameterError, match=f"{name} must be"):
+        GraphFilter(8, **bad).fit(likes)

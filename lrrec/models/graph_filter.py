@@ -24,6 +24,7 @@ from lrrec.validate import check_int, check_option, check_real, check_threads
 
 MAKING = threading.Lock()  # blocks of users are scored by several threads, and one of them makes the polynomial
 N_FACTORS = 512
+HIGHEST_ORDER, LARGEST_POWER = 1000, 4.0
 SIGNALS = 32  # that are filtered at once: their arrays fit the cache
 
 
@@ -48,14 +49,14 @@ class GraphFilter(Recommender):
         describe the noise of small data.
     filter : {"chebyshev", "linear"}, default "chebyshev"
     order : int, default 8
-        Degree of the polynomial of "chebyshev".
+        Degree of the polynomial of "chebyshev", 1 to 1000.
     flatness : float, default 3.0
         Width of the plateau of "chebyshev", >= 1; 1 is a line.
     low_pass_weight : float, default 0.2
         a >= 0.
     degree_power : float or "auto", default "auto"
-        b: more ranks popular items higher. Typical: 0 to 0.5. "auto" is 0.5 - 1.2 sqrt(s), at least 0.1, where s is the
-        mean, over interactions, of the share of users with the interaction's item.
+        b, -4 to 4: more ranks popular items higher. Typical: 0 to 0.5. "auto" is 0.5 - 1.2 sqrt(s), at least 0.1,
+        where s is the mean, over interactions, of the share of users with the interaction's item.
     n_iter : int, default 8
         Passes of the singular value decomposition. Of 512 vectors of Gowalla's check-ins, a space of 115 dimensions is
         missed by 4 passes, of 8 by 8, and of none by 12: the spectrum of sparse data is flat.
@@ -155,8 +156,11 @@ class GraphFilter(Recommender):
         """The coefficients of the polynomial, a and b."""
         check_threads(self.n_threads)
         a = check_real(self.low_pass_weight, "low_pass_weight", low=0)
-        b = self._number("degree_power")
-        order, flatness = check_int(self.order, "order", low=1), check_real(self.flatness, "flatness", low=1)
+        b = check_real(self._number("degree_power"), "degree_power", low=-LARGEST_POWER, high=LARGEST_POWER)
+        order, flatness = (
+            check_int(self.order, "order", low=1, high=HIGHEST_ORDER),
+            check_real(self.flatness, "flatness", low=1),
+        )
         if check_option(self.filter, "filter", ("chebyshev", "linear")) == "linear":
             order, flatness = 1, 1.0
         return plateau(order, flatness), a, b
