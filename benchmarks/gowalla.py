@@ -59,6 +59,7 @@ def run(part: str) -> Iterator[dict[str, Any]]:
 
 
 def ranks(split: Split, few: Split) -> Iterator[dict[str, Any]]:
+    """IALS by the number of factors, and the seconds of a fit."""
     for rank in RANKS:
         grid = [IALS(rank, reg=reg, n_iter=8, random_state=0) for reg in (0.004, 0.006)]
         model = max(grid, key=lambda model: values(clone(model), few)[0])

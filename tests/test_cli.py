@@ -206,7 +206,7 @@ def test_excluded_pairs_are_not_recommended(run, table, tmp_path):
     (tmp_path / "text.csv").write_text("user,item\nann,1\n")
     code, _, err = run("recommend", tmp_path / "m", "--exclude", tmp_path / "text.csv")
     assert code == 1
-    assert "users of --exclude must be integers, as those of the model are, got 'ann'" in err
+    assert "users of --exclude must be integers, as the others are, got 'ann'" in err
 
 
 def test_histories_of_a_file_are_served(run, likes, tmp_path):
@@ -227,6 +227,18 @@ def test_histories_of_a_file_are_served(run, likes, tmp_path):
     )
     _, out, err = run(*words, "--popular")
     assert (set(pd.read_csv(io.StringIO(out)).user), err) == ({"ann", "bob", "eve"}, "")
+    numbers = tmp_path / "numbers.csv"  # users as integers, as no user of the model is
+    numbers.write_text("who;what\n" + "".join(f"{user};{item}\n" for user, item in ((1, 150), (1, 207), (2, 310))))
+    unlike = tmp_path / "unlike.csv"
+    unlike.write_text(f"who;what\n1;{expected.item[0]}\n")
+    named_columns = ("--user-column", "who", "--item-column", "what", "--delimiter", ";")
+    lrrec.EASE().fit(
+        lrrec.Interactions(named.matrix, lrrec.IdMap([f"u{n}" for n in likes.users.ids]), named.items)
+    ).save(tmp_path / "texts")
+    _, out, _ = run("recommend", tmp_path / "texts", "--history", numbers, "--exclude", unlike, "-k", 4, *named_columns)
+    lists = pd.read_csv(io.StringIO(out), dtype={"item": str}).groupby("user")["item"].agg(list)
+    assert expected.item[0] not in lists[1]
+    assert lists[1][:3] == expected.item[1:4].tolist()
     code, _, err = run(*words, "--user", "ann")
     assert code == 1
     assert "--history must be without --user and --explain" in err

@@ -1,5 +1,6 @@
 """Rows in which an id, value or time is missing: refused with what to do, or left out."""
 
+import io
 import json
 
 import numpy as np
@@ -59,11 +60,18 @@ def test_what_is_left_out_is_what_pandas_would_drop(read, frame, roles):
     kept, whole = read(**columns, duplicates="last", missing="drop"), frame.dropna(subset=list(columns.values()))
     expected = Interactions.from_frame(whole, **columns, duplicates="last")
     pd.testing.assert_frame_equal(kept.to_frame(), expected.to_frame())
+    assert (list(kept.users), list(kept.items)) == (list(expected.users), list(expected.items))
 
 
 def test_other_ways_to_drop_are_refused(read):
     with pytest.raises(ParameterError, match="missing must be one of 'error', 'drop', got 'ignore'"):
         read(user="who", item="what", missing="ignore")
+
+
+def test_ids_of_rows_that_are_left_out_are_left_out():
+    text = "user,item\n1,7\n2,\n,8\n3,9\n"
+    kept = Interactions.from_csv(io.StringIO(text), missing="drop")
+    assert (list(kept.users), list(kept.items)) == ([1, 3], [7, 9])
 
 
 def test_nothing_is_left(frame):

@@ -346,6 +346,9 @@ def test_other_columns_are_refused_by_our_errors(role, column, library):
 
 def test_dates_are_iso_or_in_a_format():
     text = "user,item,when\n1,2,01/02/2024\n1,3,31/01/2024\n"
+    for date, form in (("31.01.2024 10:00", "%d.%m.%Y %H:%M"), ("1/31/24", "%m/%d/%y"), ("1.2.2024%q", "%d.%m.%Y%%q")):
+        with pytest.raises(DataError, match=f"Pass time_format='{form}' or another"):
+            read(f"user,item,when\n1,2,{date}\n", time="when")
     with pytest.raises(DataError, match=r"ISO 8601.*got '01/02/2024'.*Pass time_format="):
         read(text, time="when")
     days = [datetime.date(2024, 2, 1), DAY]

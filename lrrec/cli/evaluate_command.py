@@ -12,22 +12,11 @@ from lrrec.cli.feature_table import FeatureTables
 from lrrec.cli.inputs import PROTOCOL_HELP, SEVERAL, Source, check_out, check_protocol, item_vectors, make_model
 from lrrec.cli.show import metrics_table, print_differences, print_protocol
 from lrrec.errors import ParameterError
-from lrrec.models import by_command_name
 
 
 def evaluate(
     data: opt.Data,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help=f"One of {', '.join(by_command_name())}; als is for ratings, neural needs torch. Repeat it to compare "
-            "several, user by user. Default: ials.",
-            show_default=False,
-            autocompletion=opt.model_names,
-        ),
-    ] = None,
+    model: opt.Models = None,
     param: opt.Param = None,
     split: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "by-user",
     metric: opt.Metric = None,

@@ -61,12 +61,15 @@ MinRating = Annotated[
         show_default=False,
     ),
 ]
-Model = Annotated[
-    str,
+MODEL_HELP = f"One of {', '.join(by_command_name())}; als is for ratings, neural needs torch."
+Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP, autocompletion=model_names)]
+Models = Annotated[
+    list[str] | None,
     typer.Option(
         "--model",
         "-m",
-        help=f"One of {', '.join(by_command_name())}; als is for ratings, neural needs torch.",
+        help=f"{MODEL_HELP} Repeat it to compare several, user by user. Default: ials.",
+        show_default=False,
         autocompletion=model_names,
     ),
 ]

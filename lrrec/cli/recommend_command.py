@@ -101,10 +101,12 @@ def recommend(
     histories = None
     if history is not None:
         source = replace(template, data=str(history), value=value_column, min_rating=min_rating)
-        histories = _as_known(source.interactions(), fitted, "--history")
+        histories = _as_known(source.interactions(), "--history", fitted.items_)
     options: dict[str, Any] = {"unknown": "popular" if popular else "raise", "exclude_seen": not include_seen}
+    served = fitted.users_ if described is None else described.ids
+    served = served if histories is None else histories.users
     if exclude is not None:
-        pairs = _as_known(replace(template, data=str(exclude)).interactions(), fitted, "--exclude", of_users=True)
+        pairs = _as_known(replace(template, data=str(exclude)).interactions(), "--exclude", fitted.items_, served)
         options |= {"exclude": _items_of(pairs), "unknown_items": "ignore"}
     try:
         if histories is not None or described is not None:
@@ -122,8 +124,7 @@ def recommend(
     table.to_csv(sys.stdout if out is None else out, index=False)
     if out is not None:
         typer.echo(f"recommended to {len(lists):,} users, in {out}")
-    every = histories.users if histories is not None else fitted.users_
-    left_out = len(every) - len(lists) if not user and described is None else 0
+    left_out = len(served) - len(lists) if not user and described is None else 0
     if left_out:
         typer.echo(f"{left_out:,} users without an interaction are left out: add --popular", err=True)
 
@@ -148,19 +149,19 @@ def _users(model: Any, users: list[str] | None) -> list[Any] | None:
         ) from None
 
 
-def _as_known(pairs: Any, model: Any, option: str, *, of_users: bool = False) -> Any:
-    """Interactions with ids of items (and users) as the model has them: text, even if a file has integers alone."""
+def _as_known(pairs: Any, option: str, items: Any, users: Any = None) -> Any:
+    """Interactions with ids of the kind of these maps: text, even if a file has integers alone."""
     from lrrec.validate import first_three
 
     def as_in(ids: Any, known: Any, unit: str) -> Any:
         if not len(known) or (ids.ids.dtype == object) == (known.ids.dtype == object):
             return ids
         if ids.ids.dtype == object:
-            raise DataError(f"{unit}s of {option} must be integers, as those of the model are, got {first_three(ids)}")
+            raise DataError(f"{unit}s of {option} must be integers, as the others are, got {first_three(ids)}")
         return lrrec.IdMap(list(map(str, ids)))
 
-    users = as_in(pairs.users, model.users_, "user") if of_users else pairs.users
-    return lrrec.Interactions(pairs.matrix, users, as_in(pairs.items, model.items_, "item"))
+    own_users = pairs.users if users is None else as_in(pairs.users, users, "user")
+    return lrrec.Interactions(pairs.matrix, own_users, as_in(pairs.items, items, "item"))
 
 
 def _items_of(pairs: Any) -> dict[Any, list[Any]]:

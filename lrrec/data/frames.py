@@ -159,7 +159,7 @@ def _likely_format(texts: pd.Series) -> str:
     date = re.match(r"(\d{1,4})([./-])\d{1,2}\2(\d{1,4})", str(texts.iloc[0]))
     if not date:
         return "%d/%m/%Y"
-    (first, separator, last), rest = date.groups(), str(texts.iloc[0])[date.end() :]
+    (first, separator, last), rest = date.groups(), str(texts.iloc[0])[date.end() :].replace("%", "%%")
     clock = re.sub(r"^(.*?)\d{1,2}:\d{2}(:\d{2})?", lambda m: f"{m[1]}%H:%M{':%S' if m[2] else ''}", rest)
     year = "%Y" if len(last) == 4 else "%y"
     orders = [("%Y", "%m", "%d")] if len(first) == 4 else [("%d", "%m", year), ("%m", "%d", year)]

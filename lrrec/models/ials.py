@@ -62,9 +62,10 @@ class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     confidence : {"1 + alpha r", "alpha r"}, default "1 + alpha r"
         Confidence c of an observed value r with "hu": as in the paper, or as in the library implicit.
     reg : float or "auto", default "auto"
-        Regularization, > 0. Typical: 0.0005 to 0.05. "auto" keeps out what may be noise: with N likes of U users and I
-        items, sqrt(a) times three quarters of sqrt(N / U) + sqrt(N / I), about the largest singular value of noise, as
-        the penalty of a user with N / U likes; at least 0.005, which is what large sparse data have, and "hu".
+        Regularization, > 0. Typical: 0.0005 to 0.05. "auto" keeps out what may be noise. With N likes of U users and I
+        items, a user with N / U likes has the penalty sqrt(a) times three quarters of sqrt(N / U) + sqrt(N / I), about
+        the largest singular value of noise; at most half of the largest norm of a row or column, as for `TruncatedSVD`.
+        Values count in units of their mean. It is at least 0.005, which large sparse data have, and "hu".
     reg_exponent : float, default 1.0
         nu: 1 scales a row's regularization by its frequency (with "hu": as Spark does), 0 makes it the same for all
         rows (as implicit does).

@@ -248,8 +248,7 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
         return IALS(self.n_factors, unobserved_weight=weight, reg=self.init_reg, random_state=seed)
 
     def _chosen_params(self, matrix: sp.csr_array) -> dict[str, Any]:
-        chosen = self._initial_model(0)._chosen_params(matrix)
-        return {"init_reg": chosen["reg"]} if self._is_auto("init_reg") else {}
+        return {"init_reg": self._initial_model(0)._rule("reg", matrix)} if self._is_auto("init_reg") else {}
 
     def _check_parameters(self) -> None:
         for name, low in (("n_factors", 1), ("n_hidden", 0), ("n_negatives", 1), ("n_epochs", 1), ("batch_size", 1)):
