@@ -23,7 +23,6 @@ from lrrec.models import by_command_name
 STORED = RESULTS / "pipelines"
 ALL_MODELS = "popularity,itemknn,rp3beta,graphfilter,slim,ease,edlae,svd,nmf,ials,neural"
 OF_MANY_ITEMS = "popularity,itemknn,rp3beta,sparseease,svd,edlae,ials"
-BLENDED = 3  # the best by their validation values
 
 
 @dataclass(frozen=True)
@@ -106,10 +105,9 @@ def split_of(pipeline: Pipeline, data: lrrec.datasets.Dataset) -> Split:
 
 
 def blend(pipeline: Pipeline, results: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Measure the blend of the best models, with the settings that were chosen for each alone."""
-    tuning = results["tuning"]
-    best = sorted(tuning, key=lambda name: -tuning[name]["best_value"])[:BLENDED]
-    models = [make(name, results["models"][name]["params"]) for name in best]
+    """Measure the blend of all tuned models, with the settings that were chosen for each alone."""
+    names = list(results["tuning"])
+    models = [make(name, results["models"][name]["params"]) for name in names]
     split = split_of(pipeline, lrrec.datasets.load(pipeline.source, matrices.data_home()))
     begun = time.perf_counter()
     fitted = Blend(models, metric=pipeline.metrics[0], random_state=0).fit(split.train)
@@ -120,7 +118,9 @@ def blend(pipeline: Pipeline, results: dict[str, Any]) -> tuple[str, dict[str, A
         metric: {"mean": mean, "low": intervals[metric][0], "high": intervals[metric][1]}
         for metric, mean in means.items()
     }
-    return f"blend of {', '.join(best)}", {"metrics": metrics, "fit_seconds": seconds}
+    weights = sorted(zip(fitted.weights_, names, strict=True), reverse=True)
+    members = ", ".join(f"{name} {weight:.2f}" for weight, name in weights if weight)
+    return f"blend: {members}", {"metrics": metrics, "fit_seconds": seconds}
 
 
 def make(command_name: str, params: dict[str, Any]) -> Recommender:

@@ -97,6 +97,34 @@ def test_a_blend_is_not_worse_than_its_members(likes):
     assert blend.weights_.sum() == pytest.approx(1)
 
 
+def test_all_users_of_small_data_decide_on_the_weights(likes):
+    n_steps, models = 3, [EASE(50.0), Popularity()]
+    blend = Blend(models, metric="ndcg@10", n_steps=n_steps, random_state=3).fit(likes)
+    rng = np.random.default_rng(3)
+    rng.integers(2**31)  # the seed of the models
+    splits = list(lrrec.splits.k_folds(likes, 5, random_state=rng))
+    assert sum(len(split.test_rows) for split in splits) == (np.diff(likes.matrix.indptr) >= 2).sum()
+
+    def mean(weights):
+        fixed = Blend(models, weights=weights)
+        of_folds = [lrrec.evaluate(fixed.fit(split.train), split, metrics=["ndcg@10"]) for split in splits]
+        return np.concatenate([evaluation.to_frame()["ndcg@10"] for evaluation in of_folds]).mean()
+
+    means = {weights: mean(weights) for weights in [(1, 0), (0, 1), (1, 1), (2, 1), (1, 2)]}
+    best = max(means, key=means.get)
+    np.testing.assert_allclose(blend.weights_, np.array(best) / sum(best))
+
+
+@pytest.mark.parametrize(("n_long", "fits"), [(1, 0), (2, 2), (4, 4), (9, 5), (3000, 2), (4000, 1)])
+def test_how_often_members_are_fitted_to_choose_the_weights(n_long, fits, monkeypatch):
+    pairs = [(f"u{user}", f"i{(user + place) % 7}") for user in range(n_long) for place in range(2)]
+    data = Interactions.from_pairs(*zip(*pairs, ("one", "i0"), strict=True))
+    fitted = []
+    monkeypatch.setattr(Popularity, "fit", lambda self, X, y=None, fit=Popularity.fit: fitted.append(X) or fit(self, X))
+    Blend([Popularity(), Popularity()]).fit(data)
+    assert len(fitted) == 2 * (fits + 1)  # two members, on all data last
+
+
 def test_members_are_saved_and_loaded(likes, tmp_path):
     inner = Blend([EASE(50.0), ItemKNN(5)], weights=[1, 2])
     blend = Blend([IALS(4), inner, Popularity()], random_state=0, n_steps=4).fit(likes)

@@ -177,6 +177,19 @@ def test_a_blend_has_other_weights_for_new_items(tmp_path):
         lrrec.load(tmp_path / "broken")
 
 
+def test_all_items_of_small_data_decide_on_the_weights_of_new_items(table, monkeypatch):
+    matrix, features = table
+    fitted = []
+    fit = ItemContent.fit
+    monkeypatch.setattr(ItemContent, "fit", lambda self, X, **options: fitted.append(X) or fit(self, X, **options))
+    Blend([ItemContent(), ItemContent(5.0)]).fit(matrix, item_features=features)
+    known = set(Interactions.from_matrix(matrix).matrix.indices.tolist())
+    without = [known - set(data.matrix.indices.tolist()) for data in fitted[10:20:2]]  # of five folds, of two models
+    assert len(fitted) == 22
+    assert set().union(*without) == known
+    assert sum(map(len, without)) == len(known)
+
+
 def test_tuning_reaches_the_models_of_a_blend(table):
     pytest.importorskip("optuna")
     matrix, features = table

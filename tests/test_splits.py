@@ -190,6 +190,26 @@ def test_every_interaction_is_held_out_in_one_fold(data, n_folds, seed):
         assert_lawful(fold, data)
 
 
+@given(interactions(), st.integers(2, 3), st.integers(0, 9))
+@QUICK
+def test_every_item_is_held_out_in_one_fold(data, n_folds, seed):
+    items = np.unique(data.matrix.indices)
+    assume(len(items) >= n_folds)
+    folds = list(splits.k_folds(data, n_folds, by="item", random_state=seed))
+    assert sorted(np.concatenate([fold.candidates for fold in folds])) == sorted(data.items.ids[items])
+    for fold in folds:
+        assert_lawful(fold, data)
+        assert not set(fold.train.matrix.indices) & set(fold.test.matrix.indices)
+        assert set(fold.test.items.ids[np.unique(fold.test.matrix.indices)]) == set(fold.candidates)
+
+
+def test_validation_of_a_fold_of_items_is_of_items(likes):
+    fold = next(splits.k_folds(likes, by="item", random_state=0))
+    validation = splits.with_validation(fold, random_state=0).validation
+    assert validation.kind == "cold_items"
+    assert not set(validation.candidates) & set(fold.candidates)
+
+
 def test_folds_are_the_same_for_the_same_seed(likes):
     def hashes(seed):
         return [fold.sha256 for fold in splits.k_folds(likes, 3, random_state=seed)]
@@ -381,7 +401,8 @@ def test_the_hash_stays_the_same_from_release_to_release():
         (lambda d: splits.k_folds(d, 1), ParameterError, "n_folds must be"),
         (lambda d: splits.k_folds(d, 10**6), DataError, "users with two interactions, got"),
         (lambda d: splits.k_folds(d, 10**6, by="interaction"), DataError, "interactions, got"),
-        (lambda d: splits.k_folds(d, by="item"), ParameterError, "by must be one of"),
+        (lambda d: splits.k_folds(d, 10**6, by="item"), DataError, "items with an interaction, got"),
+        (lambda d: splits.k_folds(d, by="genre"), ParameterError, "by must be one of"),
         (lambda d: splits.k_folds(d, history=2), ParameterError, "history must be"),
         (lambda d: splits.k_folds(d.matrix), DataError, "Interactions, got csr_array"),
         (lambda d: splits.cold_items(d, 10**6), ParameterError, "leave some of the .* items"),

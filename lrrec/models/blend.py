@@ -1,8 +1,9 @@
 """Blend: a weighted sum of the standardized scores of several models."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from typing import Any, Self
+from itertools import islice
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,10 +20,12 @@ from lrrec.models.base.one_fit import become
 from lrrec.models.base.recommender import Recommender
 from lrrec.models.ease import EASE
 from lrrec.models.ials import IALS
-from lrrec.splits import Split, by_user, cold_items
+from lrrec.splits import Split, by_user, cold_items, k_folds
+from lrrec.splits.resampling import MOST_FOLDS, enough_folds
 from lrrec.typing import MatrixLike, PathLike, RandomState
 from lrrec.validate import check_int, check_rng
 
+Ranking: TypeAlias = Callable[[np.ndarray], np.ndarray]  # each user's value by the weights of the models
 NO_WEIGHTS = np.zeros(0)
 NO_WEIGHTS.flags.writeable = False
 MAX_USERS = 1000  # validation users at a time, whose scores are in memory together
@@ -60,12 +63,14 @@ class Blend(Blends, Recommender):
     Notes
     -----
     With given weights one fit of each model. To choose them, another fit of each, without a fifth of the users (at most
-    1,000), who are the validation users: they are encoded from 80 % of their history, drawn at random. Where there are
-    features, and items of the catalogue without an interaction, weights for such items are chosen too, by a fit of each
-    model without a fifth of the other items, which are then ranked. A search ranks for at most 1,000 users
-    n_steps n_models times and holds n_models x 1,000 x n_items scores. The weights are equal where fewer than two
-    users have two interactions. Scores are made for all items whatever the candidates. A parameter of a model is tuned,
-    or set, by the name `place__parameter`, e.g. `0__reg`.
+    1,000), who are the validation users: they are encoded from 80 % of their history, drawn at random. Of small data
+    there are up to five such fits, each without another fifth, so that there are about 1,000 validation users, or all
+    users: the weights are those with the best mean over them. Where there are features, and items of the catalogue
+    without an interaction, weights for such items are chosen too, by fits of each model without a fifth of the other
+    items, which are then ranked: as many as have about 1,000 items together, at most five. A search ranks for at most
+    about 1,000 users of each fold n_steps n_models times and holds n_models x n_items scores for each of them. The
+    weights are equal where fewer than two users have two interactions. Scores are made for all items whatever the
+    candidates. A parameter of a model is tuned, or set, by the name `place__parameter`, e.g. `0__reg`.
 
     References
     ----------
@@ -131,11 +136,13 @@ class Blend(Blends, Recommender):
         if self.weights is not None and validation is not None:
             raise ParameterError("validation must be left out with weights, which are used as they are")
         if self.weights is None:
-            apart = _users_apart(data, rng) if validation is None else _checked(validation, data)
-            most = 1 if validation is None else MAX_GROUPS
-            fresh.weights_ = self._find_weights(models, apart, item_features, n_steps, most)
-            if item_features is not None and (split := _items_apart(data, rng)) is not None:
-                fresh.new_item_weights_ = self._find_weights(models, split, item_features, n_steps)
+            if validation is None:
+                fresh.weights_ = self._find_weights(models, _users_apart(data, rng), item_features, n_steps)
+            else:
+                groups = self._rankings(models, _checked(validation, data), item_features, MAX_GROUPS)
+                fresh.weights_ = np.mean([_search([values], len(models), n_steps) for values in groups], axis=0)
+            if item_features is not None and (splits := _items_apart(data, rng)):
+                fresh.new_item_weights_ = self._find_weights(models, splits, item_features, n_steps)
         else:
             fresh.weights_ = check_weights(self.weights, len(models))
         fresh.models_ = [model.fit(data, **fit_options(model, item_features)) for model in models]
@@ -168,30 +175,28 @@ class Blend(Blends, Recommender):
                 model.set_params(random_state=seed)
         return models
 
-    def _find_weights(
-        self, models: list[Any], split: Split | None, item_features: Any, n_steps: int, most: int = 1
-    ) -> np.ndarray:
-        """Fit clones of the models to the training part of a split, and compare weights on its test users.
-
-        most: groups of test users, over which the weights are averaged (bagged ensemble selection).
-        """
-        if split is None or len(models) == 1:
+    def _find_weights(self, models: list[Any], splits: list[Split], item_features: Any, n_steps: int) -> np.ndarray:
+        """Return the weights, (n_models,), that are best for the test users of all splits together."""
+        if not splits or len(models) == 1:
             return np.full(len(models), 1 / len(models))
+        rankings = (self._rankings(models, split, item_features) for split in splits)
+        return _search([values for of_split in rankings for values in of_split], len(models), n_steps)
+
+    def _rankings(self, models: list[Any], split: Split, item_features: Any, n_groups: int = 1) -> Iterator[Ranking]:
+        """Fit clones of the models to the training part of a split; yield what ranks for each group of its test users.
+
+        There are at most n_groups groups, each of at most 1,000 users.
+        """
         candidates = ALL_CANDIDATES
         if split.candidates is not None:
             candidates = Candidates(shared=np.sort(split.items.indices(split.candidates)))
         fitted = [clone(model).fit(split.train, **fit_options(model, item_features)) for model in models]
-        rows = _served(split, most)
-        n_groups = min(-(-len(rows) // MAX_USERS), most)
-        best = []
+        rows = _served(split, n_groups)
+        n_groups = min(-(-len(rows) // MAX_USERS), n_groups)
         for group in range(n_groups):
             histories, test = (part.matrix[rows[group::n_groups][:MAX_USERS]] for part in (split.history, split.test))
             scored = [(model, model._encode(histories)) for model in fitted]
-            values = ranked_values(scored, histories, test, self.metric, candidates)
-            tried, measured = find_weights(values, len(models), n_steps)
-            best.append(tried[measured.mean(axis=1).argmax()])
-        weights: np.ndarray = np.mean(best, axis=0)
-        return weights
+            yield ranked_values(scored, histories, test, self.metric, candidates)
 
     @property
     def _values(self) -> str:  # type: ignore[override]
@@ -264,11 +269,23 @@ def _by_place(spaces: list[dict[str, Any]]) -> dict[str, Any]:
     return {f"{place}__{name}": values for place, space in enumerate(spaces) for name, values in space.items()}
 
 
-def _users_apart(data: Interactions, rng: np.random.Generator) -> Split | None:
-    """A split whose test users, a fifth of those with two interactions, are new; None without two such users."""
+def _search(rankings: list[Ranking], n_models: int, n_steps: int) -> np.ndarray:
+    """Return the weights, (n_models,), with the best mean over the users of all rankings."""
+    tried, values = find_weights(lambda w: np.concatenate([ranked(w) for ranked in rankings]), n_models, n_steps)
+    weights: np.ndarray = tried[values.mean(axis=1).argmax()]
+    return weights
+
+
+def _users_apart(data: Interactions, rng: np.random.Generator) -> list[Split]:
+    """Splits whose test users, each a fifth of those with two interactions, are new; none without two such users."""
     n_long = int((np.diff(data.matrix.indptr) >= 2).sum())
+    if n_long < 2:
+        return []
     n_users = min(max(n_long // 5, 1), MAX_USERS)
-    return by_user(data, n_users, history=0.8, random_state=rng) if n_long >= 2 else None
+    n_folds = enough_folds(n_users, n_long)
+    if n_folds == 1:
+        return [by_user(data, n_users, history=0.8, random_state=rng)]
+    return list(islice(k_folds(data, min(MOST_FOLDS, n_long), history=0.8, random_state=rng), n_folds))
 
 
 def _checked(validation: Any, data: Interactions) -> Split:
@@ -283,13 +300,18 @@ def _checked(validation: Any, data: Interactions) -> Split:
     return validation
 
 
-def _items_apart(data: Interactions, rng: np.random.Generator) -> Split | None:
-    """A split whose test items, a fifth, are new; None where all items of the data have an interaction, or too few."""
+def _items_apart(data: Interactions, rng: np.random.Generator) -> list[Split]:
+    """Splits whose test items, a fifth, are new; none where all items of the data have an interaction, or too few."""
     n_known = len(np.unique(data.matrix.indices))
     if n_known == data.n_items or n_known < 2:
-        return None
-    split = cold_items(data, max(n_known // 5, 1), random_state=rng)
-    return split if len(_served(split)) >= 2 else None
+        return []
+    n_items = max(n_known // 5, 1)
+    n_folds = enough_folds(n_items, n_known)
+    if n_folds == 1:
+        splits = [cold_items(data, n_items, random_state=rng)]
+    else:
+        splits = list(islice(k_folds(data, min(MOST_FOLDS, n_known), by="item", random_state=rng), n_folds))
+    return [split for split in splits if len(_served(split)) >= 2]
 
 
 def _served(split: Split, most: int = 1) -> np.ndarray:

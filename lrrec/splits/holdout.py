@@ -16,6 +16,7 @@ from lrrec.splits.parts import (
     histories,
     inductive,
     n_held_out,
+    new_items,
     seed_of,
     timeline,
     transductive,
@@ -289,7 +290,7 @@ def with_validation(split: Split, size: float = 0.2, *, random_state: RandomStat
         validation = leave_last(train, params["n"], repeats=repeats, random_state=random_state)
     elif split.kind in ("by_time", "windows"):
         validation = by_time(train, size, repeats=repeats)
-    elif split.kind == "cold_items":
+    elif split._of_new_items:
         validation = cold_items(train, size, order=order, random_state=random_state)
     else:
         validation = random(train, size, random_state=random_state)
@@ -335,20 +336,14 @@ def cold_items(
     """
     check_data(data)
     check_option(order, "order", ORDERS)
-    columns = data.matrix.indices
-    eligible, rng = np.unique(columns), check_rng(random_state)
+    eligible, rng = np.unique(data.matrix.indices), check_rng(random_state)
     n_test = n_held_out(test_size, len(eligible), "test_size", "items")
     if order == "random":
-        chosen = np.sort(rng.choice(eligible, n_test, replace=False))
+        chosen = rng.choice(eligible, n_test, replace=False)
     else:
-        chosen = np.sort(eligible[_newest(*timeline(data, "order='time'"), eligible, n_test, rng)])
-    is_cold = np.zeros(data.n_items, dtype=bool)
-    is_cold[chosen] = True
-    held_out = is_cold[columns]
-    train, test = data.filter(~held_out), data.filter(held_out)
-    seed = seed_of(random_state)
-    params = {"test_size": test_size, "order": order, "random_state": seed}
-    return Split(train, train, test, data.items.ids[chosen], kind="cold_items", params=params, seed=seed)
+        chosen = eligible[_newest(*timeline(data, "order='time'"), eligible, n_test, rng)]
+    params = {"test_size": test_size, "order": order, "random_state": seed_of(random_state)}
+    return new_items(data, chosen, "cold_items", params, seed_of(random_state))
 
 
 def cold_users(data: Interactions, test_size: float = 0.2, *, random_state: RandomState = None) -> Split:

@@ -49,6 +49,15 @@ def inductive(
     return Split(take(~of_test_user), history, test, kind=kind, params=params | declared, seed=seed)
 
 
+def new_items(data: Interactions, items: np.ndarray, kind: str, params: dict[str, Any], seed: int | None) -> Split:
+    """Hold out all interactions on some items, given by their indices; these are the candidates."""
+    is_new = np.zeros(data.n_items, dtype=bool)
+    is_new[items] = True
+    held_out = is_new[data.matrix.indices]
+    train = data.filter(~held_out)
+    return Split(train, train, data.filter(held_out), data.items.ids[is_new], kind=kind, params=params, seed=seed)
+
+
 def timeline(data: Interactions, purpose: str) -> tuple[Interactions, np.ndarray]:
     """What happened (the events, where pairs repeat) and when; `purpose` is what needs the times."""
     check_data(data)

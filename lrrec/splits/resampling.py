@@ -14,6 +14,7 @@ from lrrec.splits.parts import (
     histories,
     inductive,
     n_held_out,
+    new_items,
     seed_of,
     timeline,
     transductive,
@@ -21,6 +22,14 @@ from lrrec.splits.parts import (
 from lrrec.splits.split import Split, check_data, settle_repeats
 from lrrec.typing import DurationLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng
+
+ENOUGH_USERS = 1000  # on which a choice is made by default, as far as MOST_FOLDS reach
+MOST_FOLDS = 5  # as many groups, of which each is held out once
+
+
+def enough_folds(n_users: int, n_most: int) -> int:
+    """Return how many folds of n_users validation users have about 1,000 together: at most n_most, and at most 5."""
+    return max(1, min(round(ENOUGH_USERS / max(1, n_users)), MOST_FOLDS, n_most))
 
 
 def k_folds(
@@ -33,16 +42,17 @@ def k_folds(
     repeats: str | None = None,
     random_state: RandomState = None,
 ) -> Iterator[Split]:
-    """Split users, or interactions, into folds for cross-validation; test on each fold, train on the others.
+    """Split users, interactions or items into folds for cross-validation; test on each fold, train on the others.
 
     Parameters
     ----------
     data : Interactions
     n_folds : int, default 5
-    by : {"user", "interaction"}, default "user"
+    by : {"user", "interaction", "item"}, default "user"
         "user": each user with at least two interactions is a test user of one fold, unseen in training and encoded
         from a part of their interactions, as in `by_user`; those with one are always in training. "interaction":
-        each interaction is held out once, as in `random`.
+        each interaction is held out once, as in `random`. "item": each item with an interaction is held out once, as in
+        `cold_items`; the items of a fold are its only candidates.
     history : float in (0, 1), default 0.8
         For by="user": the share of a test user's interactions in the history.
     order : {"random", "time"}, default "random"
@@ -67,7 +77,7 @@ def k_folds(
     """
     check_data(data)
     n_folds, rng = check_int(n_folds, "n_folds", low=2), check_rng(random_state)
-    check_option(by, "by", ("user", "interaction"))
+    check_option(by, "by", ("user", "interaction", "item"))
     check_option(order, "order", ORDERS)
     share, seed = check_real(history, "history", low=0, high=1), seed_of(random_state)
     if by == "interaction":
@@ -76,6 +86,12 @@ def k_folds(
         fold = rng.permutation(len(data)) % n_folds
         params = {"n_folds": n_folds, "by": by, "random_state": seed}
         return (transductive(data, fold == f, "k_folds", params | {"fold": f + 1}, seed) for f in range(n_folds))
+    if by == "item":
+        items = rng.permutation(np.unique(data.matrix.indices))
+        if len(items) < n_folds:
+            raise DataError(f"data must have at least {n_folds} items with an interaction, got {len(items)}")
+        params = {"n_folds": n_folds, "by": by, "random_state": seed}
+        return (new_items(data, items[f::n_folds], "k_folds", params | {"fold": f + 1}, seed) for f in range(n_folds))
     shuffled = rng.permutation(eligible_users(data, n_folds))
     first = histories(data, shuffled, share, order, rng, "k_folds")
     params = {"n_folds": n_folds, "by": by, "history": history, "order": order, "random_state": seed}

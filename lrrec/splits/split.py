@@ -184,6 +184,11 @@ class Split:
         """Whether the test users are new to the model and served from their histories."""
         return self.history is not self.train
 
+    @property
+    def _of_new_items(self) -> bool:
+        """Whether all interactions of the test items are held out, as `cold_items` does."""
+        return self.kind == "cold_items" or self.params.get("by") == "item"
+
     @cached_property
     def n_repeats(self) -> int:
         """How many test interactions are of items that their users have in the history already."""

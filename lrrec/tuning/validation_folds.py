@@ -11,11 +11,9 @@ import numpy as np
 from lrrec.errors import DataError, ParameterError
 from lrrec.splits import Split, k_folds, with_validation
 from lrrec.splits.parts import earliest, timeline, transductive, warn_of_ties
+from lrrec.splits.resampling import MOST_FOLDS, enough_folds
 from lrrec.splits.split import check_split
 from lrrec.validate import check_int
-
-ENOUGH_USERS = 1000  # on which tune measures a trial by default, as far as MOST_FOLDS reach
-MOST_FOLDS = 5  # by default; as many groups, of which each is held out once
 
 
 class ValidationFolds:
@@ -67,9 +65,8 @@ def cut_folds(split: Split, n_folds: int | None, seed: int) -> list[Split]:
     cut, unit, n_units = _way(split)
     if n_folds is None:
         one = _one(split, seed)
-        n_needed = round(ENOUGH_USERS / max(1, len(one.test_rows)))
-        n_folds = min(n_needed, MOST_FOLDS, n_units) if split.kind != "leave_last" else 1  # which tests on all users
-        if n_folds < 2 or not n_units:
+        n_folds = enough_folds(len(one.test_rows), n_units)
+        if n_folds == 1 or split.kind == "leave_last":  # which tests on all users
             return [one]
     elif not n_units:
         raise ParameterError(
@@ -93,7 +90,7 @@ def _way(split: Split) -> tuple[Callable[[int, int], Iterator[Split]], str, int]
     train, params = split.train, split.params
     order = params.get("order", "random") if train.times is not None else "random"
     sizes = np.diff(train.matrix.indptr)
-    by_time = split.kind in ("by_time", "windows") or (split.kind == "cold_items" and order == "time")
+    by_time = split.kind in ("by_time", "windows") or (split._of_new_items and order == "time")
 
     def users(n_groups: int, seed: int) -> Iterator[Split]:
         more = {"history": params.get("history", 0.8), "order": order, "repeats": params.get("repeats")}
@@ -101,6 +98,9 @@ def _way(split: Split) -> tuple[Callable[[int, int], Iterator[Split]], str, int]
 
     def interactions(n_groups: int, seed: int) -> Iterator[Split]:
         return k_folds(train, n_groups, by="interaction", random_state=seed)
+
+    def items(n_groups: int, seed: int) -> Iterator[Split]:
+        return k_folds(train, n_groups, by="item", random_state=seed)
 
     def of_kind(cut: Callable[..., Iterator[Split]], *eligible: Any) -> Callable[[int, int], Iterator[Split]]:
         return lambda n_groups, seed: cut(split, *eligible, n_groups, np.random.default_rng(seed))
@@ -115,9 +115,8 @@ def _way(split: Split) -> tuple[Callable[[int, int], Iterator[Split]], str, int]
     if split.kind == "leave_last":
         n, counts = params["n"], np.diff(timeline(train, "folds")[0].matrix.indptr)
         return of_kind(_last), f"users with more than {n} interactions", int((counts > n).sum())
-    if split.kind == "cold_items":
-        items = np.unique(train.matrix.indices)
-        return of_kind(_cold_items, items), "items with an interaction", len(items)
+    if split._of_new_items:
+        return items, "items with an interaction", len(np.unique(train.matrix.indices))
     return interactions, "interactions", len(train)
 
 
@@ -143,16 +142,6 @@ def _cold_users(split: Split, eligible: np.ndarray, n_groups: int, rng: np.rando
         held_out = of_group[train.rows()]
         params = {"test_size": 1 / n_groups, "fold": fold}
         yield Split(train.filter(~held_out), nothing, train.filter(held_out), kind="cold_users", params=params)
-
-
-def _cold_items(split: Split, eligible: np.ndarray, n_groups: int, rng: np.random.Generator) -> Iterator[Split]:
-    """Hold out all interactions on one group of items after another, as `cold_items` does; it has the candidates."""
-    train = split.train
-    for fold, of_group in _groups(eligible, train.n_items, n_groups, rng):
-        held_out = of_group[train.matrix.indices]
-        rest, test = train.filter(~held_out), train.filter(held_out)
-        params = {"test_size": 1 / n_groups, "order": "random", "fold": fold}
-        yield Split(rest, rest, test, train.items.ids[of_group], kind="cold_items", params=params)
 
 
 def _groups(eligible: np.ndarray, n: int, n_groups: int, rng: np.random.Generator) -> Iterator[tuple[int, np.ndarray]]:
