@@ -17,7 +17,7 @@ from typing import Any
 import lrrec
 from benchmarks import matrices
 from benchmarks.report import RESULTS, dumps
-from lrrec import Blend, Recommender, Split
+from lrrec import Recommender, Split
 from lrrec.models import by_command_name
 
 STORED = RESULTS / "pipelines"
@@ -76,6 +76,8 @@ def run() -> Iterator[dict[str, Any]]:
             command = [sys.executable, "-m", "lrrec", "benchmark", pipeline.data, "--protocol", pipeline.protocol,
                      "--models", pipeline.models, "--trials", str(pipeline.trials), "--timeout", str(pipeline.timeout),
                      "--out", folder, "--report", f"{folder}/report.html"]  # fmt: skip
+            if pipeline.protocol != "published":  # see the benchmark gowalla
+                command.append("--blend")
             for metric in pipeline.metrics:
                 command += ["--metric", metric]
             if home := matrices.data_home():
@@ -87,9 +89,6 @@ def run() -> Iterator[dict[str, Any]]:
             (STORED / f"{name}-settings.json").write_text(dumps(settings, levels=1))
             results = json.loads((Path(folder) / "results.json").read_text())
         results["seconds"] = round(seconds, 1)
-        if pipeline.protocol != "published":  # see the benchmark gowalla
-            name_of_blend, result = blend(pipeline, results)
-            results["models"][name_of_blend] = result
         for tuned in (results["tuning"] or {}).values():
             tuned["trials"] = len(tuned["trials"])
         del results["pairs"]  # the comparisons of each model with each other one, which no table shows
@@ -104,28 +103,16 @@ def split_of(pipeline: Pipeline, data: lrrec.datasets.Dataset) -> Split:
     return data.split()
 
 
-def blend(pipeline: Pipeline, results: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Measure the blend of all tuned models, with the settings that were chosen for each alone."""
-    names = list(results["tuning"])
-    models = [make(name, results["models"][name]["params"]) for name in names]
-    split = split_of(pipeline, lrrec.datasets.load(pipeline.source, matrices.data_home()))
-    begun = time.perf_counter()
-    fitted = Blend(models, metric=pipeline.metrics[0], random_state=0).fit(split.train)
-    seconds = time.perf_counter() - begun
-    evaluation = lrrec.evaluate(fitted, split, metrics=list(pipeline.metrics))
-    means, intervals = evaluation.mean(), evaluation.interval()
-    metrics = {
-        metric: {"mean": mean, "low": intervals[metric][0], "high": intervals[metric][1]}
-        for metric, mean in means.items()
-    }
-    weights = sorted(zip(fitted.weights_, names, strict=True), reverse=True)
-    members = ", ".join(f"{name} {weight:.2f}" for weight, name in weights if weight)
-    return f"blend: {members}", {"metrics": metrics, "fit_seconds": seconds}
-
-
 def make(command_name: str, params: dict[str, Any]) -> Recommender:
     model: Recommender = getattr(lrrec, by_command_name()[command_name])(**params)
     return model
+
+
+def shown_name(name: str, params: dict[str, Any]) -> str:
+    """The name of a model; of a blend with its weights."""
+    if name != "blend":
+        return name
+    return f"blend: {', '.join(f'{member} {weight:.2f}' for member, weight in params['weights'].items())}"
 
 
 def rows(pipeline: Pipeline, results: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -143,7 +130,7 @@ def rows(pipeline: Pipeline, results: dict[str, Any]) -> Iterator[dict[str, Any]
         line = {
             "data": pipeline.data,
             "protocol": pipeline.protocol,
-            "model": name,
+            "model": shown_name(name, result["params"]),
             "measured (95 % interval)": "; ".join(shown),
             "trials": n_trials,
             "fit, s": f"{result['fit_seconds']:.2f}",

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -382,7 +383,7 @@ def test_adapting_several_models(run, made_up, likes, tmp_path):
     assert "another base" in err
 
 
-def test_benchmarking(run, tmp_path):
+def test_benchmarking(run, tmp_path, made_up):
     """Tuned, compared, written; and again from the stored settings, to the same figures."""
     pytest.importorskip("optuna")
     pytest.importorskip("jinja2")
@@ -420,6 +421,22 @@ def test_benchmarking(run, tmp_path):
     for name, one in results["models"].items():
         assert stored["models"][name]["metrics"] == one["metrics"]
         assert stored["models"][name]["params"] == one["params"]
+
+    code, shown, err = run(*words, "--settings", out / "settings.json", "--out", again, "--blend", "--report", page)
+    assert code == 0, err
+    blended = json.loads((again / "results.json").read_text())["models"]
+    made = [getattr(lrrec, cls)(**blended[name]["params"]) for name, cls in
+            (("popularity", "Popularity"), ("ease", "EASE"), ("itemknn", "ItemKNN"))]  # fmt: skip
+    blend = lrrec.Blend(made, metric="ndcg@5", random_state=0)
+    split = lrrec.splits.by_user(made_up.interactions(min_rating=4), random_state=0)
+    evaluation = lrrec.evaluate(blend.fit(split.train), split, metrics=["ndcg@5", "hit@5"])
+    stored = blended.pop("blend")
+    assert {metric: value["mean"] for metric, value in stored["metrics"].items()} == evaluation.mean()
+    weights = dict(zip(["popularity", "ease", "itemknn"], blend.weights_, strict=True))
+    assert stored["params"]["weights"] == {name: weight for name, weight in weights.items() if weight}
+    assert list(blended) == list(results["models"])
+    assert "blend" not in json.loads((again / "settings.json").read_text())
+    assert re.search(r"^blend: (ease|itemknn) 0\.\d\d", shown, re.MULTILINE)
 
     code, shown, err = run(*words, "--trials", 2, "--out", out)  # goes on where it stopped: at the end
     assert code == 0, err
@@ -466,6 +483,9 @@ def test_errors_of_benchmarking(run, tmp_path, monkeypatch):
     (tmp_path / "odd.json").write_text("{")
     (tmp_path / "other.json").write_text('{"ease": {"rge": 1}}')
     for words, message in (
+        (("made-up", "--models", "ease", "--blend"), "--blend needs at least two --models"),
+        (("made-up", "--models", "ease,blend", "--blend"), "--blend needs at least two --models, none of which is"),
+        (("made-up", "--metric", "coverage@10", "--blend"), "coverage@10"),
         (("made-up", "--models", "magic"), "--models must be one of 'ials', 'popularity'"),
         (("made-up", "--models", "ease,ease"), "--models must be distinct"),
         (("made-up", "--protocol", "fair"), "--protocol must be one of 'by-user', 'leave-last'"),

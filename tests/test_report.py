@@ -198,6 +198,15 @@ def test_the_code_repeats_it(comparison, split, likes):
         assert made["comparison"].evaluations[name].mean() == one.mean()
 
 
+def test_the_code_repeats_a_blend_of_many_models(likes, split):
+    members = [lrrec.EASE(reg=20.0 + place) for place in range(30)]  # longer than what scikit-learn prints
+    found = lrrec.compare({"blend": lrrec.Blend(members, weights=list(range(1, 31)))}, split, metrics=["ndcg@10"])
+    (code,) = [words for words in Page(lrrec.Report("x", found, split=split).html()).words if "import lrrec" in words]
+    made = {"data": likes}
+    exec(code.replace("print(comparison)", ""), made)
+    assert made["comparison"].evaluations["blend"].mean() == found.evaluations["blend"].mean()
+
+
 def test_the_code_repeats_drawn_candidates(likes):
     split = lrrec.splits.random(likes, random_state=0)
     with pytest.warns(DataWarning, match="sampled"):

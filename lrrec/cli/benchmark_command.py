@@ -28,9 +28,13 @@ from lrrec.cli.transfer_benchmark import check_options, check_page, make_folder,
 from lrrec.errors import DataWarning, FileFormatError, ParameterError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from lrrec.evaluation.comparison import Comparison
     from lrrec.splits import Split
     from lrrec.tuning.tuning_result import Tuning
+
+BLEND = "blend"  # its name in the results
 
 
 def benchmark(
@@ -72,6 +76,13 @@ def benchmark(
             help="Use these parameters instead of tuning: a settings.json of an earlier run.", show_default=False
         ),
     ] = None,
+    blend: Annotated[
+        bool,
+        typer.Option(
+            "--blend",
+            help="Compare a blend of all models too, each as it is tuned; its weights are chosen in training.",
+        ),
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="HTML file to write the report to.", show_default=False)] = None,
     out: Annotated[
         Path | None,
@@ -117,8 +128,8 @@ def benchmark(
 ) -> None:
     r"""Tune models with equal budgets, compare them on test users, and write a report; or measure a transfer.
 
-    Models are tuned by the first metric. Tuning needs the extra tune, a report the extra report:
-    pip install 'lrrec\[tune,report]'.
+    Models are tuned by the first metric, by which the weights of a blend are chosen too. Tuning needs the extra tune, a
+    report the extra report: pip install 'lrrec\[tune,report]'.
     """
     from rich.console import Console
 
@@ -135,6 +146,8 @@ def benchmark(
     name_of_protocol = check_protocol(protocol, "--protocol", leave_out=tuple(SEVERAL))
     estimators = _make_models(models, seed)
     metrics = check_names(metric or (["ndcg@10", "hit@10"] if name_of_protocol == "ncf" else list(DEFAULT_METRICS)))
+    if blend:
+        _check_blend(models, list(estimators), metrics[0])
     params = None if settings is None else _read_settings(settings, estimators)
     check_page(report)
     make_folder(out)
@@ -156,18 +169,16 @@ def benchmark(
         )  # fmt: skip
         params = {name: tuning.model_.get_params() for name, tuning in tunings.items()}
     tuned = {name: estimators[name].set_params(**values) for name, values in params.items()}
-    comparison = _compare(tuned, split, metrics, seed)
-    typer.echo(repr(comparison))
-    print_protocol(console, next(iter(comparison.evaluations.values())))
+    blends = {BLEND: lrrec.Blend(list(tuned.values()), metric=metrics[0], random_state=seed)} if blend else {}
+    comparison = _compare(tuned | blends, split, metrics, seed)
+    _show(console, comparison, params)
     if out is not None:
         _write(out, comparison, split, tunings, params, {"data": data, "protocol": name_of_protocol, "seed": seed})
         typer.echo(f"results.json, settings.json and users.csv written to {out}")
     if report is not None:
-        title = f"{data}: {len(estimators)} models, {name_of_protocol}"
-        command = f"lrrec {shlex.join(sys.argv[1:])}"
-        page = lrrec.Report(title, comparison, split=split, tunings=tunings, titles=_titles(source), command=command)
-        page.save(report)
-        typer.echo(f"report written to {report} ({report.stat().st_size:,} bytes)")
+        title = f"{data}: {len(comparison.evaluations)} models, {name_of_protocol}"
+        _save(lrrec.Report(title, comparison, split=split, tunings=tunings, titles=_titles(source),
+                           command=f"lrrec {shlex.join(sys.argv[1:])}"), report)  # fmt: skip
 
 
 def _make_models(models: str, seed: int) -> dict[str, Any]:
@@ -176,6 +187,37 @@ def _make_models(models: str, seed: int) -> dict[str, Any]:
     if len(set(names)) < len(names):
         raise ParameterError(f"--models must be distinct, got {models!r}")
     return {name: make_model(name, seed=seed, option="--models") for name in names}
+
+
+def _check_blend(models: str, names: list[str], metric: str) -> None:
+    """Refuse what cannot be blended, before any work is done."""
+    from lrrec.metrics import parse
+
+    if len(names) < 2 or BLEND in names:
+        raise ParameterError(f"--blend needs at least two --models, none of which is a blend, got {models!r}")
+    parse(metric, ("ranking",))
+
+
+def _weights(comparison: "Comparison", params: dict[str, Any]) -> dict[str, float]:
+    """The weights of the models that the blend of all uses, the largest first; none where there is no such blend."""
+    if BLEND in params or BLEND not in comparison.models:
+        return {}
+    weights = sorted(zip(params, comparison.models[BLEND].weights_.tolist(), strict=True), key=lambda pair: -pair[1])
+    return {name: weight for name, weight in weights if weight > 0}
+
+
+def _show(console: "Console", comparison: "Comparison", params: dict[str, Any]) -> None:
+    """Print what was measured, and how."""
+    typer.echo(repr(comparison))
+    if weights := _weights(comparison, params):
+        typer.echo(f"{BLEND}: {', '.join(f'{name} {weight:.2f}' for name, weight in weights.items())}")
+    print_protocol(console, next(iter(comparison.evaluations.values())))
+
+
+def _save(page: "lrrec.Report", path: Path) -> None:
+    """Save a report, and say how large it is."""
+    page.save(path)
+    typer.echo(f"report written to {path} ({path.stat().st_size:,} bytes)")
 
 
 def _titles(source: Source) -> dict[Any, str]:
@@ -236,13 +278,13 @@ def _read_settings(path: Path, models: dict[str, Any]) -> dict[str, dict[str, An
 
 def _write(
     out: Path, comparison: "Comparison", split: "Split", tunings: "dict[str, Tuning] | None",
-    params: dict[str, dict[str, Any]], options: dict[str, Any],
+    params: dict[str, dict[str, Any]], run: dict[str, Any],
 ) -> None:  # fmt: skip
     """Write the results as files for programs."""
     intervals = {name: evaluation.interval() for name, evaluation in comparison.evaluations.items()}
     rows = {
         name: {
-            "params": params[name],
+            "params": params[name] if name in params else {"weights": _weights(comparison, params)},
             "metrics": {
                 metric: {"mean": mean, "low": intervals[name][metric][0], "high": intervals[name][metric][1]}
                 for metric, mean in evaluation.mean().items()
@@ -254,7 +296,7 @@ def _write(
     }
     results = {
         "lrrec": lrrec.__version__,
-        **options,
+        **run,
         "split": split.as_dict(),
         "done": comparison.protocol.describe(),
         "models": rows,

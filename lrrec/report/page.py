@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from lrrec.evaluation.comparison import Comparison
 from lrrec.evaluation.evaluation_result import Evaluation
 from lrrec.evaluation.protocol import Protocol
 from lrrec.files import replacing
+from lrrec.models import by_command_name
 from lrrec.report import sections
 from lrrec.report.sections import Cell, Section, Table
 from lrrec.splits import Split
@@ -247,9 +249,11 @@ def _keywords(arguments: dict[str, Any]) -> list[str]:
 
 
 def _model_code(model: Any) -> str:
-    """How a model is made."""
-    code = " ".join(repr(model).split())
-    return f"lrrec.{code}" if type(model).__module__.startswith("lrrec.") else f"...  # {code}"
+    """How a model is made, whole: scikit-learn cuts what it prints at 700 characters."""
+    if not type(model).__module__.startswith("lrrec."):
+        return f"...  # {' '.join(repr(model).split())}"
+    code = " ".join(model.__repr__(N_CHAR_MAX=10**6).split())
+    return re.sub(rf"\b(?=({'|'.join(by_command_name().values())})\()", "lrrec.", code)  # models of a blend too
 
 
 def _version(name: str) -> str:
