@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import lrrec
-from lrrec import IALS, NeuralMF
+from lrrec import IALS, Interactions, NeuralMF
 from lrrec.errors import DataError, FileFormatError, MissingDependencyError, ParameterError
 
 SMALL = {
@@ -185,11 +185,34 @@ def test_it_is_initialized_from_an_ials_by_default(torch, by_user, tmp_path):
         NeuralMF(init="svd").fit(by_user.train)
 
 
-def test_auto_is_the_reg_of_the_model_to_begin_from(torch, by_user):
-    chosen = NeuralMF(**SMALL | {"init": "ials"}).fit(by_user.train)
-    reg = IALS(8, unobserved_weight=chosen.init_unobserved_weight, n_iter=1).fit(by_user.train).reg_[0]
-    by_hand = NeuralMF(**SMALL | {"init": "ials", "init_reg": reg}).fit(by_user.train)
-    np.testing.assert_array_equal(chosen.item_factors_, by_hand.item_factors_)
+def test_auto_is_what_the_model_to_begin_from_has(torch, by_user, tmp_path):
+    chosen = NeuralMF(**SMALL | {"init": "ials", "unobserved_weight": "auto"}).fit(by_user.train)
+    initial = IALS(8, n_iter=1).fit(by_user.train)
+    numbers = {"init_reg": initial.reg_[0], "init_unobserved_weight": initial.unobserved_weight_[0]}
+    by_hand = NeuralMF(**SMALL | {"init": "ials", "unobserved_weight": chosen.unobserved_weight_[0]} | numbers)
+    np.testing.assert_array_equal(chosen.item_factors_, by_hand.fit(by_user.train).item_factors_)
+    assert not len(by_hand.unobserved_weight_)
+    chosen.save(tmp_path / "model")
+    assert lrrec.load(tmp_path / "model").unobserved_weight_ == chosen.unobserved_weight_
+
+
+@pytest.mark.parametrize("unit", [1.0, 60.0])
+def test_the_weight_of_unobserved_pairs_is_three_times_that_of_ials_and_at_most_that_of_a_like(torch, unit):
+    rng = np.random.default_rng(0)
+    for density, limited in ((0.3, True), (0.01, False)):
+        matrix = unit * (rng.random((200, 300)) < density).astype(np.float32)
+        mine = NeuralMF(2, n_hidden=0, n_epochs=1, random_state=0).fit(matrix).unobserved_weight_[0]
+        theirs = IALS(2, n_iter=1, random_state=0).fit(matrix).unobserved_weight_[0]
+        assert mine == pytest.approx(unit if limited else 3 * theirs)
+        assert mine <= unit
+
+
+def test_lists_hardly_depend_on_the_unit_of_the_weights(torch, by_user):
+    """The model to begin from does, as penalties count interactions; the steps of the training do not."""
+    first = NeuralMF(8, n_hidden=16, init="random", random_state=0).fit(by_user.train)
+    scaled = Interactions.from_matrix(by_user.train.matrix * np.float32(64))
+    other = NeuralMF(8, n_hidden=16, init="random", random_state=0).fit(scaled)
+    np.testing.assert_allclose(other.item_factors_, first.item_factors_, rtol=1e-3, atol=1e-4)
 
 
 def test_as_it_comes_it_is_ahead_of_ials_as_it_comes(torch, by_user):
@@ -251,7 +274,8 @@ def test_the_fingerprint_of_a_checkpoint_is_of_the_stored_features_and_computed_
     hashes = []
     sha256 = training.hashlib.sha256
     monkeypatch.setattr(training.hashlib, "sha256", lambda *args: hashes.append(1) or sha256(*args))
-    state = training._Training(NeuralMF(2, n_hidden=2), sp.csr_array(matrix), 0, {}, sparse)
+    parameters = NeuralMF(2, n_hidden=2, unobserved_weight=1.0)
+    state = training._Training(parameters, sp.csr_array(matrix), 0, {}, sparse)
     monkeypatch.setattr(sp.csr_array, "toarray", None)
     monkeypatch.setattr(sp.csr_array, "todense", None)
     first = state.fingerprint
@@ -259,8 +283,9 @@ def test_the_fingerprint_of_a_checkpoint_is_of_the_stored_features_and_computed_
     assert len(hashes) == 2  # of the data, and of the features
     others = []
     for other, seed in ((sparse * 2, 0), (sp.csr_array(features[:, ::-1]), 0), (None, 0)):
-        others.append(training._Training(NeuralMF(2, n_hidden=2), sp.csr_array(matrix), seed, {}, other).fingerprint)
-    others.append(training._Training(NeuralMF(2, n_hidden=3), sp.csr_array(matrix), 0, {}, sparse).fingerprint)
+        others.append(training._Training(parameters, sp.csr_array(matrix), seed, {}, other).fingerprint)
+    wider = NeuralMF(2, n_hidden=3, unobserved_weight=1.0)
+    others.append(training._Training(wider, sp.csr_array(matrix), 0, {}, sparse).fingerprint)
     assert len({first, *others}) == 5
 
 

@@ -1,6 +1,7 @@
 """update: what a model makes of new interactions is what it would make of all of them, as far as it says so."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
@@ -287,3 +288,17 @@ def test_the_optimality_gap_holds_for_negative_weights():
     before = implicit_loss(weights, U, V, objective)
     after = implicit_loss(weights, U, solve_rows(weights.T.tocsr(), U, objective), objective)
     assert 0 < before - after <= model.optimality_gap() * before * (1 + 1e-3)
+
+
+def test_a_new_item_of_a_neural_model_is_scored_as_an_old_one_of_the_same_users(likes):
+    pytest.importorskip("torch")
+    model = lrrec.NeuralMF(16, n_hidden=16, n_epochs=5, random_state=0).fit(likes)
+    twins = likes.items.ids[np.argsort(-np.bincount(likes.matrix.indices))[[0, 20, 60]]]
+    rows = likes.to_frame()[["user", "item"]]
+    copies = [rows[rows["item"] == twin].assign(item=-1 - place) for place, twin in enumerate(twins)]
+    model.update(Interactions.from_frame(pd.concat(copies)))
+    for place, twin in enumerate(twins):
+        users = likes.users.ids
+        mine, theirs = (model.predict(users, np.full(len(users), item)) for item in (-1 - place, twin))
+        assert np.corrcoef(mine, theirs)[0, 1] > 0.8
+        assert 0.5 < mine.mean() / theirs.mean() < 2

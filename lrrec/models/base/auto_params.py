@@ -36,8 +36,9 @@ class AutoParams:
 
     def _choose(self, matrix: sp.csr_array) -> None:
         """Learn what "auto" means for a training matrix."""
-        for name, value in self._chosen_params(matrix).items():
-            setattr(self, f"{name}_", np.array([value], dtype=np.float64))
+        for name in self._auto:
+            if self._is_auto(name):
+                setattr(self, f"{name}_", np.array([self._rule(name, matrix)], dtype=np.float64))
 
     def _chosen_arrays(self) -> dict[str, np.ndarray]:
         """The learned arrays of parameters that are "auto"."""

@@ -1,6 +1,7 @@
 """NeuralMF: neural matrix factorization with an item tower and a user tower over histories."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -9,18 +10,21 @@ import scipy.sparse as sp
 from lrrec.data.features import FeaturesLike
 from lrrec.data.interactions import Interactions
 from lrrec.errors import DataError, ParameterTypeError
-from lrrec.linalg.sparse import times
+from lrrec.models.base.auto_params import NOT_AUTO
 from lrrec.models.base.encoder_model import EncoderModel
 from lrrec.models.base.factor_model import FactorModel
 from lrrec.models.base.feature_model import FeatureModel, check_features, encoder_of
 from lrrec.models.base.iterative import Callback, IterativeModel, Monitor, Scorer
 from lrrec.models.ials import IALS
-from lrrec.models.neural.encoder import encode, normalized, shares
+from lrrec.models.neural.encoder import encode, shares
 from lrrec.models.neural.feature_map import add_intercept, feature_map
+from lrrec.models.neural.initialization import check_init, initial_arrays
+from lrrec.models.neural.placement import place_new_items
 from lrrec.splits import Split
 from lrrec.typing import MatrixLike, PathLike, RandomState
 from lrrec.validate import as_path, check_int, check_option, check_real, check_rng, import_extra
 
+OF_IALS = 3.0  # unobserved_weight, of that of an IALS
 LOSSES = ("squared", "softmax", "bpr", "sampled-softmax", "ratings")
 PRECISIONS = ("float32", "bfloat16")
 INITS = ("ials", "random")
@@ -35,8 +39,8 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
 
     Parameters
     ----------
-    n_factors : int, default 64
-        Length of the item vectors, without the bias. Typical: 32 to 256.
+    n_factors : int, default 256
+        Length of the item vectors, without the bias. Typical: 64 to 512; the time of a fit grows with it.
     n_hidden : int, default 256
         Width of the hidden layer; 0 for none, so that u = x_u.
     loss : {"squared", "softmax", "bpr", "sampled-softmax", "ratings"}, default "squared"
@@ -46,9 +50,9 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
         softmax over negatives drawn by popularity^0.75 for each batch, with the sampling-bias correction and without
         the user's own items among the negatives; for large catalogues. "ratings": sum_observed (s_ui - r_ui)^2, where
         values are ratings.
-    unobserved_weight : float, default 1.0
-        a of "squared". Typical: three times that of an IALS, as half of a history is dropped out; 0.1 for large sparse
-        catalogues, else 0.3 to 2.
+    unobserved_weight : float or "auto", default "auto"
+        a of "squared". Typical: 0.03 (large sparse catalogues) to 2, times the mean weight of a like. "auto" is three
+        times that of `IALS`, as half of a history is dropped out, but at most the mean weight of a like.
     n_negatives : int, default 1000
         Negatives of "sampled-softmax" for each batch.
     dropout : float in [0, 0.99], default 0.5
@@ -61,8 +65,8 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
         is an argument of `fit`, because `sklearn.base.clone` would return it unfitted.
     init_reg : float or "auto", default "auto"
         reg of the internal IALS. Typical: 0.001 to 0.1.
-    init_unobserved_weight : float, default 0.3
-        unobserved_weight of the internal IALS. Typical: 0.05 to 1.
+    init_unobserved_weight : float or "auto", default "auto"
+        unobserved_weight of the internal IALS. Typical: 0.01 to 1.
     n_epochs : int, default 10
         Passes over the users, at most. Typical: 10; 40 with init="random", "bpr" or "sampled-softmax".
     batch_size : int, default 256
@@ -97,6 +101,8 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
         From an item's features and 1 to its factors and e, by ridge regression; no rows without item features.
     feature_names_ : IdMap
         The names of the item features: the columns of a frame, else their numbers.
+    unobserved_weight_ : ndarray of float64, shape (1,)
+        The number chosen for "auto"; empty without it.
     history_ : list of dict
         For each epoch: iteration, loss (the mean over users), seconds (since the start), score (None without
         validation) and learning_rate.
@@ -129,7 +135,9 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
     projection_: np.ndarray
     feature_map_: np.ndarray
     history_: list[dict[str, Any]]
+    unobserved_weight_: np.ndarray = NOT_AUTO
 
+    _auto: ClassVar[dict[str, tuple[float, float]]] = {"unobserved_weight": (0.0, float(np.finfo(np.float64).max))}
     iteration_parameter = "n_epochs"
     tuning_space: ClassVar[dict[str, Any] | None] = {
         "n_factors": [32, 64, 128, 256], "init_unobserved_weight": (0.01, 1.0, "log"), "init_reg": (0.001, 0.1, "log"),
@@ -138,22 +146,22 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
 
     _encoder_arrays = ("embedding_", "hidden_", "hidden_bias_", "output_", "output_bias_", "center_", "projection_")
     _arrays_of_items = ("embedding_", "center_")
-    _learned = (*FactorModel._learned, *_encoder_arrays, "feature_map_")
+    _learned = (*FactorModel._learned, *_encoder_arrays, "feature_map_", "unobserved_weight_")
     _learned_ids = ("feature_names_",)
 
     def __init__(
         self,
-        n_factors: int = 64,
+        n_factors: int = 256,
         *,
         n_hidden: int = 256,
         loss: str = "squared",
-        unobserved_weight: float = 1.0,
+        unobserved_weight: float | str = "auto",
         n_negatives: int = 1000,
         dropout: float = 0.5,
         hidden_dropout: float = 0.5,
         init: str = "ials",
         init_reg: float | str = "auto",
-        init_unobserved_weight: float = 0.3,
+        init_unobserved_weight: float | str = "auto",
         n_epochs: int = 10,
         batch_size: int = 256,
         learning_rate: float = 0.001,
@@ -231,24 +239,30 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
         seed = int(check_rng(self.random_state).integers(2**63))
         monitor = Monitor(self, data, validation, scorer, patience, callback, progress=progress)
         if init is not None:
-            self._check_init(init, data)
+            check_init(init, self, data)
         features, names = check_features(item_features, data.items)
         import_extra("lrrec.models.neural.torch_import", "torch", "NeuralMF.fit()", package="torch")
         resumes = checkpoint is not None and as_path(checkpoint, "checkpoint").exists()
         if init is None and self.init == "ials" and self.loss != "ratings" and not resumes:
             init = self._initial_model(seed % 2**32).fit(data, progress=progress)
-        arrays = {} if init is None else self._initial_arrays(init, data.matrix)
+        arrays = {} if init is None else initial_arrays(init, self, data.matrix)
         return self._fit_iterations(
             monitor, seed=seed, init=arrays, features=features, names=names, checkpoint=checkpoint,
             encoder=encoder_of(item_features),
         )  # fmt: skip
 
     def _initial_model(self, seed: int) -> IALS:
-        weight: Any = self.init_unobserved_weight
-        return IALS(self.n_factors, unobserved_weight=weight, reg=self.init_reg, random_state=seed)
+        weight, reg = self.init_unobserved_weight, self.init_reg
+        return IALS(self.n_factors, unobserved_weight=weight, reg=reg, random_state=seed)
+
+    def _rule(self, name: str, matrix: sp.csr_array) -> float:
+        initial = IALS()
+        return min(OF_IALS * initial._rule(name, matrix), initial._mean_weight(matrix))
 
     def _chosen_params(self, matrix: sp.csr_array) -> dict[str, Any]:
-        return {"init_reg": self._initial_model(0)._rule("reg", matrix)} if self._is_auto("init_reg") else {}
+        initial = self._initial_model(0)
+        autos = [name for name in ("reg", "unobserved_weight") if self._is_auto(f"init_{name}")]
+        return super()._chosen_params(matrix) | {f"init_{name}": initial._rule(name, matrix) for name in autos}
 
     def _check_parameters(self) -> None:
         for name, low in (("n_factors", 1), ("n_hidden", 0), ("n_negatives", 1), ("n_epochs", 1), ("batch_size", 1)):
@@ -257,42 +271,22 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
             check_option(getattr(self, name), name, options)
         for name in ("dropout", "hidden_dropout"):
             check_real(getattr(self, name), name, low=0, high=0.99)
-        positive = ["init_unobserved_weight", "unobserved_weight", "learning_rate", "max_grad_norm"]
-        for name in positive if self._is_auto("init_reg") else [*positive, "init_reg"]:
+        for name in ("learning_rate", "max_grad_norm"):
             check_real(getattr(self, name), name, low=0, open_low=True)
+        for name in ("unobserved_weight", "init_unobserved_weight", "init_reg"):
+            if not self._is_auto(name):
+                self._number(name, low=0, open_low=True)
         check_real(self.weight_decay, "weight_decay", low=0)
         if not isinstance(self.device, str):
             raise ParameterTypeError(f"device must be a name such as 'cpu', got {self.device!r}")
-
-    def _check_init(self, init: Any, data: Interactions) -> None:
-        if not isinstance(init, FactorModel) or not hasattr(init, "item_factors_"):
-            raise ParameterTypeError(f"init must be a fitted factor model, got {type(init).__name__}")
-        if init.items_ != data.items or init.users_ != data.users:
-            raise DataError("init was fitted to other users or items than X: fit it to X")
-        if isinstance(init, NeuralMF):
-            sizes = (init.n_factors, init.n_hidden), (self.n_factors, self.n_hidden)
-            if sizes[0] != sizes[1] or init._n_columns != self.n_factors + 1:
-                raise DataError(
-                    f"init must have n_factors, n_hidden = {sizes[1]} and not be compressed, got {sizes[0]}"
-                )
-        elif init.item_factors_.shape[1] != self.n_factors:
-            raise DataError(f"init must have n_factors = {self.n_factors} columns, got {init.item_factors_.shape[1]}")
-
-    def _initial_arrays(self, init: FactorModel, matrix: sp.csr_array) -> dict[str, np.ndarray]:
-        """Return the arrays that a fitted model initializes."""
-        if isinstance(init, NeuralMF):
-            return {name: getattr(init, name) for name in ("item_factors_", *self._encoder_arrays[:-1])}
-        V = init.item_factors_
-        X = times(normalized(matrix), V).astype(np.float64)
-        ridge = 1e-3 * np.trace(X.T @ X) / V.shape[1] * np.eye(V.shape[1])
-        M = np.linalg.solve(X.T @ X + ridge, X.T @ init.user_factors_)
-        return {"embedding_": (V @ M).astype(np.float32), "item_factors_": V}
 
     def _iterate(self, matrix: sp.csr_array, monitor: Monitor, **options: Any) -> None:
         from lrrec.models.neural.training import train
 
         del options["names"], options["encoder"]  # training knows features by number
-        train(self, matrix, monitor, **options)
+        chosen = copy(self)
+        chosen._choose(matrix)
+        train(chosen, matrix, monitor, **options)
 
     def _fitted(self, arrays: Mapping[str, np.ndarray], data: Interactions, *, encode_users: bool = True) -> Self:
         whole = {**arrays, "projection_": np.eye(self.n_factors + 1, dtype=np.float32)}
@@ -336,19 +330,16 @@ class NeuralMF(FeatureModel, EncoderModel, IterativeModel):
             raise DataError("a compressed NeuralMF cannot take new items: add them before compress()")
 
     def _update(self, data: Interactions, users: np.ndarray, items: np.ndarray) -> None:
-        """New items are placed by a linear map from the mean of their users to the vectors of the other items."""
+        """Place new items by the users who chose them, and encode these users."""
         self._check_items(data)
         matrix, (n_users, n_items) = data.matrix, self.seen_.shape
         U = np.pad(self.user_factors_, ((0, data.n_users - n_users), (0, 0)))
         if data.n_items > n_items:
             self._check_grows()
             U[users] = self._encode(matrix[users][:, :n_items])
-            columns = matrix.T.tocsr()
-            columns.data = np.repeat(1 / np.maximum(np.diff(columns.indptr), 1), np.diff(columns.indptr))
-            of_users = times(columns, U)
             vectors = np.concatenate((self.item_factors_, self.embedding_), axis=1)
-            placed = feature_map(of_users[:n_items], vectors, self.item_counts_ > 0)
-            self._append_vectors(add_intercept(of_users[n_items:]) @ placed)
+            weight = self._number("unobserved_weight") if self.loss == "squared" else None
+            self._append_vectors(place_new_items(matrix, U, vectors, self.item_counts_ > 0, weight))
         evidence = np.pad(self.item_evidence_, (0, data.n_items - n_items), constant_values=True)
         self._remember(data, item_evidence=evidence)
         U[users] = self._encode(matrix[users])

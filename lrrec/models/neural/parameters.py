@@ -2,6 +2,8 @@
 
 from typing import Any, Protocol
 
+import numpy as np
+
 
 class NeuralParameters(Protocol):
     """A `NeuralMF`, or anything with its parameters."""
@@ -9,7 +11,6 @@ class NeuralParameters(Protocol):
     n_factors: int
     n_hidden: int
     loss: str
-    unobserved_weight: float
     n_negatives: int
     dropout: float
     hidden_dropout: float
@@ -20,6 +21,12 @@ class NeuralParameters(Protocol):
     max_grad_norm: float
     precision: str
     device: str
+
+    def _number(self, name: str) -> float:
+        """Return unobserved_weight: what it is, or what "auto" became."""
+
+    def _chosen_arrays(self) -> dict[str, np.ndarray]:
+        """Return what "auto" became, as it is stored."""
 
     def get_params(self) -> dict[str, Any]:
         """Return all parameters by name."""

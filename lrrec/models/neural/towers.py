@@ -200,6 +200,7 @@ class Objective:
         self, parameters: NeuralParameters, counts: np.ndarray, generator: torch.Generator, device: torch.device
     ) -> None:
         self.parameters, self.generator, self.device = parameters, generator, device
+        self.unobserved_weight = parameters._number("unobserved_weight")
         popularity = np.maximum(counts, 1e-3) ** 0.75
         self.popularity = torch.from_numpy(popularity / popularity.sum()).to(torch.float32)
         losses: dict[str, Callable[[Towers, Batch, Tensor], Tensor]] = {
@@ -234,7 +235,7 @@ class Objective:
         U, V = torch.cat((U, torch.ones_like(U[:, :1])), 1), torch.cat((towers.items.rows(), towers.bias.rows()), 1)
         all_items = ((U @ (V.T @ V)) * U).sum(1)
         observed = batch.by_user(batch.values * (self._scores(U, V, batch) - 1) ** 2)
-        return observed + self.parameters.unobserved_weight * all_items
+        return observed + self.unobserved_weight * all_items
 
     def _ratings(self, towers: Towers, batch: Batch, U: Tensor) -> Tensor:
         """sum_i (s_ui - r_ui)^2 over the observed items."""

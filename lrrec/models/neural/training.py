@@ -47,12 +47,12 @@ def train(
     if path is not None and path.exists():
         training.resume(path, monitor)
     if monitor.best is None:
-        monitor.best = training.towers.arrays()
+        monitor.best = training.arrays()
     for epoch in monitor:
         loss = training.run_epoch()
         if not math.isfinite(loss):
             raise DivergedError(f"the loss became {loss} in epoch {epoch}: lower learning_rate")
-        state = monitor.record(training.towers.arrays(), partial(float, loss))
+        state = monitor.record(training.arrays(), partial(float, loss))
         entry = {"iteration": epoch, "loss": loss, "seconds": state.seconds, "score": state.score}
         monitor.history.append(entry | {"learning_rate": training.learning_rate()})
         if path is not None:
@@ -90,6 +90,14 @@ class _Training:
         self.batch_size = min(int(parameters.batch_size), max(MIN_BATCH_SIZE, -(-len(self.rows) // MIN_BATCHES)))
         self.n_batches = -(-len(self.rows) // self.batch_size)
         self.step = 0
+        is_weighted = parameters.loss != "ratings" and len(matrix.data)
+        self.unit = (
+            float(np.abs(matrix.data).mean()) if is_weighted else 1.0
+        )  # steps are the same in any unit of weights
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the arrays of `NeuralMF` that are learned."""
+        return self.towers.arrays() | self.parameters._chosen_arrays()
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step: a linear warm-up, then a cosine."""
@@ -108,7 +116,7 @@ class _Training:
                 group["lr"] = self.learning_rate()
             losses = self.objective.of_users(self.towers, matrix[start : start + self.batch_size])
             self.optimizer.zero_grad()
-            losses.mean().backward()
+            (losses.mean() / self.unit).backward()
             torch.nn.utils.clip_grad_norm_(self.towers.parameters(), self.parameters.max_grad_norm)
             self.optimizer.step()
             self.step += 1
