@@ -6,7 +6,8 @@ import numpy as np
 def penalties(C, objective):
     """The factor of |x_u|^2 of every row."""
     unobserved = objective.unobserved_weight * C.shape[1] if objective.reg_unobserved else 0
-    return objective.reg * ((C > 0).sum(1) + unobserved) ** objective.reg_exponent
+    observed = C.sum(1) if objective.reg_unobserved else (C > 0).sum(1)
+    return objective.reg * (observed + unobserved) ** objective.reg_exponent
 
 
 def solve_rows(C, Y, objective):

@@ -35,8 +35,9 @@ def written(C, likes, X, Y, objective):
         value = ((W + 1) * (S - P) ** 2).sum()
     else:
         value = (W * (S - P) ** 2).sum() + objective.unobserved_weight * (S**2).sum()
+    counted = W if objective.reg_unobserved else observed
     return value + sum(
-        (penalties(cells, objective) * (factors**2).sum(1)).sum() for cells, factors in ((observed, X), (observed.T, Y))
+        (penalties(cells, objective) * (factors**2).sum(1)).sum() for cells, factors in ((counted, X), (counted.T, Y))
     )
 
 

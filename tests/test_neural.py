@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
 
 import lrrec
 from lrrec import IALS, Interactions, NeuralMF
@@ -207,11 +208,11 @@ def test_the_weight_of_unobserved_pairs_is_three_times_that_of_ials_and_at_most_
         assert mine <= unit
 
 
-def test_lists_hardly_depend_on_the_unit_of_the_weights(torch, by_user):
-    """The model to begin from does, as penalties count interactions; the steps of the training do not."""
-    first = NeuralMF(8, n_hidden=16, init="random", random_state=0).fit(by_user.train)
-    scaled = Interactions.from_matrix(by_user.train.matrix * np.float32(64))
-    other = NeuralMF(8, n_hidden=16, init="random", random_state=0).fit(scaled)
+@pytest.mark.parametrize("init", ["random", "ials"])
+def test_the_unit_of_the_weights_does_not_matter(torch, by_user, init):
+    model = NeuralMF(8, n_hidden=16, init=init, random_state=0)
+    first = clone(model).fit(by_user.train)
+    other = clone(model).fit(Interactions.from_matrix(by_user.train.matrix * np.float32(64)))
     np.testing.assert_allclose(other.item_factors_, first.item_factors_, rtol=1e-3, atol=1e-4)
 
 

@@ -1,6 +1,7 @@
 """Alternating least squares on implicit feedback: its objectives, and the solvers of its rows.
 
-With a = unobserved_weight, nu = reg_exponent, n_u and n_i the numbers of observed entries, w the weights:
+With a = unobserved_weight, nu = reg_exponent, w the weights, n_u and n_i the numbers of observed entries, and in
+"rendle" the sums of their weights, so that the unit of the weights changes nothing where a and reg are in it too:
 
     "rendle"  sum_{(u,i) observed} w_ui (x_u . y_i - p_ui)^2  +  a sum_{u,i} (x_u . y_i)^2
               + reg [ sum_u (n_u + a I)^nu |x_u|^2  +  sum_i (n_i + a U)^nu |y_i|^2 ]
@@ -40,11 +41,12 @@ class Objective:
     unobserved_weight : float
         a: the weight of every cell, observed or not.
     reg, reg_exponent : float
-        Scale of the penalty, and the power nu of a row's frequency in it.
+        Scale of the penalty, and the power nu of a row's frequency in it: with "rendle" its sum of weights and a times
+        the number of columns, with "hu" the number of its entries.
     offset : float
         By how much the linear terms of likes exceed the weights: 0 for "rendle"; 1 for "hu", whose weights are c - 1.
     reg_unobserved : bool
-        Whether the frequency counts unobserved cells with weight a ("rendle") or not ("hu").
+        True for "rendle", False for "hu".
 
     Examples
     --------
@@ -63,10 +65,15 @@ class Objective:
     reg_unobserved: bool = True
 
     def penalties(self, C: sp.csr_array, dtype: type = np.float32) -> np.ndarray:
-        """Return the L2 penalty of every row of C, (n_rows,)."""
-        unobserved = self.unobserved_weight * C.shape[1] if self.reg_unobserved else 0.0
+        """Return the L2 penalty of every row of the weights C, (n_rows,)."""
+        frequency = np.diff(C.indptr).astype(np.float64)
+        if self.reg_unobserved:
+            has_entries = frequency > 0
+            if has_entries.any():
+                frequency[has_entries] = np.add.reduceat(C.data, C.indptr[:-1][has_entries], dtype=np.float64)
+            frequency += self.unobserved_weight * C.shape[1]
         with np.errstate(over="ignore"):
-            lam = (self.reg * (np.diff(C.indptr) + unobserved) ** self.reg_exponent).astype(dtype)
+            lam = (self.reg * frequency**self.reg_exponent).astype(dtype)
         if not np.isfinite(lam).all():
             raise ParameterError(
                 f"reg must keep the penalty finite, got reg {self.reg:g} and reg_exponent {self.reg_exponent:g}, with "

@@ -30,7 +30,8 @@ EXACT_STEPS = 20  # of conjugate gradients for items with features where solver=
 class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     """Implicit-feedback ALS: all pairs enter the loss, the observed ones with more weight; dislikes are possible.
 
-    Minimises, with n_u and n_i the numbers of observed entries, a = unobserved_weight, nu = reg_exponent,
+    Minimises, with n_u and n_i the numbers of observed entries ("rendle": the sums of their w), a = unobserved_weight,
+    nu = reg_exponent,
 
         "rendle"  sum_{(u,i) observed} w_ui (x_u . y_i - p_ui)^2  +  a sum_{u,i} (x_u . y_i)^2
                   + reg [ sum_u (n_u + a n_items)^nu |x_u|^2  +  sum_i (n_i + a n_users)^nu |y_i|^2 ]

@@ -51,16 +51,16 @@ class ImplicitObjective(AutoParams):
         """
         auto = self._is_auto("unobserved_weight")
         a = self._weight_of_shares(matrix) if auto else self._number("unobserved_weight", low=0, open_low=True)
-        nu, unit = check_real(self.reg_exponent, "reg_exponent", low=0), self._mean_weight(matrix)
+        nu = check_real(self.reg_exponent, "reg_exponent", low=0)
         weights, likes = self._weights(matrix), likes_of(matrix)
+        n_active = max(int(np.count_nonzero(np.diff(matrix.indptr))), 1)
+        mean = float(weights.data.sum(dtype=np.float64)) / n_active
+        frequency = max(np.float64(mean + a * matrix.shape[1]), np.finfo(np.float64).tiny)
         if likes is not None:
             weights = sp.csr_array((weights.data * likes, matrix.indices, matrix.indptr), shape=matrix.shape)
         noise = np.sqrt(a) * reg_of_noise(weights)
-        n_entries = matrix.nnz / max(np.count_nonzero(np.diff(matrix.indptr)), 1)
-        lowest = LOWEST_REG * (n_entries * unit + a * matrix.shape[1])
-        frequency = max(np.float64(n_entries + a * matrix.shape[1]), np.finfo(np.float64).tiny)
         with np.errstate(over="ignore"):
-            return float(max(lowest, noise) / frequency**nu)
+            return float(max(LOWEST_REG * frequency, noise) / frequency**nu)
 
     def _mean_weight(self, matrix: sp.csr_array) -> float:
         """The mean weight of a like; 1 where there is none."""
@@ -73,7 +73,7 @@ class ImplicitObjective(AutoParams):
         return self._objective().quadratic_loss(self._weights(matrix), likes=likes_of(matrix))
 
     def _penalties(self, matrix: sp.csr_array, reg: float | None) -> np.ndarray:
-        return self._objective(reg).penalties(matrix)
+        return self._objective(reg).penalties(self._weights(matrix))
 
     def _weights(self, matrix: sp.csr_array) -> sp.csr_array:
         """The weights w of the objective: alpha * |value|; minus 1 with "hu" and confidence "alpha r"."""

@@ -19,7 +19,7 @@ from lrrec.models.ials import IALS
 from lrrec.models.neural.encoder import encode, shares
 from lrrec.models.neural.feature_map import add_intercept, feature_map
 from lrrec.models.neural.initialization import check_init, initial_arrays
-from lrrec.models.neural.placement import place_new_items
+from lrrec.models.neural.new_items import place_new_items
 from lrrec.splits import Split
 from lrrec.typing import MatrixLike, PathLike, RandomState
 from lrrec.validate import as_path, check_int, check_option, check_real, check_rng, import_extra
