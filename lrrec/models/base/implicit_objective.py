@@ -47,7 +47,7 @@ class ImplicitObjective(AutoParams):
     def _reg_of_noise(self, matrix: sp.csr_array) -> float:
         """The reg by which a user of mean frequency has the penalty that keeps noise out, or LOWEST_REG if more.
 
-        Both in units of the mean weight of a like, so that a model does not depend on the unit of the values.
+        Both in units of the weights, so that a model does not depend on the unit of the values.
         """
         auto = self._is_auto("unobserved_weight")
         a = self._weight_of_shares(matrix) if auto else self._number("unobserved_weight", low=0, open_low=True)
