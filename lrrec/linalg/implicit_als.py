@@ -67,12 +67,12 @@ class Objective:
     def penalties(self, C: sp.csr_array, dtype: type = np.float32) -> np.ndarray:
         """Return the L2 penalty of every row of the weights C, (n_rows,)."""
         frequency = np.diff(C.indptr).astype(np.float64)
-        if self.reg_unobserved:
-            has_entries = frequency > 0
-            if has_entries.any():
-                frequency[has_entries] = np.add.reduceat(C.data, C.indptr[:-1][has_entries], dtype=np.float64)
-            frequency += self.unobserved_weight * C.shape[1]
         with np.errstate(over="ignore"):
+            if self.reg_unobserved:
+                has_entries = frequency > 0
+                if has_entries.any():  # in the precision of the weights, four times as fast
+                    frequency[has_entries] = np.add.reduceat(C.data[: C.indptr[-1]], C.indptr[:-1][has_entries])
+                frequency += self.unobserved_weight * C.shape[1]
             lam = (self.reg * frequency**self.reg_exponent).astype(dtype)
         if not np.isfinite(lam).all():
             raise ParameterError(
