@@ -128,8 +128,8 @@ def benchmark(
 ) -> None:
     r"""Tune models with equal budgets, compare them on test users, and write a report; or measure a transfer.
 
-    Models are tuned by the first metric, by which the weights of a blend are chosen too. Tuning needs the extra tune, a
-    report the extra report: pip install 'lrrec\[tune,report]'.
+    Models are tuned by the first metric, by which the weights of a blend are chosen too.
+    Tuning needs the extra tune, a report the extra report: pip install 'lrrec\[tune,report]'.
     """
     from rich.console import Console
 
