@@ -100,12 +100,12 @@ def test_folds_of_other_splits(likes):
 def test_as_many_folds_as_give_enough_users(likes, monkeypatch):
     split = lrrec.splits.by_user(likes, random_state=0)  # 336 training users, 67 in one fold
     assert len(cut_folds(split, None, 0)) == 5
-    monkeypatch.setattr("lrrec.splits.resampling.ENOUGH_USERS", 130)
+    monkeypatch.setattr("lrrec.splits.resampling.ENOUGH", 130)
     assert len(cut_folds(split, None, 0)) == 2
-    monkeypatch.setattr("lrrec.splits.resampling.ENOUGH_USERS", 60)
+    monkeypatch.setattr("lrrec.splits.resampling.ENOUGH", 60)
     (one,) = cut_folds(split, None, 0)
     assert one.sha256 == lrrec.splits.with_validation(split).validation.sha256
-    monkeypatch.setattr("lrrec.splits.resampling.ENOUGH_USERS", 10**6)
+    monkeypatch.setattr("lrrec.splits.resampling.ENOUGH", 10**6)
     assert len(cut_folds(lrrec.splits.leave_last(likes), None, 0)) == 1  # it has all users
     assert len(cut_folds(lrrec.splits.by_time(likes), None, 0)) == 1
     tiny = lrrec.Interactions.from_pairs([0, 0, 1, 1, 2, 2, 3, 3], [0, 1, 0, 2, 1, 2, 0, 1])

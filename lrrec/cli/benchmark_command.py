@@ -24,7 +24,7 @@ from lrrec.cli.inputs import (
     make_model,
 )
 from lrrec.cli.show import print_protocol
-from lrrec.cli.transfer_benchmark import check_options, check_page, make_folder, run_transfer
+from lrrec.cli.transfer_benchmark import check_options, check_page, make_folder, run_transfer, save_page
 from lrrec.errors import DataWarning, FileFormatError, ParameterError
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ def benchmark(
         typer.echo(f"results.json, settings.json and users.csv written to {out}")
     if report is not None:
         title = f"{data}: {len(comparison.evaluations)} models, {name_of_protocol}"
-        _save(lrrec.Report(title, comparison, split=split, tunings=tunings, titles=_titles(source),
-                           command=f"lrrec {shlex.join(sys.argv[1:])}"), report)  # fmt: skip
+        options: Any = {"split": split, "tunings": tunings, "command": f"lrrec {shlex.join(sys.argv[1:])}"}
+        save_page(lrrec.Report(title, comparison, titles=_titles(source), **options), report)
 
 
 def _make_models(models: str, seed: int) -> dict[str, Any]:
@@ -212,12 +212,6 @@ def _show(console: "Console", comparison: "Comparison", params: dict[str, Any]) 
     if weights := _weights(comparison, params):
         typer.echo(f"{BLEND}: {', '.join(f'{name} {weight:.2f}' for name, weight in weights.items())}")
     print_protocol(console, next(iter(comparison.evaluations.values())))
-
-
-def _save(page: "lrrec.Report", path: Path) -> None:
-    """Save a report, and say how large it is."""
-    page.save(path)
-    typer.echo(f"report written to {path} ({path.stat().st_size:,} bytes)")
 
 
 def _titles(source: Source) -> dict[Any, str]:

@@ -53,6 +53,12 @@ def check_page(report: Path | None) -> None:
         check_installed()
 
 
+def save_page(report: "lrrec.Report", path: Path) -> None:
+    """Save a report, and say how large it is."""
+    report.save(path)
+    typer.echo(f"report written to {path} ({path.stat().st_size:,} bytes)")
+
+
 def can_report() -> bool:
     """Whether what a report needs is installed."""
     return all(map(find_spec, ("matplotlib", "jinja2")))
@@ -104,8 +110,7 @@ def run_transfer(
             typer.echo("no report.html, which needs pip install 'lrrec[report]'", err=True)
     if page is not None:
         command = f"lrrec {shlex.join(sys.argv[1:])}"
-        lrrec.Report(f"{' + '.join(sources)} to {target}", curves=curve, command=command).save(page)
-        typer.echo(f"report written to {page} ({page.stat().st_size:,} bytes)")
+        save_page(lrrec.Report(f"{' + '.join(sources)} to {target}", curves=curve, command=command), page)
 
 
 def _parse(transfer: str) -> tuple[list[str], str]:

@@ -1,7 +1,7 @@
 """Alternating least squares on implicit feedback: its objectives, and the solvers of its rows.
 
-With a = unobserved_weight, nu = reg_exponent, w the weights, n_u and n_i the numbers of observed entries, and in
-"rendle" the sums of their weights, so that the unit of the weights changes nothing where a and reg are in it too:
+With a = unobserved_weight, nu = reg_exponent, w the weights, and n_u and n_i the sums of the weights of a user and an
+item in "rendle", the numbers of their observed entries in "hu":
 
     "rendle"  sum_{(u,i) observed} w_ui (x_u . y_i - p_ui)^2  +  a sum_{u,i} (x_u . y_i)^2
               + reg [ sum_u (n_u + a I)^nu |x_u|^2  +  sum_i (n_i + a U)^nu |y_i|^2 ]
@@ -26,6 +26,7 @@ from lrrec.errors import DataError, ParameterError
 from lrrec.linalg import kernels
 from lrrec.linalg.dense import eigh, gram, rotate, spectrum
 from lrrec.linalg.quadratic import QuadraticLoss, solve_ridge
+from lrrec.linalg.sparse import row_sums
 from lrrec.linalg.threads import balanced_blocks, run_blocks
 from lrrec.validate import check_option, check_threads
 
@@ -46,7 +47,7 @@ class Objective:
     offset : float
         By how much the linear terms of likes exceed the weights: 0 for "rendle"; 1 for "hu", whose weights are c - 1.
     reg_unobserved : bool
-        True for "rendle", False for "hu".
+        Whether the frequency is one of weights, of unobserved cells too ("rendle"), or of entries ("hu").
 
     Examples
     --------
@@ -66,13 +67,11 @@ class Objective:
 
     def penalties(self, C: sp.csr_array, dtype: type = np.float32) -> np.ndarray:
         """Return the L2 penalty of every row of the weights C, (n_rows,)."""
-        frequency = np.diff(C.indptr).astype(np.float64)
         with np.errstate(over="ignore"):
-            if self.reg_unobserved:
-                has_entries = frequency > 0
-                if has_entries.any():  # in the precision of the weights, four times as fast
-                    frequency[has_entries] = np.add.reduceat(C.data[: C.indptr[-1]], C.indptr[:-1][has_entries])
-                frequency += self.unobserved_weight * C.shape[1]
+            if self.reg_unobserved:  # sums in the precision of the weights take a quarter of the time
+                frequency = row_sums(C).astype(np.float64) + self.unobserved_weight * C.shape[1]
+            else:
+                frequency = np.diff(C.indptr).astype(np.float64)
             lam = (self.reg * frequency**self.reg_exponent).astype(dtype)
         if not np.isfinite(lam).all():
             raise ParameterError(

@@ -1,4 +1,4 @@
-"""Products of sparse and dense matrices on several threads, and scaling of sparse ones."""
+"""Products of sparse and dense matrices on several threads, and sums and scaling of sparse ones."""
 
 from collections.abc import Callable
 
@@ -25,6 +25,15 @@ def times(A: sp.csr_array, X: np.ndarray, *, out: np.ndarray | None = None, n_th
     else:
         run_blocks(work, blocks, check_threads(n_threads))
     return out
+
+
+def row_sums(A: sp.csr_array, dtype: type | None = None) -> np.ndarray:
+    """Return the sums of the rows, (n_rows,), without a copy of the entries; in A's precision, or another."""
+    sums = np.zeros(A.shape[0], dtype=A.dtype if dtype is None else dtype)
+    has_entries = np.diff(A.indptr) > 0
+    if has_entries.any():
+        sums[has_entries] = np.add.reduceat(A.data[: A.indptr[-1]], A.indptr[:-1][has_entries], dtype=sums.dtype)
+    return sums
 
 
 def positive(A: sp.csr_array) -> sp.csr_array:

@@ -139,8 +139,7 @@ class Blend(Blends, Recommender):
             if validation is None:
                 fresh.weights_ = self._find_weights(models, _users_apart(data, rng), item_features, n_steps)
             else:
-                groups = self._rankings(models, _checked(validation, data), item_features, MAX_GROUPS)
-                fresh.weights_ = np.mean([_search([values], len(models), n_steps) for values in groups], axis=0)
+                fresh.weights_ = self._weights_for(_checked(validation, data), models, item_features, n_steps)
             if item_features is not None and (splits := _items_apart(data, rng)):
                 fresh.new_item_weights_ = self._find_weights(models, splits, item_features, n_steps)
         else:
@@ -181,6 +180,14 @@ class Blend(Blends, Recommender):
             return np.full(len(models), 1 / len(models))
         rankings = (self._rankings(models, split, item_features) for split in splits)
         return _search([values for of_split in rankings for values in of_split], len(models), n_steps)
+
+    def _weights_for(self, split: Split, models: list[Any], item_features: Any, n_steps: int) -> np.ndarray:
+        """Return the mean, (n_models,), of the weights that are best for each group of a split's test users."""
+        if len(models) == 1:
+            return np.ones(1)
+        groups = self._rankings(models, split, item_features, MAX_GROUPS)
+        weights: np.ndarray = np.mean([_search([values], len(models), n_steps) for values in groups], axis=0)
+        return weights
 
     def _rankings(self, models: list[Any], split: Split, item_features: Any, n_groups: int = 1) -> Iterator[Ranking]:
         """Fit clones of the models to the training part of a split; yield what ranks for each group of its test users.

@@ -30,8 +30,8 @@ EXACT_STEPS = 20  # of conjugate gradients for items with features where solver=
 class IALS(FeatureModel, ImplicitObjective, UserFeatures, AlternatingModel):
     """Implicit-feedback ALS: all pairs enter the loss, the observed ones with more weight; dislikes are possible.
 
-    Minimises, with n_u and n_i the numbers of observed entries ("rendle": the sums of their w), a = unobserved_weight,
-    nu = reg_exponent,
+    Minimises, with a = unobserved_weight, nu = reg_exponent, and n_u and n_i the sums of the w of a user and an item in
+    "rendle", the numbers of their observed entries in "hu",
 
         "rendle"  sum_{(u,i) observed} w_ui (x_u . y_i - p_ui)^2  +  a sum_{u,i} (x_u . y_i)^2
                   + reg [ sum_u (n_u + a n_items)^nu |x_u|^2  +  sum_i (n_i + a n_users)^nu |y_i|^2 ]

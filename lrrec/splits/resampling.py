@@ -23,13 +23,13 @@ from lrrec.splits.split import Split, check_data, settle_repeats
 from lrrec.typing import DurationLike, RandomState
 from lrrec.validate import check_int, check_option, check_real, check_rng
 
-ENOUGH_USERS = 1000  # on which a choice is made by default, as far as MOST_FOLDS reach
+ENOUGH = 1000  # users or items on which a choice is made by default, as far as MOST_FOLDS reach
 MOST_FOLDS = 5  # as many groups, of which each is held out once
 
 
-def enough_folds(n_users: int, n_most: int) -> int:
-    """Return how many folds of n_users validation users have about 1,000 together: at most n_most, and at most 5."""
-    return max(1, min(round(ENOUGH_USERS / max(1, n_users)), MOST_FOLDS, n_most))
+def enough_folds(n_each: int, n_most: int) -> int:
+    """Return how many folds of n_each users, or items, have about 1,000 together: at most n_most, and at most 5."""
+    return max(1, min(round(ENOUGH / max(1, n_each)), MOST_FOLDS, n_most))
 
 
 def k_folds(

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from lrrec.errors import ParameterTypeError
 from lrrec.linalg.dense import product
-from lrrec.linalg.sparse import times
+from lrrec.linalg.sparse import row_sums, times
 from lrrec.models.base.finite import check_finite
 from lrrec.validate import check_threads
 
@@ -40,7 +40,7 @@ def shares(
 def normalized(matrix: sp.csr_array, center: np.ndarray | None = None) -> sp.csr_array:
     """Return (w_ui - m_i) / |w_u|, with m = 0 without center."""
     with np.errstate(over="ignore"):  # infinity is refused below
-        squares = np.add.reduceat(np.append(matrix.data**2, 0), matrix.indptr[:-1]) if matrix.shape[0] else np.zeros(0)
+        squares = row_sums(sp.csr_array((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape))
     squares[np.diff(matrix.indptr) == 0] = 1
     check_finite(squares, "norms of the users")
     root = np.repeat(np.sqrt(squares), np.diff(matrix.indptr)).astype(np.float32)

@@ -31,7 +31,7 @@ def check_init(init: Any, model: Any, data: Interactions) -> None:
 def initial_arrays(init: FactorModel, model: Any, matrix: sp.csr_array) -> dict[str, np.ndarray]:
     """Return the arrays of `model` that a fitted model initializes.
 
-    Another NeuralMF gives all of its own. Of other models, the vectors of histories are the map of the item factors
+    Another NeuralMF gives all of these. Of other models, the vectors of histories are the map of the item factors
     whose means over histories are nearest to the user factors, by ridge regression.
     """
     if isinstance(init, EncoderModel):

@@ -90,10 +90,9 @@ class _Training:
         self.batch_size = min(int(parameters.batch_size), max(MIN_BATCH_SIZE, -(-len(self.rows) // MIN_BATCHES)))
         self.n_batches = -(-len(self.rows) // self.batch_size)
         self.step = 0
-        is_weighted = parameters.loss != "ratings" and len(matrix.data)
-        self.unit = (
-            float(np.abs(matrix.data).mean()) if is_weighted else 1.0
-        )  # steps are the same in any unit of weights
+        self.unit = 1.0  # of the weights, by which the loss is divided: steps are the same in any
+        if parameters.loss != "ratings" and matrix.nnz:
+            self.unit = float(matrix.data.mean(dtype=np.float64))
 
     def arrays(self) -> dict[str, Any]:
         """Return the arrays of `NeuralMF` that are learned."""
